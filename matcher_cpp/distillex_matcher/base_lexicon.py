@@ -1,0 +1,114 @@
+"""The base lexicon: jieba's dictionary, plus any typed word lists laid over it."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from distillex_matcher._core import Lexicon, LexiconError, normalize
+
+MIN_BASE_WORD_LENGTH = 2
+MAX_BASE_WORD_LENGTH = 16
+
+
+def jieba_dictionary_path() -> Path:
+    """Path of the dictionary that the installed ``jieba`` package carries.
+
+    Raises
+    ------
+    LexiconError
+        When jieba is not installed.
+    """
+    # find_spec, not import: importing jieba pulls in pkg_resources and sets up logging.
+    spec = importlib.util.find_spec("jieba")
+    if spec is None or not spec.submodule_search_locations:
+        raise LexiconError("the base lexicon is built from the jieba package: pip install 'distillex[lexicon]'")
+    return Path(spec.submodule_search_locations[0]) / "dict.txt"
+
+
+def read_jieba_dictionary(path: Path) -> Iterator[tuple[str, str, int]]:
+    """Yield ``(word, tag, frequency)`` of each ``word frequency tag`` line.
+
+    Raises
+    ------
+    LexiconError
+        For a line of another form; names the file and the line.
+    """
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            fields = line.split()
+            if len(fields) != 3 or not fields[1].isdigit():
+                raise LexiconError(
+                    f"{path}:{number}: {line.rstrip()!r} is not 'word frequency tag' (jieba's dictionary format)"
+                )
+            yield fields[0], fields[2], int(fields[1])
+
+
+def base_entries(dictionary: Iterable[tuple[str, str, int]]) -> dict[str, tuple[str, float]]:
+    """Map each normalised word of 2 to 16 code points to its tag and weight.
+
+    The weight is ``log(1 + frequency) / log(1 + highest frequency)``, in (0, 1]. Of two spellings that are
+    equal after normalisation (``IBM`` and ``ibm``), the more frequent one counts, the earlier one on a tie.
+    """
+    frequencies: dict[str, tuple[str, int]] = {}
+    for word, tag, frequency in dictionary:
+        key = normalize(word)
+        if not MIN_BASE_WORD_LENGTH <= len(key) <= MAX_BASE_WORD_LENGTH:
+            continue
+        if key not in frequencies or frequency > frequencies[key][1]:
+            frequencies[key] = (tag, max(frequency, 1))
+    if not frequencies:
+        return {}
+    scale = math.log1p(max(frequency for _, frequency in frequencies.values()))
+    return {word: (tag, math.log1p(frequency) / scale) for word, (tag, frequency) in frequencies.items()}
+
+
+def build_base_lexicon(
+    typed_word_lists: Iterable[Path] = (),
+    *,
+    dictionary: Path | None = None,
+    name: str = "base",
+    version: int = 1,
+) -> Lexicon:
+    """Build the base lexicon; the same inputs give the same bytes when saved.
+
+    Parameters
+    ----------
+    typed_word_lists
+        TSV files ``word<TAB>type[<TAB>weight]``; a word in them replaces jieba's, a later file wins over an
+        earlier one, type ``null`` removes the word.
+    dictionary
+        A file in jieba's format; by default the installed package's own.
+    name, version
+        Written into the file, and shown as ``name@version`` where the lexicon is used.
+
+    Raises
+    ------
+    LexiconError
+        For a missing jieba, a malformed line or a word over ``MAX_WORD_LENGTH``.
+    """
+    words: dict[str, tuple[str, float]] = base_entries(
+        read_jieba_dictionary(dictionary or jieba_dictionary_path())
+    )
+    for path in typed_word_lists:
+        for entry in Lexicon.from_tsv(path):
+            if entry.type is None:
+                words.pop(entry.word, None)
+            else:
+                words[entry.word] = (entry.type, entry.weight)
+    ordered = sorted(words.items())
+    return Lexicon.from_entries(
+        ((word, type_name, weight) for word, (type_name, weight) in ordered), name=name, version=version
+    )
+
+
+__all__ = [
+    "MAX_BASE_WORD_LENGTH",
+    "MIN_BASE_WORD_LENGTH",
+    "base_entries",
+    "build_base_lexicon",
+    "jieba_dictionary_path",
+    "read_jieba_dictionary",
+]
