@@ -13,9 +13,7 @@ from distillex_serving.cli import lexicon_app as app
 
 @app.command()
 def build(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="File to write, such as lexicons/base/1.lex.")
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, such as lexicons/base/1.lex.")],
     word_lists: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -28,7 +26,9 @@ def build(
     dictionary: Annotated[
         Path | None,
         typer.Option(
-            exists=True, dir_okay=False, help="Dictionary in jieba's format instead of the jieba package's own."
+            exists=True,
+            dir_okay=False,
+            help="Dictionary in jieba's format instead of the jieba package's own.",
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="Name written into the file.")] = "base",

@@ -7,12 +7,12 @@ A part is imported only when one of its commands is asked for: ``distillex serve
 from __future__ import annotations
 
 import importlib
-import sys
+import importlib.metadata
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-import click
 import typer
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 
@@ -34,9 +34,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "lexicon": LazyCommand(
         "distillex_cli.lexicon", "app", "Build, inspect, push, list and roll back lexicons.", "lexicon"
     ),
-    "data": LazyCommand(
-        "distillex_training.cli", "data_app", "Convert labelled data from other formats.", "train"
-    ),
+    "data": LazyCommand("distillex_training.cli", "data_app", "Convert labelled data from other formats.", "train"),
     "pretrain": LazyCommand(
         "distillex_training.cli", "pretrain", "Train a masked language model on raw text.", "train"
     ),
@@ -44,10 +42,16 @@ COMMANDS: dict[str, LazyCommand] = {
         "distillex_training.cli", "finetune", "Fine-tune a teacher with lexicon features and a CRF.", "train"
     ),
     "distill": LazyCommand(
-        "distillex_training.cli", "distill", "Train a student, from a teacher or from gold labels alone.", "train"
+        "distillex_training.cli",
+        "distill",
+        "Train a student, from a teacher or from gold labels alone.",
+        "train",
     ),
     "evaluate": LazyCommand(
-        "distillex_training.cli", "evaluate", "Measure a model: F1, seen and unseen entities, lexicons.", "train"
+        "distillex_training.cli",
+        "evaluate",
+        "Measure a model: F1, seen and unseen entities, lexicons.",
+        "train",
     ),
     "export": LazyCommand(
         "distillex_training.cli", "export", "Export a model to ONNX, TensorRT or a model repository.", "train"
@@ -55,49 +59,75 @@ COMMANDS: dict[str, LazyCommand] = {
 }
 
 
-class LazyGroup(click.Group):
-    """A click group whose sub-commands are imported on use."""
+class LazyGroup(TyperGroup):
+    """A Typer group whose sub-commands are imported on use, not for ``--help``."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    _listing = False
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Names in the order of the table above."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the command, or None for an unknown name."""
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """List the commands from the table, without importing any of them."""
+        self._listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._listing = False
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """Import the command; None for an unknown name.
+
+        Raises
+        ------
+        typer.Exit
+            With status 1 when a package that the command needs is not installed, after saying which.
+        """
         lazy = COMMANDS.get(cmd_name)
         if lazy is None:
             return None
+        if self._listing:
+            return TyperCommand(name=cmd_name, help=lazy.summary)
         try:
             target: Any = getattr(importlib.import_module(lazy.module), lazy.attribute)
         except ModuleNotFoundError as error:
-            raise click.ClickException(
-                f"'distillex {cmd_name}' needs the Python package {error.name!r}: "
-                f"pip install 'distillex[{lazy.extra}]'"
-            ) from error
-        if isinstance(target, typer.Typer):
-            command: Any = get_command(target)
-        else:
-            application = typer.Typer(add_completion=False)
-            application.command(name=cmd_name)(target)
-            command = get_command(application)
+            typer.echo(
+                f"distillex {cmd_name}: the Python package {error.name!r} is missing: "
+                f"pip install 'distillex[{lazy.extra}]'",
+                err=True,
+            )
+            raise typer.Exit(1) from error
+        if not isinstance(target, typer.Typer):
+            function, target = target, typer.Typer(add_completion=False)
+            target.command(name=cmd_name)(function)
+        command = get_command(target)
         command.name = cmd_name
-        return command  # type: ignore[no-any-return]
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """List the commands from the table, without importing any of them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, lazy.summary) for name, lazy in COMMANDS.items()])
+        return command
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="distillex")
-def application() -> None:
+application = typer.Typer(cls=LazyGroup, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"distillex {importlib.metadata.version('distillex')}")
+        raise typer.Exit
+
+
+@application.callback()
+def distillex(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
     """Distillex: extract key information from Chinese text with a distilled, lexicon-fed tagger."""
 
 
 def run() -> None:
     """Entry point of the ``distillex`` command."""
-    sys.exit(application())
+    application()
 
 
 if __name__ == "__main__":

@@ -243,9 +243,7 @@ class CrfDecoder:
 
     @property
     def scheme(self) -> LabelScheme: ...
-    def decode(
-        self, emissions: NDArray[np.float32], lengths: NDArray[np.int32], threads: int = 1
-    ) -> Spans:
+    def decode(self, emissions: NDArray[np.float32], lengths: NDArray[np.int32], threads: int = 1) -> Spans:
         """Best spans. ``emissions`` [B, T, L]; ``lengths`` [B] or [B, 1], ``[CLS]``/``[SEP]`` included as the featurizer
         gives them: the CRF runs over tokens 1 .. length-2. Length 0, 1 or 2 gives no span."""
 

@@ -89,9 +89,7 @@ def build_base_lexicon(
     LexiconError
         For a missing jieba, a malformed line or a word over ``MAX_WORD_LENGTH``.
     """
-    words: dict[str, tuple[str, float]] = base_entries(
-        read_jieba_dictionary(dictionary or jieba_dictionary_path())
-    )
+    words: dict[str, tuple[str, float]] = base_entries(read_jieba_dictionary(dictionary or jieba_dictionary_path()))
     for path in typed_word_lists:
         for entry in Lexicon.from_tsv(path):
             if entry.type is None:
