@@ -1,0 +1,152 @@
+#include "distillex/crf.hpp"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include "arrays.hpp"
+#include "bindings.hpp"
+#include "matches.hpp"
+
+namespace py = pybind11;
+
+namespace distillex {
+namespace {
+
+using Scores = py::array_t<float, py::array::c_style | py::array::forcecast>;
+using Lengths = py::array_t<std::int32_t, py::array::c_style | py::array::forcecast>;
+
+EmissionBatch batch_of(const Scores& emissions, const Lengths& lengths) {
+    if (emissions.ndim() != 3) throw py::value_error("emissions must have shape [batch, tokens, labels]");
+    if (lengths.size() != emissions.shape(0)) {
+        throw py::value_error("lengths must hold one number a row: " + std::to_string(lengths.size()) + " for " +
+                              std::to_string(emissions.shape(0)) + " rows");
+    }
+    return {emissions.data(), static_cast<std::size_t>(emissions.shape(0)), static_cast<std::size_t>(emissions.shape(1)),
+            static_cast<std::size_t>(emissions.shape(2)), lengths.data()};
+}
+
+std::vector<float> scores_of(const Scores& scores) { return {scores.data(), scores.data() + scores.size()}; }
+
+py::object decode(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths, unsigned threads) {
+    const EmissionBatch batch = batch_of(emissions, lengths);
+    std::vector<std::int32_t> row, start, end, type;
+    std::vector<float> score;
+    {
+        const py::gil_scoped_release release;
+        for (const ScoredSpan& span : decoder.decode(batch, threads)) {
+            row.push_back(span.row);
+            start.push_back(span.start);
+            end.push_back(span.end);
+            type.push_back(span.type);
+            score.push_back(span.score);
+        }
+    }
+    return named("Spans", py::make_tuple(to_array(std::move(row)), to_array(std::move(start)), to_array(std::move(end)),
+                                         to_array(std::move(type)), to_array(std::move(score))));
+}
+
+py::list viterbi(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths) {
+    const EmissionBatch batch = batch_of(emissions, lengths);
+    decoder.check(batch);
+    py::list rows;
+    for (std::size_t row = 0; row < batch.batch; ++row) rows.append(to_array(decoder.viterbi(batch, row)));
+    return rows;
+}
+
+py::array_t<float> marginals(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths) {
+    const EmissionBatch batch = batch_of(emissions, lengths);
+    py::array_t<float> out({emissions.shape(0), emissions.shape(1), emissions.shape(2)});
+    float* data = out.mutable_data();
+    const py::gil_scoped_release release;
+    decoder.marginals(batch, data);
+    return out;
+}
+
+py::list best_paths(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths, std::size_t k) {
+    const EmissionBatch batch = batch_of(emissions, lengths);
+    decoder.check(batch);
+    py::list rows;
+    for (std::size_t row = 0; row < batch.batch; ++row) {
+        py::list paths;
+        for (ScoredPath& path : decoder.best_paths(batch, row, k)) {
+            paths.append(py::make_tuple(to_array(std::move(path.labels)), path.score));
+        }
+        rows.append(paths);
+    }
+    return rows;
+}
+
+py::array_t<double> log_partition(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths) {
+    const EmissionBatch batch = batch_of(emissions, lengths);
+    decoder.check(batch);
+    py::array_t<double> out(static_cast<py::ssize_t>(batch.batch));
+    for (std::size_t row = 0; row < batch.batch; ++row) {
+        out.mutable_at(static_cast<py::ssize_t>(row)) = decoder.log_partition(batch, row);
+    }
+    return out;
+}
+
+py::list json_of(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths, const py::sequence& texts) {
+    const EmissionBatch batch = batch_of(emissions, lengths);
+    if (texts.size() != batch.batch) {
+        throw py::value_error("texts must hold one text a row: " + std::to_string(texts.size()) + " for " +
+                              std::to_string(batch.batch) + " rows");
+    }
+    std::vector<py::object> kept;
+    std::vector<std::string_view> views;
+    for (const py::handle text : texts) {
+        char* data = nullptr;
+        Py_ssize_t size = 0;
+        kept.push_back(py::reinterpret_borrow<py::object>(text));
+        if (PyBytes_AsStringAndSize(text.ptr(), &data, &size) != 0) throw py::error_already_set();
+        views.emplace_back(data, static_cast<std::size_t>(size));
+    }
+    std::vector<std::string> rows;
+    {
+        const py::gil_scoped_release release;
+        rows = entities_json(decoder.scheme(), decoder.decode(batch, 1), views);
+    }
+    py::list json;
+    for (const std::string& row : rows) json.append(py::bytes(row));
+    return json;
+}
+
+}  // namespace
+
+void bind_crf(py::module_& m) {
+    py::class_<CrfDecoder>(m, "CrfDecoder", R"(Linear-chain CRF under the BIOES constraints of a label scheme.
+
+Parameters
+----------
+scheme
+    The labels, L of them.
+transitions, start, end
+    float32 [L, L] (from, to), [L], [L]; finite; as in pytorch-crf. Scores of forbidden transitions are not used.
+
+Notes
+-----
+In all methods ``emissions`` is float32 [B, T, L], and ``lengths`` int32 [B] or [B, 1] counts the real tokens,
+``[CLS]`` and ``[SEP]`` included, as the featurizer gives them: the CRF runs over tokens 1 .. length - 2. A length
+of 0, 1 or 2 gives nothing. Wrong shapes and scores that are not finite raise ValueError, naming the row.
+)")
+        .def(py::init([](const LabelScheme& scheme, const Scores& transitions, const Scores& start, const Scores& end) {
+                 return CrfDecoder(scheme, scores_of(transitions), scores_of(start), scores_of(end));
+             }),
+             py::arg("scheme"), py::arg("transitions"), py::arg("start"), py::arg("end"))
+        .def_property_readonly("scheme", &CrfDecoder::scheme)
+        .def("decode", &decode, py::arg("emissions"), py::arg("lengths"), py::arg("threads") = 1,
+             "Best spans (Viterbi) with their posterior probabilities (forward-backward), as :class:`Spans`.")
+        .def("viterbi", &viterbi, py::arg("emissions"), py::arg("lengths"), "Best label ids, one int64 array [length - 2] a row.")
+        .def("marginals", &marginals, py::arg("emissions"), py::arg("lengths"),
+             "Posterior marginals, float32 [B, T, L]; 0 outside tokens 1 .. length - 2.")
+        .def("best_paths", &best_paths, py::arg("emissions"), py::arg("lengths"), py::arg("k"),
+             "Per row the k best ``(label ids, log score)``, best first.")
+        .def("log_partition", &log_partition, py::arg("emissions"), py::arg("lengths"),
+             "Logarithm of the sum over all allowed paths, float64 [B]; 0 for an empty row.")
+        .def("entities_json", &json_of, py::arg("emissions"), py::arg("lengths"), py::arg("texts"),
+             R"(Per row the JSON list of ``{"start","end","type","text","score"}`` that clients get, as UTF-8 bytes.
+
+``texts`` are the callers' own UTF-8 texts (bytes), from which ``text`` is cut.)");
+}
+
+}  // namespace distillex

@@ -1,0 +1,38 @@
+#include "distillex/text.hpp"
+
+#include "bindings.hpp"
+#include "python_text.hpp"
+
+namespace py = pybind11;
+
+namespace distillex {
+
+void bind_text(py::module_& m) {
+    m.def(
+        "normalize",
+        [](const py::str& text) {
+            std::u32string points = PythonText::of(text).points();
+            for (char32_t& point : points) point = normalize(point);
+            return py::reinterpret_steal<py::str>(
+                PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, points.data(), static_cast<Py_ssize_t>(points.size())));
+        },
+        py::arg("text"),
+        R"(Lower case, full width to half width, every white space to one plain space.
+
+One code point becomes one code point, so offsets do not move.
+
+>>> normalize("ＩＢＭ\u3000Café")
+'ibm café'
+)");
+    m.def(
+        "hash_word",
+        [](const py::str& word, std::uint32_t word_hash_size) {
+            if (word_hash_size < 2) throw py::value_error("word_hash_size must be at least 2");
+            const std::u32string points = PythonText::of(word).points();
+            return hashed_word_id(hash_word(points.data(), points.size()), word_hash_size);
+        },
+        py::arg("word"), py::arg("word_hash_size"),
+        "Hashed word id, in 1 .. word_hash_size - 1, of a normalised word (32-bit FNV-1a with a final mix).");
+}
+
+}  // namespace distillex

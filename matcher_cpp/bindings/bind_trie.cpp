@@ -1,0 +1,70 @@
+#include <pybind11/stl.h>
+
+#include "bindings.hpp"
+#include "matches.hpp"
+
+namespace py = pybind11;
+
+namespace distillex {
+namespace {
+
+constexpr auto kAsItIs = [](char32_t point) { return point; };
+
+DoubleArrayTrie build_trie(const py::iterable& words) {
+    std::vector<std::u32string> owned;
+    for (const py::handle word : words) owned.push_back(PythonText::of(word).points());
+    std::vector<DoubleArrayTrie::Word> views;
+    views.reserve(owned.size());
+    for (const auto& word : owned) views.emplace_back(word.data(), word.size());
+    const py::gil_scoped_release release;
+    return DoubleArrayTrie::build(views);
+}
+
+std::optional<std::uint32_t> lookup(const DoubleArrayTrie& trie, const py::str& word) {
+    const std::u32string points = PythonText::of(word).points();
+    return trie.lookup(points.data(), points.size());
+}
+
+}  // namespace
+
+void bind_trie(py::module_& m) {
+    m.attr("MAX_WORD_LENGTH") = kMaxWordLength;
+    py::class_<DoubleArrayTrie>(m, "DoubleArrayTrie", R"(Set of words that finds all of its words in a text.
+
+A double array over Unicode code points (Aoe 1989), walked down from every position of the text. Use it for
+dictionaries of short words; for few long patterns full of common prefixes an Aho-Corasick automaton is better.
+
+Parameters
+----------
+words
+    Non-empty, distinct strings of at most ``MAX_WORD_LENGTH`` code points.
+
+Raises
+------
+ValueError
+    For an empty, over-long or repeated word; names its index.
+
+Examples
+--------
+>>> trie = DoubleArrayTrie(["北京", "北京大学", "大学"])
+>>> trie.find("北京大学生")
+[(0, 2, 0), (0, 4, 1), (2, 4, 2)]
+)")
+        .def(py::init(&build_trie), py::arg("words"))
+        .def("__len__", &DoubleArrayTrie::size)
+        .def("__contains__", [](const DoubleArrayTrie& trie, const py::str& word) { return lookup(trie, word).has_value(); })
+        .def("lookup", &lookup, py::arg("word"), "Index of ``word`` in the order in which the words were given, or None.")
+        .def(
+            "find", [](const DoubleArrayTrie& trie, const py::str& text) { return find_one(trie, text, kAsItIs); },
+            py::arg("text"), "All ``(start, end, entry)`` of one text, overlaps included, ordered by (start, end).")
+        .def(
+            "find_batch",
+            [](const DoubleArrayTrie& trie, const py::sequence& texts, unsigned threads) {
+                return named("Matches", find_batch(trie, texts, threads, kAsItIs));
+            },
+            py::arg("texts"), py::arg("threads") = 1,
+            "All matches of many texts as flat int32 arrays (:class:`Matches`); the GIL is released.")
+        .def_property_readonly("size_bytes", &DoubleArrayTrie::size_bytes, "Memory of the array and its tables.");
+}
+
+}  // namespace distillex

@@ -1,0 +1,40 @@
+"""The C++ core of Distillex and its Python face: matching, features, labels, CRF decoding.
+
+All offsets are Unicode code points, end-exclusive. Training and serving both call this package, so that the feature
+layout, the label scheme and the decoding rules cannot drift apart.
+"""
+
+from distillex_matcher._core import (
+    MAX_WORD_LENGTH,
+    PADDING_ID,
+    CrfDecoder,
+    DoubleArrayTrie,
+    Featurizer,
+    LabelScheme,
+    Lexicon,
+    LexiconError,
+    hash_word,
+    normalize,
+)
+from distillex_matcher.layout import CrfParameters, FeatureLayout, LayoutError
+from distillex_matcher.records import Features, LexiconEntry, Matches, Spans
+
+__all__ = [
+    "MAX_WORD_LENGTH",
+    "PADDING_ID",
+    "CrfDecoder",
+    "CrfParameters",
+    "DoubleArrayTrie",
+    "FeatureLayout",
+    "Features",
+    "Featurizer",
+    "LabelScheme",
+    "LayoutError",
+    "Lexicon",
+    "LexiconEntry",
+    "LexiconError",
+    "Matches",
+    "Spans",
+    "hash_word",
+    "normalize",
+]

@@ -1,0 +1,60 @@
+"""The named tuples that the C++ core returns."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Matches(NamedTuple):
+    """All matches of a batch, one row a match, ordered by (text, start, end)."""
+
+    text: NDArray[np.int32]
+    """*Shape:* [M]. Index of the text in the batch."""
+    start: NDArray[np.int32]
+    """*Shape:* [M]. First code point of the match."""
+    end: NDArray[np.int32]
+    """*Shape:* [M]. One past the last code point."""
+    entry: NDArray[np.int32]
+    """*Shape:* [M]. Index of the word as it was given when the trie or lexicon was built."""
+
+
+class LexiconEntry(NamedTuple):
+    """One word of a lexicon, as it is after normalisation."""
+
+    word: str
+    type: str | None
+    """None hides the word: an overlay entry of type None removes the base entry of the same word."""
+    weight: float
+    """In (0, 1]."""
+
+
+class Features(NamedTuple):
+    """Padded model inputs of a batch. The row of a bad text is all padding, with length 0 and an error."""
+
+    input_ids: NDArray[np.int32]
+    """*Shape:* [B, T]. ``[CLS]``, characters, ``[SEP]``, then padding (0)."""
+    lexicon_types: NDArray[np.int32]
+    """*Shape:* [B, T, 4, K]. Slots Begin, Middle, End, Single; 0 = none, else 1 + index in the featurizer's types."""
+    lexicon_words: NDArray[np.int32]
+    """*Shape:* [B, T, 4, K]. Hashed word id in 1 .. word_hash_size - 1; 0 = none, or a word of an overlay."""
+    lexicon_weights: NDArray[np.float32]
+    """*Shape:* [B, T, 4, K]. 0 = none."""
+    lengths: NDArray[np.int32]
+    """*Shape:* [B, 1]. Real tokens, ``[CLS]`` and ``[SEP]`` included; 0 for a bad text."""
+    errors: list[str | None]
+    """Per row: None, or one sentence that says what is wrong with this text."""
+
+
+class Spans(NamedTuple):
+    """Decoded spans of a batch, ordered by (row, start); offsets are code points of the text."""
+
+    row: NDArray[np.int32]
+    start: NDArray[np.int32]
+    end: NDArray[np.int32]
+    type: NDArray[np.int32]
+    """Index into ``LabelScheme.entity_types``."""
+    score: NDArray[np.float32]
+    """Posterior probability of exactly this span under the constrained CRF."""

@@ -1,0 +1,85 @@
+// Words with a type and a weight; built in memory or mapped from one file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "distillex/double_array_trie.hpp"
+#include "distillex/text.hpp"
+
+namespace distillex {
+
+// A lexicon file, entry or type is invalid; the message is one sentence for a person.
+struct LexiconError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+inline constexpr std::uint16_t kHiddenType = 0xFFFF;
+inline constexpr std::size_t kMaxTypeLength = 64;
+inline constexpr std::size_t kMaxNameLength = 64;
+
+struct LexiconEntryInput {
+    std::u32string word;
+    std::string type;  // ignored where hidden
+    bool hidden = false;
+    float weight = 1.0F;
+};
+
+// Throws LexiconError for a bad word, type or weight.
+void check_entry(const LexiconEntryInput& entry);
+
+// What to do with two entries that are the same word after normalisation.
+enum class Repeats { kRefuse, kLastWins };
+
+class Lexicon {
+  public:
+    static std::shared_ptr<const Lexicon> build(std::vector<LexiconEntryInput> entries, Repeats repeats,
+                                                const std::string& name, std::uint32_t version);
+    static std::shared_ptr<const Lexicon> load(const std::filesystem::path& path);
+
+    // Writes beside `path`, then renames: a reader sees the old file or the new one, never a part.
+    void save(const std::filesystem::path& path) const;
+
+    std::uint32_t size() const { return entry_count_; }
+    const std::string& name() const { return name_; }
+    std::uint32_t version() const { return version_; }
+    const std::vector<std::string>& types() const { return types_; }
+    std::uint64_t checksum() const;  // of the words, types and weights; not of name and version
+    std::size_t size_bytes() const;
+
+    std::string_view word(std::uint32_t entry) const;  // UTF-8, normalised
+    std::uint16_t entry_type(std::uint32_t entry) const { return entry_types_[entry]; }
+    float entry_weight(std::uint32_t entry) const { return weights_[entry]; }
+    std::uint32_t entry_hash(std::uint32_t entry) const { return hashes_[entry]; }
+    const DoubleArrayTrie& trie() const { return trie_; }
+
+    // Over text that is normalised already.
+    template <class Visitor>
+    void find_all(const char32_t* text, std::size_t length, Visitor&& visit) const {
+        trie_.find_all(text, length, visit);
+    }
+
+  private:
+    friend class LexiconFile;
+    struct Owned;
+    Lexicon() = default;
+
+    std::string name_;
+    std::uint32_t version_ = 0;
+    std::uint32_t entry_count_ = 0;
+    std::vector<std::string> types_;
+    DoubleArrayTrie trie_;
+    const std::uint16_t* entry_types_ = nullptr;
+    const float* weights_ = nullptr;
+    const std::uint32_t* hashes_ = nullptr;
+    const std::uint32_t* word_offsets_ = nullptr;  // entry_count_ + 1 offsets into word_bytes_
+    const char* word_bytes_ = nullptr;
+    std::shared_ptr<const void> owner_;
+};
+
+}  // namespace distillex

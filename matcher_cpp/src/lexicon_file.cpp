@@ -1,0 +1,282 @@
+// The lexicon file: a fixed header, then sections at 64-byte boundaries in the order of `Section`.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+
+#include "distillex/checksum.hpp"
+#include "distillex/lexicon.hpp"
+
+namespace distillex {
+namespace {
+
+constexpr char kMagic[8] = {'D', 'X', 'L', 'E', 'X', '\r', '\n', '\0'};
+constexpr std::uint32_t kFormatVersion = 1;
+constexpr std::size_t kAlignment = 64;
+constexpr std::uint64_t kLargestFile = std::uint64_t{1} << 36;
+
+struct Header {
+    char magic[8];
+    std::uint32_t format_version;
+    std::uint32_t byte_order;  // 0x01020304 as this machine writes it
+    std::uint64_t file_size;
+    std::uint64_t checksum;  // of the whole file with this field zero
+    std::uint32_t entry_count;
+    std::uint32_t lexicon_version;
+    std::uint32_t node_count;
+    std::uint32_t page_count;
+    std::uint32_t code_count;
+    std::uint32_t word_bytes;
+    std::uint32_t type_bytes;  // type names, each ended by '\n'
+    std::uint32_t name_bytes;
+};
+static_assert(sizeof(Header) == 64, "the header is 64 bytes");
+constexpr std::uint32_t kByteOrder = 0x01020304;
+
+enum Section { kPageIndex, kPages, kNodes, kEntryTypes, kWeights, kHashes, kWordOffsets, kWords, kTypes, kName, kSections };
+
+struct Extent {
+    std::uint64_t offset;
+    std::uint64_t size;
+};
+
+std::array<Extent, kSections> sections_of(const Header& header, std::uint64_t& file_size) {
+    const std::uint64_t entries = header.entry_count;
+    const std::array<std::uint64_t, kSections> sizes = {
+        CodePointMap::kPageCount * sizeof(std::uint16_t),
+        std::uint64_t{header.page_count} * CodePointMap::kPageSize * sizeof(std::uint32_t),
+        std::uint64_t{header.node_count} * sizeof(TrieNode),
+        entries * sizeof(std::uint16_t),
+        entries * sizeof(float),
+        entries * sizeof(std::uint32_t),
+        (entries + 1) * sizeof(std::uint32_t),
+        header.word_bytes,
+        header.type_bytes,
+        header.name_bytes,
+    };
+    std::array<Extent, kSections> extents{};
+    std::uint64_t offset = sizeof(Header);
+    for (std::size_t i = 0; i < kSections; ++i) {
+        extents[i] = {offset, sizes[i]};
+        offset = (offset + sizes[i] + kAlignment - 1) / kAlignment * kAlignment;
+    }
+    file_size = offset;
+    return extents;
+}
+
+std::string system_message(const std::filesystem::path& path, const char* what) {
+    return path.string() + ": " + what + ": " + std::strerror(errno);
+}
+
+class Descriptor {
+  public:
+    explicit Descriptor(int value) : value_(value) {}
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    ~Descriptor() {
+        if (value_ >= 0) ::close(value_);
+    }
+    int get() const { return value_; }
+
+  private:
+    int value_;
+};
+
+struct Mapping {
+    Mapping(void* mapped, std::size_t mapped_size) : data(mapped), size(mapped_size) {}
+    Mapping(const Mapping&) = delete;
+    Mapping& operator=(const Mapping&) = delete;
+    ~Mapping() { ::munmap(data, size); }
+    void* data;
+    std::size_t size;
+};
+
+std::uint64_t file_checksum(const char* bytes, std::size_t size) {
+    Header header;
+    std::memcpy(&header, bytes, sizeof(header));
+    header.checksum = 0;
+    return checksum64(bytes + sizeof(header), size - sizeof(header), checksum64(&header, sizeof(header)));
+}
+
+}  // namespace
+
+class LexiconFile {
+  public:
+    static std::string serialize(const Lexicon& lexicon);
+    static std::shared_ptr<const Lexicon> open(const std::filesystem::path& path);
+
+  private:
+    static Header read_header(const char* bytes, std::size_t size, const std::string& path);
+    static void check_entries(const Lexicon& lexicon, const Header& header, const std::string& path);
+};
+
+std::string LexiconFile::serialize(const Lexicon& lexicon) {
+    std::string types;
+    for (const auto& type : lexicon.types_) types += type + '\n';
+    const TrieView& trie = lexicon.trie_.layout();
+    Header header{};
+    std::memcpy(header.magic, kMagic, sizeof(kMagic));
+    header.format_version = kFormatVersion;
+    header.byte_order = kByteOrder;
+    header.entry_count = lexicon.entry_count_;
+    header.lexicon_version = lexicon.version_;
+    header.node_count = static_cast<std::uint32_t>(trie.node_count);
+    header.page_count = static_cast<std::uint32_t>(trie.page_count);
+    header.code_count = trie.code_count;
+    header.word_bytes = lexicon.word_offsets_[lexicon.entry_count_];
+    header.type_bytes = static_cast<std::uint32_t>(types.size());
+    header.name_bytes = static_cast<std::uint32_t>(lexicon.name_.size());
+    const auto extents = sections_of(header, header.file_size);
+    const std::array<const void*, kSections> contents = {
+        trie.page_index,       trie.pages,            trie.nodes,          lexicon.entry_types_, lexicon.weights_,
+        lexicon.hashes_,       lexicon.word_offsets_, lexicon.word_bytes_, types.data(),         lexicon.name_.data()};
+    std::string bytes(header.file_size, '\0');
+    std::memcpy(bytes.data(), &header, sizeof(header));
+    for (std::size_t i = 0; i < kSections; ++i) {
+        if (extents[i].size > 0) std::memcpy(bytes.data() + extents[i].offset, contents[i], extents[i].size);
+    }
+    header.checksum = file_checksum(bytes.data(), bytes.size());
+    std::memcpy(bytes.data(), &header, sizeof(header));
+    return bytes;
+}
+
+Header LexiconFile::read_header(const char* bytes, std::size_t size, const std::string& path) {
+    Header header;
+    if (size < sizeof(header)) {
+        throw LexiconError(path + ": truncated: " + std::to_string(size) + " bytes, less than the header's 64");
+    }
+    std::memcpy(&header, bytes, sizeof(header));
+    if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
+        throw LexiconError(path + ": not a lexicon file (it does not begin with DXLEX)");
+    }
+    if (header.byte_order != kByteOrder) {
+        throw LexiconError(path + ": written on a machine of another byte order; build it again on this one");
+    }
+    if (header.format_version != kFormatVersion) {
+        throw LexiconError(path + ": format version " + std::to_string(header.format_version) +
+                           "; this program reads version " + std::to_string(kFormatVersion) +
+                           (header.format_version > kFormatVersion ? " (the file is newer: upgrade distillex)" : ""));
+    }
+    std::uint64_t expected = 0;
+    sections_of(header, expected);
+    if (header.file_size != expected || expected > kLargestFile) {
+        throw LexiconError(path + ": corrupted: its header contradicts itself");
+    }
+    if (size != expected) {
+        throw LexiconError(path + (size < expected ? ": truncated: " : ": corrupted: ") + std::to_string(size) +
+                           " bytes where its header says " + std::to_string(expected));
+    }
+    if (file_checksum(bytes, size) != header.checksum) {
+        throw LexiconError(path + ": corrupted: its checksum does not fit its content");
+    }
+    return header;
+}
+
+void LexiconFile::check_entries(const Lexicon& lexicon, const Header& header, const std::string& path) {
+    const std::uint32_t count = header.entry_count;
+    if (lexicon.word_offsets_[0] != 0 || lexicon.word_offsets_[count] != header.word_bytes) {
+        throw LexiconError(path + ": corrupted: its words do not fill their section");
+    }
+    bool ordered = true;
+    bool typed = true;
+    bool weighted = true;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        ordered &= lexicon.word_offsets_[i] < lexicon.word_offsets_[i + 1];
+        typed &= lexicon.entry_types_[i] < lexicon.types_.size() || lexicon.entry_types_[i] == kHiddenType;
+        weighted &= lexicon.weights_[i] > 0.0F && lexicon.weights_[i] <= 1.0F;
+    }
+    if (!ordered) throw LexiconError(path + ": corrupted: its words overlap");
+    if (!typed) throw LexiconError(path + ": corrupted: an entry has a type that the file does not name");
+    if (!weighted) throw LexiconError(path + ": corrupted: a weight is not in (0, 1]");
+}
+
+std::shared_ptr<const Lexicon> LexiconFile::open(const std::filesystem::path& path) {
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0) throw LexiconError(system_message(path, "cannot be opened"));
+    struct stat status {};
+    if (::fstat(file.get(), &status) != 0) throw LexiconError(system_message(path, "cannot be read"));
+    if (!S_ISREG(status.st_mode)) throw LexiconError(path.string() + ": not a regular file");
+    const auto size = static_cast<std::size_t>(status.st_size);
+    if (size < sizeof(Header)) {
+        throw LexiconError(path.string() + ": truncated: " + std::to_string(size) +
+                           " bytes, less than the header's 64");
+    }
+    void* const mapped = ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, file.get(), 0);
+    if (mapped == MAP_FAILED) throw LexiconError(system_message(path, "cannot be mapped"));
+    const auto mapping = std::make_shared<Mapping>(mapped, size);
+
+    const auto* bytes = static_cast<const char*>(mapped);
+    const Header header = read_header(bytes, size, path.string());
+    std::uint64_t file_size = 0;
+    const auto extents = sections_of(header, file_size);
+    const auto section = [&](Section which) { return bytes + extents[which].offset; };
+
+    std::shared_ptr<Lexicon> lexicon(new Lexicon());
+    lexicon->name_.assign(section(kName), header.name_bytes);
+    lexicon->version_ = header.lexicon_version;
+    lexicon->entry_count_ = header.entry_count;
+    std::string_view types(section(kTypes), header.type_bytes);
+    while (!types.empty()) {
+        const std::size_t end = types.find('\n');
+        if (end == std::string_view::npos) throw LexiconError(path.string() + ": corrupted: a type name has no end");
+        lexicon->types_.emplace_back(types.substr(0, end));
+        types.remove_prefix(end + 1);
+    }
+    lexicon->entry_types_ = reinterpret_cast<const std::uint16_t*>(section(kEntryTypes));
+    lexicon->weights_ = reinterpret_cast<const float*>(section(kWeights));
+    lexicon->hashes_ = reinterpret_cast<const std::uint32_t*>(section(kHashes));
+    lexicon->word_offsets_ = reinterpret_cast<const std::uint32_t*>(section(kWordOffsets));
+    lexicon->word_bytes_ = section(kWords);
+    lexicon->owner_ = mapping;
+    check_entries(*lexicon, header, path.string());
+
+    TrieView view;
+    view.page_index = reinterpret_cast<const std::uint16_t*>(section(kPageIndex));
+    view.pages = reinterpret_cast<const std::uint32_t*>(section(kPages));
+    view.page_count = header.page_count;
+    view.nodes = reinterpret_cast<const TrieNode*>(section(kNodes));
+    view.node_count = header.node_count;
+    view.code_count = header.code_count;
+    try {
+        lexicon->trie_ = DoubleArrayTrie::view(view, header.entry_count, mapping);
+    } catch (const std::invalid_argument& error) {
+        throw LexiconError(path.string() + ": corrupted: " + error.what());
+    }
+    return lexicon;
+}
+
+std::shared_ptr<const Lexicon> Lexicon::load(const std::filesystem::path& path) { return LexiconFile::open(path); }
+
+void Lexicon::save(const std::filesystem::path& path) const {
+    const std::string bytes = LexiconFile::serialize(*this);
+    std::string temporary = path.string() + ".XXXXXX";
+    {
+        const Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
+        if (file.get() < 0) throw LexiconError(system_message(path, "cannot be written"));
+        std::size_t written = 0;
+        while (written < bytes.size()) {
+            const ssize_t n = ::write(file.get(), bytes.data() + written, bytes.size() - written);
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0) {
+                const std::string message = system_message(path, "cannot be written");
+                ::unlink(temporary.c_str());
+                throw LexiconError(message);
+            }
+            written += static_cast<std::size_t>(n);
+        }
+        ::fchmod(file.get(), 0644);
+        ::fsync(file.get());
+    }
+    if (::rename(temporary.c_str(), path.c_str()) != 0) {
+        const std::string message = system_message(path, "cannot be written");
+        ::unlink(temporary.c_str());
+        throw LexiconError(message);
+    }
+}
+
+}  // namespace distillex

@@ -1,0 +1,146 @@
+#include "distillex/text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <vector>
+
+namespace distillex {
+namespace {
+
+struct CasePair {
+    char32_t from;
+    char32_t to;
+};
+
+constexpr CasePair kLowerCase[] = {
+#include "lower_case_table.inc"
+};
+
+char32_t lower_case(char32_t point) {
+    const auto* found = std::lower_bound(std::begin(kLowerCase), std::end(kLowerCase), point,
+                                         [](const CasePair& pair, char32_t value) { return pair.from < value; });
+    return found != std::end(kLowerCase) && found->from == point ? found->to : point;
+}
+
+char32_t normalize_slowly(char32_t point) {
+    if (is_space(point)) return U' ';
+    if (point >= 0xFF01 && point <= 0xFF5E) point -= 0xFF01 - 0x21;
+    return lower_case(point);
+}
+
+// The Basic Multilingual Plane as one flat table: normalisation is on the path of every character served.
+const std::vector<char16_t>& plane_table() {
+    static const std::vector<char16_t> table = [] {
+        std::vector<char16_t> values(0x10000);
+        for (char32_t point = 0; point < 0x10000; ++point) {
+            const char32_t mapped = normalize_slowly(point);
+            values[point] = static_cast<char16_t>(mapped < 0x10000 ? mapped : point);
+        }
+        return values;
+    }();
+    return table;
+}
+
+}  // namespace
+
+bool is_space(char32_t point) {
+    switch (point) {
+        case 0x20:
+        case 0x85:
+        case 0xA0:
+        case 0x1680:
+        case 0x2028:
+        case 0x2029:
+        case 0x202F:
+        case 0x205F:
+        case 0x3000:
+        case 0xFEFF:
+            return true;
+        default:
+            return (point >= 0x09 && point <= 0x0D) || (point >= 0x1C && point <= 0x1F) ||
+                   (point >= 0x2000 && point <= 0x200B);
+    }
+}
+
+char32_t normalize(char32_t point) {
+    static const char16_t* const table = plane_table().data();
+    return point < 0x10000 ? table[point] : normalize_slowly(point);
+}
+
+std::size_t decode_utf8(std::string_view bytes, std::u32string& out) {
+    const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
+    const std::size_t size = bytes.size();
+    out.reserve(out.size() + size / 3 + 1);
+    std::size_t i = 0;
+    while (i < size) {
+        const unsigned char lead = data[i];
+        if (lead < 0x80) {
+            out.push_back(lead);
+            ++i;
+            continue;
+        }
+        std::size_t length = 0;
+        char32_t point = 0;
+        char32_t smallest = 0;
+        if ((lead & 0xE0) == 0xC0) {
+            length = 2, point = lead & 0x1F, smallest = 0x80;
+        } else if ((lead & 0xF0) == 0xE0) {
+            length = 3, point = lead & 0x0F, smallest = 0x800;
+        } else if ((lead & 0xF8) == 0xF0) {
+            length = 4, point = lead & 0x07, smallest = 0x10000;
+        } else {
+            return i;
+        }
+        if (length > size - i) return i;
+        for (std::size_t k = 1; k < length; ++k) {
+            if ((data[i + k] & 0xC0) != 0x80) return i;
+            point = (point << 6) | (data[i + k] & 0x3F);
+        }
+        if (point < smallest || point > kLastCodePoint || is_surrogate(point)) return i;
+        out.push_back(point);
+        i += length;
+    }
+    return std::string_view::npos;
+}
+
+void append_utf8(char32_t point, std::string& out) {
+    const auto byte = [&out](char32_t value) { out.push_back(static_cast<char>(value)); };
+    if (point < 0x80) {
+        byte(point);
+    } else if (point < 0x800) {
+        byte(0xC0 | (point >> 6));
+        byte(0x80 | (point & 0x3F));
+    } else if (point < 0x10000) {
+        byte(0xE0 | (point >> 12));
+        byte(0x80 | ((point >> 6) & 0x3F));
+        byte(0x80 | (point & 0x3F));
+    } else {
+        byte(0xF0 | (point >> 18));
+        byte(0x80 | ((point >> 12) & 0x3F));
+        byte(0x80 | ((point >> 6) & 0x3F));
+        byte(0x80 | (point & 0x3F));
+    }
+}
+
+std::string encode_utf8(std::u32string_view points) {
+    std::string out;
+    out.reserve(points.size() * 3);
+    for (const char32_t point : points) append_utf8(point, out);
+    return out;
+}
+
+std::uint32_t hash_word(const char32_t* word, std::size_t length) {
+    std::uint32_t hash = 2166136261U;
+    for (std::size_t i = 0; i < length; ++i) {
+        for (unsigned shift = 0; shift < 32; shift += 8) {
+            hash = (hash ^ ((word[i] >> shift) & 0xFFU)) * 16777619U;
+        }
+    }
+    hash ^= hash >> 16;
+    hash *= 0x7FEB352DU;
+    hash ^= hash >> 15;
+    return hash;
+}
+
+}  // namespace distillex
