@@ -1,0 +1,1 @@
+"""Training for Distillex: data, models, the training loop, distillation, evaluation, export."""

@@ -1,0 +1,183 @@
+"""Run configurations: one YAML file per published result, read strictly into dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from distillex_training.lexicon import AugmentationConfig
+from distillex_training.training_loop import LoopConfig
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A configuration file holds an unknown key or a value of the wrong form."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Files of a run; relative paths are resolved against the configuration file's folder, then the working folder."""
+
+    train: Path
+    dev: Path
+    lexicon: Path
+    """Compiled base lexicon (``distillex lexicon build``)."""
+    raw: tuple[Path, ...] = ()
+    """Unlabelled text, one sentence a line: for the vocabulary, and for the teacher to label."""
+    raw_max_length: int = 80
+    raw_limit: int = 0
+    """Use so many raw sentences, drawn with the seed; 0 uses all."""
+    minimum_count: int = 2
+    """Characters seen less often are left out of the vocabulary."""
+
+
+@dataclass(frozen=True)
+class StudentSizes:
+    """The sizes of :class:`~distillex_training.models.student.StudentConfig` that a run chooses."""
+
+    encoder: str = "gated_cnn"
+    width: int = 128
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 1)
+    character_embedding: int = 96
+    bigram_embedding: int = 32
+    bigram_hash_size: int = 32768
+    lexicon_embedding: int = 32
+    head: int = 128
+    dropout: float = 0.3
+    word_dropout: float = 0.2
+    word_hash_size: int = 32768
+
+
+@dataclass(frozen=True)
+class DistillationConfig:
+    """What the student learns from; a weight of 0 switches a loss off. Without a teacher only gold counts."""
+
+    teacher: Path | None = None
+    """Model directory of the teacher."""
+    cache: Path = Path("runs/teacher-cache")
+    """Where the teacher's predictions are kept, by a hash of teacher, text and lexicon."""
+    gold_repeats: int = 1
+    """How often the gold sentences are seen in an epoch."""
+    viterbi: float = 1.0
+    """CRF likelihood of the teacher's best sequence on raw text."""
+    marginals: float = 0.5
+    """Cross-entropy of the student's token distributions with the teacher's posterior marginals, on raw text."""
+    temperature: float = 1.0
+    minimum_confidence: float = 0.0
+    """Raw sentences whose least certain entity is below this posterior are left out."""
+
+
+@dataclass(frozen=True)
+class StudentRun:
+    """``distillex distill``."""
+
+    data: DataConfig
+    student: StudentSizes = field(default_factory=StudentSizes)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    learning_rate: float = 2e-3
+    crf_learning_rate: float = 1e-2
+    initial: Path | None = None
+    """Model directory of a student to begin with."""
+
+
+@dataclass(frozen=True)
+class TeacherRun:
+    """``distillex finetune``."""
+
+    data: DataConfig
+    encoder: str
+    """What ``AutoModel.from_pretrained`` takes: a name or a directory."""
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    encoder_learning_rate: float = 7e-5
+    layer_decay: float = 0.92
+    learning_rate: float = 1e-3
+    crf_learning_rate: float = 1e-2
+    word_hash_size: int = 32768
+    lexicon_embedding: int = 48
+    lexicon_width: int = 128
+    head: int = 256
+    dropout: float = 0.2
+    word_dropout: float = 0.2
+
+
+def read_config(path: Path, kind: type[T], overrides: dict[str, str] | None = None) -> T:
+    """Read a YAML file into a dataclass.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        :class:`StudentRun` or :class:`TeacherRun`.
+    overrides
+        Dotted keys to YAML values, such as ``{"loop.seed": "2"}``; they win over the file.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown key (naming it and the accepted ones), a missing one, or a value of the wrong form.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected keys and values")
+    for key, value in (overrides or {}).items():
+        *parents, last = key.split(".")
+        level = content
+        for parent in parents:
+            level = level.setdefault(parent, {})
+        level[last] = yaml.safe_load(value)
+    built: T = _build(kind, content, str(path), path.parent)
+    return built
+
+
+def _build(kind: Any, value: Any, where: str, folder: Path) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return _build_dataclass(kind, value, where, folder)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _build(next(a for a in arguments if a is not type(None)), value, where, folder)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ConfigError(f"{where}: {value!r} is not a list")
+        return tuple(_build(arguments[0], item, where, folder) for item in value)
+    if kind is Path:
+        beside = folder / str(value)
+        return beside if beside.exists() else Path(str(value))
+    if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML 1.1 reads 2e-3 as a string
+        except ValueError:
+            raise ConfigError(f"{where}: {value!r} is not a number") from None
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ConfigError(f"{where}: {value!r} is not of type {kind.__name__}")
+    return value
+
+
+def _build_dataclass(kind: Any, value: Any, where: str, folder: Path) -> Any:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: expected keys and values, not {value!r}")
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    for key in value:
+        if key not in fields:
+            raise ConfigError(f"{where}: unknown key {key!r}; accepted keys: {', '.join(fields)}")
+    for name, f in fields.items():
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if required and name not in value:
+            raise ConfigError(f"{where}: the key {name!r} is missing")
+    return kind(**{key: _build(hints[key], item, f"{where}: {key}", folder) for key, item in value.items()})

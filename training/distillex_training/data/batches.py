@@ -1,0 +1,87 @@
+"""Sentences → padded model inputs, with lexicon overlays drawn afresh each epoch."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from distillex_matcher import Features, Featurizer, LabelScheme, Lexicon
+from torch import Tensor
+
+from distillex_training.data.labelled import Sentence
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Model inputs and gold labels of some sentences; C = T - 2 characters a row."""
+
+    indices: tuple[int, ...]
+    input_ids: Tensor
+    """*Shape:* [B, T], int32."""
+    lexicon_types: Tensor
+    """*Shape:* [B, T, 4, K], int32."""
+    lexicon_words: Tensor
+    """*Shape:* [B, T, 4, K], int32."""
+    lexicon_weights: Tensor
+    """*Shape:* [B, T, 4, K], float32."""
+    labels: Tensor
+    """*Shape:* [B, C], int64; 0 on padding."""
+    mask: Tensor
+    """True on characters. *Shape:* [B, C]."""
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What a model's ``forward`` takes."""
+        return self.input_ids, self.lexicon_types, self.lexicon_words, self.lexicon_weights
+
+
+def make_batch(
+    featurizer: Featurizer,
+    scheme: LabelScheme,
+    sentences: Sequence[Sentence],
+    overlays: Sequence[Sequence[Lexicon]] | None = None,
+    indices: Sequence[int] = (),
+) -> Batch:
+    """Featurise sentences and encode their gold spans; trims the padding to the longest sentence."""
+    features: Features = featurizer.featurize([sentence.text for sentence in sentences], overlays)
+    tokens = int(features.lengths.max())
+    labels = np.zeros((len(sentences), tokens - 2), dtype=np.int64)
+    mask = np.zeros((len(sentences), tokens - 2), dtype=bool)
+    for row, sentence in enumerate(sentences):
+        length = len(sentence.text)
+        labels[row, :length] = scheme.encode([(s.start, s.end, s.type) for s in sentence.spans], length)
+        mask[row, :length] = True
+    return Batch(
+        tuple(indices),
+        torch.from_numpy(features.input_ids[:, :tokens]),
+        torch.from_numpy(features.lexicon_types[:, :tokens]),
+        torch.from_numpy(features.lexicon_words[:, :tokens]),
+        torch.from_numpy(features.lexicon_weights[:, :tokens]),
+        torch.from_numpy(labels),
+        torch.from_numpy(mask),
+    )
+
+
+def length_bucketed_batches(
+    lengths: Sequence[int], batch_size: int, max_characters: int, seed: int, epoch: int
+) -> list[list[int]]:
+    """Shuffle, then group sentences of similar length; deterministic in (seed, epoch).
+
+    A batch holds at most ``batch_size`` sentences and about ``max_characters`` padded characters.
+    """
+    generator = random.Random(f"{seed}-{epoch}-batches")
+    # The jitter mixes neighbours in length differently in each epoch.
+    order = sorted(range(len(lengths)), key=lambda i: (lengths[i] + generator.random() * 4, generator.random()))
+    batches: list[list[int]] = []
+    current: list[int] = []
+    for index in order:
+        if current and (len(current) == batch_size or (len(current) + 1) * lengths[index] > max_characters):
+            batches.append(current)
+            current = []
+        current.append(index)
+    batches.append(current)
+    generator.shuffle(batches)
+    return batches

@@ -1,0 +1,148 @@
+"""Entity-level scores on strict spans, and how a model uses a lexicon on entities that it never saw in training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from distillex_matcher import CrfDecoder, Features, Featurizer, Lexicon
+from numpy.typing import NDArray
+from torch import nn
+
+from distillex_training.data.labelled import Sentence
+
+Span = tuple[int, int, str]
+EmissionFunction = Callable[[Features], NDArray[np.float32]]
+"""Features of a batch → emissions [B, T, L]."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Counts of strict spans (same start, end and type)."""
+
+    correct: int
+    predicted: int
+    gold: int
+
+    @property
+    def precision(self) -> float:
+        """Correct of predicted; 0 where nothing was predicted."""
+        return self.correct / self.predicted if self.predicted else 0.0
+
+    @property
+    def recall(self) -> float:
+        """Correct of gold; 0 where there is no gold."""
+        return self.correct / self.gold if self.gold else 0.0
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        total = self.predicted + self.gold
+        return 2 * self.correct / total if total else 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """Micro scores, and scores per type."""
+
+    micro: Scores
+    per_type: dict[str, Scores]
+
+
+def score(gold: Sequence[Iterable[Span]], predicted: Sequence[Iterable[Span]]) -> Report:
+    """Compare spans ``(start, end, type)``, sentence by sentence.
+
+    Raises
+    ------
+    ValueError
+        When the two have different numbers of sentences.
+    """
+    if len(gold) != len(predicted):
+        raise ValueError(f"{len(gold)} gold sentences, but {len(predicted)} predicted ones")
+    counts: dict[str, Counter[str]] = {"correct": Counter(), "predicted": Counter(), "gold": Counter()}
+    for gold_spans, predicted_spans in zip(gold, predicted, strict=True):
+        expected, found = set(gold_spans), set(predicted_spans)
+        counts["gold"].update(span[2] for span in expected)
+        counts["predicted"].update(span[2] for span in found)
+        counts["correct"].update(span[2] for span in expected & found)
+    types = sorted(counts["gold"] | counts["predicted"])
+    per_type = {t: Scores(counts["correct"][t], counts["predicted"][t], counts["gold"][t]) for t in types}
+    micro = Scores(*(sum(counts[name].values()) for name in ("correct", "predicted", "gold")))
+    return Report(micro, per_type)
+
+
+def gold_spans(sentences: Iterable[Sentence]) -> list[list[Span]]:
+    """Spans of each sentence as plain tuples."""
+    return [[(span.start, span.end, span.type) for span in sentence.spans] for sentence in sentences]
+
+
+def torch_emissions(model: nn.Module) -> EmissionFunction:
+    """Wrap a PyTorch model (in evaluation mode while it is called)."""
+
+    def run(features: Features) -> NDArray[np.float32]:
+        training = model.training
+        model.eval()
+        with torch.no_grad():
+            inputs = (
+                features.input_ids,
+                features.lexicon_types,
+                features.lexicon_words,
+                features.lexicon_weights,
+            )
+            emissions = model(*(torch.from_numpy(array) for array in inputs))
+        model.train(training)
+        result: NDArray[np.float32] = emissions.float().numpy()
+        return result
+
+    return run
+
+
+def predict(
+    featurizer: Featurizer,
+    emissions_of: EmissionFunction,
+    decoder: CrfDecoder,
+    texts: Sequence[str],
+    *,
+    overlay: Sequence[Lexicon] = (),
+    batch_size: int = 32,
+) -> list[list[Span]]:
+    """Spans of each text: featurizer → model → C++ decoder, as in serving.
+
+    ``overlay``: lexicons laid over the featurizer's base for all texts.
+    """
+    types = decoder.scheme.entity_types
+    predicted: list[list[Span]] = [[] for _ in texts]
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for begin in range(0, len(order), batch_size):
+        rows = order[begin : begin + batch_size]
+        features = featurizer.featurize([texts[i] for i in rows], [list(overlay)] * len(rows) if overlay else None)
+        spans = decoder.decode(emissions_of(features), features.lengths)
+        for row, start, end, kind in zip(
+            spans.row.tolist(), spans.start.tolist(), spans.end.tolist(), spans.type.tolist(), strict=True
+        ):
+            predicted[rows[row]].append((start, end, types[kind]))
+    return predicted
+
+
+def recall_by_surface(
+    sentences: Sequence[Sentence], predicted: Sequence[Iterable[Span]], known_surfaces: Collection[str]
+) -> tuple[Scores, Scores]:
+    """Recall on seen and on unseen entities: unseen is a surface that is never an entity in the training set.
+
+    Returns
+    -------
+    tuple of Scores
+        (seen, unseen); only ``correct`` and ``gold`` are meaningful.
+    """
+    counts = {True: [0, 0], False: [0, 0]}
+    for sentence, spans in zip(sentences, predicted, strict=True):
+        found = set(spans)
+        for span in sentence.spans:
+            count = counts[sentence.text[span.start : span.end] in known_surfaces]
+            count[0] += (span.start, span.end, span.type) in found
+            count[1] += 1
+    seen, unseen = (Scores(counts[key][0], 0, counts[key][1]) for key in (True, False))
+    return seen, unseen

@@ -1,0 +1,18 @@
+"""Models: emissions from features, a CRF on top, and their directory on disk."""
+
+from distillex_training.models.crf import ConstrainedCrf
+from distillex_training.models.directory import load_model, save_model
+from distillex_training.models.fusion import LexiconFusion
+from distillex_training.models.student import Student, StudentConfig
+from distillex_training.models.teacher import Teacher, TeacherConfig
+
+__all__ = [
+    "ConstrainedCrf",
+    "LexiconFusion",
+    "Student",
+    "StudentConfig",
+    "Teacher",
+    "TeacherConfig",
+    "load_model",
+    "save_model",
+]

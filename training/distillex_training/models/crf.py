@@ -1,0 +1,69 @@
+"""The CRF (pytorch-crf) under the BIOES constraints of ``distillex_matcher.LabelScheme``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from distillex_matcher import CrfDecoder, CrfParameters, LabelScheme
+from torch import Tensor, nn
+from torchcrf import CRF
+
+FORBIDDEN = -1e4
+
+
+class ConstrainedCrf(nn.Module):
+    """A linear-chain CRF whose forbidden transitions, starts and ends are held at ``FORBIDDEN``."""
+
+    allowed_transitions: Tensor
+    allowed_starts: Tensor
+    allowed_ends: Tensor
+
+    def __init__(self, entity_types: Sequence[str]) -> None:
+        super().__init__()
+        self.scheme = LabelScheme(entity_types)
+        self.crf = CRF(len(self.scheme), batch_first=True)
+        self.register_buffer("allowed_transitions", torch.from_numpy(self.scheme.allowed_transitions), persistent=False)
+        self.register_buffer("allowed_starts", torch.from_numpy(self.scheme.allowed_starts), persistent=False)
+        self.register_buffer("allowed_ends", torch.from_numpy(self.scheme.allowed_ends), persistent=False)
+        self.hold_constraints()
+
+    def hold_constraints(self) -> None:
+        """Put the forbidden scores back after an optimiser step."""
+        with torch.no_grad():
+            self.crf.transitions.masked_fill_(~self.allowed_transitions, FORBIDDEN)
+            self.crf.start_transitions.masked_fill_(~self.allowed_starts, FORBIDDEN)
+            self.crf.end_transitions.masked_fill_(~self.allowed_ends, FORBIDDEN)
+
+    def loss(self, emissions: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+        """Negative log likelihood per character.
+
+        Parameters
+        ----------
+        emissions
+            Of the characters alone. *Shape:* [B, C, L], float32.
+        labels
+            *Shape:* [B, C], int64.
+        mask
+            True on characters; the first column is all True. *Shape:* [B, C].
+        """
+        likelihood: Tensor = self.crf(emissions, labels, mask=mask, reduction="token_mean")
+        return -likelihood
+
+    def decode(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:
+        """Best label ids by pytorch-crf; shapes as in :meth:`loss`."""
+        paths: list[list[int]] = self.crf.decode(emissions, mask=mask)
+        return paths
+
+    def parameters_for_serving(self) -> CrfParameters:
+        """Return the trained scores as the plain numbers that ``crf.json`` holds."""
+        return CrfParameters(
+            entity_types=tuple(self.scheme.entity_types),
+            transitions=tuple(tuple(row) for row in self.crf.transitions.detach().float().tolist()),
+            start=tuple(self.crf.start_transitions.detach().float().tolist()),
+            end=tuple(self.crf.end_transitions.detach().float().tolist()),
+        )
+
+    def decoder(self) -> CrfDecoder:
+        """Return the C++ decoder with the present scores."""
+        return self.parameters_for_serving().decoder()

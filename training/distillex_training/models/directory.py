@@ -1,0 +1,83 @@
+"""A model directory: config.json, features.json, vocabulary.txt, model.safetensors."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import torch
+from distillex_matcher import FeatureLayout
+from distillex_matcher.layout import write_atomically
+from safetensors.torch import load_file, save_file
+
+from distillex_training.models.crf import ConstrainedCrf
+from distillex_training.models.student import Student, StudentConfig
+from distillex_training.models.teacher import Teacher, TeacherConfig
+
+KINDS = {"student": (StudentConfig, Student), "teacher": (TeacherConfig, Teacher)}
+
+
+class ModelDirectoryError(ValueError):
+    """A model directory is incomplete or of an unknown kind."""
+
+
+def save_model(
+    directory: Path,
+    model: Student | Teacher,
+    crf: ConstrainedCrf,
+    layout: FeatureLayout,
+    *,
+    half_precision: bool = False,
+) -> None:
+    """Write a model directory; each file is replaced atomically.
+
+    ``half_precision`` stores the weights as float16 (the CRF stays float32).
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    kind = "student" if isinstance(model, Student) else "teacher"
+    config = {"format": 1, "kind": kind, **dataclasses.asdict(model.config)}
+    layout.save(directory)
+    tensors = {f"model.{name}": tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    if half_precision:
+        tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    tensors |= {f"crf.{name}": tensor.detach().contiguous() for name, tensor in crf.state_dict().items()}
+    temporary = directory / ".model.safetensors.new"
+    save_file(tensors, temporary)
+    os.replace(temporary, directory / "model.safetensors")
+    write_atomically(directory / "config.json", json.dumps(config, ensure_ascii=False, indent=1) + "\n")
+
+
+def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, FeatureLayout]:
+    """Read a model directory; the model is in evaluation mode, in float32.
+
+    Raises
+    ------
+    ModelDirectoryError
+        For a missing file or an unknown kind.
+    """
+    for name in ("config.json", "model.safetensors"):
+        if not (directory / name).exists():
+            raise ModelDirectoryError(f"{directory / name}: missing; a model directory is written by training")
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    kind = config.pop("kind", None)
+    config.pop("format", None)
+    if kind not in KINDS:
+        raise ModelDirectoryError(f"{directory}: unknown kind {kind!r}; known kinds: {', '.join(KINDS)}")
+    config_class, model_class = KINDS[kind]
+    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+    model = model_class(config_class(**fields))
+    crf = ConstrainedCrf(model.config.entity_types)
+    tensors = load_file(directory / "model.safetensors")
+    model.load_state_dict(_part(tensors, "model."))
+    crf.load_state_dict(_part(tensors, "crf."))
+    return model.eval(), crf.eval(), FeatureLayout.load(directory)
+
+
+def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {
+        name[len(prefix) :]: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,149 @@
+"""Training a tagger on gold sentences: what teacher and student share."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from distillex_matcher import FeatureLayout, Featurizer, Lexicon
+from torch import Tensor, nn
+
+from distillex_training import evaluate
+from distillex_training.config import DataConfig
+from distillex_training.data.batches import Batch, length_bucketed_batches, make_batch
+from distillex_training.data.labelled import Sentence, entity_types_of, read_labelled
+from distillex_training.data.raw import read_raw
+from distillex_training.data.vocabulary import build_vocabulary
+from distillex_training.lexicon import AugmentationConfig, LexiconAugmenter
+from distillex_training.models import ConstrainedCrf, Student, Teacher, save_model
+from distillex_training.training_loop import LoopConfig
+
+LOG = logging.getLogger("distillex.training")
+
+
+@dataclass(frozen=True)
+class TaggingData:
+    """What a run reads: sentences, the base lexicon, and the layout that follows from them."""
+
+    train: list[Sentence]
+    dev: list[Sentence]
+    raw: list[str]
+    base: Lexicon
+    layout: FeatureLayout
+    entity_types: tuple[str, ...]
+
+
+def read_data(config: DataConfig, *, word_hash_size: int, seed: int, layout: FeatureLayout | None = None) -> TaggingData:
+    """Read the files of a run; ``layout`` (a teacher's, an initial student's) is kept where given.
+
+    Raises
+    ------
+    DataError, LexiconError
+        For a bad file, naming file and line.
+    """
+    base = Lexicon.load(config.lexicon)
+    train, report = read_labelled(config.train)
+    entity_types = entity_types_of(train)
+    dev, dev_report = read_labelled(config.dev, entity_types=entity_types)
+    for line in report.lines() + dev_report.lines():
+        LOG.info("%s", line)
+    raw: list[str] = []
+    if config.raw:
+        raw, longer = read_raw(config.raw, max_length=config.raw_max_length)
+        LOG.info("%d raw sentences; %d longer than %d left out", len(raw), longer, config.raw_max_length)
+    if layout is None:
+        layout = FeatureLayout(
+            vocabulary=build_vocabulary((*(s.text for s in train), *raw), minimum_count=config.minimum_count),
+            types=(*sorted(base.types), *(t for t in entity_types if t not in base.types)),
+            word_hash_size=word_hash_size,
+        )
+    LOG.info("vocabulary %d, lexicon types %d", len(layout.vocabulary), len(layout.types))
+    if config.raw_limit and config.raw_limit < len(raw):
+        raw = random.Random(seed).sample(raw, config.raw_limit)
+    return TaggingData(train, dev, raw, base, layout, entity_types)
+
+
+class TaggingModel(nn.Module):
+    """Emissions and CRF as one module, for the loop."""
+
+    def __init__(self, tagger: Student | Teacher, crf: ConstrainedCrf) -> None:
+        super().__init__()
+        self.tagger = tagger
+        self.crf = crf
+
+
+class GoldTask:
+    """Maximise the CRF likelihood of gold labels, with a fresh lexicon overlay for each sentence and epoch."""
+
+    def __init__(
+        self,
+        tagger: Student | Teacher,
+        crf: ConstrainedCrf,
+        data: TaggingData,
+        augmentation: AugmentationConfig,
+        loop: LoopConfig,
+        groups: list[dict[str, Any]],
+    ) -> None:
+        self.model = TaggingModel(tagger, crf)
+        self.data = data
+        self.loop = loop
+        self._groups = groups
+        self.featurizer: Featurizer = data.layout.featurizer(data.base)
+        self._augmenter = LexiconAugmenter(augmentation, data.base, data.entity_types)
+        self.sentences: Sequence[Sentence] = data.train
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the optimiser groups given at construction."""
+        return self._groups
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        """Return indices of sentences of similar length."""
+        lengths = [len(sentence.text) for sentence in self.sentences]
+        return length_bucketed_batches(
+            lengths, self.loop.batch_size, self.loop.max_characters, self.loop.seed, epoch
+        )
+
+    def batch(self, indices: Sequence[int], epoch: int) -> Batch:
+        """Featurise sentences with the overlays of this epoch."""
+        sentences = [self.sentences[i] for i in indices]
+        overlays = [
+            self._augmenter.overlay(sentence, random.Random(f"{self.loop.seed}-{epoch}-{index}"))
+            for index, sentence in zip(indices, sentences, strict=True)
+        ]
+        return make_batch(self.featurizer, self.model.crf.scheme, sentences, overlays, indices)
+
+    def emissions(self, batch: Batch) -> Tensor:
+        """Emissions of the characters alone. *Shape:* [B, C, L], float32."""
+        emissions: Tensor = self.model.tagger(*batch.inputs)
+        return emissions[:, 1:-1].float()
+
+    def loss(self, batch: list[int], epoch: int) -> Tensor:
+        """Return the negative log likelihood of the gold labels, per character."""
+        features = self.batch(batch, epoch)
+        emissions = self.emissions(features)
+        with torch.autocast("cpu", enabled=False):
+            return self.model.crf.loss(emissions, features.labels, features.mask)
+
+    def after_step(self) -> None:
+        """Hold the CRF's constraints."""
+        self.model.crf.hold_constraints()
+
+    def evaluate(self) -> dict[str, float]:
+        """Score the development set with the base lexicon, through the C++ decoder as in serving."""
+        predicted = evaluate.predict(
+            self.featurizer,
+            evaluate.torch_emissions(self.model.tagger),
+            self.model.crf.decoder(),
+            [sentence.text for sentence in self.data.dev],
+        )
+        micro = evaluate.score(evaluate.gold_spans(self.data.dev), predicted).micro
+        return {"f1": micro.f1, "precision": micro.precision, "recall": micro.recall}
+
+    def save(self, directory: Path) -> None:
+        """Write a model directory."""
+        save_model(directory, self.model.tagger, self.model.crf, self.data.layout)
