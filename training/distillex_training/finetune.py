@@ -1,0 +1,69 @@
+"""Fine-tune a teacher: a pretrained encoder with lexicon features and a CRF, together."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distillex_training.config import TeacherRun
+from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig
+from distillex_training.models.teacher import load_encoder
+from distillex_training.tagging import GoldTask, read_data
+from distillex_training.training_loop import fit
+
+LOG = logging.getLogger("distillex.training")
+LAYER = re.compile(r"encoder\.(?:encoder\.)?(?:layer|albert_layer_groups)s?\.(\d+)\.")
+
+
+def layerwise_groups(teacher: Teacher, crf: ConstrainedCrf, run: TeacherRun) -> list[dict[str, Any]]:
+    """Optimiser groups: the encoder's rate falls by ``layer_decay`` a layer from the top down; head and CRF have their own.
+
+    Layer-wise decay: Sun et al., *How to Fine-Tune BERT for Text Classification?*, 2019.
+    """
+    layers = int(teacher.config.encoder_config.get("num_hidden_layers", 1))
+    groups: dict[float, list[torch.nn.Parameter]] = {}
+    for name, parameter in teacher.named_parameters():
+        if not name.startswith("encoder."):
+            rate = run.learning_rate
+        else:
+            match = LAYER.match(name)
+            depth = int(match.group(1)) + 1 if match else 0
+            rate = run.encoder_learning_rate * run.layer_decay ** (layers - depth)
+        groups.setdefault(rate, []).append(parameter)
+    result: list[dict[str, Any]] = [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
+    return [*result, {"params": list(crf.parameters()), "lr": run.crf_learning_rate, "weight_decay": 0.0}]
+
+
+def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) -> dict[str, float]:
+    """Fine-tune (or go on fine-tuning) a teacher in a run directory; the best epoch is in ``directory/best``.
+
+    Returns
+    -------
+    dict
+        Development metrics of the best epoch.
+    """
+    torch.manual_seed(run.loop.seed)
+    data = read_data(run.data, word_hash_size=run.word_hash_size, seed=run.loop.seed)
+    encoder, settings, lacking = load_encoder(run.encoder, data.layout.vocabulary)
+    LOG.info("%d of %d tokens have no row in the encoder: %s", len(lacking), len(data.layout.vocabulary), lacking[:20])
+    config = TeacherConfig(
+        vocabulary=len(data.layout.vocabulary),
+        lexicon_types=len(data.layout.types),
+        word_hash_size=run.word_hash_size,
+        entity_types=data.entity_types,
+        encoder_config=settings,
+        lexicon_embedding=run.lexicon_embedding,
+        lexicon_width=run.lexicon_width,
+        head=run.head,
+        dropout=run.dropout,
+        word_dropout=run.word_dropout,
+    )
+    teacher = Teacher(config, encoder)
+    crf = ConstrainedCrf(data.entity_types)
+    LOG.info("teacher: %.2f M parameters", sum(p.numel() for p in teacher.parameters()) / 1e6)
+    task = GoldTask(teacher, crf, data, run.augmentation, run.loop, layerwise_groups(teacher, crf, run))
+    return fit(task, run.loop, directory, max_steps=max_steps)
