@@ -7,7 +7,7 @@ namespace distillex {
 namespace {
 
 constexpr std::size_t kPlaneSize = 0x10000;
-constexpr std::size_t kTypesShown = 40;
+constexpr std::size_t kTypesShown = 64;
 
 std::string listed(const std::vector<std::string>& names) {
     std::string list;

@@ -1,0 +1,1 @@
+"""Serving: the embedded Triton server, and lexicons on a running server."""

@@ -1,0 +1,19 @@
+"""Where the shipped model repository and lexicons lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+SOURCE_TREE = PACKAGE.parents[1]
+
+
+def default_repository() -> Path:
+    """Return the source tree's ``model_repository``, or the one packaged in the wheel."""
+    packaged = PACKAGE / "model_repository"
+    return packaged if packaged.is_dir() else SOURCE_TREE / "model_repository"
+
+
+def default_lexicon_directory(repository: Path) -> Path:
+    """Return the ``lexicons`` folder beside a repository."""
+    return repository.resolve().parent / "lexicons"

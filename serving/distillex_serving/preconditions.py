@@ -1,0 +1,126 @@
+"""What the embedded server needs of a machine, checked before it starts: a stub that cannot start makes Triton wait."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import socket
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+SHARED_MEMORY_BYTES = 64 * 1024 * 1024
+"""What four Python-backend stubs ask of /dev/shm, with room to grow."""
+
+
+class PreconditionError(RuntimeError):
+    """The server cannot start here; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class TritonInstallation:
+    """Where the nvidia-pytriton wheel keeps its server."""
+
+    binary: Path
+    backends: Path
+    stub: Path
+    libraries: Path
+
+
+def find_triton() -> TritonInstallation:
+    """Locate the server of nvidia-pytriton and the stub for this Python.
+
+    Raises
+    ------
+    PreconditionError
+        When the package is missing or has no stub for this Python.
+    """
+    spec = importlib.util.find_spec("pytriton")
+    if spec is None or not spec.submodule_search_locations:
+        raise PreconditionError("nvidia-pytriton is not installed: pip install 'distillex[serve]'")
+    package = Path(spec.submodule_search_locations[0])
+    server = package / "tritonserver"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stub = server / "python_backend_stubs" / version / "triton_python_backend_stub"
+    if not stub.exists():
+        stubs = (server / "python_backend_stubs").glob("*")
+        available = ", ".join(sorted((path.name for path in stubs), key=lambda v: tuple(map(int, v.split(".")))))
+        raise PreconditionError(
+            f"nvidia-pytriton has no Python-backend stub for Python {version}; it has stubs for {available or 'none'}"
+        )
+    libraries = server / "external_libs"
+    if not libraries.is_dir():
+        libraries = package.parent / "nvidia_pytriton.libs"
+    return TritonInstallation(server / "bin" / "tritonserver", server / "backends", stub, libraries)
+
+
+def find_libpython() -> Path:
+    """Locate the interpreter's shared library, which the stub loads.
+
+    Raises
+    ------
+    PreconditionError
+        When there is none.
+    """
+    name = sysconfig.get_config_var("INSTSONAME") or sysconfig.get_config_var("LDLIBRARY") or ""
+    folders = [sysconfig.get_config_var("LIBDIR"), str(Path(sys.base_prefix) / "lib")]
+    folders += ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"]
+    for folder in folders:
+        path = Path(folder or "/nonexistent") / name
+        if name.startswith("libpython") and ".so" in name and path.exists():
+            return path
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    raise PreconditionError(
+        f"this Python has no shared library libpython{version}.so, which Triton's Python backend loads: install "
+        f"libpython{version} (Debian, Ubuntu) or use a Python built with --enable-shared"
+    )
+
+
+def check_numpy() -> None:
+    """Raise PreconditionError where numpy is 2 or newer: the wheel's Python backend was built against numpy 1."""
+    version = importlib.metadata.version("numpy")
+    if int(version.split(".")[0]) >= 2:
+        raise PreconditionError(f"the embedded server needs numpy below 2, found {version}: pip install 'numpy<2'")
+
+
+def check_onnxruntime() -> None:
+    """Raise PreconditionError where onnxruntime is missing."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise PreconditionError("onnxruntime is not installed: pip install 'distillex[serve]'")
+
+
+def check_shared_memory(folder: Path = Path("/dev/shm"), needed: int = SHARED_MEMORY_BYTES) -> None:  # noqa: S108
+    """Raise PreconditionError where /dev/shm is too small for the Python backend."""
+    if not folder.is_dir():
+        raise PreconditionError(f"{folder} does not exist; Triton's Python backend needs shared memory there")
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise PreconditionError(
+            f"{folder} has {free // 2**20} MiB free; the server needs {needed // 2**20} MiB "
+            "(in a container: --shm-size=256m)"
+        )
+
+
+def check_port(host: str, port: int, what: str) -> None:
+    """Raise PreconditionError where a port cannot be bound."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PreconditionError(
+                f"the {what} port {port} on {host} cannot be used ({os.strerror(error.errno or 0)}): choose another "
+                f"with --{what}-port"
+            ) from None
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port that is free at this moment."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port

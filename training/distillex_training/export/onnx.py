@@ -1,0 +1,135 @@
+"""PyTorch → ONNX with dynamic batch and length, checked against PyTorch."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from distillex_matcher import FeatureLayout, Features
+from numpy.typing import NDArray
+from torch import nn
+
+from distillex_training.evaluate import EmissionFunction
+
+LOG = logging.getLogger("distillex.export")
+
+INPUT_NAMES = ("INPUT_IDS", "LEXICON_TYPES", "LEXICON_WORDS", "LEXICON_WEIGHTS")
+OUTPUT_NAME = "EMISSIONS"
+OPSET = 18
+PARITY = 1e-4
+CHECKED_SHAPES = ((1, 16), (3, 32), (2, 64), (1, 512))
+"""(batch, tokens) at which ONNX Runtime must agree with PyTorch."""
+
+
+class ParityError(RuntimeError):
+    """The exported model does not compute what the PyTorch model computes."""
+
+
+def random_inputs(layout: FeatureLayout, batch: int, tokens: int, seed: int = 0) -> tuple[torch.Tensor, ...]:
+    """Draw valid model inputs, with padding in the last row.
+
+    Returns
+    -------
+    tuple
+        int32 [B, T], int32 [B, T, 4, K] twice, float32 [B, T, 4, K].
+    """
+    generator = np.random.default_rng(seed)
+    shape = (batch, tokens, 4, layout.words_per_slot)
+    ids = generator.integers(1, len(layout.vocabulary), (batch, tokens), dtype=np.int32)
+    ids[-1, tokens // 2 :] = 0
+    present = generator.random(shape) < 0.3
+    types = np.where(present, generator.integers(1, len(layout.types) + 1, shape), 0).astype(np.int32)
+    words = np.where(present, generator.integers(0, layout.word_hash_size, shape), 0).astype(np.int32)
+    weights = np.where(present, generator.random(shape), 0).astype(np.float32)
+    return tuple(torch.from_numpy(array) for array in (ids, types, words, weights))
+
+
+def export_onnx(model: nn.Module, layout: FeatureLayout, path: Path) -> float:
+    """Write ``model`` as ONNX, atomically, after checking it.
+
+    Parameters
+    ----------
+    model
+        Student (its tables may be quantised) or teacher.
+    layout
+        The model's feature layout.
+    path
+        File to write.
+
+    Returns
+    -------
+    float
+        Largest absolute difference from PyTorch over :data:`CHECKED_SHAPES`.
+
+    Raises
+    ------
+    ParityError
+        When that difference is above 1e-4.
+    """
+    model = model.eval()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+        temporary = Path(folder) / "model.onnx"
+        batch, length = torch.export.Dim("batch", min=1, max=4096), torch.export.Dim("tokens", min=2, max=65536)
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                model,
+                random_inputs(layout, 3, 24),
+                temporary,
+                input_names=list(INPUT_NAMES),
+                output_names=[OUTPUT_NAME],
+                dynamic_shapes=tuple({0: batch, 1: length} for _ in INPUT_NAMES),
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        onnx.checker.check_model(str(temporary), full_check=True)
+        difference = largest_difference(model, layout, temporary)
+        if not difference <= PARITY:
+            raise ParityError(f"ONNX Runtime differs from PyTorch by {difference:.2e}; at most {PARITY:.0e} is accepted")
+        os.replace(temporary, path)
+    LOG.info("%s: %.2f MB, differs from PyTorch by %.1e", path, path.stat().st_size / 1e6, difference)
+    return difference
+
+
+def largest_difference(model: nn.Module, layout: FeatureLayout, path: Path) -> float:
+    """Compare PyTorch and ONNX Runtime on real tokens of random inputs."""
+    session = open_session(path)
+    worst = 0.0
+    for batch, tokens in CHECKED_SHAPES:
+        inputs = random_inputs(layout, batch, tokens, seed=tokens)
+        with torch.no_grad():
+            expected = model(*inputs).numpy()
+        feeds = {name: tensor.numpy() for name, tensor in zip(INPUT_NAMES, inputs, strict=True)}
+        found = session.run([OUTPUT_NAME], feeds)[0]
+        real = inputs[0].numpy() != 0
+        worst = max(worst, float(np.abs(found - expected)[real].max()))
+    return worst
+
+
+def open_session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
+    """Open a model in ONNX Runtime on the CPU; 0 threads: one a core."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or (os.cpu_count() or 1)
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def onnx_emissions(path: Path, threads: int = 0) -> EmissionFunction:
+    """Return an emission function on ONNX Runtime, for :func:`distillex_training.evaluate.predict`."""
+    session = open_session(path, threads)
+
+    def run(features: Features) -> NDArray[np.float32]:
+        arrays = (features.input_ids, features.lexicon_types, features.lexicon_words, features.lexicon_weights)
+        emissions: NDArray[np.float32] = session.run([OUTPUT_NAME], dict(zip(INPUT_NAMES, arrays, strict=True)))[0]
+        return emissions
+
+    return run
