@@ -1,8 +1,8 @@
 """The embedded server: the real tritonserver of the nvidia-pytriton wheel, started on a model repository.
 
-Its binary is started directly, not through pytriton's classes: those copy the backends for each start, run models inside
-the calling process and cannot serve an existing repository with ensembles. What they set up (library path, stub,
-interpreter) is set up here.
+Its binary is started directly, not through pytriton's classes: those copy the backends for each start, run models
+inside the calling process and cannot serve an existing repository with ensembles. What they set up (library path,
+stub, interpreter) is set up here.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class EmbeddedServer:
     @property
     def grpc_url(self) -> str:
         """``host:port`` for gRPC clients."""
-        host = LOOPBACK if self.options.host in ("0.0.0.0", "::") else self.options.host  # noqa: S104
+        host = LOOPBACK if self.options.host in ("0.0.0.0", "::") else self.options.host
         return f"{host}:{self.grpc_port}"
 
     @property
@@ -137,7 +137,7 @@ class EmbeddedServer:
                 (backend / path.name).symlink_to(path)
         (backend / "triton_python_backend_stub").symlink_to(triton.stub)
         self._log.clear()
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = subprocess.Popen(
             [str(triton.binary), *self._arguments(self._workspace / "backends")],
             env=self._environment(triton.libraries),
             stdout=subprocess.PIPE,
@@ -164,7 +164,7 @@ class EmbeddedServer:
         """Ask the server whether all its models are ready."""
         try:
             url = f"{self.http_url}/v2/health/ready"
-            with urllib.request.urlopen(url, timeout=timeout_s) as answer:  # noqa: S310
+            with urllib.request.urlopen(url, timeout=timeout_s) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
@@ -268,9 +268,7 @@ class EmbeddedServer:
             if self.is_ready():
                 return
             time.sleep(0.05)
-        raise ServerError(
-            f"tritonserver was not ready within {self.options.start_timeout_s:.0f} s:\n{self._reasons()}"
-        )
+        raise ServerError(f"tritonserver was not ready within {self.options.start_timeout_s:.0f} s:\n{self._reasons()}")
 
     def _reasons(self) -> str:
         if self._reader is not None:

@@ -92,7 +92,7 @@ def check_onnxruntime() -> None:
         raise PreconditionError("onnxruntime is not installed: pip install 'distillex[serve]'")
 
 
-def check_shared_memory(folder: Path = Path("/dev/shm"), needed: int = SHARED_MEMORY_BYTES) -> None:  # noqa: S108
+def check_shared_memory(folder: Path = Path("/dev/shm"), needed: int = SHARED_MEMORY_BYTES) -> None:
     """Raise PreconditionError where /dev/shm is too small for the Python backend."""
     if not folder.is_dir():
         raise PreconditionError(f"{folder} does not exist; Triton's Python backend needs shared memory there")

@@ -20,7 +20,7 @@ LAYER = re.compile(r"encoder\.(?:encoder\.)?(?:layer|albert_layer_groups)s?\.(\d
 
 
 def layerwise_groups(teacher: Teacher, crf: ConstrainedCrf, run: TeacherRun) -> list[dict[str, Any]]:
-    """Optimiser groups: the encoder's rate falls by ``layer_decay`` a layer from the top down; head and CRF have their own.
+    """Optimiser groups: the encoder's rate falls by ``layer_decay`` a layer from the top; head and CRF have their own.
 
     Layer-wise decay: Sun et al., *How to Fine-Tune BERT for Text Classification?*, 2019.
     """

@@ -38,7 +38,9 @@ class TaggingData:
     entity_types: tuple[str, ...]
 
 
-def read_data(config: DataConfig, *, word_hash_size: int, seed: int, layout: FeatureLayout | None = None) -> TaggingData:
+def read_data(
+    config: DataConfig, *, word_hash_size: int, seed: int, layout: FeatureLayout | None = None
+) -> TaggingData:
     """Read the files of a run; ``layout`` (a teacher's, an initial student's) is kept where given.
 
     Raises
@@ -89,13 +91,18 @@ class GoldTask:
         loop: LoopConfig,
         groups: list[dict[str, Any]],
     ) -> None:
-        self.model = TaggingModel(tagger, crf)
+        self._model = TaggingModel(tagger, crf)
         self.data = data
         self.loop = loop
         self._groups = groups
         self.featurizer: Featurizer = data.layout.featurizer(data.base)
         self._augmenter = LexiconAugmenter(augmentation, data.base, data.entity_types)
         self.sentences: Sequence[Sentence] = data.train
+
+    @property
+    def model(self) -> TaggingModel:
+        """Tagger and CRF."""
+        return self._model
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the optimiser groups given at construction."""
@@ -104,9 +111,7 @@ class GoldTask:
     def batches(self, epoch: int) -> list[list[int]]:
         """Return indices of sentences of similar length."""
         lengths = [len(sentence.text) for sentence in self.sentences]
-        return length_bucketed_batches(
-            lengths, self.loop.batch_size, self.loop.max_characters, self.loop.seed, epoch
-        )
+        return length_bucketed_batches(lengths, self.loop.batch_size, self.loop.max_characters, self.loop.seed, epoch)
 
     def batch(self, indices: Sequence[int], epoch: int) -> Batch:
         """Featurise sentences with the overlays of this epoch."""

@@ -46,11 +46,7 @@ class TeacherCache:
 
     def confident(self, minimum: float) -> list[int]:
         """Rows whose least certain span has at least this posterior."""
-        return [
-            row
-            for row, record in enumerate(self._records)
-            if all(span[3] >= minimum for span in record["spans"])
-        ]
+        return [row for row, record in enumerate(self._records) if all(span[3] >= minimum for span in record["spans"])]
 
     def marginals(self, rows: Sequence[int], characters: int) -> Tensor:
         """Posterior marginals, zero on padding. *Shape:* [len(rows), characters, L], float32."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,8 +45,10 @@ class LoopConfig:
 class Task(Protocol):
     """What is trained: the loop knows nothing else of it."""
 
-    model: nn.Module
-    """All trained parameters, the CRF's included."""
+    @property
+    def model(self) -> nn.Module:
+        """All trained parameters, the CRF's included."""
+        ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return optimiser groups with their learning rates."""
@@ -133,7 +134,7 @@ def fit(task: Task, config: LoopConfig, directory: Path, *, max_steps: int | Non
         for position in _progress(range(state.batch, len(batches)), f"epoch {epoch + 1}/{config.epochs}", len(batches)):
             with torch.autocast("cpu" if not torch.cuda.is_available() else "cuda", torch.bfloat16, config.bf16):
                 loss = task.loss(batches[position], epoch)
-            (loss / config.accumulate).backward()
+            torch.autograd.backward(loss / config.accumulate)
             state.loss_sum += float(loss.detach())
             state.loss_count += 1
             state.batch = position + 1
@@ -188,11 +189,7 @@ class _Progress:
     loss_sum: float = 0.0
     loss_count: int = 0
     without_gain: int = 0
-    best: dict[str, float] = None  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        if self.best is None:
-            self.best = {}
+    best: dict[str, float] = field(default_factory=dict)
 
 
 def _linear(step: int, total: int, warm_up: float) -> float:
@@ -236,7 +233,7 @@ def _save_checkpoint(
     }
     temporary = path.with_suffix(".new")
     torch.save(content, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def _restore(
@@ -271,5 +268,3 @@ def _progress(positions: range, label: str, total: int) -> Iterator[int]:
         for position in positions:
             yield position
             progress.advance(bar)
-
-

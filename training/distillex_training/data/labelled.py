@@ -141,9 +141,7 @@ def _without_overlaps(spans: list[GoldSpan], where: str, report: ReadReport) -> 
     return sorted(kept)
 
 
-def _split(
-    text: str, spans: list[GoldSpan], max_length: int, where: str, report: ReadReport
-) -> Iterable[Sentence]:
+def _split(text: str, spans: list[GoldSpan], max_length: int, where: str, report: ReadReport) -> Iterable[Sentence]:
     begin = 0
     while len(text) - begin > max_length:
         limit = begin + max_length

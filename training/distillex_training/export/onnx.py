@@ -95,8 +95,10 @@ def export_onnx(model: nn.Module, layout: FeatureLayout, path: Path) -> float:
         onnx.checker.check_model(str(temporary), full_check=True)
         difference = largest_difference(model, layout, temporary)
         if not difference <= PARITY:
-            raise ParityError(f"ONNX Runtime differs from PyTorch by {difference:.2e}; at most {PARITY:.0e} is accepted")
-        os.replace(temporary, path)
+            raise ParityError(
+                f"ONNX Runtime differs from PyTorch by {difference:.2e}; at most {PARITY:.0e} is accepted"
+            )
+        temporary.replace(path)
     LOG.info("%s: %.2f MB, differs from PyTorch by %.1e", path, path.stat().st_size / 1e6, difference)
     return difference
 

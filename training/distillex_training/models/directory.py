@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -45,7 +44,7 @@ def save_model(
     tensors |= {f"crf.{name}": tensor.detach().contiguous() for name, tensor in crf.state_dict().items()}
     temporary = directory / ".model.safetensors.new"
     save_file(tensors, temporary)
-    os.replace(temporary, directory / "model.safetensors")
+    temporary.replace(directory / "model.safetensors")
     write_atomically(directory / "config.json", json.dumps(config, ensure_ascii=False, indent=1) + "\n")
 
 

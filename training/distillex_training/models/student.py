@@ -105,7 +105,8 @@ class ThinTransformerLayer(nn.Module):
         scores = scores + (mask.transpose(1, 2).unsqueeze(1) - 1.0) * 1e4
         attended = (torch.softmax(scores, dim=-1) @ value).transpose(1, 2).reshape(batch, tokens, width)
         hidden = hidden + self.dropout(self.out(attended))
-        return hidden + self.dropout(self.feed_forward(hidden))
+        output: Tensor = hidden + self.dropout(self.feed_forward(hidden))
+        return output
 
 
 ENCODERS: dict[str, type[nn.Module]] = {
