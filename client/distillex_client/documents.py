@@ -1,0 +1,107 @@
+"""Long documents: cut into sentences, extracted one by one, offsets moved back.
+
+A sentence is always sent alone, whatever the window limit: what the model sees of it, and so what it finds, does not
+depend on the limit wherever the sentence fits. Only a longer sentence is cut into overlapping windows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from distillex_client.entity import Entity
+
+SENTENCE_END = re.compile(r"[。！？!?…]+[”’」』）)\"']*|[\r\n]+")
+DEFAULT_WINDOW = 510
+DEFAULT_OVERLAP = 64
+
+
+@dataclass(frozen=True)
+class Window:
+    """A piece of a document: ``document[start:end]``; entities are taken from its core, ``[core_start, core_end)``.
+
+    An entity belongs to the window in whose core its middle lies, so that seams neither cut nor double it.
+    """
+
+    start: int
+    end: int
+    core_start: int
+    core_end: int
+
+
+def split_document(document: str, *, window: int = DEFAULT_WINDOW, overlap: int = DEFAULT_OVERLAP) -> list[Window]:
+    """Cut a document at sentence ends; sentences over ``window`` code points into overlapping windows.
+
+    Parameters
+    ----------
+    document
+        Any text.
+    window
+        Longest piece in code points, at most the server's limit.
+    overlap
+        Code points shared by neighbouring windows of one sentence.
+
+    Returns
+    -------
+    list of Window
+        In order; pieces of white space alone are left out.
+
+    Raises
+    ------
+    ValueError
+        When ``overlap`` is not smaller than half of ``window``.
+    """
+    if not 0 <= overlap < window / 2:
+        raise ValueError(f"overlap {overlap} must be from 0 to less than half of the window, {window}")
+    windows: list[Window] = []
+    begin = 0
+    ends = [match.end() for match in SENTENCE_END.finditer(document)]
+    for end in (*ends, len(document)):
+        windows += _windows(document, begin, end, window, overlap)
+        begin = end
+    return windows
+
+
+def merge_windows(windows: Sequence[Window], found: Iterable[Sequence[Entity]]) -> list[Entity]:
+    """Move each window's entities to document offsets, and keep those whose middle lies in the window's core."""
+    merged = []
+    for window, entities in zip(windows, found, strict=True):
+        for entity in entities:
+            start, end = entity.start + window.start, entity.end + window.start
+            if window.core_start <= (start + end) / 2 < window.core_end:
+                merged.append(Entity(start, end, entity.type, entity.text, entity.score))
+    return _without_overlaps(merged)
+
+
+def _windows(document: str, begin: int, end: int, window: int, overlap: int) -> list[Window]:
+    while begin < end and document[begin].isspace():
+        begin += 1
+    while end > begin and document[end - 1].isspace():
+        end -= 1
+    if begin == end:
+        return []
+    if end - begin <= window:
+        return [Window(begin, end, begin, end)]
+    pieces = []
+    start = begin
+    while True:
+        stop = min(start + window, end)
+        core_start = start if start == begin else start + overlap // 2
+        core_end = stop if stop == end else stop - (overlap - overlap // 2)
+        pieces.append(Window(start, stop, core_start, core_end))
+        if stop == end:
+            return pieces
+        start = stop - overlap
+
+
+def _without_overlaps(entities: list[Entity]) -> list[Entity]:
+    """Of two that overlap at a seam the better-scored stays."""
+    kept: list[Entity] = []
+    for entity in sorted(entities, key=lambda e: (e.start, e.end)):
+        if kept and entity.start < kept[-1].end:
+            if entity.score > kept[-1].score:
+                kept[-1] = entity
+        else:
+            kept.append(entity)
+    return kept
