@@ -27,7 +27,7 @@ h1 { font-size: 1.2rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .4rem 1rem; list-style: none; padding: 0; font-size: .85rem; }
 .legend mark { padding: 0 .4rem; }
 main { white-space: pre-wrap; overflow-wrap: anywhere; }
-mark { color: inherit; background: hsl(var(--hue) 70% var(--tint)); 
+mark { color: inherit; background: hsl(var(--hue) 70% var(--tint));
   border-bottom: 2px solid hsl(var(--hue) 60% var(--edge)); border-radius: .2rem; padding: .1rem .15rem; }
 mark[data-type]::after { content: attr(data-type); font: .65rem system-ui, sans-serif; color: var(--soft);
   margin-left: .2rem; vertical-align: super; }
