@@ -31,16 +31,17 @@ void multiply(const double* weights, const double* matrix, std::size_t rows, std
     }
 }
 
-// best[j] = max over i of scores[i] + matrix[i][j], argument[j] = the first i that reaches it
+// best[j] = max over i of scores[i] + matrix[i][j] + added[j], argument[j] = the first i that reaches it.
+// The addend takes part in the comparison, as in pytorch-crf: rounding may make two candidates equal.
 DISTILLEX_VECTOR_CLONES
-void max_plus(const float* scores, const float* matrix, std::size_t rows, std::size_t columns, float* best,
-              std::int32_t* argument) {
-    for (std::size_t j = 0; j < columns; ++j) best[j] = scores[0] + matrix[j], argument[j] = 0;
+void max_plus(const float* scores, const float* matrix, const float* added, std::size_t rows, std::size_t columns,
+              float* best, std::int32_t* argument) {
+    for (std::size_t j = 0; j < columns; ++j) best[j] = scores[0] + matrix[j] + added[j], argument[j] = 0;
     for (std::size_t i = 1; i < rows; ++i) {
         const float score = scores[i];
         const float* line = matrix + i * columns;
         for (std::size_t j = 0; j < columns; ++j) {
-            const float candidate = score + line[j];
+            const float candidate = score + line[j] + added[j];
             const bool better = candidate > best[j];
             best[j] = better ? candidate : best[j];
             argument[j] = better ? static_cast<std::int32_t>(i) : argument[j];
@@ -141,6 +142,7 @@ void CrfDecoder::best_labels(const Row& row, std::vector<std::uint32_t>& labels)
     std::vector<float> next(n);
     std::vector<std::uint16_t> back(row.length * n, 0);
     std::vector<float> gathered(closing);
+    std::vector<float> added(opening);
     std::vector<float> best(opening);
     std::vector<std::int32_t> argument(opening);
     for (const std::uint32_t label : opening_) score[label] = start_[label] + row.emissions[label];
@@ -148,20 +150,21 @@ void CrfDecoder::best_labels(const Row& row, std::vector<std::uint32_t>& labels)
         const float* emission = row.emissions + t * n;
         std::uint16_t* pointer = &back[t * n];
         for (std::size_t i = 0; i < closing; ++i) gathered[i] = score[closing_[i]];
-        max_plus(gathered.data(), boundary_.data(), closing, opening, best.data(), argument.data());
+        for (std::size_t j = 0; j < opening; ++j) added[j] = emission[opening_[j]];
+        max_plus(gathered.data(), boundary_.data(), added.data(), closing, opening, best.data(), argument.data());
         for (std::size_t j = 0; j < opening; ++j) {
             const std::uint32_t label = opening_[j];
-            next[label] = best[j] + emission[label];
+            next[label] = best[j];
             pointer[label] = static_cast<std::uint16_t>(closing_[static_cast<std::size_t>(argument[j])]);
         }
         for (std::uint32_t type = 0; type < scheme_.type_count(); ++type) {
             const std::uint32_t begin = LabelScheme::label(type, LabelScheme::kBegin);
             const std::uint32_t inside = begin + 1;
             for (const std::uint32_t label : {inside, begin + 2}) {
-                const float from_begin = score[begin] + transitions_[begin * n + label];
-                const float from_inside = score[inside] + transitions_[inside * n + label];
+                const float from_begin = score[begin] + transitions_[begin * n + label] + emission[label];
+                const float from_inside = score[inside] + transitions_[inside * n + label] + emission[label];
                 const bool longer = from_inside > from_begin;
-                next[label] = (longer ? from_inside : from_begin) + emission[label];
+                next[label] = longer ? from_inside : from_begin;
                 pointer[label] = static_cast<std::uint16_t>(longer ? inside : begin);
             }
         }

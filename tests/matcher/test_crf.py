@@ -1,0 +1,190 @@
+import itertools
+import json
+
+import numpy as np
+import pytest
+from distillex_matcher import CrfDecoder, LabelScheme
+from distillex_matcher.reference import best_path, marginals, span_probability
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+TYPES = ("company", "name")
+
+
+def random_crf(generator, types=TYPES, scale=1.0):
+    scheme = LabelScheme(types)
+    n = len(scheme)
+    scores = [(generator.normal(size=shape) * scale).astype(np.float32) for shape in ((n, n), n, n)]
+    return scheme, scores, CrfDecoder(scheme, *scores)
+
+
+def padded(rows, tokens=None):
+    """Emissions of characters → a batch as the student gives it, with noise where [CLS], [SEP] and padding are."""
+    tokens = tokens or max(map(len, rows)) + 2
+    batch = np.full((len(rows), tokens, rows[0].shape[1]), 77.0, dtype=np.float32)
+    for i, row in enumerate(rows):
+        batch[i, 1 : 1 + len(row)] = row
+    return batch, np.array([[len(row) + 2] for row in rows], dtype=np.int32)
+
+
+@given(
+    st.integers(0, 2**32 - 1), st.lists(st.integers(1, 40), min_size=1, max_size=4), st.sampled_from([0.5, 3.0, 20.0])
+)
+@settings(max_examples=120, deadline=None)
+def test_best_paths_and_posteriors_are_those_of_the_float64_reference(seed, lengths, scale):
+    generator = np.random.default_rng(seed)
+    scheme, scores, decoder = random_crf(generator)
+    rows = [(generator.normal(size=(n, len(scheme))) * scale).astype(np.float32) for n in lengths]
+    batch, sizes = padded(rows)
+    found = decoder.marginals(batch, sizes)
+    spans = decoder.decode(batch, sizes)
+    for i, row in enumerate(rows):
+        path = best_path(scheme, *scores, row)
+        assert decoder.viterbi(batch, sizes)[i].tolist() == path
+        np.testing.assert_allclose(found[i, 1 : 1 + len(row)], marginals(scheme, *scores, row), atol=1e-5)
+        assert not found[i, 1 + len(row) :].any()
+        expected = scheme.decode(path)
+        mine = [k for k in range(len(spans.row)) if spans.row[k] == i]
+        assert [(spans.start[k], spans.end[k], TYPES[spans.type[k]]) for k in mine] == expected
+        for k, span in zip(mine, expected, strict=True):
+            assert spans.score[k] == pytest.approx(span_probability(scheme, *scores, row, span), abs=1e-5)
+
+
+def test_brute_force_over_all_paths_agrees():
+    generator = np.random.default_rng(3)
+    scheme, (transitions, start, end), decoder = random_crf(generator, ("a",))
+    row = generator.normal(size=(4, 5)).astype(np.float32)
+    totals = {}
+    for path in itertools.product(range(5), repeat=4):
+        try:
+            spans = scheme.decode(path)
+        except ValueError:
+            continue
+        score = float(start[path[0]] + end[path[-1]] + sum(row[t, label] for t, label in enumerate(path)))
+        score += sum(float(transitions[a, b]) for a, b in itertools.pairwise(path))
+        totals[path] = (score, spans)
+    partition = sum(np.exp(score) for score, _ in totals.values())
+    batch, sizes = padded([row])
+    best = max(totals, key=lambda path: totals[path][0])
+    assert decoder.viterbi(batch, sizes)[0].tolist() == list(best)
+    assert decoder.log_partition(batch, sizes)[0] == pytest.approx(np.log(partition))
+    for start_, end_, kind, score in zip(*decoder.decode(batch, sizes)[1:], strict=True):
+        expected = sum(np.exp(s) for s, spans in totals.values() if (start_, end_, ("a",)[kind]) in spans) / partition
+        assert score == pytest.approx(expected, abs=1e-6)
+    ranked = sorted(totals, key=lambda path: -totals[path][0])[:7]
+    paths = decoder.best_paths(batch, sizes, 7)[0]
+    assert [labels.tolist() for labels, _ in paths] == [list(path) for path in ranked]
+    assert [score for _, score in paths] == pytest.approx([totals[path][0] for path in ranked], abs=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e2, 1e4])
+def test_posteriors_stay_exact_for_512_tokens_and_extreme_scores(scale):
+    generator = np.random.default_rng(5)
+    scheme, scores, decoder = random_crf(generator, scale=min(scale, 100.0))
+    row = (generator.normal(size=(510, len(scheme))) * scale).astype(np.float32)
+    batch, sizes = padded([row], 512)
+    np.testing.assert_allclose(decoder.marginals(batch, sizes)[0, 1:511], marginals(scheme, *scores, row), atol=1e-5)
+    assert decoder.viterbi(batch, sizes)[0].tolist() == best_path(scheme, *scores, row)
+
+
+def test_a_path_that_recovers_from_an_underflow_keeps_its_probability():
+    scheme = LabelScheme(["a"])
+    zeros = np.zeros((5, 5), np.float32)
+    decoder = CrfDecoder(scheme, zeros, zeros[0], zeros[0])
+    row = np.zeros((40, 5), np.float32)
+    # Inside labels fall far behind, and catch up: the one long span is as likely as no span at all.
+    row[0, 1], row[39, 3] = -400, -400
+    row[1:20, 2], row[20:39, 2] = -40, 40 + 842.8 / 19
+    expected = marginals(scheme, zeros, zeros[0], zeros[0], row)
+    assert 0.01 < expected[10, 2] < 0.99
+    batch, sizes = padded([row])
+    np.testing.assert_allclose(decoder.marginals(batch, sizes)[0, 1:41], expected, atol=1e-5)
+
+
+def test_spans_are_those_of_pytorch_crf_with_the_same_constraints():
+    torch = pytest.importorskip("torch", reason="needs torch")
+    torchcrf = pytest.importorskip("torchcrf", reason="needs pytorch-crf")
+    generator = np.random.default_rng(7)
+    scheme, (transitions, start, end), decoder = random_crf(generator, tuple("abcdefghij"))
+    theirs = torchcrf.CRF(len(scheme), batch_first=True)
+    with torch.no_grad():
+        theirs.transitions.copy_(torch.from_numpy(np.where(scheme.allowed_transitions, transitions, -1e4)))
+        theirs.start_transitions.copy_(torch.from_numpy(np.where(scheme.allowed_starts, start, -1e4)))
+        theirs.end_transitions.copy_(torch.from_numpy(np.where(scheme.allowed_ends, end, -1e4)))
+    rows = [generator.normal(size=(n, len(scheme))).astype(np.float32) * 3 for n in (1, 2, 17, 64, 300)]
+    batch, sizes = padded(rows)
+    mask = torch.arange(batch.shape[1] - 2)[None, :] < torch.from_numpy(sizes) - 2
+    expected = theirs.decode(torch.from_numpy(batch[:, 1:-1].copy()), mask)
+    assert [path.tolist() for path in decoder.viterbi(batch, sizes)] == expected
+
+
+def test_ties_are_broken_towards_the_first_label():
+    scheme = LabelScheme(["a"])
+    decoder = CrfDecoder(scheme, np.zeros((5, 5), np.float32), np.zeros(5, np.float32), np.zeros(5, np.float32))
+    batch, sizes = padded([np.zeros((6, 5), np.float32)])
+    assert decoder.viterbi(batch, sizes)[0].tolist() == [0] * 6
+
+
+def test_rows_without_characters_give_nothing():
+    generator = np.random.default_rng(1)
+    _, _, decoder = random_crf(generator)
+    batch = np.zeros((3, 4, 9), np.float32)
+    lengths = np.array([0, 1, 2], np.int32)
+    assert decoder.decode(batch, lengths).row.size == 0
+    assert decoder.entities_json(batch, lengths, [b"", b"", b""]) == [b"[]"] * 3
+    assert not decoder.marginals(batch, lengths).any()
+
+
+def test_threads_give_what_one_thread_gives():
+    generator = np.random.default_rng(2)
+    scheme, _, decoder = random_crf(generator)
+    batch, sizes = padded([generator.normal(size=(30, len(scheme))).astype(np.float32) * 4 for _ in range(9)])
+    for one, three in zip(decoder.decode(batch, sizes), decoder.decode(batch, sizes, threads=3), strict=True):
+        np.testing.assert_array_equal(one, three)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_not_finite_are_refused_by_row(value):
+    generator = np.random.default_rng(1)
+    scheme, scores, decoder = random_crf(generator)
+    batch, sizes = padded([np.zeros((3, 9), np.float32)] * 2)
+    batch[1, 2, 0] = value
+    with pytest.raises(ValueError, match="row 1: an emission score is not finite"):
+        decoder.decode(batch, sizes)
+    batch[1, 2, 0] = 0
+    batch[1, 0, 0] = value
+    decoder.decode(batch, sizes)
+    scores[0][0, 0] = value
+    with pytest.raises(ValueError, match="a CRF score is not finite"):
+        CrfDecoder(scheme, *scores)
+
+
+def test_wrong_shapes_are_refused():
+    generator = np.random.default_rng(1)
+    _, scores, decoder = random_crf(generator)
+    with pytest.raises(ValueError, match="5 labels; this decoder has 9"):
+        decoder.decode(np.zeros((1, 4, 5), np.float32), np.array([4], np.int32))
+    with pytest.raises(ValueError, match=r"row 0: length 5 is not in 0 .. 4"):
+        decoder.decode(np.zeros((1, 4, 9), np.float32), np.array([5], np.int32))
+    with pytest.raises(ValueError, match="2 for 1 rows"):
+        decoder.decode(np.zeros((1, 4, 9), np.float32), np.array([4, 4], np.int32))
+    with pytest.raises(ValueError, match=r"\[batch, tokens, labels\]"):
+        decoder.decode(np.zeros((4, 9), np.float32), np.array([4], np.int32))
+    with pytest.raises(ValueError, match="needs transitions"):
+        CrfDecoder(LabelScheme(["a"]), *scores)
+
+
+@given(st.text(min_size=1, max_size=30), st.integers(0, 2**32 - 1))
+@settings(max_examples=150, deadline=None)
+def test_json_offsets_are_code_points_of_the_callers_own_text(text, seed):
+    text = text.encode("utf-8", "replace").decode()
+    generator = np.random.default_rng(seed)
+    scheme, _, decoder = random_crf(generator)
+    batch, sizes = padded([generator.normal(size=(len(text), len(scheme))).astype(np.float32) * 3])
+    entities = json.loads(decoder.entities_json(batch, sizes, [text.encode()])[0])
+    spans = decoder.decode(batch, sizes)
+    assert [(e["start"], e["end"]) for e in entities] == list(zip(spans.start, spans.end, strict=True))
+    for entity in entities:
+        assert set(entity) == {"start", "end", "type", "text", "score"}
+        assert text[entity["start"] : entity["end"]] == entity["text"]
+        assert 0 <= entity["score"] <= 1
