@@ -92,9 +92,10 @@ def test_a_path_that_recovers_from_an_underflow_keeps_its_probability():
     zeros = np.zeros((5, 5), np.float32)
     decoder = CrfDecoder(scheme, zeros, zeros[0], zeros[0])
     row = np.zeros((40, 5), np.float32)
-    # Inside labels fall far behind, and catch up: the one long span is as likely as no span at all.
-    row[0, 1], row[39, 3] = -400, -400
-    row[1:20, 2], row[20:39, 2] = -40, 40 + 842.8 / 19
+    # Inside labels fall e^760 behind and catch up: the one long span is about as likely as no span at all.
+    row[1:, 1], row[:39, 3] = -3000, -3000
+    row[0, 1] = 40 * np.log(2)
+    row[1:20, 2], row[20:39, 2] = -40, 40
     expected = marginals(scheme, zeros, zeros[0], zeros[0], row)
     assert 0.01 < expected[10, 2] < 0.99
     batch, sizes = padded([row])
