@@ -1,10 +1,9 @@
-#include "distillex/crf.hpp"
-
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include "arrays.hpp"
 #include "bindings.hpp"
+#include "distillex/crf.hpp"
 #include "matches.hpp"
 
 namespace py = pybind11;
@@ -18,16 +17,18 @@ using Lengths = py::array_t<std::int32_t, py::array::c_style | py::array::forcec
 EmissionBatch batch_of(const Scores& emissions, const Lengths& lengths) {
     if (emissions.ndim() != 3) throw py::value_error("emissions must have shape [batch, tokens, labels]");
     if (lengths.size() != emissions.shape(0)) {
-        throw py::value_error("lengths must hold one number a row: " + std::to_string(lengths.size()) + " for " +
-                              std::to_string(emissions.shape(0)) + " rows");
+        throw py::value_error("lengths must hold one number a row: " + std::to_string(lengths.size()) +
+                              " for " + std::to_string(emissions.shape(0)) + " rows");
     }
-    return {emissions.data(), static_cast<std::size_t>(emissions.shape(0)), static_cast<std::size_t>(emissions.shape(1)),
-            static_cast<std::size_t>(emissions.shape(2)), lengths.data()};
+    return {emissions.data(), static_cast<std::size_t>(emissions.shape(0)),
+            static_cast<std::size_t>(emissions.shape(1)), static_cast<std::size_t>(emissions.shape(2)),
+            lengths.data()};
 }
 
 std::vector<float> scores_of(const Scores& scores) { return {scores.data(), scores.data() + scores.size()}; }
 
-py::object decode(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths, unsigned threads) {
+py::object decode(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths,
+                  unsigned threads) {
     const EmissionBatch batch = batch_of(emissions, lengths);
     std::vector<std::int32_t> row, start, end, type;
     std::vector<float> score;
@@ -41,8 +42,9 @@ py::object decode(const CrfDecoder& decoder, const Scores& emissions, const Leng
             score.push_back(span.score);
         }
     }
-    return named("Spans", py::make_tuple(to_array(std::move(row)), to_array(std::move(start)), to_array(std::move(end)),
-                                         to_array(std::move(type)), to_array(std::move(score))));
+    return named("Spans", py::make_tuple(to_array(std::move(row)), to_array(std::move(start)),
+                                         to_array(std::move(end)), to_array(std::move(type)),
+                                         to_array(std::move(score))));
 }
 
 py::list viterbi(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths) {
@@ -62,7 +64,8 @@ py::array_t<float> marginals(const CrfDecoder& decoder, const Scores& emissions,
     return out;
 }
 
-py::list best_paths(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths, std::size_t k) {
+py::list best_paths(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths,
+                    std::size_t k) {
     const EmissionBatch batch = batch_of(emissions, lengths);
     decoder.check(batch);
     py::list rows;
@@ -76,7 +79,8 @@ py::list best_paths(const CrfDecoder& decoder, const Scores& emissions, const Le
     return rows;
 }
 
-py::array_t<double> log_partition(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths) {
+py::array_t<double> log_partition(const CrfDecoder& decoder, const Scores& emissions,
+                                  const Lengths& lengths) {
     const EmissionBatch batch = batch_of(emissions, lengths);
     decoder.check(batch);
     py::array_t<double> out(static_cast<py::ssize_t>(batch.batch));
@@ -86,7 +90,8 @@ py::array_t<double> log_partition(const CrfDecoder& decoder, const Scores& emiss
     return out;
 }
 
-py::list json_of(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths, const py::sequence& texts) {
+py::list json_of(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths,
+                 const py::sequence& texts) {
     const EmissionBatch batch = batch_of(emissions, lengths);
     if (texts.size() != batch.batch) {
         throw py::value_error("texts must hold one text a row: " + std::to_string(texts.size()) + " for " +
@@ -129,22 +134,25 @@ In all methods ``emissions`` is float32 [B, T, L], and ``lengths`` int32 [B] or 
 ``[CLS]`` and ``[SEP]`` included, as the featurizer gives them: the CRF runs over tokens 1 .. length - 2. A length
 of 0, 1 or 2 gives nothing. Wrong shapes and scores that are not finite raise ValueError, naming the row.
 )")
-        .def(py::init([](const LabelScheme& scheme, const Scores& transitions, const Scores& start, const Scores& end) {
+        .def(py::init([](const LabelScheme& scheme, const Scores& transitions, const Scores& start,
+                         const Scores& end) {
                  return CrfDecoder(scheme, scores_of(transitions), scores_of(start), scores_of(end));
              }),
              py::arg("scheme"), py::arg("transitions"), py::arg("start"), py::arg("end"))
         .def_property_readonly("scheme", &CrfDecoder::scheme)
         .def("decode", &decode, py::arg("emissions"), py::arg("lengths"), py::arg("threads") = 1,
              "Best spans (Viterbi) with their posterior probabilities (forward-backward), as :class:`Spans`.")
-        .def("viterbi", &viterbi, py::arg("emissions"), py::arg("lengths"), "Best label ids, one int64 array [length - 2] a row.")
+        .def("viterbi", &viterbi, py::arg("emissions"), py::arg("lengths"),
+             "Best label ids, one int64 array [length - 2] a row.")
         .def("marginals", &marginals, py::arg("emissions"), py::arg("lengths"),
              "Posterior marginals, float32 [B, T, L]; 0 outside tokens 1 .. length - 2.")
         .def("best_paths", &best_paths, py::arg("emissions"), py::arg("lengths"), py::arg("k"),
              "Per row the k best ``(label ids, log score)``, best first.")
         .def("log_partition", &log_partition, py::arg("emissions"), py::arg("lengths"),
              "Logarithm of the sum over all allowed paths, float64 [B]; 0 for an empty row.")
-        .def("entities_json", &json_of, py::arg("emissions"), py::arg("lengths"), py::arg("texts"),
-             R"(Per row the JSON list of ``{"start","end","type","text","score"}`` that clients get, as UTF-8 bytes.
+        .def(
+            "entities_json", &json_of, py::arg("emissions"), py::arg("lengths"), py::arg("texts"),
+            R"(Per row the JSON list of ``{"start","end","type","text","score"}`` that clients get, as UTF-8 bytes.
 
 ``texts`` are the callers' own UTF-8 texts (bytes), from which ``text`` is cut.)");
 }

@@ -1,10 +1,9 @@
-#include "distillex/label_scheme.hpp"
-
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include "arrays.hpp"
 #include "bindings.hpp"
+#include "distillex/label_scheme.hpp"
 
 namespace py = pybind11;
 
@@ -21,14 +20,15 @@ py::array_t<bool> mask_of(const LabelScheme& scheme, Test test) {
 py::array_t<bool> allowed_transitions(const LabelScheme& scheme) {
     py::array_t<bool> mask({scheme.label_count(), scheme.label_count()});
     for (std::uint32_t from = 0; from < scheme.label_count(); ++from) {
-        for (std::uint32_t to = 0; to < scheme.label_count(); ++to) mask.mutable_at(from, to) = LabelScheme::allowed(from, to);
+        for (std::uint32_t to = 0; to < scheme.label_count(); ++to)
+            mask.mutable_at(from, to) = LabelScheme::allowed(from, to);
     }
     return mask;
 }
 
-py::array_t<std::int64_t> encode(const LabelScheme& scheme,
-                                 const std::vector<std::tuple<std::int32_t, std::int32_t, std::string>>& spans,
-                                 std::int32_t length) {
+py::array_t<std::int64_t> encode(
+    const LabelScheme& scheme, const std::vector<std::tuple<std::int32_t, std::int32_t, std::string>>& spans,
+    std::int32_t length) {
     const auto& types = scheme.entity_types();
     std::vector<LabelledSpan> labelled;
     for (const auto& [start, end, type] : spans) {
@@ -43,10 +43,12 @@ py::array_t<std::int64_t> encode(const LabelScheme& scheme,
     return to_array(scheme.encode(std::move(labelled), length));
 }
 
-py::list decode(const LabelScheme& scheme, const py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>& labels) {
+py::list decode(const LabelScheme& scheme,
+                const py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>& labels) {
     py::list spans;
     for (const LabelledSpan& span : scheme.decode({labels.data(), labels.data() + labels.size()})) {
-        spans.append(py::make_tuple(span.start, span.end, scheme.entity_types()[static_cast<std::size_t>(span.type)]));
+        spans.append(
+            py::make_tuple(span.start, span.end, scheme.entity_types()[static_cast<std::size_t>(span.type)]));
     }
     return spans;
 }
@@ -65,7 +67,8 @@ Examples
 ['B-name', 'E-name', 'O', 'S-company', 'O']
 )")
         .def(py::init<std::vector<std::string>>(), py::arg("entity_types"))
-        .def_property_readonly("entity_types", [](const LabelScheme& s) { return py::tuple(py::cast(s.entity_types())); })
+        .def_property_readonly("entity_types",
+                               [](const LabelScheme& s) { return py::tuple(py::cast(s.entity_types())); })
         .def_property_readonly("labels", [](const LabelScheme& s) { return py::tuple(py::cast(s.labels())); })
         .def("__len__", &LabelScheme::label_count)
         .def("encode", &encode, py::arg("spans"), py::arg("length"),
@@ -86,10 +89,10 @@ ValueError
 )")
         .def_property_readonly("allowed_transitions", &allowed_transitions,
                                "bool [L, L]; [i, j] tells whether label j may follow label i.")
-        .def_property_readonly("allowed_starts", [](const LabelScheme& s) { return mask_of(s, LabelScheme::opens); },
-                               "bool [L]")
-        .def_property_readonly("allowed_ends", [](const LabelScheme& s) { return mask_of(s, LabelScheme::closes); },
-                               "bool [L]");
+        .def_property_readonly(
+            "allowed_starts", [](const LabelScheme& s) { return mask_of(s, LabelScheme::opens); }, "bool [L]")
+        .def_property_readonly(
+            "allowed_ends", [](const LabelScheme& s) { return mask_of(s, LabelScheme::closes); }, "bool [L]");
 }
 
 }  // namespace distillex

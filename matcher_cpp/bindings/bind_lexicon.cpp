@@ -30,8 +30,8 @@ LexiconEntryInput entry_from(py::handle word, py::handle type, float weight) {
     entry.hidden = type.is_none();
     if (!entry.hidden) {
         if (!PyUnicode_Check(type.ptr())) {
-            throw LexiconError("the type of '" + encode_utf8(entry.word) + "' is " + std::string(py::repr(type)) +
-                               "; a type name or None is accepted");
+            throw LexiconError("the type of '" + encode_utf8(entry.word) + "' is " +
+                               std::string(py::repr(type)) + "; a type name or None is accepted");
         }
         entry.type = type_from(type);
     }
@@ -43,7 +43,8 @@ LexiconPointer from_entries(const py::iterable& entries, const std::string& name
     std::vector<LexiconEntryInput> inputs;
     for (const py::handle item : entries) {
         const auto fields = py::cast<py::sequence>(item);
-        if (fields.size() != 3) throw LexiconError("a lexicon entry is (word, type, weight), not " + std::string(py::repr(item)));
+        if (fields.size() != 3)
+            throw LexiconError("a lexicon entry is (word, type, weight), not " + std::string(py::repr(item)));
         inputs.push_back(entry_from(fields[0], fields[1], py::cast<float>(fields[2])));
     }
     const py::gil_scoped_release release;
@@ -75,19 +76,22 @@ LexiconPointer from_tsv(const std::filesystem::path& path, const std::string& na
             throw LexiconError(where + "'" + line + "' is not WORD<TAB>TYPE[<TAB>WEIGHT]");
         }
         LexiconEntryInput entry;
-        if (decode_utf8(fields[0], entry.word) != std::string_view::npos) throw LexiconError(where + "not UTF-8");
+        if (decode_utf8(fields[0], entry.word) != std::string_view::npos)
+            throw LexiconError(where + "not UTF-8");
         entry.hidden = fields[1] == "null" || fields[1] == "-";
         entry.type = fields[1];
         if (fields.size() == 3) {
             char* end = nullptr;
             entry.weight = std::strtof(fields[2].c_str(), &end);
-            if (fields[2].empty() || *end != '\0') throw LexiconError(where + "the weight '" + fields[2] + "' is not a number");
+            if (fields[2].empty() || *end != '\0')
+                throw LexiconError(where + "the weight '" + fields[2] + "' is not a number");
         }
         std::u32string key = entry.word;
         for (char32_t& point : key) point = normalize(point);
         const auto [found, added] = lines.emplace(key, number);
         if (!added) {
-            throw LexiconError(where + "the word '" + fields[0] + "' stands in line " + std::to_string(found->second) + " already");
+            throw LexiconError(where + "the word '" + fields[0] + "' stands in line " +
+                               std::to_string(found->second) + " already");
         }
         try {
             check_entry(entry);
@@ -108,7 +112,8 @@ py::object entry_at(const Lexicon& lexicon, py::ssize_t index) {
     const std::uint16_t type = lexicon.entry_type(entry);
     py::object type_name = py::none();
     if (type != kHiddenType) type_name = py::str(lexicon.types()[type]);
-    return named("LexiconEntry", py::make_tuple(py::str(word.data(), word.size()), type_name, lexicon.entry_weight(entry)));
+    return named("LexiconEntry",
+                 py::make_tuple(py::str(word.data(), word.size()), type_name, lexicon.entry_weight(entry)));
 }
 
 std::optional<std::uint32_t> lookup(const Lexicon& lexicon, const py::str& word) {
@@ -156,18 +161,25 @@ LexiconError
 )")
         .def_static(
             "from_words",
-            [](const py::dict& words, float weight) { return std::const_pointer_cast<Lexicon>(from_words(words, weight)); },
+            [](const py::dict& words, float weight) {
+                return std::const_pointer_cast<Lexicon>(from_words(words, weight));
+            },
             py::arg("words"), py::kw_only(), py::arg("weight") = 1.0F,
-            "A request's own words, ``{\"word\": \"type\" or None}``; of two that normalise alike the last wins.")
+            "A request's own words, ``{\"word\": \"type\" or None}``; of two that normalise alike the last "
+            "wins.")
         .def_static(
             "from_tsv",
             [](const std::filesystem::path& path, const std::string& name, std::uint32_t version) {
                 return std::const_pointer_cast<Lexicon>(from_tsv(path, name, version));
             },
             py::arg("path"), py::kw_only(), py::arg("name") = "", py::arg("version") = 0,
-            "Read ``WORD<TAB>TYPE[<TAB>WEIGHT]`` lines (UTF-8, ``#`` begins a comment line); type ``null`` or ``-`` hides.")
+            "Read ``WORD<TAB>TYPE[<TAB>WEIGHT]`` lines (UTF-8, ``#`` begins a comment line); type ``null`` "
+            "or ``-`` hides.")
         .def_static(
-            "load", [](const std::filesystem::path& path) { return std::const_pointer_cast<Lexicon>(Lexicon::load(path)); },
+            "load",
+            [](const std::filesystem::path& path) {
+                return std::const_pointer_cast<Lexicon>(Lexicon::load(path));
+            },
             py::arg("path"), py::call_guard<py::gil_scoped_release>(),
             R"(Memory-map a file written by :meth:`save`.
 
@@ -177,11 +189,12 @@ LexiconError
     For a file that is missing, truncated, corrupted, of another byte order or of a newer format; says which.
 )")
         .def(
-            "save", [](const Lexicon& lexicon, const std::filesystem::path& path) { lexicon.save(path); }, py::arg("path"),
-            py::call_guard<py::gil_scoped_release>(),
+            "save", [](const Lexicon& lexicon, const std::filesystem::path& path) { lexicon.save(path); },
+            py::arg("path"), py::call_guard<py::gil_scoped_release>(),
             "Write one versioned, checksummed file, atomically; equal lexicons give equal bytes.")
         .def("__len__", &Lexicon::size)
-        .def("__contains__", [](const Lexicon& lexicon, const py::str& word) { return lookup(lexicon, word).has_value(); })
+        .def("__contains__",
+             [](const Lexicon& lexicon, const py::str& word) { return lookup(lexicon, word).has_value(); })
         .def("__getitem__", &entry_at, py::arg("entry"))
         .def("__repr__",
              [](const Lexicon& lexicon) {
@@ -190,8 +203,12 @@ LexiconError
              })
         .def("lookup", &lookup, py::arg("word"), "Index of the entry of ``word``, or None.")
         .def(
-            "find", [](const Lexicon& lexicon, const py::str& text) { return find_one(lexicon.trie(), text, kNormalized); },
-            py::arg("text"), "All ``(start, end, entry)`` of one text, overlaps included, ordered by (start, end).")
+            "find",
+            [](const Lexicon& lexicon, const py::str& text) {
+                return find_one(lexicon.trie(), text, kNormalized);
+            },
+            py::arg("text"),
+            "All ``(start, end, entry)`` of one text, overlaps included, ordered by (start, end).")
         .def(
             "find_batch",
             [](const Lexicon& lexicon, const py::sequence& texts, unsigned threads) {
@@ -204,9 +221,11 @@ LexiconError
             "The type names in use, in the order of their first use.")
         .def_property_readonly("name", &Lexicon::name)
         .def_property_readonly("version", &Lexicon::version)
-        .def_property_readonly("checksum", &checksum_text,
-                               "Hexadecimal checksum of words, types and weights; name and version do not count.")
-        .def_property_readonly("size_bytes", &Lexicon::size_bytes, "Memory, or mapped bytes, of the lexicon.");
+        .def_property_readonly(
+            "checksum", &checksum_text,
+            "Hexadecimal checksum of words, types and weights; name and version do not count.")
+        .def_property_readonly("size_bytes", &Lexicon::size_bytes,
+                               "Memory, or mapped bytes, of the lexicon.");
 }
 
 }  // namespace distillex

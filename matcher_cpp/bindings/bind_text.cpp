@@ -1,6 +1,5 @@
-#include "distillex/text.hpp"
-
 #include "bindings.hpp"
+#include "distillex/text.hpp"
 #include "python_text.hpp"
 
 namespace py = pybind11;
@@ -13,8 +12,8 @@ void bind_text(py::module_& m) {
         [](const py::str& text) {
             std::u32string points = PythonText::of(text).points();
             for (char32_t& point : points) point = normalize(point);
-            return py::reinterpret_steal<py::str>(
-                PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, points.data(), static_cast<Py_ssize_t>(points.size())));
+            return py::reinterpret_steal<py::str>(PyUnicode_FromKindAndData(
+                PyUnicode_4BYTE_KIND, points.data(), static_cast<Py_ssize_t>(points.size())));
         },
         py::arg("text"),
         R"(Lower case, full width to half width, every white space to one plain space.

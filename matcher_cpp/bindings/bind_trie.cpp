@@ -52,11 +52,15 @@ Examples
 )")
         .def(py::init(&build_trie), py::arg("words"))
         .def("__len__", &DoubleArrayTrie::size)
-        .def("__contains__", [](const DoubleArrayTrie& trie, const py::str& word) { return lookup(trie, word).has_value(); })
-        .def("lookup", &lookup, py::arg("word"), "Index of ``word`` in the order in which the words were given, or None.")
+        .def("__contains__",
+             [](const DoubleArrayTrie& trie, const py::str& word) { return lookup(trie, word).has_value(); })
+        .def("lookup", &lookup, py::arg("word"),
+             "Index of ``word`` in the order in which the words were given, or None.")
         .def(
-            "find", [](const DoubleArrayTrie& trie, const py::str& text) { return find_one(trie, text, kAsItIs); },
-            py::arg("text"), "All ``(start, end, entry)`` of one text, overlaps included, ordered by (start, end).")
+            "find",
+            [](const DoubleArrayTrie& trie, const py::str& text) { return find_one(trie, text, kAsItIs); },
+            py::arg("text"),
+            "All ``(start, end, entry)`` of one text, overlaps included, ordered by (start, end).")
         .def(
             "find_batch",
             [](const DoubleArrayTrie& trie, const py::sequence& texts, unsigned threads) {
@@ -64,7 +68,8 @@ Examples
             },
             py::arg("texts"), py::arg("threads") = 1,
             "All matches of many texts as flat int32 arrays (:class:`Matches`); the GIL is released.")
-        .def_property_readonly("size_bytes", &DoubleArrayTrie::size_bytes, "Memory of the array and its tables.");
+        .def_property_readonly("size_bytes", &DoubleArrayTrie::size_bytes,
+                               "Memory of the array and its tables.");
 }
 
 }  // namespace distillex

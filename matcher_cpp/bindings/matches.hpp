@@ -18,7 +18,8 @@ struct MatchColumns {
     std::size_t count = 0;
 
     // Grown by hand: push_back on four vectors costs more than the match itself.
-    void put(std::int32_t text_index, std::uint32_t start_point, std::uint32_t end_point, std::uint32_t entry_index) {
+    void put(std::int32_t text_index, std::uint32_t start_point, std::uint32_t end_point,
+             std::uint32_t entry_index) {
         if (count == text.size()) grow(text.size() * 2 + 64);
         text[count] = text_index;
         start[count] = static_cast<std::int32_t>(start_point);
@@ -37,21 +38,22 @@ struct MatchColumns {
 };
 
 template <class Map>
-void match_range(const DoubleArrayTrie& trie, const std::vector<PythonText>& texts, std::size_t begin, std::size_t end,
-                 Map map, MatchColumns& out) {
+void match_range(const DoubleArrayTrie& trie, const std::vector<PythonText>& texts, std::size_t begin,
+                 std::size_t end, Map map, MatchColumns& out) {
     for (std::size_t i = begin; i < end; ++i) {
         const auto index = static_cast<std::int32_t>(i);
         texts[i].with([&](const auto* text, std::size_t length) {
-            trie.find_all_mapped(text, length, map, [&](std::uint32_t s, std::uint32_t e, std::uint32_t entry) {
-                out.put(index, s, e, entry);
-            });
+            trie.find_all_mapped(
+                text, length, map,
+                [&](std::uint32_t s, std::uint32_t e, std::uint32_t entry) { out.put(index, s, e, entry); });
         });
     }
     out.finish();
 }
 
 template <class Map>
-pybind11::tuple find_batch(const DoubleArrayTrie& trie, const pybind11::sequence& sequence, unsigned threads, Map map) {
+pybind11::tuple find_batch(const DoubleArrayTrie& trie, const pybind11::sequence& sequence, unsigned threads,
+                           Map map) {
     const pybind11::object kept = pybind11::reinterpret_steal<pybind11::object>(
         PySequence_Fast(sequence.ptr(), "texts must be a sequence of str"));
     if (!kept) throw pybind11::error_already_set();

@@ -3,7 +3,8 @@
 #include "bindings.hpp"
 
 PYBIND11_MODULE(_core, m) {
-    m.doc() = "C++ core of distillex_matcher: matching, features, CRF decoding. Offsets are Unicode code points.";
+    m.doc() =
+        "C++ core of distillex_matcher: matching, features, CRF decoding. Offsets are Unicode code points.";
     distillex::bind_text(m);
     distillex::bind_trie(m);
     distillex::bind_lexicon(m);

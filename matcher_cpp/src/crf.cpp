@@ -22,7 +22,8 @@ constexpr double kSmallestScaled = 1e-140;
 
 // out[j] = sum over i of weights[i] * matrix[i][j]
 DISTILLEX_VECTOR_CLONES
-void multiply(const double* weights, const double* matrix, std::size_t rows, std::size_t columns, double* out) {
+void multiply(const double* weights, const double* matrix, std::size_t rows, std::size_t columns,
+              double* out) {
     std::fill(out, out + columns, 0.0);
     for (std::size_t i = 0; i < rows; ++i) {
         const double weight = weights[i];
@@ -34,8 +35,8 @@ void multiply(const double* weights, const double* matrix, std::size_t rows, std
 // best[j] = max over i of scores[i] + matrix[i][j] + added[j], argument[j] = the first i that reaches it.
 // The addend takes part in the comparison, as in pytorch-crf: rounding may make two candidates equal.
 DISTILLEX_VECTOR_CLONES
-void max_plus(const float* scores, const float* matrix, const float* added, std::size_t rows, std::size_t columns,
-              float* best, std::int32_t* argument) {
+void max_plus(const float* scores, const float* matrix, const float* added, std::size_t rows,
+              std::size_t columns, float* best, std::int32_t* argument) {
     for (std::size_t j = 0; j < columns; ++j) best[j] = scores[0] + matrix[j] + added[j], argument[j] = 0;
     for (std::size_t i = 1; i < rows; ++i) {
         const float score = scores[i];
@@ -78,9 +79,9 @@ CrfDecoder::CrfDecoder(LabelScheme scheme, std::vector<float> transitions, std::
       end_(std::move(end)) {
     const std::size_t n = label_count_;
     if (transitions_.size() != n * n || start_.size() != n || end_.size() != n) {
-        throw std::invalid_argument("a CRF over " + std::to_string(n) + " labels needs transitions [" + std::to_string(n) +
-                                    ", " + std::to_string(n) + "], start [" + std::to_string(n) + "] and end [" +
-                                    std::to_string(n) + "]");
+        throw std::invalid_argument("a CRF over " + std::to_string(n) + " labels needs transitions [" +
+                                    std::to_string(n) + ", " + std::to_string(n) + "], start [" +
+                                    std::to_string(n) + "] and end [" + std::to_string(n) + "]");
     }
     for (const auto* scores : {&transitions_, &start_, &end_}) {
         for (const float score : *scores) {
@@ -101,14 +102,15 @@ CrfDecoder::CrfDecoder(LabelScheme scheme, std::vector<float> transitions, std::
         }
     }
     for (const std::uint32_t to : opening_) {
-        for (const std::uint32_t from : closing_) boundary_exp_transposed_.push_back(transitions_exp_[from * n + to]);
+        for (const std::uint32_t from : closing_)
+            boundary_exp_transposed_.push_back(transitions_exp_[from * n + to]);
     }
 }
 
 void CrfDecoder::check(const EmissionBatch& batch) const {
     if (batch.labels != label_count_) {
-        throw std::invalid_argument("emissions have " + std::to_string(batch.labels) + " labels; this decoder has " +
-                                    std::to_string(label_count_));
+        throw std::invalid_argument("emissions have " + std::to_string(batch.labels) +
+                                    " labels; this decoder has " + std::to_string(label_count_));
     }
     for (std::size_t row = 0; row < batch.batch; ++row) {
         const std::int32_t length = batch.lengths[row];
@@ -120,7 +122,8 @@ void CrfDecoder::check(const EmissionBatch& batch) const {
         // A sum is finite exactly when all of its terms are (short of overflow, which is refused too).
         for (std::size_t i = 0; i < characters.length * label_count_; ++i) {
             if (!(std::fabs(characters.emissions[i]) <= 1e30F)) {
-                throw std::invalid_argument("row " + std::to_string(row) + ": an emission score is not finite");
+                throw std::invalid_argument("row " + std::to_string(row) +
+                                            ": an emission score is not finite");
             }
         }
     }
@@ -151,7 +154,8 @@ void CrfDecoder::best_labels(const Row& row, std::vector<std::uint32_t>& labels)
         std::uint16_t* pointer = &back[t * n];
         for (std::size_t i = 0; i < closing; ++i) gathered[i] = score[closing_[i]];
         for (std::size_t j = 0; j < opening; ++j) added[j] = emission[opening_[j]];
-        max_plus(gathered.data(), boundary_.data(), added.data(), closing, opening, best.data(), argument.data());
+        max_plus(gathered.data(), boundary_.data(), added.data(), closing, opening, best.data(),
+                 argument.data());
         for (std::size_t j = 0; j < opening; ++j) {
             const std::uint32_t label = opening_[j];
             next[label] = best[j];
@@ -261,7 +265,8 @@ bool CrfDecoder::run_scaled(const Row& row, Lattice& lattice) const {
             const double inside = weight[begin + 1] * after[begin + 1];
             const double end = weight[begin + 2] * after[begin + 2];
             for (const std::uint32_t label : {begin, begin + 1}) {
-                beta[label] = transitions_exp_[label * n + begin + 1] * inside + transitions_exp_[label * n + begin + 2] * end;
+                beta[label] = transitions_exp_[label * n + begin + 1] * inside +
+                              transitions_exp_[label * n + begin + 2] * end;
             }
         }
         for (std::size_t j = 0; j < n; ++j) {
@@ -295,15 +300,17 @@ void CrfDecoder::run_in_logs(const Row& row, Lattice& lattice) const {
     lattice.log_partition = kMinusInfinityDouble;
     for (const std::uint32_t label : closing_) {
         lattice.beta[last * n + label] = end_[label];
-        lattice.log_partition = log_sum_exp(lattice.log_partition, lattice.alpha[last * n + label] + end_[label]);
+        lattice.log_partition =
+            log_sum_exp(lattice.log_partition, lattice.alpha[last * n + label] + end_[label]);
     }
     for (std::size_t t = last; t-- > 0;) {
         for (std::uint32_t from = 0; from < n; ++from) {
             double total = kMinusInfinityDouble;
             for (std::uint32_t to = 0; to < n; ++to) {
                 if (!LabelScheme::allowed(from, to)) continue;
-                total = log_sum_exp(total, static_cast<double>(transitions_[from * n + to]) +
-                                               row.emissions[(t + 1) * n + to] + lattice.beta[(t + 1) * n + to]);
+                total =
+                    log_sum_exp(total, static_cast<double>(transitions_[from * n + to]) +
+                                           row.emissions[(t + 1) * n + to] + lattice.beta[(t + 1) * n + to]);
             }
             lattice.beta[t * n + from] = total;
         }
@@ -323,7 +330,8 @@ double CrfDecoder::span_probability(const Row& row, const Lattice& lattice, cons
     std::uint32_t label = LabelScheme::label(type, single ? LabelScheme::kSingle : LabelScheme::kBegin);
     double value = lattice.alpha[start * n + label];
     for (std::size_t t = start + 1; t <= last; ++t) {
-        const std::uint32_t next = LabelScheme::label(type, t == last ? LabelScheme::kEnd : LabelScheme::kInside);
+        const std::uint32_t next =
+            LabelScheme::label(type, t == last ? LabelScheme::kEnd : LabelScheme::kInside);
         if (lattice.in_logs) {
             value += static_cast<double>(transitions_[label * n + next]) + row.emissions[t * n + next];
         } else {
@@ -343,7 +351,8 @@ void CrfDecoder::decode_rows(const EmissionBatch& batch, std::size_t begin, std:
         const Row row = row_of(batch, r);
         if (row.length == 0) continue;
         best_labels(row, labels);
-        if (std::all_of(labels.begin(), labels.end(), [](std::uint32_t label) { return label == LabelScheme::kOutside; })) {
+        if (std::all_of(labels.begin(), labels.end(),
+                        [](std::uint32_t label) { return label == LabelScheme::kOutside; })) {
             continue;
         }
         run_forward_backward(row, lattice);
@@ -367,7 +376,8 @@ std::vector<ScoredSpan> CrfDecoder::decode(const EmissionBatch& batch, unsigned 
     for (std::size_t w = 1; w < workers; ++w) others.emplace_back(work, w);
     work(0);
     for (auto& thread : others) thread.join();
-    for (std::size_t w = 1; w < workers; ++w) parts[0].insert(parts[0].end(), parts[w].begin(), parts[w].end());
+    for (std::size_t w = 1; w < workers; ++w)
+        parts[0].insert(parts[0].end(), parts[w].begin(), parts[w].end());
     return std::move(parts[0]);
 }
 
@@ -388,8 +398,9 @@ void CrfDecoder::marginals(const EmissionBatch& batch, float* out) const {
         run_forward_backward(row, lattice);
         float* target = out + (r * batch.tokens + 1) * n;
         for (std::size_t i = 0; i < row.length * n; ++i) {
-            const double value = lattice.in_logs ? std::exp(lattice.alpha[i] + lattice.beta[i] - lattice.log_partition)
-                                                 : lattice.alpha[i] * lattice.beta[i];
+            const double value = lattice.in_logs
+                                     ? std::exp(lattice.alpha[i] + lattice.beta[i] - lattice.log_partition)
+                                     : lattice.alpha[i] * lattice.beta[i];
             target[i] = static_cast<float>(value);
         }
     }
@@ -403,7 +414,8 @@ double CrfDecoder::log_partition(const EmissionBatch& batch, std::size_t row) co
     return lattice.log_partition;
 }
 
-std::vector<ScoredPath> CrfDecoder::best_paths(const EmissionBatch& batch, std::size_t row_index, std::size_t k) const {
+std::vector<ScoredPath> CrfDecoder::best_paths(const EmissionBatch& batch, std::size_t row_index,
+                                               std::size_t k) const {
     struct Candidate {
         float score;
         std::uint16_t label;  // of the position before
@@ -418,7 +430,8 @@ std::vector<ScoredPath> CrfDecoder::best_paths(const EmissionBatch& batch, std::
                          [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
         if (candidates.size() > k) candidates.resize(k);
     };
-    for (const std::uint32_t label : opening_) lattice[label].push_back({start_[label] + row.emissions[label], 0, 0});
+    for (const std::uint32_t label : opening_)
+        lattice[label].push_back({start_[label] + row.emissions[label], 0, 0});
     for (std::size_t t = 1; t < row.length; ++t) {
         for (std::uint32_t to = 0; to < n; ++to) {
             auto& candidates = lattice[t * n + to];
@@ -426,8 +439,9 @@ std::vector<ScoredPath> CrfDecoder::best_paths(const EmissionBatch& batch, std::
                 if (!LabelScheme::allowed(from, to)) continue;
                 const auto& before = lattice[(t - 1) * n + from];
                 for (std::size_t rank = 0; rank < before.size(); ++rank) {
-                    candidates.push_back({before[rank].score + transitions_[from * n + to] + row.emissions[t * n + to],
-                                          static_cast<std::uint16_t>(from), static_cast<std::uint16_t>(rank)});
+                    candidates.push_back(
+                        {before[rank].score + transitions_[from * n + to] + row.emissions[t * n + to],
+                         static_cast<std::uint16_t>(from), static_cast<std::uint16_t>(rank)});
                 }
             }
             keep_best(candidates);

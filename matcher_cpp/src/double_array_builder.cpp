@@ -11,7 +11,9 @@ namespace {
 // Which slots of the growing array are taken, with a quick way to the next free one.
 class Occupancy {
   public:
-    bool taken(std::size_t slot) const { return slot / 64 < words_.size() && ((words_[slot / 64] >> (slot % 64)) & 1) != 0; }
+    bool taken(std::size_t slot) const {
+        return slot / 64 < words_.size() && ((words_[slot / 64] >> (slot % 64)) & 1) != 0;
+    }
 
     void take(std::size_t slot) {
         if (slot / 64 >= words_.size()) words_.resize(std::max(slot / 64 + 1, words_.size() * 2), 0);
@@ -39,13 +41,15 @@ class Occupancy {
 
 }  // namespace
 
-DoubleArrayBuilder::DoubleArrayBuilder(const std::vector<DoubleArrayTrie::Word>& words, CodePointTables& tables)
+DoubleArrayBuilder::DoubleArrayBuilder(const std::vector<DoubleArrayTrie::Word>& words,
+                                       CodePointTables& tables)
     : words_(words) {
     for (std::size_t i = 0; i < words.size(); ++i) {
         if (words[i].second == 0) throw std::invalid_argument("word " + std::to_string(i) + " is empty");
         if (words[i].second > kMaxWordLength) {
-            throw std::invalid_argument("word " + std::to_string(i) + " has " + std::to_string(words[i].second) +
-                                        " code points; at most " + std::to_string(kMaxWordLength) + " are accepted");
+            throw std::invalid_argument("word " + std::to_string(i) + " has " +
+                                        std::to_string(words[i].second) + " code points; at most " +
+                                        std::to_string(kMaxWordLength) + " are accepted");
         }
     }
     assign_codes(tables);
@@ -74,7 +78,8 @@ void DoubleArrayBuilder::assign_codes(CodePointTables& tables) {
     std::sort(counted.begin(), counted.end(), [](const Counted& a, const Counted& b) {
         return a.count != b.count ? a.count > b.count : a.point < b.point;
     });
-    for (std::size_t i = 0; i < counted.size(); ++i) tables.slot(counted[i].point) = static_cast<std::uint32_t>(i + 1);
+    for (std::size_t i = 0; i < counted.size(); ++i)
+        tables.slot(counted[i].point) = static_cast<std::uint32_t>(i + 1);
     code_count_ = static_cast<std::uint32_t>(counted.size());
 
     const CodePointMap map(tables.page_index.data(), tables.pages.data());
@@ -100,15 +105,16 @@ void DoubleArrayBuilder::sort_words() {
     }
     std::sort(keys.begin(), keys.end(), [this](const Key& a, const Key& b) {
         if (a.head != b.head) return a.head < b.head;
-        return std::lexicographical_compare(codes_of(a.word), codes_of(a.word) + length_of(a.word), codes_of(b.word),
-                                            codes_of(b.word) + length_of(b.word));
+        return std::lexicographical_compare(codes_of(a.word), codes_of(a.word) + length_of(a.word),
+                                            codes_of(b.word), codes_of(b.word) + length_of(b.word));
     });
     order_.resize(keys.size());
     std::transform(keys.begin(), keys.end(), order_.begin(), [](const Key& key) { return key.word; });
     for (std::size_t i = 1; i < order_.size(); ++i) {
         const std::uint32_t a = order_[i - 1];
         const std::uint32_t b = order_[i];
-        if (length_of(a) == length_of(b) && std::equal(codes_of(a), codes_of(a) + length_of(a), codes_of(b))) {
+        if (length_of(a) == length_of(b) &&
+            std::equal(codes_of(a), codes_of(a) + length_of(a), codes_of(b))) {
             throw RepeatedWordError(std::min(a, b), std::max(a, b));
         }
     }
@@ -139,8 +145,9 @@ std::vector<std::uint32_t> DoubleArrayBuilder::choose_bases(std::size_t& slot_co
     for (std::uint32_t s = 1; s < states_.size(); ++s) {
         if (states_[s].edge_count > 0) by_size.push_back(s);
     }
-    std::stable_sort(by_size.begin(), by_size.end(),
-                     [this](std::uint32_t a, std::uint32_t b) { return states_[a].edge_count > states_[b].edge_count; });
+    std::stable_sort(by_size.begin(), by_size.end(), [this](std::uint32_t a, std::uint32_t b) {
+        return states_[a].edge_count > states_[b].edge_count;
+    });
 
     std::vector<std::uint32_t> bases(states_.size(), 0);
     Occupancy occupancy;

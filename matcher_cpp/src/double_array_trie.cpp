@@ -38,13 +38,15 @@ DoubleArrayTrie DoubleArrayTrie::view(const TrieView& view, std::uint32_t entry_
         throw std::invalid_argument("its tables are smaller than its header says");
     }
     for (std::size_t i = 0; i < CodePointMap::kPageCount; ++i) {
-        if (view.page_index[i] >= view.page_count) throw std::invalid_argument("a code point page lies outside its table");
+        if (view.page_index[i] >= view.page_count)
+            throw std::invalid_argument("a code point page lies outside its table");
     }
     std::uint32_t highest_code = 0;
     for (std::size_t i = 0; i < view.page_count * CodePointMap::kPageSize; ++i) {
         highest_code = std::max(highest_code, view.pages[i]);
     }
-    if (highest_code > view.code_count) throw std::invalid_argument("a character code lies outside its range");
+    if (highest_code > view.code_count)
+        throw std::invalid_argument("a character code lies outside its range");
     const std::size_t highest_base = view.node_count - 1 - view.code_count;
     std::uint32_t base = 0;
     bool entries_fit = true;
@@ -63,7 +65,8 @@ DoubleArrayTrie DoubleArrayTrie::view(const TrieView& view, std::uint32_t entry_
 }
 
 std::size_t DoubleArrayTrie::size_bytes() const {
-    return view_.node_count * sizeof(TrieNode) + view_.page_count * CodePointMap::kPageSize * sizeof(std::uint32_t) +
+    return view_.node_count * sizeof(TrieNode) +
+           view_.page_count * CodePointMap::kPageSize * sizeof(std::uint32_t) +
            CodePointMap::kPageCount * sizeof(std::uint16_t);
 }
 

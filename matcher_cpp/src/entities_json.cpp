@@ -61,7 +61,8 @@ std::vector<std::string> entities_json(const LabelScheme& scheme, const std::vec
             const std::size_t begin = cursor.byte_of(span.start);
             const std::size_t end = cursor.byte_of(span.end);
             if (json.size() > 1) json.push_back(',');
-            json += "{\"start\":" + std::to_string(span.start) + ",\"end\":" + std::to_string(span.end) + ",\"type\":";
+            json += "{\"start\":" + std::to_string(span.start) + ",\"end\":" + std::to_string(span.end) +
+                    ",\"type\":";
             append_json_string(scheme.entity_types()[static_cast<std::size_t>(span.type)], json);
             json += ",\"text\":";
             append_json_string(texts[row].substr(begin, end - begin), json);

@@ -11,7 +11,8 @@ constexpr std::size_t kTypesShown = 64;
 
 std::string listed(const std::vector<std::string>& names) {
     std::string list;
-    for (std::size_t i = 0; i < std::min(names.size(), kTypesShown); ++i) list += (i > 0 ? ", " : "") + names[i];
+    for (std::size_t i = 0; i < std::min(names.size(), kTypesShown); ++i)
+        list += (i > 0 ? ", " : "") + names[i];
     if (names.size() > kTypesShown) list += ", … (" + std::to_string(names.size()) + " in all)";
     return list;
 }
@@ -25,8 +26,8 @@ struct Featurizer::Workspace {
     std::vector<std::uint8_t> filled;  // words in each (token, slot)
 };
 
-Featurizer::Featurizer(std::vector<std::string> vocabulary, std::vector<std::string> types, FeaturizerOptions options,
-                       std::shared_ptr<const Lexicon> base)
+Featurizer::Featurizer(std::vector<std::string> vocabulary, std::vector<std::string> types,
+                       FeaturizerOptions options, std::shared_ptr<const Lexicon> base)
     : options_(std::move(options)) {
     auto shared = std::make_shared<Shared>();
     const auto& buckets = options_.buckets;
@@ -50,7 +51,8 @@ Featurizer::Featurizer(std::vector<std::string> vocabulary, std::vector<std::str
         }
     }
     for (const char* token : {"[PAD]", "[UNK]", "[CLS]", "[SEP]"}) {
-        if (ids.count(token) == 0) throw std::invalid_argument(std::string("the vocabulary lacks the token ") + token);
+        if (ids.count(token) == 0)
+            throw std::invalid_argument(std::string("the vocabulary lacks the token ") + token);
     }
     if (ids["[PAD]"] != 0) throw std::invalid_argument("[PAD] must be the vocabulary's first token");
     shared->unknown = ids["[UNK]"];
@@ -103,7 +105,8 @@ void Featurizer::check_types(const Lexicon& lexicon) const {
         if (shared_->type_ids.count(type) == 0) unknown.push_back("'" + type + "'");
     }
     if (unknown.empty()) return;
-    throw LexiconError("unknown lexicon type " + listed(unknown) + "; known types: " + listed(shared_->types));
+    throw LexiconError("unknown lexicon type " + listed(unknown) +
+                       "; known types: " + listed(shared_->types));
 }
 
 std::int32_t Featurizer::token_id(char32_t point) const {
@@ -141,26 +144,32 @@ void Featurizer::collect_matches(const FeaturizerText& text, Workspace& workspac
     for (auto lexicon = text.overlays.rbegin(); lexicon != text.overlays.rend(); ++lexicon) {
         const std::vector<std::int32_t> type_ids = map_types(**lexicon);
         const std::size_t above = overlay.size();
-        (*lexicon)->find_all(points.data(), points.size(), [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
-            const bool covered = std::any_of(overlay.begin(), overlay.begin() + static_cast<std::ptrdiff_t>(above),
-                                             [&](const Candidate& c) { return c.start == start && c.end == end; });
-            if (covered) return;
-            const std::uint16_t type = (*lexicon)->entry_type(entry);
-            overlay.push_back({start, end, type == kHiddenType ? 0 : type_ids[type], 0, (*lexicon)->entry_weight(entry)});
-        });
+        (*lexicon)->find_all(
+            points.data(), points.size(), [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
+                const bool covered =
+                    std::any_of(overlay.begin(), overlay.begin() + static_cast<std::ptrdiff_t>(above),
+                                [&](const Candidate& c) { return c.start == start && c.end == end; });
+                if (covered) return;
+                const std::uint16_t type = (*lexicon)->entry_type(entry);
+                overlay.push_back({start, end, type == kHiddenType ? 0 : type_ids[type], 0,
+                                   (*lexicon)->entry_weight(entry)});
+            });
     }
     auto& matches = workspace.matches;
     matches.clear();
     if (base_) {
-        base_->find_all(points.data(), points.size(), [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
-            const bool covered = std::any_of(overlay.begin(), overlay.end(),
-                                             [&](const Candidate& c) { return c.start == start && c.end == end; });
-            const std::uint16_t type = base_->entry_type(entry);
-            if (covered || type == kHiddenType) return;
-            matches.push_back({start, end, base_types_[type],
-                               static_cast<std::int32_t>(hashed_word_id(base_->entry_hash(entry), options_.word_hash_size)),
-                               base_->entry_weight(entry)});
-        });
+        base_->find_all(
+            points.data(), points.size(), [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
+                const bool covered = std::any_of(overlay.begin(), overlay.end(), [&](const Candidate& c) {
+                    return c.start == start && c.end == end;
+                });
+                const std::uint16_t type = base_->entry_type(entry);
+                if (covered || type == kHiddenType) return;
+                matches.push_back({start, end, base_types_[type],
+                                   static_cast<std::int32_t>(
+                                       hashed_word_id(base_->entry_hash(entry), options_.word_hash_size)),
+                                   base_->entry_weight(entry)});
+            });
     }
     std::copy_if(overlay.begin(), overlay.end(), std::back_inserter(matches),
                  [](const Candidate& candidate) { return candidate.type != 0; });
@@ -171,7 +180,8 @@ void Featurizer::collect_matches(const FeaturizerText& text, Workspace& workspac
     });
 }
 
-void Featurizer::fill_row(const FeaturizerText& text, std::size_t row, FeatureBatch& batch, Workspace& workspace) const {
+void Featurizer::fill_row(const FeaturizerText& text, std::size_t row, FeatureBatch& batch,
+                          Workspace& workspace) const {
     const std::size_t length = text.points.size();
     const std::size_t words = options_.words_per_slot;
     workspace.normalized.resize(length);

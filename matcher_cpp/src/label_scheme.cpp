@@ -18,7 +18,8 @@ LabelScheme::LabelScheme(std::vector<std::string> entity_types) : entity_types_(
     std::set<std::string> seen;
     for (const auto& type : entity_types_) {
         if (type.empty()) throw std::invalid_argument("an entity type is empty");
-        if (!seen.insert(type).second) throw std::invalid_argument("the entity type '" + type + "' is given twice");
+        if (!seen.insert(type).second)
+            throw std::invalid_argument("the entity type '" + type + "' is given twice");
     }
 }
 
@@ -40,7 +41,8 @@ std::vector<std::int64_t> LabelScheme::encode(std::vector<LabelledSpan> spans, s
             throw std::invalid_argument("the span " + shown(span) + " does not lie in a text of " +
                                         std::to_string(length) + " code points");
         }
-        if (span.start < free_from) throw std::invalid_argument("the span " + shown(span) + " overlaps another");
+        if (span.start < free_from)
+            throw std::invalid_argument("the span " + shown(span) + " overlaps another");
         free_from = span.end;
         const auto type = static_cast<std::uint32_t>(span.type);
         const auto start = static_cast<std::size_t>(span.start);
@@ -62,18 +64,21 @@ std::vector<LabelledSpan> LabelScheme::decode(const std::vector<std::int64_t>& l
     std::int32_t start = 0;
     for (std::size_t i = 0; i < labels.size(); ++i) {
         if (labels[i] < 0 || labels[i] >= static_cast<std::int64_t>(label_count())) {
-            throw std::invalid_argument("label id " + std::to_string(labels[i]) + " at position " + std::to_string(i) +
-                                        " is not in 0 .. " + std::to_string(label_count() - 1));
+            throw std::invalid_argument("label id " + std::to_string(labels[i]) + " at position " +
+                                        std::to_string(i) + " is not in 0 .. " +
+                                        std::to_string(label_count() - 1));
         }
         const auto current = static_cast<std::uint32_t>(labels[i]);
         const bool fits = i == 0 ? opens(current) : allowed(previous, current);
-        if (!fits) throw std::invalid_argument("label '" + this->labels()[current] + "' at position " + std::to_string(i) +
-                                               " may not follow what stands before it");
+        if (!fits)
+            throw std::invalid_argument("label '" + this->labels()[current] + "' at position " +
+                                        std::to_string(i) + " may not follow what stands before it");
         if (current != kOutside) {
             const Position position = position_of(current);
             if (position == kBegin || position == kSingle) start = static_cast<std::int32_t>(i);
             if (position == kEnd || position == kSingle) {
-                spans.push_back({start, static_cast<std::int32_t>(i) + 1, static_cast<std::int32_t>(type_of(current))});
+                spans.push_back(
+                    {start, static_cast<std::int32_t>(i) + 1, static_cast<std::int32_t>(type_of(current))});
             }
         }
         previous = current;

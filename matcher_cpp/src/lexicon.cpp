@@ -22,8 +22,9 @@ namespace {
 std::string in_quotes(const std::u32string& word) { return "'" + encode_utf8(word) + "'"; }
 
 void check_type(const LexiconEntryInput& entry) {
-    const bool printable = std::none_of(entry.type.begin(), entry.type.end(),
-                                        [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+    const bool printable = std::none_of(entry.type.begin(), entry.type.end(), [](char c) {
+        return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+    });
     if (entry.type.empty() || entry.type.size() > kMaxTypeLength || !printable) {
         throw LexiconError("the type '" + entry.type + "' of " + in_quotes(entry.word) +
                            " is not a name of 1 to 64 printable bytes");
@@ -56,7 +57,8 @@ void check_entry(const LexiconEntryInput& entry) {
     }
     for (const char32_t point : entry.word) {
         if (point == 0 || is_surrogate(point) || point > kLastCodePoint) {
-            throw LexiconError("a lexicon word holds a code point that is no character (NUL or a lone surrogate)");
+            throw LexiconError(
+                "a lexicon word holds a code point that is no character (NUL or a lone surrogate)");
         }
     }
     if (!(entry.weight > 0.0F && entry.weight <= 1.0F)) {
@@ -69,7 +71,8 @@ void check_entry(const LexiconEntryInput& entry) {
 
 std::shared_ptr<const Lexicon> Lexicon::build(std::vector<LexiconEntryInput> entries, Repeats repeats,
                                               const std::string& name, std::uint32_t version) {
-    if (name.size() > kMaxNameLength) throw LexiconError("the lexicon name '" + name + "' is longer than 64 bytes");
+    if (name.size() > kMaxNameLength)
+        throw LexiconError("the lexicon name '" + name + "' is longer than 64 bytes");
     for (auto& entry : entries) {
         check_entry(entry);
         std::transform(entry.word.begin(), entry.word.end(), entry.word.begin(), normalize);
@@ -130,7 +133,8 @@ std::uint64_t Lexicon::checksum() const {
 }
 
 std::size_t Lexicon::size_bytes() const {
-    return trie_.size_bytes() + entry_count_ * (sizeof(std::uint16_t) + sizeof(float) + 2 * sizeof(std::uint32_t)) +
+    return trie_.size_bytes() +
+           entry_count_ * (sizeof(std::uint16_t) + sizeof(float) + 2 * sizeof(std::uint32_t)) +
            (entry_count_ == 0 ? 0 : word_offsets_[entry_count_]);
 }
 

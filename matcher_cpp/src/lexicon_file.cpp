@@ -38,7 +38,19 @@ struct Header {
 static_assert(sizeof(Header) == 64, "the header is 64 bytes");
 constexpr std::uint32_t kByteOrder = 0x01020304;
 
-enum Section { kPageIndex, kPages, kNodes, kEntryTypes, kWeights, kHashes, kWordOffsets, kWords, kTypes, kName, kSections };
+enum Section {
+    kPageIndex,
+    kPages,
+    kNodes,
+    kEntryTypes,
+    kWeights,
+    kHashes,
+    kWordOffsets,
+    kWords,
+    kTypes,
+    kName,
+    kSections
+};
 
 struct Extent {
     std::uint64_t offset;
@@ -133,8 +145,10 @@ std::string LexiconFile::serialize(const Lexicon& lexicon) {
     header.name_bytes = static_cast<std::uint32_t>(lexicon.name_.size());
     const auto extents = sections_of(header, header.file_size);
     const std::array<const void*, kSections> contents = {
-        trie.page_index,       trie.pages,            trie.nodes,          lexicon.entry_types_, lexicon.weights_,
-        lexicon.hashes_,       lexicon.word_offsets_, lexicon.word_bytes_, types.data(),         lexicon.name_.data()};
+        trie.page_index,       trie.pages,          trie.nodes,
+        lexicon.entry_types_,  lexicon.weights_,    lexicon.hashes_,
+        lexicon.word_offsets_, lexicon.word_bytes_, types.data(),
+        lexicon.name_.data()};
     std::string bytes(header.file_size, '\0');
     std::memcpy(bytes.data(), &header, sizeof(header));
     for (std::size_t i = 0; i < kSections; ++i) {
@@ -148,7 +162,8 @@ std::string LexiconFile::serialize(const Lexicon& lexicon) {
 Header LexiconFile::read_header(const char* bytes, std::size_t size, const std::string& path) {
     Header header;
     if (size < sizeof(header)) {
-        throw LexiconError(path + ": truncated: " + std::to_string(size) + " bytes, less than the header's 64");
+        throw LexiconError(path + ": truncated: " + std::to_string(size) +
+                           " bytes, less than the header's 64");
     }
     std::memcpy(&header, bytes, sizeof(header));
     if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
@@ -158,9 +173,10 @@ Header LexiconFile::read_header(const char* bytes, std::size_t size, const std::
         throw LexiconError(path + ": written on a machine of another byte order; build it again on this one");
     }
     if (header.format_version != kFormatVersion) {
-        throw LexiconError(path + ": format version " + std::to_string(header.format_version) +
-                           "; this program reads version " + std::to_string(kFormatVersion) +
-                           (header.format_version > kFormatVersion ? " (the file is newer: upgrade distillex)" : ""));
+        throw LexiconError(
+            path + ": format version " + std::to_string(header.format_version) +
+            "; this program reads version " + std::to_string(kFormatVersion) +
+            (header.format_version > kFormatVersion ? " (the file is newer: upgrade distillex)" : ""));
     }
     std::uint64_t expected = 0;
     sections_of(header, expected);
@@ -168,8 +184,8 @@ Header LexiconFile::read_header(const char* bytes, std::size_t size, const std::
         throw LexiconError(path + ": corrupted: its header contradicts itself");
     }
     if (size != expected) {
-        throw LexiconError(path + (size < expected ? ": truncated: " : ": corrupted: ") + std::to_string(size) +
-                           " bytes where its header says " + std::to_string(expected));
+        throw LexiconError(path + (size < expected ? ": truncated: " : ": corrupted: ") +
+                           std::to_string(size) + " bytes where its header says " + std::to_string(expected));
     }
     if (file_checksum(bytes, size) != header.checksum) {
         throw LexiconError(path + ": corrupted: its checksum does not fit its content");
@@ -223,7 +239,8 @@ std::shared_ptr<const Lexicon> LexiconFile::open(const std::filesystem::path& pa
     std::string_view types(section(kTypes), header.type_bytes);
     while (!types.empty()) {
         const std::size_t end = types.find('\n');
-        if (end == std::string_view::npos) throw LexiconError(path.string() + ": corrupted: a type name has no end");
+        if (end == std::string_view::npos)
+            throw LexiconError(path.string() + ": corrupted: a type name has no end");
         lexicon->types_.emplace_back(types.substr(0, end));
         types.remove_prefix(end + 1);
     }
@@ -250,7 +267,9 @@ std::shared_ptr<const Lexicon> LexiconFile::open(const std::filesystem::path& pa
     return lexicon;
 }
 
-std::shared_ptr<const Lexicon> Lexicon::load(const std::filesystem::path& path) { return LexiconFile::open(path); }
+std::shared_ptr<const Lexicon> Lexicon::load(const std::filesystem::path& path) {
+    return LexiconFile::open(path);
+}
 
 void Lexicon::save(const std::filesystem::path& path) const {
     const std::string bytes = LexiconFile::serialize(*this);

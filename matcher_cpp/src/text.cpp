@@ -18,8 +18,9 @@ constexpr CasePair kLowerCase[] = {
 };
 
 char32_t lower_case(char32_t point) {
-    const auto* found = std::lower_bound(std::begin(kLowerCase), std::end(kLowerCase), point,
-                                         [](const CasePair& pair, char32_t value) { return pair.from < value; });
+    const auto* found =
+        std::lower_bound(std::begin(kLowerCase), std::end(kLowerCase), point,
+                         [](const CasePair& pair, char32_t value) { return pair.from < value; });
     return found != std::end(kLowerCase) && found->from == point ? found->to : point;
 }
 

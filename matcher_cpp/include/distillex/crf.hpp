@@ -1,8 +1,8 @@
 // Linear-chain CRF under the BIOES constraints: Viterbi, posteriors, k-best.
 //
-// Viterbi runs in float32 in the order of pytorch-crf's sums, so that both break ties alike. Posteriors run in
-// float64 with scaled probabilities (Rabiner 1989, section V.A), and in the log domain for a row whose scores
-// are so far apart that a scaled probability would underflow.
+// Viterbi runs in float32 in the order of pytorch-crf's sums, so that both break ties alike. Posteriors run
+// in float64 with scaled probabilities (Rabiner 1989, section V.A), and in the log domain for a row whose
+// scores are so far apart that a scaled probability would underflow.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +29,8 @@ struct ScoredPath {
     float score;  // log score, not normalised
 };
 
-// Emission scores of a padded batch, row-major [batch, tokens, labels], with the number of real tokens of each
-// row ([CLS] and [SEP] included). The CRF runs over tokens 1 .. length - 2.
+// Emission scores of a padded batch, row-major [batch, tokens, labels], with the number of real tokens of
+// each row ([CLS] and [SEP] included). The CRF runs over tokens 1 .. length - 2.
 struct EmissionBatch {
     const float* emissions;
     std::size_t batch;
@@ -41,12 +41,15 @@ struct EmissionBatch {
 
 class CrfDecoder {
   public:
-    // `transitions` is [labels, labels] (from, to). Throws std::invalid_argument for a score that is not finite.
-    CrfDecoder(LabelScheme scheme, std::vector<float> transitions, std::vector<float> start, std::vector<float> end);
+    // `transitions` is [labels, labels] (from, to). Throws std::invalid_argument for a score that is not
+    // finite.
+    CrfDecoder(LabelScheme scheme, std::vector<float> transitions, std::vector<float> start,
+               std::vector<float> end);
 
     const LabelScheme& scheme() const { return scheme_; }
 
-    // All of these throw std::invalid_argument for wrong shapes and for emissions that are not finite, naming the row.
+    // All of these throw std::invalid_argument for wrong shapes and for emissions that are not finite, naming
+    // the row.
     std::vector<ScoredSpan> decode(const EmissionBatch& batch, unsigned threads) const;
     std::vector<std::int64_t> viterbi(const EmissionBatch& batch, std::size_t row) const;
     void marginals(const EmissionBatch& batch, float* out) const;  // [batch, tokens, labels]
@@ -67,7 +70,8 @@ class CrfDecoder {
     bool run_scaled(const Row& row, Lattice& lattice) const;
     void run_in_logs(const Row& row, Lattice& lattice) const;
     double span_probability(const Row& row, const Lattice& lattice, const LabelledSpan& span) const;
-    void decode_rows(const EmissionBatch& batch, std::size_t begin, std::size_t end, std::vector<ScoredSpan>& out) const;
+    void decode_rows(const EmissionBatch& batch, std::size_t begin, std::size_t end,
+                     std::vector<ScoredSpan>& out) const;
 
     LabelScheme scheme_;
     std::size_t label_count_;

@@ -14,7 +14,8 @@ class DoubleArrayBuilder {
     // Assigns codes to the words' code points (into `tables`) and sorts the words by their codes.
     DoubleArrayBuilder(const std::vector<DoubleArrayTrie::Word>& words, CodePointTables& tables);
 
-    // States with many children are placed first, while the array is empty; those with one child fill the holes.
+    // States with many children are placed first, while the array is empty; those with one child fill the
+    // holes.
     std::vector<TrieNode> build();
 
     std::uint32_t code_count() const { return code_count_; }
@@ -40,10 +41,10 @@ class DoubleArrayBuilder {
 
     const std::vector<DoubleArrayTrie::Word>& words_;
     std::uint32_t code_count_ = 0;
-    std::vector<std::uint32_t> codes_;    // all words' codes, one after another
-    std::vector<std::uint32_t> offsets_;  // where each word's codes begin
-    std::vector<std::uint32_t> order_;    // words by their codes
-    std::vector<State> states_;           // breadth first, the root first
+    std::vector<std::uint32_t> codes_;       // all words' codes, one after another
+    std::vector<std::uint32_t> offsets_;     // where each word's codes begin
+    std::vector<std::uint32_t> order_;       // words by their codes
+    std::vector<State> states_;              // breadth first, the root first
     std::vector<std::uint32_t> edge_codes_;  // the edges of all states; edge e leads to state e + 1
 };
 

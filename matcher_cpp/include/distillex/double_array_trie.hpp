@@ -1,9 +1,9 @@
 // A set of words as a double array over code points; finds every word of the set in a text.
 //
-// Child of state s by code c: slot t = nodes[s].base + c, where nodes[t].check == s. Words are found by walking
-// down from every position of the text. In Chinese dictionaries a walk ends after 1.3 steps on average, so this
-// beats the longer memory of an Aho-Corasick automaton; the cache misses that remain are hidden by touching the
-// second step of the walks a few positions ahead.
+// Child of state s by code c: slot t = nodes[s].base + c, where nodes[t].check == s. Words are found by
+// walking down from every position of the text. In Chinese dictionaries a walk ends after 1.3 steps on
+// average, so this beats the longer memory of an Aho-Corasick automaton; the cache misses that remain are
+// hidden by touching the second step of the walks a few positions ahead.
 #pragma once
 
 #include <algorithm>
@@ -27,8 +27,8 @@ inline constexpr std::size_t kMaxWordLength = 255;
 // Two of the words of a set are the same; `first` and `second` are their indices.
 struct RepeatedWordError : std::invalid_argument {
     RepeatedWordError(std::size_t first_index, std::size_t second_index)
-        : std::invalid_argument("words " + std::to_string(first_index) + " and " + std::to_string(second_index) +
-                                " are the same"),
+        : std::invalid_argument("words " + std::to_string(first_index) + " and " +
+                                std::to_string(second_index) + " are the same"),
           first(first_index),
           second(second_index) {}
     std::size_t first;
@@ -48,7 +48,8 @@ struct TrieView {
     std::size_t page_count = 0;
     const TrieNode* nodes = nullptr;
     std::size_t node_count = 0;
-    std::uint32_t code_count = 0;  // codes are 1 .. code_count; every base is at most node_count - 1 - code_count
+    std::uint32_t code_count =
+        0;  // codes are 1 .. code_count; every base is at most node_count - 1 - code_count
 };
 
 class DoubleArrayTrie {
@@ -60,7 +61,8 @@ class DoubleArrayTrie {
 
     // A trie over foreign memory (a mapped file); `owner` keeps it alive. Throws std::invalid_argument if any
     // index in it could lead outside.
-    static DoubleArrayTrie view(const TrieView& view, std::uint32_t entry_count, std::shared_ptr<const void> owner);
+    static DoubleArrayTrie view(const TrieView& view, std::uint32_t entry_count,
+                                std::shared_ptr<const void> owner);
 
     std::size_t size() const { return size_; }
     const TrieView& layout() const { return view_; }
@@ -78,11 +80,12 @@ class DoubleArrayTrie {
         return view_.nodes[state].entry;
     }
 
-    // Calls visit(start, end, entry) for every match, ordered by (start, end). `Character` is any unsigned type
-    // that holds code points (Python's three string layouts included). Allocates nothing.
+    // Calls visit(start, end, entry) for every match, ordered by (start, end). `Character` is any unsigned
+    // type that holds code points (Python's three string layouts included). Allocates nothing.
     template <class Character, class Visitor>
     void find_all(const Character* text, std::size_t length, Visitor&& visit) const {
-        find_all_mapped(text, length, [](char32_t point) { return point; }, visit);
+        find_all_mapped(
+            text, length, [](char32_t point) { return point; }, visit);
     }
 
     // The same over text that is normalised on the way: `map` is applied to each character.
@@ -98,7 +101,8 @@ class DoubleArrayTrie {
             const std::size_t available = std::min(kBlock, length - begin);
             const bool last = begin + available == length;
             const std::size_t starts = last ? available : kBlock - kMaxWordLength;
-            for (std::size_t i = 0; i < available; ++i) codes[i] = code_of(map(static_cast<char32_t>(text[begin + i])));
+            for (std::size_t i = 0; i < available; ++i)
+                codes[i] = code_of(map(static_cast<char32_t>(text[begin + i])));
             walk_block(codes, starts, available, begin, visit);
             begin += starts;
         }
@@ -128,7 +132,8 @@ class DoubleArrayTrie {
             for (;;) {
                 const TrieNode& node = nodes[state];
                 if (node.entry != kNoEntry) {
-                    visit(static_cast<std::uint32_t>(offset + i), static_cast<std::uint32_t>(offset + end), node.entry);
+                    visit(static_cast<std::uint32_t>(offset + i), static_cast<std::uint32_t>(offset + end),
+                          node.entry);
                 }
                 if (end == available) break;
                 const std::uint32_t next = node.base + codes[end];

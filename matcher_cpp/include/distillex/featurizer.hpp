@@ -28,11 +28,11 @@ struct FeatureBatch {
     std::size_t batch = 0;
     std::size_t tokens = 0;
     std::size_t words_per_slot = 0;
-    std::vector<std::int32_t> input_ids;        // [batch, T]
-    std::vector<std::int32_t> lexicon_types;    // [batch, T, 4, K]
-    std::vector<std::int32_t> lexicon_words;    // [batch, T, 4, K]
-    std::vector<float> lexicon_weights;         // [batch, T, 4, K]
-    std::vector<std::int32_t> lengths;          // [batch, 1]
+    std::vector<std::int32_t> input_ids;      // [batch, T]
+    std::vector<std::int32_t> lexicon_types;  // [batch, T, 4, K]
+    std::vector<std::int32_t> lexicon_words;  // [batch, T, 4, K]
+    std::vector<float> lexicon_weights;       // [batch, T, 4, K]
+    std::vector<std::int32_t> lengths;        // [batch, 1]
     std::vector<std::optional<std::string>> errors;
 };
 
@@ -66,8 +66,8 @@ class Featurizer {
         std::vector<std::string> vocabulary;
         std::vector<std::string> types;
         std::unordered_map<std::string, std::int32_t> type_ids;
-        std::vector<std::int32_t> plane;                        // token ids of the Basic Multilingual Plane
-        std::unordered_map<char32_t, std::int32_t> beyond;      // of the other planes
+        std::vector<std::int32_t> plane;                    // token ids of the Basic Multilingual Plane
+        std::unordered_map<char32_t, std::int32_t> beyond;  // of the other planes
         std::int32_t unknown = 0;
         std::int32_t classify = 0;
         std::int32_t separate = 0;
@@ -86,7 +86,8 @@ class Featurizer {
     std::vector<std::int32_t> map_types(const Lexicon& lexicon) const;  // 0 for an unknown type
     std::int32_t token_id(char32_t point) const;
     void collect_matches(const FeaturizerText& text, Workspace& workspace) const;
-    void fill_row(const FeaturizerText& text, std::size_t row, FeatureBatch& batch, Workspace& workspace) const;
+    void fill_row(const FeaturizerText& text, std::size_t row, FeatureBatch& batch,
+                  Workspace& workspace) const;
 
     std::shared_ptr<const Shared> shared_;
     FeaturizerOptions options_;

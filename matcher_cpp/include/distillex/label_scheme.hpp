@@ -31,9 +31,13 @@ class LabelScheme {
     static Position position_of(std::uint32_t label) { return static_cast<Position>((label - 1) % 4); }
 
     // A label that may begin a sequence or follow the end of a span: O, B, S.
-    static bool opens(std::uint32_t label) { return label == kOutside || position_of(label) == kBegin || position_of(label) == kSingle; }
+    static bool opens(std::uint32_t label) {
+        return label == kOutside || position_of(label) == kBegin || position_of(label) == kSingle;
+    }
     // A label that may end a sequence or stand before the begin of a span: O, E, S.
-    static bool closes(std::uint32_t label) { return label == kOutside || position_of(label) == kEnd || position_of(label) == kSingle; }
+    static bool closes(std::uint32_t label) {
+        return label == kOutside || position_of(label) == kEnd || position_of(label) == kSingle;
+    }
     static bool allowed(std::uint32_t from, std::uint32_t to) {
         if (closes(from)) return opens(to);
         return !opens(to) && type_of(from) == type_of(to);
