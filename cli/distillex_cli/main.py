@@ -34,10 +34,6 @@ COMMANDS: dict[str, LazyCommand] = {
     "lexicon": LazyCommand(
         "distillex_cli.lexicon", "app", "Build, inspect, push, list and roll back lexicons.", "lexicon"
     ),
-    "data": LazyCommand("distillex_training.cli", "data_app", "Convert labelled data from other formats.", "train"),
-    "pretrain": LazyCommand(
-        "distillex_training.cli", "pretrain", "Train a masked language model on raw text.", "train"
-    ),
     "finetune": LazyCommand(
         "distillex_training.cli", "finetune", "Fine-tune a teacher with lexicon features and a CRF.", "train"
     ),

@@ -1,0 +1,178 @@
+"""Commands ``distillex finetune | distill | evaluate | export``; the parts that they need are imported on use."""
+
+from __future__ import annotations
+
+import enum
+import json
+import logging
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import torch
+import typer
+from rich.logging import RichHandler
+
+Config = Annotated[
+    Path, typer.Argument(exists=True, dir_okay=False, help="YAML file, such as training/configs/*.yaml.")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Run directory: checkpoint, metrics, best/.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE over the file, such as --set loop.seed=2; repeatable.")
+]
+Threads = Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")]
+
+
+class Target(str, enum.Enum):
+    """What ``distillex export`` writes."""
+
+    REPOSITORY = "repository"
+    ONNX = "onnx"
+
+
+def finetune(config: Config, output: Output, setting: Settings = None, threads: Threads = 0) -> None:
+    """Fine-tune a teacher: a pretrained encoder with lexicon features and a CRF. Resumes where it was interrupted."""
+    from distillex_training.config import TeacherRun, read_config
+    from distillex_training.finetune import finetune as run
+
+    _prepare(threads)
+    _run(lambda: run(read_config(config, TeacherRun, _overrides(setting)), output), output)
+
+
+def distill(config: Config, output: Output, setting: Settings = None, threads: Threads = 0) -> None:
+    """Train a student, from a teacher's predictions or from gold labels alone. Resumes where it was interrupted."""
+    from distillex_training.config import StudentRun, read_config
+    from distillex_training.distill import distill as run
+
+    _prepare(threads)
+    _run(lambda: run(read_config(config, StudentRun, _overrides(setting)), output), output)
+
+
+def evaluate(
+    model: Annotated[
+        Path, typer.Argument(exists=True, help="Model directory, or a repository's model.onnx with --layout.")
+    ],
+    data: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Labelled JSON Lines.")],
+    base: Annotated[Path, typer.Option(help="Compiled base lexicon.")] = Path("lexicons/base/1.lex"),
+    train: Annotated[
+        Path | None, typer.Option(help="The training file: entities whose surface is not in it are unseen.")
+    ] = None,
+    lexicon: Annotated[Path | None, typer.Option(help="A domain lexicon (TSV) as one more condition.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the wrong entries.")] = 1,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
+) -> None:
+    """Measure a model: micro F1 and per type, and how it uses a lexicon on entities it has never seen."""
+    from distillex_matcher import CrfParameters, FeatureLayout, Lexicon, LexiconError
+
+    from distillex_training.data.labelled import DataError, read_labelled
+    from distillex_training.evaluate import EmissionFunction, torch_emissions
+    from distillex_training.export.onnx import onnx_emissions
+    from distillex_training.lexicon_evaluation import evaluate_conditions, markdown_table
+    from distillex_training.models import load_model
+
+    _prepare(0)
+    emissions_of: EmissionFunction
+    try:
+        if model.suffix == ".onnx":
+            repository = model.parents[2]
+            layout = FeatureLayout.load(repository / "preprocess" / "1")
+            decoder = CrfParameters.load(repository / "decode" / "1" / "crf.json").decoder()
+            emissions_of = onnx_emissions(model)
+        else:
+            tagger, crf, layout = load_model(model)
+            decoder, emissions_of = crf.decoder(), torch_emissions(tagger)
+        sentences, report = read_labelled(data, entity_types=decoder.scheme.entity_types)
+        known: set[str] = set()
+        if train is not None:
+            known = {s.text[e.start : e.end] for s in read_labelled(train)[0] for e in s.spans}
+        domain = Lexicon.from_tsv(lexicon, name=lexicon.stem) if lexicon is not None else None
+        results = evaluate_conditions(
+            layout, emissions_of, decoder, sentences, known, Lexicon.load(base), domain=domain, seed=seed
+        )
+    except (DataError, LexiconError, ValueError) as error:
+        _fail("evaluate", str(error))
+    for line in report.lines():
+        typer.echo(line)
+    typer.echo(markdown_table(results))
+    typer.echo("\nper type, with the base lexicon:\n\n| type | F1 | precision | recall | gold |\n|---|---|---|---|---|")
+    for kind, scores in results[1].report.per_type.items():
+        typer.echo(f"| {kind} | {scores.f1:.4f} | {scores.precision:.4f} | {scores.recall:.4f} | {scores.gold} |")
+    if json_file is not None:
+        figures: list[dict[str, Any]] = [
+            {
+                "lexicon": result.condition,
+                "entries": result.entries,
+                "f1": result.report.micro.f1,
+                "precision": result.report.micro.precision,
+                "recall": result.report.micro.recall,
+                "recall_seen": result.seen.recall,
+                "recall_unseen": result.unseen.recall,
+                "per_type_f1": {kind: scores.f1 for kind, scores in result.report.per_type.items()},
+            }
+            for result in results
+        ]
+        json_file.write_text(json.dumps(figures, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def export(
+    model: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Model directory.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Model repository, or .onnx file.")],
+    target: Annotated[
+        Target, typer.Option(help="repository: all files that serving reads; onnx: the network alone.")
+    ] = Target.REPOSITORY,
+    int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Store a student's tables in int8.")] = True,
+) -> None:
+    """Export a trained model, checked against PyTorch (differences of at most 1e-4)."""
+    from distillex_training.export.onnx import ParityError, export_onnx
+    from distillex_training.export.quantize import quantize_tables
+    from distillex_training.export.repository import export_repository
+    from distillex_training.models import Student, load_model
+
+    _prepare(0)
+    try:
+        if target is Target.REPOSITORY:
+            files = export_repository(model, output, int8=int8)
+        else:
+            tagger, _, layout = load_model(model)
+            export_onnx(quantize_tables(tagger) if int8 and isinstance(tagger, Student) else tagger, layout, output)
+            files = [output]
+    except (ParityError, ValueError, OSError) as error:
+        _fail("export", str(error))
+    for file in files:
+        typer.echo(str(file))
+
+
+def _prepare(threads: int) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
+    logging.getLogger("distillex").setLevel(logging.INFO)
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def _overrides(settings: list[str] | None) -> dict[str, str]:
+    overrides = {}
+    for item in settings or []:
+        key, separator, value = item.partition("=")
+        if not separator:
+            _fail("--set", f"{item!r} is not KEY=VALUE")
+        overrides[key] = value
+    return overrides
+
+
+def _run(train: Any, output: Path) -> None:
+    from distillex_matcher import LexiconError
+
+    from distillex_training.config import ConfigError
+    from distillex_training.data.labelled import DataError
+
+    try:
+        best = train()
+    except (ConfigError, DataError, LexiconError) as error:
+        _fail("training", str(error))
+    except KeyboardInterrupt:
+        _fail("training", f"interrupted; the same command goes on from {output / 'checkpoint.pt'}", 130)
+    typer.echo(f"best development F1 {best['f1']:.4f}; model in {output / 'best'}")
+
+
+def _fail(command: str, message: str, code: int = 1) -> NoReturn:
+    typer.echo(f"distillex {command}: {message}", err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,134 @@
+"""How a model uses a run-time lexicon: the same data under right, wrong and mixed entries for unseen entities."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from distillex_matcher import CrfDecoder, FeatureLayout, Lexicon
+
+from distillex_training.data.labelled import Sentence
+from distillex_training.evaluate import (
+    EmissionFunction,
+    Report,
+    Scores,
+    gold_spans,
+    predict,
+    recall_by_surface,
+    score,
+)
+
+
+@dataclass(frozen=True)
+class ConditionResult:
+    """Scores under one lexicon condition."""
+
+    condition: str
+    entries: int
+    """Entries laid over the base lexicon."""
+    report: Report
+    seen: Scores
+    unseen: Scores
+
+
+def right_entries(sentences: Sequence[Sentence], known_surfaces: Collection[str]) -> dict[str, str | None]:
+    """Return the surface of every unseen entity with its type (of several types, the first met)."""
+    words: dict[str, str | None] = {}
+    for sentence in sentences:
+        for span in sentence.spans:
+            surface = sentence.text[span.start : span.end]
+            if surface not in known_surfaces and surface.strip():
+                words.setdefault(surface, span.type)
+    return words
+
+
+def random_entries(
+    sentences: Sequence[Sentence], entity_types: Sequence[str], count: int, avoid: Collection[str], seed: int
+) -> dict[str, str | None]:
+    """Return random n-grams of 2 to 8 characters of the same texts with random types; none is an unseen entity."""
+    generator = random.Random(seed)
+    words: dict[str, str | None] = {}
+    while len(words) < count:
+        text = generator.choice(sentences).text
+        length = generator.randint(2, 8)
+        if length > len(text):
+            continue
+        start = generator.randrange(len(text) - length + 1)
+        surface = text[start : start + length]
+        if surface not in avoid and surface not in words and surface.strip():
+            words[surface] = generator.choice(entity_types)
+    return words
+
+
+def evaluate_conditions(
+    layout: FeatureLayout,
+    emissions_of: EmissionFunction,
+    decoder: CrfDecoder,
+    sentences: Sequence[Sentence],
+    known_surfaces: Collection[str],
+    base: Lexicon,
+    *,
+    domain: Lexicon | None = None,
+    seed: int = 1,
+) -> list[ConditionResult]:
+    """Score one model under each lexicon condition.
+
+    Parameters
+    ----------
+    layout, emissions_of, decoder
+        The model.
+    sentences
+        Labelled data.
+    known_surfaces
+        Surfaces that are entities in the training set.
+    base
+        Base lexicon.
+    domain
+        A domain lexicon: one more condition, base + domain.
+    seed
+        Of the wrong entries.
+    """
+    types = decoder.scheme.entity_types
+    right = right_entries(sentences, known_surfaces)
+    wrong = random_entries(sentences, types, len(right), right, seed)
+    with_base = layout.featurizer(base)
+    conditions: list[tuple[str, bool, dict[str, str | None] | Lexicon]] = [
+        ("empty", False, {}),
+        ("base", True, {}),
+        ("base + right entries for unseen entities", True, right),
+        ("base + as many wrong entries", True, wrong),
+        ("base + right and wrong entries 1:1", True, wrong | right),
+    ]
+    if domain is not None:
+        conditions.append((f"base + {domain.name or 'domain lexicon'}", True, domain))
+    results = []
+    gold = gold_spans(sentences)
+    texts = [sentence.text for sentence in sentences]
+    for name, use_base, words in conditions:
+        overlay = words if isinstance(words, Lexicon) else Lexicon.from_words(words)
+        predicted = predict(
+            with_base if use_base else with_base.with_base(None),
+            emissions_of,
+            decoder,
+            texts,
+            overlay=[overlay] if len(overlay) else [],
+        )
+        seen, unseen = recall_by_surface(sentences, predicted, known_surfaces)
+        results.append(ConditionResult(name, len(overlay), score(gold, predicted), seen, unseen))
+    return results
+
+
+def markdown_table(results: Sequence[ConditionResult]) -> str:
+    """Return the results as a Markdown table."""
+    lines = [
+        "| lexicon | entries added | F1 | precision | recall | recall, seen | recall, unseen |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        micro = result.report.micro
+        lines.append(
+            f"| {result.condition} | {result.entries:,} | {micro.f1:.4f} | {micro.precision:.4f} | {micro.recall:.4f} "
+            f"| {result.seen.recall:.4f} | {result.unseen.recall:.4f} |"
+        )
+    return "\n".join(lines)
