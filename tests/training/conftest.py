@@ -1,0 +1,65 @@
+"""A toy language: enough for a model to learn, small enough to train in a second."""
+
+import json
+import random
+
+import pytest
+
+pytest.importorskip("torch", reason="needs torch: pip install 'distillex[train]'")
+
+SURNAMES = "赵钱孙李周吴"
+GIVEN = "伟芳娜敏静丽强磊"
+COMPANIES = ("东方电子", "南海船务", "西山矿业", "北斗软件")
+
+
+def toy_sentences(count, seed):
+    generator = random.Random(seed)
+    for _ in range(count):
+        name = generator.choice(SURNAMES) + generator.choice(GIVEN)
+        company = generator.choice(COMPANIES)
+        text = generator.choice(("{c}的{n}昨天说，", "{n}加入了{c}。", "今天{n}离开{c}！")).format(c=company, n=name)
+        entities = [
+            {"start": text.index(word), "end": text.index(word) + len(word), "type": kind}
+            for word, kind in ((name, "name"), (company, "company"))
+        ]
+        yield {"text": text, "entities": entities}
+
+
+def write_jsonl(path, records):
+    path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory):
+    """A folder with train.jsonl, dev.jsonl, raw.txt, base.lex and configuration files."""
+    from distillex_matcher import Lexicon
+
+    folder = tmp_path_factory.mktemp("toy")
+    write_jsonl(folder / "train.jsonl", toy_sentences(96, 1))
+    write_jsonl(folder / "dev.jsonl", toy_sentences(24, 2))
+    (folder / "raw.txt").write_text("".join(r["text"] + "\n" for r in toy_sentences(60, 3)), encoding="utf-8")
+    Lexicon.from_entries([("东方", "n", 0.5), ("电子", "n", 0.4), ("昨天", "t", 0.9), ("加入", "v", 0.7)]).save(
+        folder / "base.lex"
+    )
+    (folder / "student.yaml").write_text(
+        """
+data: {train: train.jsonl, dev: dev.jsonl, lexicon: base.lex, minimum_count: 1}
+student: {width: 24, head: 24, dilations: [1, 2], character_embedding: 16, bigram_embedding: 8, bigram_hash_size: 128,
+          lexicon_embedding: 8, word_hash_size: 64, dropout: 0.1}
+loop: {epochs: 4, batch_size: 16, averaging: 0.9, seed: 3}
+learning_rate: 1e-2
+""",
+        encoding="utf-8",
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_student(toy):
+    """A trained toy student's model directory."""
+    from distillex_training.config import StudentRun, read_config
+    from distillex_training.distill import distill
+
+    distill(read_config(toy / "student.yaml", StudentRun), toy / "run")
+    return toy / "run" / "best"

@@ -1,0 +1,66 @@
+import numpy as np
+import onnx
+import pytest
+import torch
+from distillex_matcher import CrfParameters, FeatureLayout
+from distillex_training.export.onnx import ParityError, export_onnx, open_session, random_inputs
+from distillex_training.export.quantize import QuantizedEmbedding, quantize_tables
+from distillex_training.export.repository import export_repository
+from distillex_training.models import load_model
+
+NAMES = ("INPUT_IDS", "LEXICON_TYPES", "LEXICON_WORDS", "LEXICON_WEIGHTS")
+
+
+@pytest.fixture(scope="module")
+def exported(toy_student, tmp_path_factory):
+    repository = tmp_path_factory.mktemp("repository")
+    export_repository(toy_student, repository)
+    return repository
+
+
+def test_a_repository_holds_what_serving_reads(exported, toy_student):
+    _, crf, layout = load_model(toy_student)
+    assert FeatureLayout.load(exported / "preprocess" / "1") == layout
+    assert CrfParameters.load(exported / "decode" / "1" / "crf.json") == crf.parameters_for_serving()
+    assert [path.name for path in (exported / "student" / "1").iterdir()] == ["model.onnx"]
+
+
+def test_the_onnx_model_has_the_contracts_names_types_and_dynamic_shapes(exported):
+    graph = onnx.load(exported / "student" / "1" / "model.onnx").graph
+    assert [i.name for i in graph.input] == list(NAMES)
+    assert [o.name for o in graph.output] == ["EMISSIONS"]
+    kinds = [i.type.tensor_type.elem_type for i in graph.input]
+    assert kinds == [onnx.TensorProto.INT32] * 3 + [onnx.TensorProto.FLOAT]
+    shape = graph.input[1].type.tensor_type.shape.dim
+    assert [bool(d.dim_param) for d in shape] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("batch", "tokens"), [(1, 3), (5, 17), (64, 16), (2, 511)])
+def test_onnx_runtime_computes_what_pytorch_computes_at_any_shape(exported, toy_student, batch, tokens):
+    model, _, layout = load_model(toy_student)
+    inputs = random_inputs(layout, batch, tokens, seed=9)
+    with torch.no_grad():
+        expected = quantize_tables(model)(*inputs).numpy()
+    session = open_session(exported / "student" / "1" / "model.onnx", threads=1)
+    feeds = {name: tensor.numpy() for name, tensor in zip(NAMES, inputs, strict=True)}
+    found = session.run(None, feeds)[0]
+    real = inputs[0].numpy() != 0
+    np.testing.assert_allclose(found[real], expected[real], atol=1e-4)
+
+
+def test_int8_rows_stay_within_half_a_step():
+    embedding = torch.nn.Embedding(50, 8)
+    quantized = QuantizedEmbedding(embedding)
+    indices = torch.arange(50, dtype=torch.int32)
+    steps = embedding.weight.abs().amax(dim=1, keepdim=True) / 127
+    difference = (quantized(indices) - embedding.weight).abs()
+    assert quantized.rows.dtype == torch.int8
+    assert (difference <= steps / 2 + 1e-6).all()
+
+
+def test_a_model_that_differs_is_not_written(toy_student, tmp_path, monkeypatch):
+    model, _, layout = load_model(toy_student)
+    monkeypatch.setattr("distillex_training.export.onnx.PARITY", -1.0)
+    with pytest.raises(ParityError, match="differs from PyTorch"):
+        export_onnx(model, layout, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []

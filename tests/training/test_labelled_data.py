@@ -1,0 +1,84 @@
+import json
+
+import pytest
+from distillex_training.data.labelled import DataError, GoldSpan, Sentence, read_labelled
+
+
+@pytest.fixture
+def read(tmp_path):
+    def run(*records, **options):
+        path = tmp_path / "data.jsonl"
+        lines = [r if isinstance(r, str) else json.dumps(r, ensure_ascii=False) for r in records]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return read_labelled(path, **options)
+
+    return run
+
+
+def record(text, *spans):
+    return {"text": text, "entities": [{"start": s, "end": e, "type": t} for s, e, t in spans]}
+
+
+GOOD = record("北京大学", (0, 4, "organization"))
+
+
+def test_reads_texts_and_spans(read):
+    sentences, report = read(GOOD, "", {"text": "无"})
+    assert sentences == [Sentence("北京大学", (GoldSpan(0, 4, "organization"),)), Sentence("无", ())]
+    assert report.sentences == 2
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "expected an object"),
+        ({"text": 3}, "expected an object"),
+        (record("  "), "the text is empty"),
+        ({"text": "甲", "entities": {}}, "must be a list"),
+        ({"text": "甲", "entities": [{"start": 0}]}, "is not an entity"),
+        (record("甲乙", (1, 3, "name")), r"the span \[1, 3\) does not lie in a text of 2"),
+        (record("甲乙", (1, 1, "name")), r"the span \[1, 1\)"),
+        (record("甲乙", (0, 1, "planet")), "unknown type 'planet'; known types: name, organization"),
+    ],
+)
+def test_errors_name_file_and_line(read, bad, message):
+    with pytest.raises(DataError, match=rf"data\.jsonl:2: .*{message}"):
+        read(GOOD, bad, entity_types=("name", "organization"))
+
+
+def test_an_empty_file_is_refused(read):
+    with pytest.raises(DataError, match="no sentence"):
+        read("")
+
+
+def test_of_overlapping_spans_the_longer_then_the_earlier_stays_and_the_rest_is_reported(read):
+    spans = [(0, 2, "name"), (0, 4, "organization"), (3, 5, "name"), (5, 7, "name"), (6, 8, "name")]
+    sentences, report = read(record("北京大学的老师们", *spans))
+    assert [(s.start, s.end) for s in sentences[0].spans] == [(0, 4), (5, 7)]
+    assert len(report.overlapping_spans) == 3
+    assert all("data.jsonl:1" in line and "overlaps" in line for line in report.lines()[1:])
+
+
+def test_a_long_sentence_is_split_without_losing_text_or_spans(read):
+    text = "甲乙丙。" * 750
+    spans = [(i, i + 3, "name") for i in range(0, 3000, 4)]
+    sentences, report = read(record(text, *spans), max_length=510)
+    assert "".join(sentence.text for sentence in sentences) == text
+    assert max(len(sentence.text) for sentence in sentences) <= 510
+    assert sum(len(sentence.spans) for sentence in sentences) == len(spans)
+    assert all(s.text[e.start : e.end] == "甲乙丙" for s in sentences for e in s.spans)
+    assert report.split_sentences == 1
+
+
+def test_a_span_is_not_cut_where_the_sentence_can_be_cut_before_it(read):
+    sentences, report = read(record("甲" * 20, (8, 12, "name")), max_length=10)
+    assert [len(s.text) for s in sentences] == [8, 10, 2]
+    assert sentences[1].spans == (GoldSpan(0, 4, "name"),)
+    assert report.cut_spans == []
+
+
+def test_a_span_longer_than_the_limit_is_reported(read):
+    sentences, report = read(record("甲" * 20, (0, 20, "name")), max_length=10)
+    assert all(not s.spans for s in sentences)
+    assert len(report.cut_spans) == 1

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+from distillex_matcher import FeatureLayout
+from distillex_training.export.onnx import random_inputs
+from distillex_training.losses import marginal_cross_entropy
+from distillex_training.models import ConstrainedCrf, Student, StudentConfig, load_model, save_model
+from distillex_training.models.directory import ModelDirectoryError
+
+LAYOUT = FeatureLayout(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *"甲乙丙丁"), ("n", "company"), word_hash_size=32)
+
+
+def student(encoder="gated_cnn"):
+    torch.manual_seed(0)
+    sizes = {"width": 16, "head": 16, "dilations": (1, 2), "bigram_hash_size": 64}
+    return Student(StudentConfig(8, 2, 32, ("company", "name"), encoder=encoder, **sizes)).eval()
+
+
+@pytest.mark.parametrize("encoder", ["gated_cnn", "separable_cnn", "transformer"])
+def test_emissions_do_not_depend_on_the_padding(encoder):
+    model = student(encoder)
+    inputs = random_inputs(LAYOUT, 1, 12)
+    inputs[0][:, 9:] = 0
+    with torch.no_grad():
+        short = model(*(tensor[:, :9] for tensor in inputs))
+        padded = model(*(torch.cat([t, torch.zeros_like(t), torch.zeros_like(t)], dim=1) for t in inputs))
+    torch.testing.assert_close(short, padded[:, :9], atol=1e-5, rtol=1e-5)
+
+
+def test_an_unknown_encoder_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"'rnn'; known encoders: gated_cnn, separable_cnn, transformer"):
+        student("rnn")
+
+
+def test_a_saved_model_is_the_model(tmp_path):
+    model, crf = student(), ConstrainedCrf(("company", "name"))
+    save_model(tmp_path, model, crf, LAYOUT)
+    loaded, loaded_crf, layout = load_model(tmp_path)
+    inputs = random_inputs(LAYOUT, 2, 10)
+    with torch.no_grad():
+        assert torch.equal(model(*inputs), loaded(*inputs))
+    assert loaded_crf.parameters_for_serving() == crf.parameters_for_serving()
+    assert layout == LAYOUT
+
+
+def test_an_incomplete_model_directory_is_named(tmp_path):
+    with pytest.raises(ModelDirectoryError, match=r"config\.json: missing"):
+        load_model(tmp_path)
+
+
+def test_the_crf_never_leaves_the_label_scheme():
+    crf = ConstrainedCrf(("company", "name"))
+    with torch.no_grad():
+        crf.crf.transitions.add_(torch.randn(9, 9) * 5)
+    crf.hold_constraints()
+    emissions = torch.randn(6, 15, 9) * 4
+    for path in crf.decode(emissions, torch.ones(6, 15, dtype=torch.bool)):
+        crf.scheme.decode(path)
+
+
+def test_the_cpp_decoder_gives_the_paths_of_pytorch_crf():
+    crf = ConstrainedCrf(("company", "name"))
+    emissions = torch.randn(5, 20, 9) * 3
+    padded = torch.nn.functional.pad(emissions, (0, 0, 1, 1))
+    paths = crf.decoder().viterbi(padded.numpy(), np.full(5, 22, np.int32))
+    assert [path.tolist() for path in paths] == crf.decode(emissions, torch.ones(5, 20, dtype=torch.bool))
+
+
+def test_the_marginal_loss_is_least_where_the_student_agrees():
+    marginals = torch.softmax(torch.randn(2, 4, 9), dim=-1)
+    mask = torch.tensor([[True] * 4, [True, True, False, False]])
+    agreeing = marginal_cross_entropy(marginals.log(), marginals, mask)
+    assert agreeing < marginal_cross_entropy(torch.randn(2, 4, 9), marginals, mask)
+    entropy = -(marginals * marginals.log()).sum(-1)
+    torch.testing.assert_close(agreeing, entropy[mask].mean())
