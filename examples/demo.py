@@ -38,7 +38,8 @@ def show_dynamic_vocabulary(console: Console, extractor: Extractor) -> None:
     for lexicon in (None, {NEW_WORD: "company"}):
         found = extractor.extract(SENTENCE, lexicon=lexicon)
         shown = ", ".join(f"{entity.text} [{entity.type} {entity.score:.2f}]" for entity in found)
-        console.print(f"  {'with' if lexicon else 'without'} lexicon={{'{NEW_WORD}': 'company'}}: {shown}", markup=False)
+        word = f"lexicon={{'{NEW_WORD}': 'company'}}"
+        console.print(f"  {'with' if lexicon else 'without'} {word}: {shown}", markup=False)
 
 
 def main() -> int:

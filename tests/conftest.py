@@ -2,41 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from distillex_serving import preconditions
-from distillex_serving.embedded import EmbeddedServer, ServerOptions
-
-ROOT = Path(__file__).resolve().parents[1]
-REPOSITORY = ROOT / "model_repository"
-ADMIN_TOKEN = "a token for the tests alone"
-NEEDED_FILES = (
-    REPOSITORY / "student" / "1" / "model.onnx",
-    REPOSITORY / "decode" / "1" / "crf.json",
-    REPOSITORY / "preprocess" / "1" / "features.json",
-    ROOT / "lexicons" / "base" / "CURRENT",
-)
-
-
-def why_no_server() -> str | None:
-    """Reason why the embedded server cannot be started here, or None."""
-    if importlib.util.find_spec("tritonclient") is None:
-        return "tritonclient is not installed: pip install 'tritonclient[grpc]'"
-    try:
-        preconditions.find_triton()
-        preconditions.find_libpython()
-        preconditions.check_numpy()
-        preconditions.check_onnxruntime()
-    except preconditions.PreconditionError as error:
-        return str(error)
-    for path in NEEDED_FILES:
-        if not path.exists():
-            return f"{path.relative_to(ROOT)} is missing: 'distillex export' and 'distillex lexicon build' write it"
-    return None
+from distillex_serving.embedded import EmbeddedServer
+from server_under_test import ROOT, server_options, why_no_server
 
 
 @pytest.fixture(scope="session")
@@ -47,18 +19,6 @@ def lexicon_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("lexicons")
     shutil.copytree(ROOT / "lexicons" / "base", directory / "base")
     return directory
-
-
-def server_options(lexicon_directory: Path, *, admin_token: str | None = ADMIN_TOKEN) -> ServerOptions:
-    """Options of a server on free ports."""
-    return ServerOptions(
-        repository=REPOSITORY,
-        lexicon_directory=lexicon_directory,
-        grpc_port=0,
-        http_port=0,
-        metrics_port=0,
-        admin_token=admin_token,
-    )
 
 
 @pytest.fixture(scope="session")

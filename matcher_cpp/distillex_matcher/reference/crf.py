@@ -35,7 +35,7 @@ def best_path(
     end: NDArray[np.float32],
     emissions: NDArray[np.float32],
 ) -> list[int]:
-    """Viterbi over emissions [C, L] in float32, summed in the order of pytorch-crf; of equal scores the first label wins."""
+    """Viterbi over emissions [C, L] in float32, in the order of pytorch-crf; of equal scores the first label wins."""
     moves, first, last = (a.astype(np.float32) for a in _constrained(scheme, transitions, start, end))
     score = first + emissions[0]
     back = []

@@ -1,0 +1,179 @@
+"""``distillex serve`` as a process: ready, watched, stopped, and clear when it cannot start."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tritonclient.grpc")
+from distillex_serving import preconditions
+from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions
+from distillex_serving.preconditions import PreconditionError
+from distillex_serving.processes import session_members
+from server_under_test import REPOSITORY, why_no_server
+
+pytestmark = pytest.mark.server
+
+
+class Serving:
+    """A ``distillex serve`` process and what it printed."""
+
+    def __init__(self, *arguments):
+        command = [sys.executable, "-m", "distillex_cli.main", "serve", "--repository", str(REPOSITORY)]
+        ports = ["--grpc-port", "0", "--http-port", "0", "--metrics-port", "0"]
+        environment = os.environ | {"COLUMNS": "200"}
+        self.process = subprocess.Popen(
+            [*command, *ports, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
+        self.lines = []
+
+    def wait_for(self, pattern, timeout_s=60):
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            line = self.process.stdout.readline()
+            if not line:
+                break
+            self.lines.append(line)
+            if found := re.search(pattern, line):
+                return found
+        raise AssertionError(f"{pattern!r} was not printed:\n{''.join(self.lines)}")
+
+    def tritonserver(self):
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return int(children.read_text(encoding="ascii").split()[0])
+
+
+@pytest.fixture
+def serving():
+    if reason := why_no_server():
+        pytest.skip(reason)
+    started = []
+
+    def start(*arguments):
+        started.append(Serving(*arguments))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.process.terminate()
+        each.process.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_answers_while_it_runs_and_leaves_no_process_behind(serving, number):
+    server = serving()
+    http = server.wait_for(r"ready: gRPC \S+, HTTP (\S+), metrics (\S+)")
+    for url in (f"{http[1]}/v2/health/ready", f"{http[1]}/v2/models/extractor", http[2]):
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            assert answer.status == 200
+    session = server.tritonserver()
+    names = session_members(session).values()
+    assert "tritonserver" in names
+    assert sum(name.startswith("triton_python") for name in names) >= 3
+    server.process.send_signal(number)
+    assert server.process.wait(30) == 0
+    assert session_members(session) == {}
+
+
+def test_a_killed_stub_is_noticed_and_the_server_comes_back(serving):
+    server = serving()
+    server.wait_for("ready: gRPC")
+    stub = next(pid for pid, name in session_members(server.tritonserver()).items() if name.startswith("triton_python"))
+    os.kill(stub, signal.SIGKILL)
+    server.wait_for("a Python-backend stub died")
+    server.wait_for("ready again")
+    server.process.terminate()
+    assert server.process.wait(30) == 0
+
+
+def test_the_server_dies_with_the_process_that_started_it(serving):
+    server = serving()
+    server.wait_for("ready: gRPC")
+    session = server.tritonserver()
+    server.process.kill()
+    server.process.wait(10)
+    deadline = time.monotonic() + 20
+    while session_members(session) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert session_members(session) == {}
+
+
+def test_a_busy_port_is_named(serving):
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        server = serving("--grpc-port", str(port))
+        assert server.process.wait(30) == 2
+        assert f"the grpc port {port} on 127.0.0.1 cannot be used" in server.process.stdout.read()
+
+
+def test_a_missing_model_file_is_named(tmp_path):
+    if reason := why_no_server():
+        pytest.skip(reason)
+    shutil.copytree(REPOSITORY, tmp_path / "model_repository")
+    (tmp_path / "model_repository" / "decode" / "1" / "crf.json").unlink()
+    options = ServerOptions(
+        repository=tmp_path / "model_repository",
+        lexicon_directory=REPOSITORY.parent / "lexicons",
+        grpc_port=0,
+        http_port=0,
+        metrics_port=0,
+    )
+    with pytest.raises(ServerError, match=r"decode cannot start: .*crf\.json: missing; 'distillex export' writes it"):
+        EmbeddedServer(options).start()
+
+
+def test_a_missing_base_lexicon_is_named(tmp_path):
+    if reason := why_no_server():
+        pytest.skip(reason)
+    options = ServerOptions(repository=REPOSITORY, lexicon_directory=tmp_path, grpc_port=0, http_port=0, metrics_port=0)
+    with pytest.raises(ServerError, match="preprocess cannot start: no lexicon 'base' is installed"):
+        EmbeddedServer(options).start()
+
+
+def test_a_missing_repository_is_named(tmp_path):
+    if reason := why_no_server():
+        pytest.skip(reason)
+    with pytest.raises(PreconditionError, match="nothing: the model repository does not exist"):
+        EmbeddedServer(ServerOptions(repository=tmp_path / "nothing")).start()
+
+
+def test_numpy_2_is_refused(monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "2.1.0")
+    with pytest.raises(PreconditionError, match=r"needs numpy below 2, found 2\.1\.0"):
+        preconditions.check_numpy()
+
+
+def test_a_python_without_a_stub_is_refused(monkeypatch):
+    if reason := why_no_server():
+        pytest.skip(reason)
+    version = type("version", (), {"major": 3, "minor": 99})
+    monkeypatch.setattr("sys.version_info", version)
+    with pytest.raises(PreconditionError, match=r"no Python-backend stub for Python 3\.99; it has stubs for 3\.8"):
+        preconditions.find_triton()
+
+
+def test_a_python_without_its_shared_library_is_refused(monkeypatch):
+    monkeypatch.setattr("sysconfig.get_config_var", lambda name: "libpython3.99.a" if "LDL" in name else None)
+    with pytest.raises(PreconditionError, match="no shared library libpython"):
+        preconditions.find_libpython()
+
+
+def test_too_little_shared_memory_is_refused(tmp_path):
+    preconditions.check_shared_memory(tmp_path, needed=1)
+    with pytest.raises(PreconditionError, match=r"MiB free; the server needs .* --shm-size"):
+        preconditions.check_shared_memory(tmp_path, needed=2**60)
+    with pytest.raises(PreconditionError, match="does not exist"):
+        preconditions.check_shared_memory(tmp_path / "shm")
