@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from distillex_client.documents import DEFAULT_OVERLAP, DEFAULT_WINDOW, merge_windows, split_document
+from distillex_client.documents import DEFAULT_WINDOW, merge_windows, split_document
 from distillex_client.entity import Entity, Extraction
 from distillex_client.errors import ExtractorError, InvalidText, ServerUnavailable, error_from_status
 from distillex_client.options import Retries, Tls
@@ -166,7 +166,7 @@ class Extractor:
         lexicon: Lexicon | None = None,
         lexicon_name: str | None = None,
         window: int = DEFAULT_WINDOW,
-        overlap: int = DEFAULT_OVERLAP,
+        overlap: int | None = None,
     ) -> list[Entity]:
         """Return the entities of a document of any length, with offsets in it.
 

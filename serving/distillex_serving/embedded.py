@@ -28,6 +28,7 @@ from types import TracebackType
 from distillex_serving import preconditions
 from distillex_serving.locations import default_lexicon_directory, default_repository
 from distillex_serving.preconditions import PreconditionError
+from distillex_serving.processes import session_members
 
 LOOPBACK = "127.0.0.1"
 CLOSED_APIS = "shared-memory,model-repository,trace,logging"
@@ -84,6 +85,8 @@ class EmbeddedServer:
         self._workspace: Path | None = None
         self._log: deque[str] = deque(maxlen=LOG_LINES_KEPT)
         self._reader: threading.Thread | None = None
+        self.processes: frozenset[int] = frozenset()
+        """Process ids of the server and its stubs when it became ready."""
         self.grpc_port = self.options.grpc_port
         self.http_port = self.options.http_port
         self.metrics_port = self.options.metrics_port
@@ -155,6 +158,7 @@ class EmbeddedServer:
         except BaseException:
             self.stop()
             raise
+        self.processes = frozenset(session_members(self._process.pid))
 
     def is_alive(self) -> bool:
         """Tell whether tritonserver still runs."""

@@ -40,10 +40,9 @@ def supervise(server: EmbeddedServer, stop: threading.Event, policy: RestartPoli
     """
     policy = policy or RestartPolicy()
     restarts = 0
-    expected = _processes(server)
     started = time.monotonic()
     while not stop.wait(policy.poll_s):
-        missing = expected - _processes(server)
+        missing = server.processes - _processes(server)
         if server.is_alive() and not missing:
             if time.monotonic() - started > policy.calm_s:
                 restarts = 0
@@ -61,7 +60,6 @@ def supervise(server: EmbeddedServer, stop: threading.Event, policy: RestartPoli
             return True
         server.start()
         LOG.info("the server is ready again")
-        expected = _processes(server)
         started = time.monotonic()
     return True
 

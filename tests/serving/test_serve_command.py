@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -38,14 +39,16 @@ class Serving:
         self.lines = []
 
     def wait_for(self, pattern, timeout_s=60):
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            line = self.process.stdout.readline()
-            if not line:
-                break
-            self.lines.append(line)
-            if found := re.search(pattern, line):
-                return found
+        # Reading a pipe has no deadline of its own: a silent process is ended.
+        alarm = threading.Timer(timeout_s, self.process.kill)
+        alarm.start()
+        try:
+            for line in self.process.stdout:
+                self.lines.append(line)
+                if found := re.search(pattern, line):
+                    return found
+        finally:
+            alarm.cancel()
         raise AssertionError(f"{pattern!r} was not printed:\n{''.join(self.lines)}")
 
     def tritonserver(self):
