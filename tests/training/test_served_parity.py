@@ -1,0 +1,84 @@
+"""The served path finds what the PyTorch student with pytorch-crf finds."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="needs torch: pip install 'distillex[train]'")
+pytest.importorskip("tritonclient.grpc")
+import torch
+from distillex_client import Extractor
+from distillex_matcher import Lexicon
+from distillex_serving.embedded import EmbeddedServer, ServerOptions
+from distillex_training.data.labelled import Sentence, read_labelled
+from distillex_training.evaluate import gold_spans, score
+from distillex_training.export.onnx import export_onnx
+from distillex_training.models import load_model
+from server_under_test import REPOSITORY, ROOT, why_no_server
+
+pytestmark = pytest.mark.server
+
+MODEL = ROOT / "models" / "student-cluener"
+DEV = ROOT.parent / "shared" / "data" / "labelled" / "cluener" / "dev.jsonl"
+
+
+def sentences_to_compare():
+    """All development sentences, or the sentences of the shipped document."""
+    if DEV.exists():
+        return read_labelled(DEV)[0]
+    text = (ROOT / "examples" / "news.txt").read_text(encoding="utf-8")
+    return [Sentence(piece, ()) for piece in re.findall(r"[^。\n]+。?", text) if piece.strip()]
+
+
+@pytest.fixture(scope="module")
+def pytorch_spans():
+    model, crf, layout = load_model(MODEL)
+    featurizer = layout.featurizer(Lexicon.load(ROOT / "lexicons" / "base" / "1.lex"))
+    spans = []
+    for sentence in sentences_to_compare():
+        features = featurizer.featurize([sentence.text])
+        inputs = (features.input_ids, features.lexicon_types, features.lexicon_words, features.lexicon_weights)
+        with torch.no_grad():
+            emissions = model(*map(torch.from_numpy, inputs))[:, 1 : 1 + len(sentence.text)]
+        (path,) = crf.decode(emissions, torch.ones(emissions.shape[:2], dtype=torch.bool))
+        spans.append(crf.scheme.decode(path))
+    return spans
+
+
+def served_spans(grpc_url, count=None):
+    with Extractor(grpc_url) as extractor:
+        found = extractor.extract_batch(sentence.text for sentence in sentences_to_compare()[:count])
+    return [[(e.start, e.end, e.type) for e in entities] for entities in found]
+
+
+def test_float32_gives_identical_spans(pytorch_spans, tmp_path):
+    if reason := why_no_server():
+        pytest.skip(reason)
+    repository: Path = tmp_path / "model_repository"
+    shutil.copytree(REPOSITORY, repository)
+    model, _, layout = load_model(MODEL)
+    export_onnx(model, layout, repository / "student" / "1" / "model.onnx")
+    options = ServerOptions(
+        repository=repository, lexicon_directory=ROOT / "lexicons", grpc_port=0, http_port=0, metrics_port=0
+    )
+    with EmbeddedServer(options) as server:
+        assert served_spans(server.grpc_url, 200) == pytorch_spans[:200]
+    assert sum(map(len, pytorch_spans)) > 100
+
+
+def test_the_shipped_int8_file_scores_like_float32(server, pytorch_spans):
+    if not DEV.exists():
+        pytest.skip("needs labelled sentences in ../shared/data/labelled/cluener")
+    # All 1,000 sentences: on 200 of them a single span moves F1 by more than 0.001.
+    gold = gold_spans(sentences_to_compare())
+    float32 = score(gold, pytorch_spans).micro.f1
+    assert score(gold, served_spans(server.grpc_url)).micro.f1 == pytest.approx(float32, abs=0.003)
+
+
+def test_the_shipped_weights_are_small():
+    for path in (REPOSITORY / "student" / "1" / "model.onnx", MODEL / "model.safetensors"):
+        assert path.stat().st_size <= 8_000_000
