@@ -98,9 +98,9 @@ class TritonPythonModel:
                     refused[row] = str(error)
                     overlays.append([])
         features = self._featurizer.featurize(texts.tolist(), overlays, strict=False)
-        for row, error in enumerate(features.errors):
-            if error is not None:
-                refused[row] = refused[row] or error
+        for row, problem in enumerate(features.errors):
+            if problem is not None:
+                refused[row] = refused[row] or problem
         if any(refused):
             if rows == 1:
                 return pb_utils.InferenceResponse(
