@@ -1,0 +1,63 @@
+"""The featurizer: texts to all tensors, base lexicon and an overlay of 100 words a request, one thread.
+
+    python benchmarks/bench_featurizer.py [--rounds 5] [--json FILE]
+
+The texts are the sentences of examples/news.txt. Prints medians of characters a second with the base lexicon alone, and
+with an overlay, and what building an overlay of 100 words costs. There is no peer that makes these features.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import time
+from pathlib import Path
+
+from distillex_matcher import FeatureLayout, Lexicon
+
+ROOT = Path(__file__).resolve().parents[1]
+BATCH_SIZE = 32
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    text = (ROOT / "examples" / "news.txt").read_text(encoding="utf-8")
+    sentences = [piece.strip() for piece in re.findall(r"[^。\n]+。?", text) if piece.strip()]
+    batches = [sentences[i : i + BATCH_SIZE] for i in range(0, len(sentences), BATCH_SIZE)]
+    layout = FeatureLayout.load(ROOT / "model_repository" / "preprocess" / "1")
+    featurizer = layout.featurizer(Lexicon.load(ROOT / "lexicons" / "base" / "1.lex"))
+    words: dict[str, str | None] = {f"虚构公司{number}号": "company" for number in range(100)}
+    characters = sum(map(len, sentences))
+    figures: dict[str, list[float]] = {"base": [], "base + overlay": [], "overlay build": []}
+    for _ in range(arguments.rounds):
+        for name, overlay in (("base", None), ("base + overlay", [Lexicon.from_words(words)])):
+            began = time.perf_counter()
+            for _ in range(20):
+                for batch in batches:
+                    featurizer.featurize(batch, [overlay] * len(batch) if overlay else None)
+            figures[name].append(20 * characters / (time.perf_counter() - began))
+        began = time.perf_counter()
+        for _ in range(200):
+            Lexicon.from_words(words)
+        figures["overlay build"].append((time.perf_counter() - began) / 200 * 1e6)
+    medians = {name: statistics.median(values) for name, values in figures.items()}
+    print(f"base lexicon: {medians['base']:,.0f} characters/s")
+    print(f"base lexicon and an overlay of 100 words: {medians['base + overlay']:,.0f} characters/s")
+    print(f"building an overlay of 100 words: {medians['overlay build']:.0f} µs")
+    if arguments.json:
+        content = {
+            "ours": medians,
+            "peers": {},
+            "ratios": {"overlay": medians["base + overlay"] / medians["base"]},
+        }
+        arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
