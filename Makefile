@@ -54,7 +54,7 @@ SECONDS_EACH ?= 60
 fuzz:
 	cmake -S . --preset fuzz -DDISTILLEX_BUILD_PYTHON=OFF >/dev/null && cmake --build build/fuzz -j 2
 	for target in build/fuzz/matcher_cpp/fuzz_*; do test -x $$target -a -f $$target || continue; \
-	  $$target -max_total_time=$(SECONDS_EACH) -max_len=4096 -verbosity=0 -print_final_stats=1 || exit 1; done
+	  $$target -artifact_prefix=build/fuzz/ -max_total_time=$(SECONDS_EACH) -max_len=4096 -verbosity=0 -print_final_stats=1 || exit 1; done
 
 # For work on the source tree: the module in place, and the source folders on the environment's path.
 develop: $(BIN)/python

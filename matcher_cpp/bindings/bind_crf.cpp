@@ -132,7 +132,7 @@ Notes
 -----
 In all methods ``emissions`` is float32 [B, T, L], and ``lengths`` int32 [B] or [B, 1] counts the real tokens,
 ``[CLS]`` and ``[SEP]`` included, as the featurizer gives them: the CRF runs over tokens 1 .. length - 2. A length
-of 0, 1 or 2 gives nothing. Wrong shapes and scores that are not finite raise ValueError, naming the row.
+of 0, 1 or 2 gives nothing. Wrong shapes and scores that are not finite or beyond ±1e6 raise ValueError, naming the row.
 )")
         .def(py::init([](const LabelScheme& scheme, const Scores& transitions, const Scores& start,
                          const Scores& end) {

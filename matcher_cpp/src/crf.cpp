@@ -12,6 +12,7 @@ constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr double kMinusInfinityDouble = -std::numeric_limits<double>::infinity();
 // Below this a product of scaled probabilities may lose digits: the row is done again in logs.
 constexpr double kSmallestScaled = 1e-140;
+constexpr float kLargestScore = 1e6F;
 
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && \
     !defined(__SANITIZE_ADDRESS__)
@@ -85,7 +86,9 @@ CrfDecoder::CrfDecoder(LabelScheme scheme, std::vector<float> transitions, std::
     }
     for (const auto* scores : {&transitions_, &start_, &end_}) {
         for (const float score : *scores) {
-            if (!std::isfinite(score)) throw std::invalid_argument("a CRF score is not finite");
+            if (!(std::fabs(score) <= kLargestScore)) {
+                throw std::invalid_argument("a CRF score is not finite or beyond ±1e6");
+            }
         }
     }
     for (std::uint32_t label = 0; label < n; ++label) {
@@ -119,11 +122,12 @@ void CrfDecoder::check(const EmissionBatch& batch) const {
                                         " is not in 0 .. " + std::to_string(batch.tokens));
         }
         const Row characters = row_of(batch, row);
-        // A sum is finite exactly when all of its terms are (short of overflow, which is refused too).
+        // Written so that NaN fails too. Beyond the limit even float64 sums lose the digits that posteriors
+        // need.
         for (std::size_t i = 0; i < characters.length * label_count_; ++i) {
-            if (!(std::fabs(characters.emissions[i]) <= 1e30F)) {
+            if (!(std::fabs(characters.emissions[i]) <= kLargestScore)) {
                 throw std::invalid_argument("row " + std::to_string(row) +
-                                            ": an emission score is not finite");
+                                            ": an emission score is not finite or beyond ±1e6");
             }
         }
     }

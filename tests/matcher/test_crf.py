@@ -144,7 +144,7 @@ def test_threads_give_what_one_thread_gives():
         np.testing.assert_array_equal(one, three)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e7])
 def test_scores_that_are_not_finite_are_refused_by_row(value):
     generator = np.random.default_rng(1)
     scheme, scores, decoder = random_crf(generator)
