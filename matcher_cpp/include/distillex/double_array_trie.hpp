@@ -1,8 +1,9 @@
 // A set of words as a double array over code points; finds every word of the set in a text.
 //
-// Child of state s by code c: slot t = nodes[s].base + c, where nodes[t].check == s. Words are found by walking
-// down from every position of the text. Most walks in Chinese text end early, so fail links are not kept; the cache
-// misses that remain are hidden by touching the second step of the walks a few positions ahead.
+// Child of state s by code c: slot t = nodes[s].base + c, where nodes[t].check == s. Words are found by
+// walking down from every position of the text. Most walks in Chinese text end early, so fail links are not
+// kept; the cache misses that remain are hidden by touching the second step of the walks a few positions
+// ahead.
 #pragma once
 
 #include <algorithm>
