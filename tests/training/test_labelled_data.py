@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from distillex_training.data.labelled import DataError, GoldSpan, Sentence, read_labelled
+from distillex_training.data.labelled import DataError, GoldSpan, Sentence, read_labelled, read_splits
 
 
 @pytest.fixture
@@ -26,6 +26,7 @@ def test_reads_texts_and_spans(read):
     sentences, report = read(GOOD, "", {"text": "无"})
     assert sentences == [Sentence("北京大学", (GoldSpan(0, 4, "organization"),)), Sentence("无", ())]
     assert report.sentences == 2
+    assert "1 blank lines" in "\n".join(report.lines())
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,10 @@ def test_reads_texts_and_spans(read):
         (record("  "), "the text is empty"),
         ({"text": "甲", "entities": {}}, "must be a list"),
         ({"text": "甲", "entities": [{"start": 0}]}, "is not an entity"),
+        ({"text": "甲", "entities": [{"start": 0.5, "end": 1, "type": "name"}]}, "is not an entity"),
+        ({"text": "甲", "entities": [{"start": 0, "end": 1, "type": ""}]}, "is not an entity"),
+        ({"text": "甲\0"}, "NUL character at position 1"),
+        ('{"text": "甲\\ud800"}', "lone surrogate at position 1"),
         (record("甲乙", (1, 3, "name")), r"the span \[1, 3\) does not lie in a text of 2"),
         (record("甲乙", (1, 1, "name")), r"the span \[1, 1\)"),
         (record("甲乙", (0, 1, "planet")), "unknown type 'planet'; known types: name, organization"),
@@ -69,6 +74,7 @@ def test_a_long_sentence_is_split_without_losing_text_or_spans(read):
     assert sum(len(sentence.spans) for sentence in sentences) == len(spans)
     assert all(s.text[e.start : e.end] == "甲乙丙" for s in sentences for e in s.spans)
     assert report.split_sentences == 1
+    assert any("data.jsonl:1: 3000 characters" in line and "split into 6 sentences" in line for line in report.lines())
 
 
 def test_a_span_is_not_cut_where_the_sentence_can_be_cut_before_it(read):
@@ -82,3 +88,41 @@ def test_a_span_longer_than_the_limit_is_reported(read):
     sentences, report = read(record("甲" * 20, (0, 20, "name")), max_length=10)
     assert all(not s.spans for s in sentences)
     assert len(report.cut_spans) == 1
+
+
+def test_a_span_named_twice_is_counted_once_and_reported(read):
+    sentences, report = read(record("甲乙", (0, 1, "name"), (0, 1, "name")))
+    assert sentences[0].spans == (GoldSpan(0, 1, "name"),)
+    assert any("data.jsonl:1: [0, 1) name: counted once" in line for line in report.lines())
+
+
+def test_one_error_names_every_problem_of_both_files(tmp_path):
+    train = [GOOD, record("甲乙", (1, 3, "name")), record(""), record("甲乙。" * 1000)]
+    dev = [record("甲乙", (0, 1, "planet")), "{", GOOD]
+    for name, records in (("train", train), ("dev", dev)):
+        lines = [r if isinstance(r, str) else json.dumps(r, ensure_ascii=False) for r in records]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(DataError) as raised:
+        read_splits(tmp_path / "train.jsonl", tmp_path / "dev.jsonl")
+    lines = str(raised.value).splitlines()
+    assert lines[0].startswith("4 problems in ")
+    expected = (
+        "train.jsonl:2: the span [1, 3) does not lie in a text of 2",
+        "train.jsonl:3: the text is empty",
+        "dev.jsonl:1: unknown type 'planet'; known types: name, organization",
+        "dev.jsonl:2: not JSON",
+        "no errors, but worth knowing:",
+        "train.jsonl: 1 sentences over the length limit were split",
+        "train.jsonl:4: 3000 characters, over the limit of 510: split into",
+    )
+    assert len(lines) == 1 + len(expected)
+    for line, part in zip(lines[1:], expected, strict=True):
+        assert part in line
+
+
+def test_a_missing_file_and_bytes_that_are_not_utf8_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"nothing\.jsonl: No such file"):
+        read_labelled(tmp_path / "nothing.jsonl")
+    (tmp_path / "latin.jsonl").write_bytes(b'{"text": "a"}\n\xe9\n')
+    with pytest.raises(DataError, match=r"latin\.jsonl:2: not UTF-8"):
+        read_labelled(tmp_path / "latin.jsonl")

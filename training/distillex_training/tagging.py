@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from distillex_training import evaluate
 from distillex_training.config import DataConfig
 from distillex_training.data.batches import Batch, length_bucketed_batches, make_batch
-from distillex_training.data.labelled import Sentence, entity_types_of, read_labelled
+from distillex_training.data.labelled import Sentence, entity_types_of, read_splits
 from distillex_training.data.raw import read_raw
 from distillex_training.data.vocabulary import build_vocabulary
 from distillex_training.lexicon import AugmentationConfig, LexiconAugmenter
@@ -49,11 +49,11 @@ def read_data(
         For a bad file, naming file and line.
     """
     base = Lexicon.load(config.lexicon)
-    train, report = read_labelled(config.train)
+    train, dev, reports = read_splits(config.train, config.dev)
     entity_types = entity_types_of(train)
-    dev, dev_report = read_labelled(config.dev, entity_types=entity_types)
-    for line in report.lines() + dev_report.lines():
-        LOG.info("%s", line)
+    for report in reports:
+        for line in report.lines():
+            LOG.info("%s", line)
     raw: list[str] = []
     if config.raw:
         raw, longer = read_raw(config.raw, max_length=config.raw_max_length)

@@ -1,28 +1,17 @@
-"""Labelled sentences: ``{"text": …, "entities": [{"start": …, "end": …, "type": …}]}``, one JSON object a line."""
+"""Labelled sentences for training: ``{"text": …, "entities": [{"start": …, "end": …, "type": …}]}``, one a line."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from distillex_training.data.records import DataError, GoldSpan, Problem, Record, read_records
+
+__all__ = ["DataError", "GoldSpan", "ReadReport", "Sentence", "entity_types_of", "read_labelled", "read_splits"]
 
 SENTENCE_END = re.compile(r"[。！？；!?;\n]+[”’」』）)]*")
-
-
-class DataError(ValueError):
-    """A labelled file is wrong; the message names file, line, value and what is accepted."""
-
-
-@dataclass(frozen=True, order=True)
-class GoldSpan:
-    """One labelled entity; offsets are code points, end-exclusive."""
-
-    start: int
-    end: int
-    type: str
 
 
 @dataclass(frozen=True)
@@ -39,18 +28,30 @@ class ReadReport:
 
     path: Path
     sentences: int = 0
-    split_sentences: int = 0
-    """Sentences over the length limit, cut into several."""
+    blank_lines: int = 0
+    long_sentences: list[str] = field(default_factory=list)
+    """Sentences over the length limit, cut into several: file:line and what was done."""
+    repeated_spans: list[str] = field(default_factory=list)
+    """Spans that a sentence names more than once: file:line and span."""
     overlapping_spans: list[str] = field(default_factory=list)
     """Spans left out because a longer (or, at equal length, earlier) span covers part of them: file:line and span."""
     cut_spans: list[str] = field(default_factory=list)
     """Spans left out because a sentence over the limit had to be cut inside them: file:line and span."""
 
+    @property
+    def split_sentences(self) -> int:
+        """How many sentences were cut into several."""
+        return len(self.long_sentences)
+
     def lines(self) -> list[str]:
         """One line a fact, for the log."""
         lines = [f"{self.path}: {self.sentences} sentences"]
-        if self.split_sentences:
+        if self.blank_lines:
+            lines.append(f"{self.path}: {self.blank_lines} blank lines between the records")
+        if self.long_sentences:
             lines.append(f"{self.path}: {self.split_sentences} sentences over the length limit were split")
+        lines += self.long_sentences
+        lines += [f"{where}: counted once: the span is named more than once" for where in self.repeated_spans]
         lines += [f"{where}: left out: a longer or earlier span overlaps it" for where in self.overlapping_spans]
         lines += [f"{where}: left out: the sentence had to be cut inside it" for where in self.cut_spans]
         return lines
@@ -77,24 +78,39 @@ def read_labelled(
     Raises
     ------
     DataError
-        For a line that is not such an object, an empty text, a span outside its text, an unknown type.
+        For lines that are no such object, an empty text, a span outside its text, an unknown type: one error names all
+        of them.
     """
-    report = ReadReport(path)
-    sentences: list[Sentence] = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            where = f"{path}:{number}"
-            text, spans = _parse(line, where, entity_types)
-            kept = _without_overlaps(spans, where, report)
-            pieces = list(_split(text, kept, max_length, where, report))
-            report.split_sentences += len(pieces) > 1
-            sentences += pieces
-    report.sentences = len(sentences)
+    file = read_records(path, entity_types)
+    sentences, report = _sentences(path, file.records, file.blank_lines, max_length)
+    if file.problems:
+        raise DataError.of(file.problems, report.lines()[1:])
     if not sentences:
         raise DataError(f"{path}: no sentence in it")
     return sentences, report
+
+
+def read_splits(
+    train: Path, dev: Path, *, max_length: int = 510
+) -> tuple[list[Sentence], list[Sentence], tuple[ReadReport, ReadReport]]:
+    """Read a training and a development file as :func:`read_labelled` does; a type is known if the training file has it.
+
+    Raises
+    ------
+    DataError
+        One error that names every problem of both files.
+    """
+    train_file = read_records(train)
+    dev_file = read_records(dev, sorted(train_file.types))
+    train_sentences, train_report = _sentences(train, train_file.records, train_file.blank_lines, max_length)
+    dev_sentences, dev_report = _sentences(dev, dev_file.records, dev_file.blank_lines, max_length)
+    problems: list[Problem] = [*train_file.problems, *dev_file.problems]
+    if problems:
+        raise DataError.of(problems, train_report.lines()[1:] + dev_report.lines()[1:])
+    for path, sentences in ((train, train_sentences), (dev, dev_sentences)):
+        if not sentences:
+            raise DataError(f"{path}: no sentence in it")
+    return train_sentences, dev_sentences, (train_report, dev_report)
 
 
 def entity_types_of(sentences: Iterable[Sentence]) -> tuple[str, ...]:
@@ -102,37 +118,29 @@ def entity_types_of(sentences: Iterable[Sentence]) -> tuple[str, ...]:
     return tuple(sorted({span.type for sentence in sentences for span in sentence.spans}))
 
 
-def _parse(line: str, where: str, entity_types: Sequence[str] | None) -> tuple[str, list[GoldSpan]]:
-    try:
-        record: Any = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not JSON: {error}") from None
-    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-        raise DataError(f'{where}: expected an object with a string "text"')
-    text = record["text"]
-    if not text.strip():
-        raise DataError(f"{where}: the text is empty")
-    entities = record.get("entities", [])
-    if not isinstance(entities, list):
-        raise DataError(f'{where}: "entities" must be a list')
-    spans = []
-    for entity in entities:
-        try:
-            span = GoldSpan(int(entity["start"]), int(entity["end"]), str(entity["type"]))
-        except (TypeError, KeyError, ValueError):
-            raise DataError(f"{where}: {entity!r} is not an entity with start, end and type") from None
-        if not 0 <= span.start < span.end <= len(text):
-            raise DataError(
-                f"{where}: the span [{span.start}, {span.end}) does not lie in a text of {len(text)} code points"
+def _sentences(
+    path: Path, records: Iterable[Record], blank_lines: int, max_length: int
+) -> tuple[list[Sentence], ReadReport]:
+    report = ReadReport(path, blank_lines=blank_lines)
+    sentences: list[Sentence] = []
+    for record in records:
+        kept = _without_overlaps(record.spans, record.where, report)
+        pieces = list(_split(record.text, kept, max_length, record.where, report))
+        if len(pieces) > 1:
+            report.long_sentences.append(
+                f"{record.where}: {len(record.text)} characters, over the limit of {max_length}: "
+                f"split into {len(pieces)} sentences"
             )
-        if entity_types is not None and span.type not in entity_types:
-            raise DataError(f"{where}: unknown type {span.type!r}; known types: {', '.join(entity_types)}")
-        spans.append(span)
-    return text, spans
+        sentences += pieces
+    report.sentences = len(sentences)
+    return sentences, report
 
 
-def _without_overlaps(spans: list[GoldSpan], where: str, report: ReadReport) -> list[GoldSpan]:
+def _without_overlaps(spans: Sequence[GoldSpan], where: str, report: ReadReport) -> list[GoldSpan]:
     kept: list[GoldSpan] = []
+    report.repeated_spans += [
+        f"{where}: [{span.start}, {span.end}) {span.type}" for span in sorted(set(spans)) if spans.count(span) > 1
+    ]
     for span in sorted(set(spans), key=lambda s: (s.start - s.end, s.start, s.type)):
         if any(span.start < other.end and other.start < span.end for other in kept):
             report.overlapping_spans.append(f"{where}: [{span.start}, {span.end}) {span.type}")

@@ -1,0 +1,187 @@
+"""Labelled records as they stand in a JSON Lines file: each with its line, each checked, nothing changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PROBLEMS_SHOWN = 200
+
+
+@dataclass(frozen=True, order=True)
+class GoldSpan:
+    """One labelled entity; offsets are code points, end-exclusive."""
+
+    start: int
+    end: int
+    type: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one line of a file."""
+
+    path: Path
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.reason}"
+
+
+class DataError(ValueError):
+    """A labelled file is wrong; the message names file, line, value and what is accepted."""
+
+    @staticmethod
+    def of(problems: Sequence[Problem], notes: Sequence[str] = ()) -> DataError:
+        """Build the error that lists all problems, then notes that are no errors."""
+        if len(problems) == 1 and not notes:
+            return DataError(str(problems[0]))
+        files = dict.fromkeys(str(problem.path) for problem in problems)
+        lines = [f"{len(problems)} problem{'s' * (len(problems) > 1)} in {', '.join(files)}:"]
+        lines += [str(problem) for problem in problems[:PROBLEMS_SHOWN]]
+        if len(problems) > PROBLEMS_SHOWN:
+            lines.append(f"… and {len(problems) - PROBLEMS_SHOWN} more; 'distillex data check' lists all of them")
+        if notes:
+            lines += ["no errors, but worth knowing:", *notes[:PROBLEMS_SHOWN]]
+        return DataError("\n".join(lines))
+
+
+@dataclass(frozen=True)
+class Record:
+    """One labelled text; spans as they were given, overlaps and repeats included."""
+
+    path: Path
+    line: int
+    text: str
+    spans: tuple[GoldSpan, ...]
+
+    @property
+    def where(self) -> str:
+        """``file:line``."""
+        return f"{self.path}:{self.line}"
+
+    def json_line(self) -> str:
+        """Return the record as one line of our format."""
+        entities = [{"start": s.start, "end": s.end, "type": s.type} for s in self.spans]
+        return json.dumps({"text": self.text, "entities": entities}, ensure_ascii=False) + "\n"
+
+
+@dataclass
+class RecordFile:
+    """All records of a file, and all its problems."""
+
+    path: Path
+    records: list[Record] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    blank_lines: int = 0
+    types: set[str] = field(default_factory=set)
+    """Every type that is named in it, in records with problems too."""
+
+
+def text_problems(text: str) -> list[str]:
+    """Tell why a text cannot be used: empty, or a character that the matcher refuses."""
+    if not text.strip():
+        return ["the text is empty"]
+    problems = []
+    if "\0" in text:
+        problems.append(f"the text holds a NUL character at position {text.index(chr(0))}")
+    position = next((i for i, character in enumerate(text) if "\ud800" <= character <= "\udfff"), None)
+    if position is not None:
+        problems.append(f"the text holds a lone surrogate at position {position}")
+    return problems
+
+
+def span_problems(text: str, spans: Iterable[GoldSpan], entity_types: Sequence[str] | None = None) -> list[str]:
+    """Tell which spans do not fit their text or bear an unknown type; None accepts all types."""
+    problems = []
+    for span in spans:
+        if not 0 <= span.start < span.end <= len(text):
+            problems.append(
+                f"the span [{span.start}, {span.end}) does not lie in a text of {len(text)} code points (type {span.type!r})"
+            )
+        if entity_types is not None and span.type not in entity_types:
+            problems.append(f"unknown type {span.type!r}; known types: {', '.join(entity_types)}")
+    return problems
+
+
+def read_lines(path: Path) -> tuple[list[tuple[int, str]], list[Problem]]:
+    """Read a UTF-8 file's lines with their numbers; a line that is not UTF-8 is a problem.
+
+    Raises
+    ------
+    DataError
+        For a file that cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    lines: list[tuple[int, str]] = []
+    problems: list[Problem] = []
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        try:
+            lines.append((number, line.decode("utf-8").removesuffix("\r")))
+        except UnicodeDecodeError as error:
+            problems.append(Problem(path, number, f"not UTF-8 (byte {error.start})"))
+    if lines and lines[-1][1] == "":
+        lines.pop()
+    return lines, problems
+
+
+def read_records(path: Path, entity_types: Sequence[str] | None = None) -> RecordFile:
+    """Read a labelled JSON Lines file without stopping at its problems.
+
+    Raises
+    ------
+    DataError
+        For a file that cannot be read.
+    """
+    lines, problems = read_lines(path)
+    file = RecordFile(path, problems=problems)
+    for number, line in lines:
+        if not line.strip():
+            file.blank_lines += 1
+            continue
+        text, spans, reasons = _parse(line)
+        file.types.update(span.type for span in spans)
+        reasons += span_problems(text, spans, entity_types)
+        file.problems += [Problem(path, number, reason) for reason in reasons]
+        if not reasons:
+            file.records.append(Record(path, number, text, tuple(spans)))
+    file.problems.sort(key=lambda problem: problem.line)
+    return file
+
+
+def _parse(line: str) -> tuple[str, list[GoldSpan], list[str]]:
+    try:
+        record: Any = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return "", [], [f"not JSON: {error}"]
+    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+        return "", [], ['expected an object with a string "text"']
+    text = record["text"]
+    reasons = text_problems(text)
+    entities = record.get("entities", [])
+    if not isinstance(entities, list):
+        return text, [], [*reasons, '"entities" must be a list']
+    spans = []
+    for entity in entities:
+        span = _span(entity)
+        if span is None:
+            reasons.append(f"{entity!r} is not an entity with start, end (whole numbers) and type (a name)")
+        else:
+            spans.append(span)
+    return text, spans, reasons
+
+
+def _span(entity: Any) -> GoldSpan | None:
+    if not isinstance(entity, dict):
+        return None
+    start, end, kind = entity.get("start"), entity.get("end"), entity.get("type")
+    if type(start) is not int or type(end) is not int or not isinstance(kind, str) or not kind.strip():
+        return None
+    return GoldSpan(start, end, kind)
