@@ -34,6 +34,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "lexicon": LazyCommand(
         "distillex_cli.lexicon", "app", "Build, inspect, push, list and roll back lexicons.", "lexicon"
     ),
+    "data": LazyCommand("distillex_training.data_cli", "app", "Convert, check and count labelled files.", "train"),
     "finetune": LazyCommand(
         "distillex_training.cli", "finetune", "Fine-tune a teacher with lexicon features and a CRF.", "train"
     ),

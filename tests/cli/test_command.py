@@ -19,7 +19,7 @@ def test_help_lists_the_commands_and_imports_none_of_their_parts():
     )
     done = distillex("--help", code=code)
     assert done.returncode == 0
-    for name in ("serve", "lexicon", "finetune", "distill", "evaluate", "export"):
+    for name in ("serve", "lexicon", "data", "finetune", "distill", "evaluate", "export"):
         assert name in done.stdout
     assert done.stdout.strip().endswith("[]")
 
@@ -34,6 +34,13 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it():
 def test_serving_needs_no_torch():
     code = "import sys; sys.modules['torch'] = None; from distillex_cli.main import run; run()"
     assert distillex("serve", "--help", code=code).returncode == 0
+
+
+def test_labelled_files_are_checked_without_torch(tmp_path):
+    (tmp_path / "train.jsonl").write_text('{"text": "甲乙", "entities": []}\n', encoding="utf-8")
+    code = "import sys; sys.modules['torch'] = None; from distillex_cli.main import run; run()"
+    done = distillex("data", "check", str(tmp_path / "train.jsonl"), code=code)
+    assert (done.returncode, done.stdout) == (0, "0 errors, 0 warnings\n"), done.stderr
 
 
 def test_lexicon_build_makes_the_same_file_twice_and_inspect_shows_it(tmp_path):

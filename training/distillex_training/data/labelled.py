@@ -93,7 +93,7 @@ def read_labelled(
 def read_splits(
     train: Path, dev: Path, *, max_length: int = 510
 ) -> tuple[list[Sentence], list[Sentence], tuple[ReadReport, ReadReport]]:
-    """Read a training and a development file as :func:`read_labelled` does; a type is known if the training file has it.
+    """Read a training and a development file as :func:`read_labelled` does; known types are those of the training file.
 
     Raises
     ------

@@ -101,7 +101,7 @@ def span_problems(text: str, spans: Iterable[GoldSpan], entity_types: Sequence[s
     for span in spans:
         if not 0 <= span.start < span.end <= len(text):
             problems.append(
-                f"the span [{span.start}, {span.end}) does not lie in a text of {len(text)} code points (type {span.type!r})"
+                f"the span [{span.start}, {span.end}) does not lie in a text of {len(text)} code points, {span.type!r}"
             )
         if entity_types is not None and span.type not in entity_types:
             problems.append(f"unknown type {span.type!r}; known types: {', '.join(entity_types)}")

@@ -1,0 +1,138 @@
+"""What ``distillex data check`` finds, and what it leaves in peace."""
+
+import json
+
+import pytest
+from distillex_training.data.check import check_files, is_near_duplicate
+from distillex_training.data.convert import split, text_key
+from distillex_training.data.findings import Kind
+from distillex_training.data.records import GoldSpan, Record
+from distillex_training.data.stats import file_stats, percentiles, surfaces_of
+
+
+@pytest.fixture
+def check(tmp_path):
+    def run(train, dev=None):
+        paths = []
+        for name, records in (("train", train), ("dev", dev)):
+            if records is not None:
+                paths.append(tmp_path / f"{name}.jsonl")
+                lines = [r if isinstance(r, str) else json.dumps(r, ensure_ascii=False) for r in records]
+                paths[-1].write_text("\n".join(lines), encoding="utf-8")
+        found = check_files(*paths, max_length=20)
+        return [(f.kind, f.where.rsplit("/", 1)[-1], f.message) for f in found if f.kind is not Kind.RARE_LABEL]
+
+    return run
+
+
+def record(text, *spans):
+    return {"text": text, "entities": [{"start": s, "end": e, "type": t} for s, e, t in spans]}
+
+
+def many(label, count=40):
+    return [record(f"第{i}位是赵伟", (len(f"第{i}位是"), len(f"第{i}位是") + 2, label)) for i in range(count)]
+
+
+def test_clean_files_have_no_finding(check):
+    assert check(many("name"), [record("赵伟来了", (0, 2, "name"))]) == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind", "message"),
+    [
+        (record("甲乙", (1, 3, "name")), Kind.BAD_RECORD, "the span [1, 3) does not lie"),
+        (record(" "), Kind.BAD_RECORD, "the text is empty"),
+        ("{", Kind.BAD_RECORD, "not JSON"),
+        (record("甲乙丙丁", (0, 3, "name"), (2, 4, "name")), Kind.OVERLAP, "[0, 3) name and [2, 4) name"),
+        (record("甲乙", (0, 1, "name"), (0, 1, "name")), Kind.REPEATED_SPAN, "[0, 1) name '甲', 2 times"),
+        (record("甲 乙", (0, 2, "name")), Kind.WHITE_SPACE, "[0, 2) name '甲 '"),
+        (record("甲" * 21), Kind.OVERLONG, "21 characters; at most 20"),
+        (record("第1位是赵伟", (4, 6, "name")), Kind.DUPLICATE, "the same sentence as line 2"),
+        (record("第１位是 赵伟", (5, 7, "name")), Kind.DUPLICATE, "the same sentence as line 2"),
+        (record("第1位是赵伟"), Kind.CONFLICT, "the same sentence as line 2, labelled differently"),
+        (record("赵伟来", (0, 2, "person")), Kind.INCONSISTENT, "'赵伟' is name 40 times, person 1 times"),
+    ],
+)
+def test_a_finding_names_file_and_line(check, bad, kind, message):
+    ((found, where, text),) = check([*many("name"), bad])
+    assert (found, where) == (kind, "train.jsonl:41")
+    assert message in text
+
+
+@pytest.mark.parametrize(
+    ("label", "other", "expected"),
+    [
+        ("Company", "company", True),
+        ("per_son", "person", True),
+        ("compnay", "company", True),
+        ("compan", "company", True),
+        ("companyy", "company", True),
+        ("cumpany", "company", True),
+        ("LOC", "ORG", False),
+        ("movie", "name", False),
+        ("A", "B", False),
+        ("book", "bookmark", False),
+    ],
+)
+def test_slips_of_a_label_name_are_told_from_other_names(label, other, expected):
+    assert is_near_duplicate(label, other) is expected
+    assert is_near_duplicate(other, label) is expected
+
+
+def test_a_label_typo_is_found_only_where_it_is_rare(check):
+    slip = [record("钱芳来了", (0, 2, "naem"))]
+    assert [(k, m) for k, _, m in check(many("name") + slip)] == [
+        (Kind.LABEL_TYPO, "label 'naem' (1 times) looks like 'name' (40 times)")
+    ]
+    others = [record(f"第{i}个钱芳", (len(f"第{i}个"), len(f"第{i}个") + 2, "game")) for i in range(10)]
+    assert check(many("name") + others) == []
+
+
+def test_leakage_and_labels_between_the_splits(check):
+    dev = [
+        record("第３位是 赵伟", (5, 7, "name")),
+        record("第4位是赵伟", (4, 6, "name")),
+        record("火星", (0, 2, "planet")),
+    ]
+    found = check(many("name"), dev)
+    assert [(kind, where) for kind, where, _ in found] == [
+        (Kind.UNKNOWN_LABEL, "dev.jsonl:3"),
+        (Kind.LEAK, "dev.jsonl:1"),
+        (Kind.LEAK, "dev.jsonl:2"),
+    ]
+    assert "'planet', 1 times; known: name" in found[0][2]
+    assert "equals, after normalisation, " in found[1][2]
+
+
+def test_rare_labels_are_named_with_both_counts(tmp_path):
+    for name, records in (("train", [*many("name"), record("火星", (0, 2, "planet"))]), ("dev", many("name", 5))):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    found = check_files(tmp_path / "train.jsonl", tmp_path / "dev.jsonl")
+    rare = [f.message for f in found if f.kind is Kind.RARE_LABEL]
+    assert rare == ["label 'planet': 1 in the training file, 0 in the development file"]
+
+
+def a_record(tmp_path, text, *spans):
+    return Record(tmp_path, 1, text, tuple(GoldSpan(*span) for span in spans))
+
+
+def test_a_split_keeps_equal_sentences_together_and_old_sentences_in_place(tmp_path):
+    records = [a_record(tmp_path, f"第{i}句 A") for i in range(400)] + [
+        a_record(tmp_path, f"第{i}句Ａ") for i in range(400)
+    ]
+    train, dev = split(records, 0.2, 1)
+    assert len(train) + len(dev) == 800
+    assert 110 < len(dev) < 210
+    assert {text_key(r.text) for r in train}.isdisjoint(text_key(r.text) for r in dev)
+    assert split(records[:300], 0.2, 1)[1] == [r for r in dev if r in records[:300]]
+    assert split(records, 0.2, 2) != (train, dev)
+
+
+def test_stats_count_lengths_types_and_the_unseen_share(tmp_path):
+    train = [a_record(tmp_path, "赵伟来", (0, 2, "name")), a_record(tmp_path, "无")]
+    dev = [a_record(tmp_path, "赵伟和钱芳", (0, 2, "name"), (3, 5, "name"))]
+    counted = file_stats("train", train)
+    assert (counted.sentences, counted.characters, counted.without_entities, counted.unseen) == (2, 4, 1, None)
+    of_dev = file_stats("dev", dev, surfaces_of(train)).types["name"]
+    assert (of_dev.entities, of_dev.surfaces, of_dev.unseen) == (2, 2, 1)
+    assert percentiles(range(1, 201)) == (100, 180, 198, 200)

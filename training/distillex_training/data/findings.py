@@ -1,0 +1,41 @@
+"""What ``distillex data check`` can find, and how grave each is."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Kind(enum.Enum):
+    """Kinds of findings: (name, whether training or the figures suffer from it, what it means)."""
+
+    BAD_RECORD = ("bad-record", True, "training refuses these records")
+    UNKNOWN_LABEL = ("unknown-label", True, "labels of the development file that the training file never uses")
+    LEAK = ("leak", True, "sentences in both files, compared without case, width and white space")
+    LABEL_TYPO = ("label-typo", False, "label names that look like slips of other ones")
+    RARE_LABEL = ("rare-label", False, "labels with hardly any entity in one of the files")
+    OVERLAP = ("overlap", False, "overlapping spans: training keeps the longer, then the earlier one")
+    REPEATED_SPAN = ("repeated-span", False, "spans named twice: training counts them once")
+    WHITE_SPACE = ("white-space", False, "spans that begin or end with white space")
+    OVERLONG = ("overlong", False, "sentences over the limit: training splits them")
+    DUPLICATE = ("duplicate", False, "sentences that stand in a file more than once with the same labels")
+    CONFLICT = ("conflict", False, "sentences that stand in a file more than once with different labels")
+    INCONSISTENT = ("inconsistent", False, "surfaces that bear different labels in different places")
+
+    def __init__(self, title: str, is_error: bool, meaning: str) -> None:
+        self.title = title
+        self.is_error = is_error
+        self.meaning = meaning
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a person should look at."""
+
+    kind: Kind
+    where: str
+    """``file:line``, or a file."""
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"
