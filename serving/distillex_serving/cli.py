@@ -21,6 +21,7 @@ from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOption
 from distillex_serving.lexicon_client import LexiconServerError, compile_word_list, send_command
 from distillex_serving.locations import default_lexicon_directory, default_repository
 from distillex_serving.preconditions import PreconditionError
+from distillex_serving.students import DEFAULT_STUDENT, entity_types, find_student
 from distillex_serving.supervision import supervise
 
 TOKEN_VARIABLE = "DISTILLEX_ADMIN_TOKEN"
@@ -42,7 +43,12 @@ TokenFile = Annotated[
 
 
 def serve(
-    repository: Annotated[Path | None, typer.Option(help="Model repository; by default the shipped one.")] = None,
+    student: Annotated[
+        str | None, typer.Option(help=f"Student to serve: NAME of models/student-NAME; by default {DEFAULT_STUDENT}.")
+    ] = None,
+    repository: Annotated[
+        Path | None, typer.Option(help="Model repository; by default the shipped one. It holds its own student.")
+    ] = None,
     lexicon_dir: Directory = None,
     host: Annotated[str, typer.Option(help="Address of gRPC. HTTP and metrics stay on 127.0.0.1.")] = "127.0.0.1",
     grpc_port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8001,
@@ -71,8 +77,16 @@ def serve(
     if (tls_certificate is None) != (tls_key is None):
         _fail("serve", "--tls-certificate and --tls-key are given together or not at all", EXIT_PRECONDITION)
     tls = TlsFiles(tls_certificate, tls_key, tls_client_ca) if tls_certificate and tls_key else None
+    if student is not None and repository is not None:
+        _fail("serve", "--repository holds its own student: give it or --student, not both", EXIT_PRECONDITION)
+    try:
+        student_folder = None if repository is not None else find_student(student or DEFAULT_STUDENT)
+        _say_what_is_served(student or DEFAULT_STUDENT, student_folder, repository)
+    except (PreconditionError, LayoutError) as error:
+        _fail("serve", str(error), EXIT_PRECONDITION)
     options = ServerOptions(
         repository=repository or default_repository(),
+        student=student_folder,
         lexicon_directory=lexicon_dir,
         host=host,
         grpc_port=grpc_port,
@@ -134,6 +148,9 @@ def push(
     url: Url = None,
     lexicon_dir: Directory = None,
     admin_token_file: TokenFile = None,
+    student: Annotated[
+        str, typer.Option(help="Without --url: the student whose types the words may bear.")
+    ] = DEFAULT_STUDENT,
 ) -> None:
     """Compile a word list, check it, and install it as a new version; a running server uses it from the next batch on.
 
@@ -145,10 +162,10 @@ def push(
             result = send_command(url, _token(admin_token_file) or "", {"action": "push", "name": name}, content)
             version, count = result["version"], result["words"]
         else:
-            layout = FeatureLayout.load(default_repository() / "preprocess" / "1")
+            layout = FeatureLayout.load((find_student(student) or default_repository()) / "preprocess" / "1")
             installed = _store(lexicon_dir).install(name, content, layout.featurizer().check_types)
             version, count = installed.version, len(installed.lexicon)
-    except (LexiconError, LayoutError, LexiconServerError, OSError) as error:
+    except (LexiconError, LayoutError, LexiconServerError, PreconditionError, OSError) as error:
         _fail("lexicon push", str(error))
     typer.echo(f"{name}@{version}: {count:,} words in use")
 
@@ -196,6 +213,14 @@ def rollback(
     except (LexiconError, LexiconServerError, OSError) as error:
         _fail("lexicon rollback", str(error))
     typer.echo(f"{name}@{now} is in use")
+
+
+def _say_what_is_served(student: str, student_folder: Path | None, repository: Path | None) -> None:
+    served = student_folder or repository or default_repository()
+    if not served.is_dir():
+        return  # the server's own check says so
+    what = f"student {student}" if repository is None else "the student"
+    typer.echo(f"serving {what} of {served}: {', '.join(entity_types(served))}")
 
 
 def _store(directory: Path | None) -> LexiconStore:

@@ -29,6 +29,7 @@ from distillex_serving import preconditions
 from distillex_serving.locations import default_lexicon_directory, default_repository
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.processes import session_members
+from distillex_serving.students import lay_over
 
 LOOPBACK = "127.0.0.1"
 CLOSED_APIS = "shared-memory,model-repository,trace,logging"
@@ -54,6 +55,8 @@ class ServerOptions:
     """How to start the server; a port of 0 takes a free one."""
 
     repository: Path = field(default_factory=default_repository)
+    student: Path | None = None
+    """Serving folder of a student, laid over the repository's own; None serves the repository as it is."""
     lexicon_directory: Path | None = None
     """None: ``lexicons`` beside the repository."""
     host: str = LOOPBACK
@@ -139,9 +142,14 @@ class EmbeddedServer:
             if path.name != "__pycache__":
                 (backend / path.name).symlink_to(path)
         (backend / "triton_python_backend_stub").symlink_to(triton.stub)
+        repository = self.options.repository
+        if self.options.student is not None:
+            repository = self._workspace / "model_repository"
+            repository.mkdir()
+            lay_over(self.options.repository.resolve(), self.options.student, repository)
         self._log.clear()
         self._process = subprocess.Popen(
-            [str(triton.binary), *self._arguments(self._workspace / "backends")],
+            [str(triton.binary), *self._arguments(repository, self._workspace / "backends")],
             env=self._environment(triton.libraries),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -216,12 +224,12 @@ class EmbeddedServer:
                 preconditions.check_port(host, port, attribute)
         return triton
 
-    def _arguments(self, backends: Path) -> list[str]:
+    def _arguments(self, repository: Path, backends: Path) -> list[str]:
         options = self.options
         http_host = options.host if options.expose_http else LOOPBACK
         key = secrets.token_hex(16)
         arguments = [
-            f"--model-repository={options.repository.resolve()}",
+            f"--model-repository={repository.resolve()}",
             f"--backend-directory={backends}",
             f"--model-config-name={options.model_config_name}",
             "--model-control-mode=none",

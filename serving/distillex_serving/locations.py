@@ -1,4 +1,4 @@
-"""Where the shipped model repository and lexicons lie."""
+"""Where the shipped model repository, students and lexicons lie."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ def default_repository() -> Path:
     """Return the source tree's ``model_repository``, or the one packaged in the wheel."""
     packaged = PACKAGE / "model_repository"
     return packaged if packaged.is_dir() else SOURCE_TREE / "model_repository"
+
+
+def default_models_directory() -> Path:
+    """Return the source tree's ``models``, or the one packaged in the wheel: the shipped students."""
+    packaged = PACKAGE / "models"
+    return packaged if packaged.is_dir() else SOURCE_TREE / "models"
 
 
 def default_lexicon_directory(repository: Path) -> Path:
