@@ -2,73 +2,218 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <optional>
 #include <thread>
+
+#include "crf_kernels.hpp"
+#include "crf_lattice.hpp"
 
 namespace distillex {
 namespace {
 
-constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-constexpr double kMinusInfinityDouble = -std::numeric_limits<double>::infinity();
-// Below this a product of scaled probabilities may lose digits: the row is done again in logs.
-constexpr double kSmallestScaled = 1e-140;
+// Beyond this even float64 sums lose the digits that posteriors need.
 constexpr float kLargestScore = 1e6F;
-
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && \
-    !defined(__SANITIZE_ADDRESS__)
-#define DISTILLEX_VECTOR_CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define DISTILLEX_VECTOR_CLONES
-#endif
-
-// out[j] = sum over i of weights[i] * matrix[i][j]
-DISTILLEX_VECTOR_CLONES
-void multiply(const double* weights, const double* matrix, std::size_t rows, std::size_t columns,
-              double* out) {
-    std::fill(out, out + columns, 0.0);
-    for (std::size_t i = 0; i < rows; ++i) {
-        const double weight = weights[i];
-        const double* line = matrix + i * columns;
-        for (std::size_t j = 0; j < columns; ++j) out[j] += weight * line[j];
-    }
-}
-
-// best[j] = max over i of scores[i] + matrix[i][j] + added[j], argument[j] = the first i that reaches it.
-// The addend takes part in the comparison, as in pytorch-crf: rounding may make two candidates equal.
-DISTILLEX_VECTOR_CLONES
-void max_plus(const float* scores, const float* matrix, const float* added, std::size_t rows,
-              std::size_t columns, float* best, std::int32_t* argument) {
-    for (std::size_t j = 0; j < columns; ++j) best[j] = scores[0] + matrix[j] + added[j], argument[j] = 0;
-    for (std::size_t i = 1; i < rows; ++i) {
-        const float score = scores[i];
-        const float* line = matrix + i * columns;
-        for (std::size_t j = 0; j < columns; ++j) {
-            const float candidate = score + line[j] + added[j];
-            const bool better = candidate > best[j];
-            best[j] = better ? candidate : best[j];
-            argument[j] = better ? static_cast<std::int32_t>(i) : argument[j];
-        }
-    }
-}
-
-double log_sum_exp(double a, double b) {
-    if (a < b) std::swap(a, b);
-    if (b == kMinusInfinityDouble) return a;
-    return a + std::log1p(std::exp(b - a));
-}
+// A smaller sum over all paths leaves too few digits to float32's products: the row is done again in float64.
+constexpr double kSmallestTotal = 1e-20;
+// The rounding of float32 adds up along a row. Over 256 characters it stayed below 6e-6 for 400 random CRFs,
+// over 510 it reached 1.1e-5 (benchmarks/decoder_precision.py); longer rows go through float64.
+constexpr std::size_t kLongestInFloat = 256;
 
 }  // namespace
 
-// Forward and backward scores of one row, [length, labels]. Scaled: alpha sums to 1 at each position, and
-// alpha * beta is the posterior; weight[t][j] = exp(emission - top[t]) / scale[t]. In logs: plain log scores.
-struct CrfDecoder::Lattice {
-    bool in_logs = false;
-    std::vector<double> alpha;
-    std::vector<double> beta;
-    std::vector<double> weight;
-    double log_partition = 0.0;
-    std::vector<double> gathered;
-    std::vector<double> product;
+// Decodes row after row of one batch, reusing its buffers.
+class CrfDecoder::RowDecoder {
+  public:
+    explicit RowDecoder(const CrfDecoder& decoder)
+        : decoder_(decoder), crf_(*decoder.planes_), planes_(crf_.planes), kernels_(crf_kernels()) {}
+
+    void best_labels(const Row& row, std::vector<std::int64_t>& labels) {
+        scratch_.resize(row.length, planes_);
+        kernels_.viterbi(crf_, row.emissions, row.length, scratch_);
+        trace_back(row.length, labels);
+    }
+
+    // Appends the spans of the best path with their posteriors.
+    void decode(const Row& row, std::int32_t index, std::vector<ScoredSpan>& out) {
+        scratch_.resize(row.length, planes_);
+        bool fast = fits_float(row);
+        if (fast) {
+            fast = kernels_.viterbi_and_forward(crf_, row.emissions, row.length, scratch_);
+        } else {
+            kernels_.viterbi(crf_, row.emissions, row.length, scratch_);
+        }
+        trace_back(row.length, labels_);
+        find_spans();
+        if (spans_.empty()) return;
+        const auto first = static_cast<std::size_t>(spans_.front().end) - 1;
+        fast = fast && kernels_.backward(crf_, row.length, first, scratch_);
+        const double total = fast ? path_total(row.length) : 0.0;
+        fast = fast && total >= kSmallestTotal;
+        if (!fast) lattice().run(row.emissions, row.length);
+        for (const LabelledSpan& span : spans_) {
+            const double probability = fast ? span_product(span) / total : lattice_->span_probability(span);
+            out.push_back({index, span.start, span.end, span.type,
+                           static_cast<float>(std::clamp(probability, 0.0, 1.0))});
+        }
+    }
+
+    // Writes [length, labels] posteriors.
+    void marginals(const Row& row, float* out) {
+        const std::size_t n = decoder_.label_count_;
+        scratch_.resize(row.length, planes_);
+        bool fast = fits_float(row) &&
+                    kernels_.viterbi_and_forward(crf_, row.emissions, row.length, scratch_) &&
+                    kernels_.backward(crf_, row.length, 0, scratch_);
+        const double total = fast ? path_total(row.length) : 0.0;
+        fast = fast && total >= kSmallestTotal;
+        if (!fast) lattice().run(row.emissions, row.length);
+        for (std::size_t t = 0; t < row.length; ++t) {
+            for (std::uint32_t label = 0; label < n; ++label) {
+                const std::size_t i = t * planes_.stride + plane_of(label);
+                const double value = fast ? static_cast<double>(scratch_.alpha[i]) * scratch_.beta[i] / total
+                                          : lattice_->marginal(t, label);
+                out[t * n + label] = static_cast<float>(value);
+            }
+        }
+    }
+
+    double log_partition(const Row& row) {
+        lattice().run(row.emissions, row.length);
+        return lattice_->log_partition();
+    }
+
+  private:
+    bool fits_float(const Row& row) const { return crf_.exponentials_fit && row.length <= kLongestInFloat; }
+
+    CrfLattice& lattice() {
+        if (!lattice_)
+            lattice_.emplace(decoder_.scheme_, decoder_.transitions_, decoder_.start_, decoder_.end_);
+        return *lattice_;
+    }
+
+    std::size_t plane_of(std::uint32_t label) const {
+        if (label == LabelScheme::kOutside) return 0;
+        const std::size_t type = LabelScheme::type_of(label);
+        switch (LabelScheme::position_of(label)) {
+            case LabelScheme::kBegin:
+                return 1 + type;
+            case LabelScheme::kSingle:
+                return 1 + planes_.types + type;
+            case LabelScheme::kInside:
+                return planes_.inside + type;
+            default:
+                return planes_.end + type;
+        }
+    }
+
+    // The kernels keep scores, not pointers: of each position on the best path the predecessor is found
+    // again, as the first in label order whose sum is the score that was kept.
+    void trace_back(std::size_t length, std::vector<std::int64_t>& labels) const {
+        labels.resize(length);
+        const float* score = &scratch_.score[(length - 1) * planes_.stride];
+        std::uint32_t label = best_last(score);
+        for (std::size_t t = length - 1; t > 0; --t) {
+            labels[t] = label;
+            const float* before = score - planes_.stride;
+            const float* emission = &scratch_.emissions[t * planes_.stride];
+            label = LabelScheme::opens(label) ? closing_before(before, emission, score, plane_of(label))
+                                              : within_before(before, emission, label);
+            score = before;
+        }
+        labels[0] = label;
+    }
+
+    std::uint32_t best_last(const float* score) const {
+        std::uint32_t best = LabelScheme::kOutside;
+        float highest = score[0] + crf_.end[0];
+        for (std::uint32_t type = 0; type < planes_.types; ++type) {
+            const float end = score[planes_.end + type] + crf_.end[1 + planes_.types + type];
+            if (end > highest) highest = end, best = LabelScheme::label(type, LabelScheme::kEnd);
+            const float single = score[1 + planes_.types + type] + crf_.end[1 + type];
+            if (single > highest) highest = single, best = LabelScheme::label(type, LabelScheme::kSingle);
+        }
+        return best;
+    }
+
+    std::uint32_t closing_before(const float* before, const float* emission, const float* score,
+                                 std::size_t column) const {
+        const std::size_t types = planes_.types;
+        const float* matrix = crf_.boundary.data() + column;
+        const auto reaches = [&](std::size_t from, std::size_t line) {
+            const float sum = before[from] + matrix[line * planes_.opening_width];
+            return sum + emission[column] == score[column];
+        };
+        if (reaches(0, 0)) return LabelScheme::kOutside;
+        for (std::uint32_t type = 0; type < types; ++type) {
+            if (reaches(planes_.end + type, 1 + types + type))
+                return LabelScheme::label(type, LabelScheme::kEnd);
+            if (reaches(1 + types + type, 1 + type)) return LabelScheme::label(type, LabelScheme::kSingle);
+        }
+        throw std::logic_error("no label leads to a score of the best path");
+    }
+
+    std::uint32_t within_before(const float* before, const float* emission, std::uint32_t label) const {
+        const std::uint32_t type = LabelScheme::type_of(label);
+        const bool ends = LabelScheme::position_of(label) == LabelScheme::kEnd;
+        const float added = emission[plane_of(label)];
+        const float begin = (ends ? crf_.begin_end : crf_.begin_inside)[type];
+        const float inside = (ends ? crf_.inside_end : crf_.inside_inside)[type];
+        const float from_begin = before[1 + type] + begin + added;
+        const float from_inside = before[planes_.inside + type] + inside + added;
+        return LabelScheme::label(type,
+                                  from_inside > from_begin ? LabelScheme::kInside : LabelScheme::kBegin);
+    }
+
+    // LabelScheme::decode for a path that keeps the scheme, as the best one does.
+    void find_spans() {
+        spans_.clear();
+        std::int32_t start = 0;
+        for (std::size_t t = 0; t < labels_.size(); ++t) {
+            const auto label = static_cast<std::uint32_t>(labels_[t]);
+            const auto position = static_cast<std::int32_t>(t);
+            if (LabelScheme::opens(label)) start = position;
+            if (label == LabelScheme::kOutside || !LabelScheme::closes(label)) continue;
+            spans_.push_back({start, position + 1, static_cast<std::int32_t>(LabelScheme::type_of(label))});
+        }
+    }
+
+    // Scaled probability of all paths: alpha * beta summed over the labels of the last position.
+    double path_total(std::size_t length) const {
+        const std::size_t begin = (length - 1) * planes_.stride;
+        double total = 0.0;
+        for (std::size_t i = begin; i < begin + planes_.stride; ++i) {
+            total += static_cast<double>(scratch_.alpha[i]) * scratch_.beta[i];
+        }
+        return total;
+    }
+
+    double span_product(const LabelledSpan& span) const {
+        const auto start = static_cast<std::size_t>(span.start);
+        const auto last = static_cast<std::size_t>(span.end) - 1;
+        const auto type = static_cast<std::size_t>(span.type);
+        const std::size_t stride = planes_.stride;
+        if (start == last) {
+            const std::size_t i = start * stride + 1 + planes_.types + type;
+            return static_cast<double>(scratch_.alpha[i]) * scratch_.beta[i];
+        }
+        double value = scratch_.alpha[start * stride + 1 + type];
+        for (std::size_t t = start + 1; t < last; ++t) {
+            value *= (t == start + 1 ? crf_.begin_inside_exp : crf_.inside_inside_exp)[type];
+            value *= scratch_.weight[t * stride + planes_.inside + type];
+        }
+        const std::size_t i = last * stride + planes_.end + type;
+        value *= (last == start + 1 ? crf_.begin_end_exp : crf_.inside_end_exp)[type];
+        return value * scratch_.weight[i] * scratch_.beta[i];
+    }
+
+    const CrfDecoder& decoder_;
+    const PlaneScores& crf_;
+    const LabelPlanes& planes_;
+    const CrfKernels& kernels_;
+    RowScratch scratch_;
+    std::vector<std::int64_t> labels_;
+    std::vector<LabelledSpan> spans_;
+    std::optional<CrfLattice> lattice_;
 };
 
 CrfDecoder::CrfDecoder(LabelScheme scheme, std::vector<float> transitions, std::vector<float> start,
@@ -85,29 +230,11 @@ CrfDecoder::CrfDecoder(LabelScheme scheme, std::vector<float> transitions, std::
                                     std::to_string(n) + "] and end [" + std::to_string(n) + "]");
     }
     for (const auto* scores : {&transitions_, &start_, &end_}) {
-        for (const float score : *scores) {
-            if (!(std::fabs(score) <= kLargestScore)) {
-                throw std::invalid_argument("a CRF score is not finite or beyond ±1e6");
-            }
+        if (!crf_kernels().all_within(scores->data(), scores->size(), kLargestScore)) {
+            throw std::invalid_argument("a CRF score is not finite or beyond ±1e6");
         }
     }
-    for (std::uint32_t label = 0; label < n; ++label) {
-        if (LabelScheme::opens(label)) opening_.push_back(label);
-        if (LabelScheme::closes(label)) closing_.push_back(label);
-    }
-    transitions_exp_.resize(n * n);
-    std::transform(transitions_.begin(), transitions_.end(), transitions_exp_.begin(),
-                   [](float score) { return std::exp(static_cast<double>(score)); });
-    for (const std::uint32_t from : closing_) {
-        for (const std::uint32_t to : opening_) {
-            boundary_.push_back(transitions_[from * n + to]);
-            boundary_exp_.push_back(transitions_exp_[from * n + to]);
-        }
-    }
-    for (const std::uint32_t to : opening_) {
-        for (const std::uint32_t from : closing_)
-            boundary_exp_transposed_.push_back(transitions_exp_[from * n + to]);
-    }
+    planes_ = std::make_shared<PlaneScores>(scheme_.type_count(), transitions_, start_, end_);
 }
 
 void CrfDecoder::check(const EmissionBatch& batch) const {
@@ -122,13 +249,10 @@ void CrfDecoder::check(const EmissionBatch& batch) const {
                                         " is not in 0 .. " + std::to_string(batch.tokens));
         }
         const Row characters = row_of(batch, row);
-        // Written so that NaN fails too. Beyond the limit even float64 sums lose the digits that posteriors
-        // need.
-        for (std::size_t i = 0; i < characters.length * label_count_; ++i) {
-            if (!(std::fabs(characters.emissions[i]) <= kLargestScore)) {
-                throw std::invalid_argument("row " + std::to_string(row) +
-                                            ": an emission score is not finite or beyond ±1e6");
-            }
+        const std::size_t count = characters.length * label_count_;
+        if (!crf_kernels().all_within(characters.emissions, count, kLargestScore)) {
+            throw std::invalid_argument("row " + std::to_string(row) +
+                                        ": an emission score is not finite or beyond ±1e6");
         }
     }
 }
@@ -139,242 +263,16 @@ CrfDecoder::Row CrfDecoder::row_of(const EmissionBatch& batch, std::size_t row) 
     return {first, length > 2 ? static_cast<std::size_t>(length) - 2 : 0};
 }
 
-void CrfDecoder::best_labels(const Row& row, std::vector<std::uint32_t>& labels) const {
-    const std::size_t n = label_count_;
-    const std::size_t closing = closing_.size();
-    const std::size_t opening = opening_.size();
-    labels.assign(row.length, 0);
-    if (row.length == 0) return;
-    std::vector<float> score(n, kMinusInfinity);
-    std::vector<float> next(n);
-    std::vector<std::uint16_t> back(row.length * n, 0);
-    std::vector<float> gathered(closing);
-    std::vector<float> added(opening);
-    std::vector<float> best(opening);
-    std::vector<std::int32_t> argument(opening);
-    for (const std::uint32_t label : opening_) score[label] = start_[label] + row.emissions[label];
-    for (std::size_t t = 1; t < row.length; ++t) {
-        const float* emission = row.emissions + t * n;
-        std::uint16_t* pointer = &back[t * n];
-        for (std::size_t i = 0; i < closing; ++i) gathered[i] = score[closing_[i]];
-        for (std::size_t j = 0; j < opening; ++j) added[j] = emission[opening_[j]];
-        max_plus(gathered.data(), boundary_.data(), added.data(), closing, opening, best.data(),
-                 argument.data());
-        for (std::size_t j = 0; j < opening; ++j) {
-            const std::uint32_t label = opening_[j];
-            next[label] = best[j];
-            pointer[label] = static_cast<std::uint16_t>(closing_[static_cast<std::size_t>(argument[j])]);
-        }
-        for (std::uint32_t type = 0; type < scheme_.type_count(); ++type) {
-            const std::uint32_t begin = LabelScheme::label(type, LabelScheme::kBegin);
-            const std::uint32_t inside = begin + 1;
-            for (const std::uint32_t label : {inside, begin + 2}) {
-                const float from_begin = score[begin] + transitions_[begin * n + label] + emission[label];
-                const float from_inside = score[inside] + transitions_[inside * n + label] + emission[label];
-                const bool longer = from_inside > from_begin;
-                next[label] = longer ? from_inside : from_begin;
-                pointer[label] = static_cast<std::uint16_t>(longer ? inside : begin);
-            }
-        }
-        score.swap(next);
-    }
-    std::uint32_t best_label = closing_[0];
-    for (const std::uint32_t label : closing_) {
-        if (score[label] + end_[label] > score[best_label] + end_[best_label]) best_label = label;
-    }
-    for (std::size_t t = row.length; t-- > 0;) {
-        labels[t] = best_label;
-        best_label = back[t * n + best_label];
-    }
-}
-
-bool CrfDecoder::run_scaled(const Row& row, Lattice& lattice) const {
-    const std::size_t n = label_count_;
-    const std::size_t closing = closing_.size();
-    const std::size_t opening = opening_.size();
-    const std::uint32_t types = scheme_.type_count();
-    lattice.in_logs = false;
-    lattice.alpha.assign(row.length * n, 0.0);
-    lattice.beta.assign(row.length * n, 0.0);
-    lattice.weight.resize(row.length * n);
-    lattice.gathered.resize(std::max(closing, opening));
-    lattice.product.resize(std::max(closing, opening));
-    double* gathered = lattice.gathered.data();
-    double* product = lattice.product.data();
-    double log_partition = 0.0;
-    const double top_start = *std::max_element(start_.begin(), start_.end());
-    const double top_end = *std::max_element(end_.begin(), end_.end());
-
-    for (std::size_t t = 0; t < row.length; ++t) {
-        const float* emission = row.emissions + t * n;
-        double* weight = &lattice.weight[t * n];
-        double* alpha = &lattice.alpha[t * n];
-        const double top = *std::max_element(emission, emission + n);
-        for (std::size_t j = 0; j < n; ++j) weight[j] = std::exp(static_cast<double>(emission[j]) - top);
-        if (t == 0) {
-            for (const std::uint32_t label : opening_) {
-                alpha[label] = std::exp(static_cast<double>(start_[label]) - top_start) * weight[label];
-            }
-            log_partition += top_start;
-        } else {
-            const double* before = alpha - n;
-            for (std::size_t i = 0; i < closing; ++i) gathered[i] = before[closing_[i]];
-            multiply(gathered, boundary_exp_.data(), closing, opening, product);
-            for (std::size_t j = 0; j < opening; ++j) alpha[opening_[j]] = product[j] * weight[opening_[j]];
-            for (std::uint32_t type = 0; type < types; ++type) {
-                const std::uint32_t begin = LabelScheme::label(type, LabelScheme::kBegin);
-                const std::uint32_t inside = begin + 1;
-                for (const std::uint32_t label : {inside, begin + 2}) {
-                    alpha[label] = (before[begin] * transitions_exp_[begin * n + label] +
-                                    before[inside] * transitions_exp_[inside * n + label]) *
-                                   weight[label];
-                }
-            }
-        }
-        double scale = 0.0;
-        for (std::size_t j = 0; j < n; ++j) scale += alpha[j];
-        if (!(scale > kSmallestScaled) || !std::isfinite(scale)) return false;
-        const double inverse = 1.0 / scale;
-        for (std::size_t j = 0; j < n; ++j) {
-            alpha[j] *= inverse;
-            weight[j] *= inverse;
-            // From the second position on, every label can be reached.
-            if (alpha[j] < kSmallestScaled && (t > 0 || LabelScheme::opens(static_cast<std::uint32_t>(j)))) {
-                return false;
-            }
-        }
-        log_partition += top + std::log(scale);
-    }
-
-    double* beta = &lattice.beta[(row.length - 1) * n];
-    const double* alpha = &lattice.alpha[(row.length - 1) * n];
-    double total = 0.0;
-    for (const std::uint32_t label : closing_) {
-        beta[label] = std::exp(static_cast<double>(end_[label]) - top_end);
-        total += alpha[label] * beta[label];
-    }
-    if (!(total > kSmallestScaled)) return false;
-    for (const std::uint32_t label : closing_) beta[label] /= total;
-    lattice.log_partition = log_partition + top_end + std::log(total);
-
-    for (std::size_t t = row.length - 1; t-- > 0;) {
-        const double* after = &lattice.beta[(t + 1) * n];
-        const double* weight = &lattice.weight[(t + 1) * n];
-        beta = &lattice.beta[t * n];
-        for (std::size_t j = 0; j < opening; ++j) gathered[j] = weight[opening_[j]] * after[opening_[j]];
-        multiply(gathered, boundary_exp_transposed_.data(), opening, closing, product);
-        for (std::size_t i = 0; i < closing; ++i) beta[closing_[i]] = product[i];
-        for (std::uint32_t type = 0; type < types; ++type) {
-            const std::uint32_t begin = LabelScheme::label(type, LabelScheme::kBegin);
-            const double inside = weight[begin + 1] * after[begin + 1];
-            const double end = weight[begin + 2] * after[begin + 2];
-            for (const std::uint32_t label : {begin, begin + 1}) {
-                beta[label] = transitions_exp_[label * n + begin + 1] * inside +
-                              transitions_exp_[label * n + begin + 2] * end;
-            }
-        }
-        for (std::size_t j = 0; j < n; ++j) {
-            if (!std::isfinite(beta[j])) return false;
-            // Two positions before the end every label can still come to its end.
-            if (t + 2 < row.length && beta[j] < kSmallestScaled) return false;
-        }
-    }
-    return true;
-}
-
-void CrfDecoder::run_in_logs(const Row& row, Lattice& lattice) const {
-    const std::size_t n = label_count_;
-    lattice.in_logs = true;
-    lattice.alpha.assign(row.length * n, kMinusInfinityDouble);
-    lattice.beta.assign(row.length * n, kMinusInfinityDouble);
-    for (const std::uint32_t label : opening_) {
-        lattice.alpha[label] = static_cast<double>(start_[label]) + row.emissions[label];
-    }
-    for (std::size_t t = 1; t < row.length; ++t) {
-        for (std::uint32_t to = 0; to < n; ++to) {
-            double total = kMinusInfinityDouble;
-            for (std::uint32_t from = 0; from < n; ++from) {
-                if (!LabelScheme::allowed(from, to)) continue;
-                total = log_sum_exp(total, lattice.alpha[(t - 1) * n + from] + transitions_[from * n + to]);
-            }
-            lattice.alpha[t * n + to] = total + row.emissions[t * n + to];
-        }
-    }
-    const std::size_t last = row.length - 1;
-    lattice.log_partition = kMinusInfinityDouble;
-    for (const std::uint32_t label : closing_) {
-        lattice.beta[last * n + label] = end_[label];
-        lattice.log_partition =
-            log_sum_exp(lattice.log_partition, lattice.alpha[last * n + label] + end_[label]);
-    }
-    for (std::size_t t = last; t-- > 0;) {
-        for (std::uint32_t from = 0; from < n; ++from) {
-            double total = kMinusInfinityDouble;
-            for (std::uint32_t to = 0; to < n; ++to) {
-                if (!LabelScheme::allowed(from, to)) continue;
-                total =
-                    log_sum_exp(total, static_cast<double>(transitions_[from * n + to]) +
-                                           row.emissions[(t + 1) * n + to] + lattice.beta[(t + 1) * n + to]);
-            }
-            lattice.beta[t * n + from] = total;
-        }
-    }
-}
-
-void CrfDecoder::run_forward_backward(const Row& row, Lattice& lattice) const {
-    if (!run_scaled(row, lattice)) run_in_logs(row, lattice);
-}
-
-double CrfDecoder::span_probability(const Row& row, const Lattice& lattice, const LabelledSpan& span) const {
-    const std::size_t n = label_count_;
-    const auto type = static_cast<std::uint32_t>(span.type);
-    const auto start = static_cast<std::size_t>(span.start);
-    const auto last = static_cast<std::size_t>(span.end) - 1;
-    const bool single = start == last;
-    std::uint32_t label = LabelScheme::label(type, single ? LabelScheme::kSingle : LabelScheme::kBegin);
-    double value = lattice.alpha[start * n + label];
-    for (std::size_t t = start + 1; t <= last; ++t) {
-        const std::uint32_t next =
-            LabelScheme::label(type, t == last ? LabelScheme::kEnd : LabelScheme::kInside);
-        if (lattice.in_logs) {
-            value += static_cast<double>(transitions_[label * n + next]) + row.emissions[t * n + next];
-        } else {
-            value *= transitions_exp_[label * n + next] * lattice.weight[t * n + next];
-        }
-        label = next;
-    }
-    if (lattice.in_logs) return std::exp(value + lattice.beta[last * n + label] - lattice.log_partition);
-    return value * lattice.beta[last * n + label];
-}
-
-void CrfDecoder::decode_rows(const EmissionBatch& batch, std::size_t begin, std::size_t end,
-                             std::vector<ScoredSpan>& out) const {
-    std::vector<std::uint32_t> labels;
-    Lattice lattice;
-    for (std::size_t r = begin; r < end; ++r) {
-        const Row row = row_of(batch, r);
-        if (row.length == 0) continue;
-        best_labels(row, labels);
-        if (std::all_of(labels.begin(), labels.end(),
-                        [](std::uint32_t label) { return label == LabelScheme::kOutside; })) {
-            continue;
-        }
-        run_forward_backward(row, lattice);
-        const std::vector<std::int64_t> path(labels.begin(), labels.end());
-        for (const LabelledSpan& span : scheme_.decode(path)) {
-            const double probability = span_probability(row, lattice, span);
-            out.push_back({static_cast<std::int32_t>(r), span.start, span.end, span.type,
-                           static_cast<float>(std::clamp(probability, 0.0, 1.0))});
-        }
-    }
-}
-
 std::vector<ScoredSpan> CrfDecoder::decode(const EmissionBatch& batch, unsigned threads) const {
     check(batch);
     const std::size_t workers = std::max<std::size_t>(1, std::min<std::size_t>(threads, batch.batch));
     std::vector<std::vector<ScoredSpan>> parts(workers);
     const auto work = [&](std::size_t w) {
-        decode_rows(batch, batch.batch * w / workers, batch.batch * (w + 1) / workers, parts[w]);
+        RowDecoder decoder(*this);
+        for (std::size_t r = batch.batch * w / workers; r < batch.batch * (w + 1) / workers; ++r) {
+            const Row row = row_of(batch, r);
+            if (row.length > 0) decoder.decode(row, static_cast<std::int32_t>(r), parts[w]);
+        }
     };
     std::vector<std::thread> others;
     for (std::size_t w = 1; w < workers; ++w) others.emplace_back(work, w);
@@ -386,95 +284,26 @@ std::vector<ScoredSpan> CrfDecoder::decode(const EmissionBatch& batch, unsigned 
 }
 
 std::vector<std::int64_t> CrfDecoder::viterbi(const EmissionBatch& batch, std::size_t row) const {
-    std::vector<std::uint32_t> labels;
-    best_labels(row_of(batch, row), labels);
-    return {labels.begin(), labels.end()};
+    const Row characters = row_of(batch, row);
+    std::vector<std::int64_t> labels;
+    if (characters.length > 0) RowDecoder(*this).best_labels(characters, labels);
+    return labels;
 }
 
 void CrfDecoder::marginals(const EmissionBatch& batch, float* out) const {
     check(batch);
     const std::size_t n = label_count_;
     std::fill(out, out + batch.batch * batch.tokens * n, 0.0F);
-    Lattice lattice;
+    RowDecoder decoder(*this);
     for (std::size_t r = 0; r < batch.batch; ++r) {
         const Row row = row_of(batch, r);
-        if (row.length == 0) continue;
-        run_forward_backward(row, lattice);
-        float* target = out + (r * batch.tokens + 1) * n;
-        for (std::size_t i = 0; i < row.length * n; ++i) {
-            const double value = lattice.in_logs
-                                     ? std::exp(lattice.alpha[i] + lattice.beta[i] - lattice.log_partition)
-                                     : lattice.alpha[i] * lattice.beta[i];
-            target[i] = static_cast<float>(value);
-        }
+        if (row.length > 0) decoder.marginals(row, out + (r * batch.tokens + 1) * n);
     }
 }
 
 double CrfDecoder::log_partition(const EmissionBatch& batch, std::size_t row) const {
-    Lattice lattice;
     const Row characters = row_of(batch, row);
-    if (characters.length == 0) return 0.0;
-    run_forward_backward(characters, lattice);
-    return lattice.log_partition;
-}
-
-std::vector<ScoredPath> CrfDecoder::best_paths(const EmissionBatch& batch, std::size_t row_index,
-                                               std::size_t k) const {
-    struct Candidate {
-        float score;
-        std::uint16_t label;  // of the position before
-        std::uint16_t rank;   // among that label's candidates
-    };
-    const std::size_t n = label_count_;
-    const Row row = row_of(batch, row_index);
-    if (row.length == 0 || k == 0) return {};
-    std::vector<std::vector<Candidate>> lattice(row.length * n);
-    const auto keep_best = [k](std::vector<Candidate>& candidates) {
-        std::stable_sort(candidates.begin(), candidates.end(),
-                         [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
-        if (candidates.size() > k) candidates.resize(k);
-    };
-    for (const std::uint32_t label : opening_)
-        lattice[label].push_back({start_[label] + row.emissions[label], 0, 0});
-    for (std::size_t t = 1; t < row.length; ++t) {
-        for (std::uint32_t to = 0; to < n; ++to) {
-            auto& candidates = lattice[t * n + to];
-            for (std::uint32_t from = 0; from < n; ++from) {
-                if (!LabelScheme::allowed(from, to)) continue;
-                const auto& before = lattice[(t - 1) * n + from];
-                for (std::size_t rank = 0; rank < before.size(); ++rank) {
-                    candidates.push_back(
-                        {before[rank].score + transitions_[from * n + to] + row.emissions[t * n + to],
-                         static_cast<std::uint16_t>(from), static_cast<std::uint16_t>(rank)});
-                }
-            }
-            keep_best(candidates);
-        }
-    }
-    std::vector<Candidate> last;
-    const std::size_t end = row.length - 1;
-    for (const std::uint32_t label : closing_) {
-        const auto& candidates = lattice[end * n + label];
-        for (std::size_t rank = 0; rank < candidates.size(); ++rank) {
-            last.push_back({candidates[rank].score + end_[label], static_cast<std::uint16_t>(label),
-                            static_cast<std::uint16_t>(rank)});
-        }
-    }
-    keep_best(last);
-    std::vector<ScoredPath> paths;
-    for (const Candidate& candidate : last) {
-        ScoredPath path{std::vector<std::int64_t>(row.length), candidate.score};
-        std::uint16_t label = candidate.label;
-        std::uint16_t rank = candidate.rank;
-        for (std::size_t t = row.length; t-- > 0;) {
-            path.labels[t] = label;
-            const Candidate& step = lattice[t * n + label][rank];
-            label = step.label;
-            rank = step.rank;
-        }
-        paths.push_back(std::move(path));
-    }
-    return paths;
+    return characters.length == 0 ? 0.0 : RowDecoder(*this).log_partition(characters);
 }
 
 }  // namespace distillex

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
+#include <thread>
 
 namespace distillex {
 namespace {
@@ -38,6 +40,43 @@ TEST(CrfDecoder, MarginalsOfEachCharacterSumToOne) {
             EXPECT_NEAR(sum, character ? 1.0F : 0.0F, 1e-5F);
         }
     }
+}
+
+// Scores that float32 holds, that only float64 holds, and that only logarithms hold; the posteriors of a row
+// do not depend on which of them its neighbours need.
+TEST(CrfDecoder, RowsOfEveryRangeShareABatch) {
+    Example example;
+    const CrfDecoder decoder(example.scheme, example.transitions, example.start, example.end);
+    const std::vector<ScoredSpan> alone = decoder.decode(example.batch(), 1);
+    for (std::size_t i = 12 * 9; i < 24 * 9; ++i) example.emissions[i] *= 200.0F;
+    example.lengths = {12, 12, 12};
+    const std::vector<ScoredSpan> together = decoder.decode(example.batch(), 1);
+    for (std::size_t i = 0; i < alone.size() && alone[i].row == 0; ++i) {
+        ASSERT_LT(i, together.size());
+        EXPECT_EQ(alone[i].start, together[i].start);
+        EXPECT_EQ(alone[i].score, together[i].score);
+    }
+    for (const ScoredSpan& span : together) {
+        EXPECT_GE(span.score, 0.0F);
+        EXPECT_LE(span.score, 1.0F);
+    }
+    EXPECT_TRUE(
+        std::any_of(together.begin(), together.end(), [](const ScoredSpan& span) { return span.row == 1; }));
+}
+
+TEST(CrfDecoder, ServesThreadsAtOnce) {
+    const Example example;
+    const CrfDecoder decoder(example.scheme, example.transitions, example.start, example.end);
+    const std::size_t expected = decoder.decode(example.batch(), 1).size();
+    std::vector<std::size_t> found(4, 0);
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        threads.emplace_back([&, i] {
+            for (int round = 0; round < 50; ++round) found[i] = decoder.decode(example.batch(), 2).size();
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(found, std::vector<std::size_t>(4, expected));
 }
 
 TEST(CrfDecoder, TheBestPathIsTheFirstOfTheBestPaths) {

@@ -1,5 +1,8 @@
 import itertools
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -85,6 +88,43 @@ def test_posteriors_stay_exact_for_512_tokens_and_extreme_scores(scale):
     batch, sizes = padded([row], 512)
     np.testing.assert_allclose(decoder.marginals(batch, sizes)[0, 1:511], marginals(scheme, *scores, row), atol=1e-5)
     assert decoder.viterbi(batch, sizes)[0].tolist() == best_path(scheme, *scores, row)
+
+
+@pytest.mark.parametrize("characters", [255, 256, 257, 510])
+@pytest.mark.parametrize("types", [1, 4, 8, 13])
+def test_posteriors_stay_exact_where_labels_hardly_mix(types, characters):
+    # Flat emissions under strong transitions: the worst case for rounding, which adds up along the row.
+    generator = np.random.default_rng(types)
+    scheme, scores, decoder = random_crf(generator, [f"type{i}" for i in range(types)], scale=3.0)
+    row = (generator.normal(size=(characters, len(scheme))) * 0.01).astype(np.float32)
+    batch, sizes = padded([row], 512)
+    found = decoder.marginals(batch, sizes)[0, 1 : 1 + characters]
+    np.testing.assert_allclose(found, marginals(scheme, *scores, row), atol=1e-5)
+    assert decoder.viterbi(batch, sizes)[0].tolist() == best_path(scheme, *scores, row)
+
+
+def test_the_kernels_for_every_processor_give_what_the_fast_ones_give():
+    script = """
+import sys, numpy as np
+from distillex_matcher import CrfDecoder, LabelScheme
+generator = np.random.default_rng(4)
+for types in (1, 2, 3, 7, 8, 12, 20):
+    scheme = LabelScheme([f"type{i}" for i in range(types)])
+    n = len(scheme)
+    scores = [generator.normal(size=shape).astype(np.float32) for shape in ((n, n), n, n)]
+    emissions = (generator.normal(size=(3, 40, n)) * 3).astype(np.float32)
+    spans = CrfDecoder(scheme, *scores).decode(emissions, np.array([40, 17, 3], np.int32))
+    np.savetxt(sys.stdout, np.stack([column.astype(float) for column in spans], axis=1), fmt="%.5f")
+"""
+    found = {}
+    for kernels in ("", "portable"):
+        environment = {**os.environ, "DISTILLEX_CRF_KERNELS": kernels}
+        command = [sys.executable, "-c", script]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        found[kernels] = np.loadtxt(run.stdout.splitlines())
+    assert len(found[""]) > 50
+    np.testing.assert_array_equal(found[""][:, :4], found["portable"][:, :4])
+    np.testing.assert_allclose(found[""][:, 4], found["portable"][:, 4], atol=2e-5)
 
 
 def test_a_path_that_recovers_from_an_underflow_keeps_its_probability():

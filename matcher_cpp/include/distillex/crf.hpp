@@ -1,12 +1,14 @@
 // Linear-chain CRF under the BIOES constraints: Viterbi, posteriors, k-best.
 //
-// Viterbi runs in float32 in the order of pytorch-crf's sums, so that both break ties alike. Posteriors run
-// in float64 with scaled probabilities (Rabiner 1989, section V.A), and in the log domain for a row whose
-// scores are so far apart that a scaled probability would underflow.
+// Viterbi runs in float32 with the sums of pytorch-crf, so that both break ties alike. Posteriors run in
+// float32 with scaled probabilities (Rabiner 1989, section V.A), vectors over labels (src/crf_kernels.hpp); a
+// row whose probabilities come near the limits of float32 is done again in float64, and one that comes near
+// those in the log domain (src/crf_lattice.hpp).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -15,6 +17,8 @@
 #include "distillex/label_scheme.hpp"
 
 namespace distillex {
+
+struct PlaneScores;
 
 struct ScoredSpan {
     std::int32_t row;
@@ -59,33 +63,19 @@ class CrfDecoder {
     void check(const EmissionBatch& batch) const;
 
   private:
-    struct Lattice;
     struct Row {
         const float* emissions;  // of the first character
         std::size_t length;      // characters
     };
+    class RowDecoder;
     Row row_of(const EmissionBatch& batch, std::size_t row) const;
-    void best_labels(const Row& row, std::vector<std::uint32_t>& labels) const;
-    void run_forward_backward(const Row& row, Lattice& lattice) const;
-    bool run_scaled(const Row& row, Lattice& lattice) const;
-    void run_in_logs(const Row& row, Lattice& lattice) const;
-    double span_probability(const Row& row, const Lattice& lattice, const LabelledSpan& span) const;
-    void decode_rows(const EmissionBatch& batch, std::size_t begin, std::size_t end,
-                     std::vector<ScoredSpan>& out) const;
 
     LabelScheme scheme_;
     std::size_t label_count_;
     std::vector<float> transitions_;
     std::vector<float> start_;
     std::vector<float> end_;
-    // The opening labels (O, B, S) and closing labels (O, E, S), and the transitions between them:
-    // [closing, opening], the only dense block of the constrained transitions.
-    std::vector<std::uint32_t> opening_;
-    std::vector<std::uint32_t> closing_;
-    std::vector<float> boundary_;
-    std::vector<double> boundary_exp_;             // exp, [closing, opening]
-    std::vector<double> boundary_exp_transposed_;  // exp, [opening, closing]
-    std::vector<double> transitions_exp_;
+    std::shared_ptr<const PlaneScores> planes_;  // for the kernels
 };
 
 // Per row the JSON list of {"start","end","type","text","score"}; `texts` are the callers' own UTF-8 texts.

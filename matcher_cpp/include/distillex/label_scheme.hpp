@@ -30,6 +30,14 @@ class LabelScheme {
     static std::uint32_t type_of(std::uint32_t label) { return (label - 1) / 4; }
     static Position position_of(std::uint32_t label) { return static_cast<Position>((label - 1) % 4); }
 
+    // The label of a span's character at `position`.
+    static std::uint32_t label_in_span(const LabelledSpan& span, std::int32_t position) {
+        const auto type = static_cast<std::uint32_t>(span.type);
+        if (span.end - span.start == 1) return label(type, kSingle);
+        if (position == span.start) return label(type, kBegin);
+        return label(type, position == span.end - 1 ? kEnd : kInside);
+    }
+
     // A label that may begin a sequence or follow the end of a span: O, B, S.
     static bool opens(std::uint32_t label) {
         return label == kOutside || position_of(label) == kBegin || position_of(label) == kSingle;
