@@ -10,7 +10,7 @@ PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving cli/distille
             training/distillex_training
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test install-serve install-test check cpp-test sanitize fuzz develop bench clean
+.PHONY: demo test install-serve install-test system-packages check cpp-test sanitize fuzz develop clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -25,7 +25,7 @@ install-test: $(BIN)/python
 	$(PIP) install --quiet '$(TORCH)' 'numpy<2'
 	$(PIP) install --quiet '.[serve,lexicon,train,dev]' ./client 'numpy<2'
 
-test: install-test check cpp-test
+test: install-test system-packages check cpp-test sanitize fuzz
 	$(BIN)/python -m pytest -q
 
 check:
@@ -35,26 +35,36 @@ check:
 	$(BIN)/mypy $(PACKAGES)
 	for model in model_repository/*/1/model.py; do $(BIN)/mypy $$model || exit 1; done
 
-# GoogleTest comes from the system; where it can be installed, it is.
+# GoogleTest and clang come from the system; where they can be installed, they are. What is missing is skipped below.
+SYSTEM_PACKAGES = $(if $(wildcard /usr/include/gtest/gtest.h),,libgtest-dev) $(if $(shell command -v clang++),,clang)
+system-packages:
+	@test -z "$(strip $(SYSTEM_PACKAGES))" -o "$$(id -u)" != 0 || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(SYSTEM_PACKAGES) >/dev/null; } || true
+
+CPP_TESTS = matcher_cpp/distillex_core_tests --gtest_brief=1
+HAS_GTEST = test -e /usr/include/gtest/gtest.h || \
+  { echo "SKIPPED: the C++ unit tests need GoogleTest (Debian: apt-get install libgtest-dev)"; exit 0; }
 cpp-test:
-	@test -e /usr/include/gtest/gtest.h || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq libgtest-dev; } || true
-	@if test -e /usr/include/gtest/gtest.h; then \
-	  cmake -S . --preset release -DDISTILLEX_BUILD_PYTHON=OFF >/dev/null && cmake --build build/release -j 2 && \
-	  build/release/matcher_cpp/distillex_core_tests --gtest_brief=1; \
-	else echo "SKIPPED: the C++ unit tests need GoogleTest (Debian: apt-get install libgtest-dev)"; fi
+	@$(HAS_GTEST); cmake -S . --preset release -DDISTILLEX_BUILD_PYTHON=OFF >/dev/null && \
+	  cmake --build build/release -j 2 && build/release/$(CPP_TESTS)
 
-# The C++ tests under AddressSanitizer + UndefinedBehaviorSanitizer, and under ThreadSanitizer.
+# The C++ tests under AddressSanitizer + UndefinedBehaviorSanitizer, and under ThreadSanitizer (without address
+# randomisation where that can be turned off: some kernels randomise more than ThreadSanitizer bears).
+WITHOUT_ASLR = $(shell setarch $$(uname -m) -R true 2>/dev/null && echo setarch $$(uname -m) -R)
 sanitize:
-	for preset in asan tsan; do \
+	@$(HAS_GTEST); for preset in asan tsan; do \
 	  cmake -S . --preset $$preset -DDISTILLEX_BUILD_PYTHON=OFF >/dev/null && cmake --build build/$$preset -j 2 && \
-	  build/$$preset/matcher_cpp/distillex_core_tests --gtest_brief=1 || exit 1; done
+	  $(WITHOUT_ASLR) build/$$preset/$(CPP_TESTS) || exit 1; done
 
-# libFuzzer targets, SECONDS each (needs clang).
-SECONDS_EACH ?= 60
+# libFuzzer targets, SECONDS_EACH (needs clang). `make test` runs them shortly; by hand: make fuzz SECONDS_EACH=600
+SECONDS_EACH ?= 8
 fuzz:
-	cmake -S . --preset fuzz -DDISTILLEX_BUILD_PYTHON=OFF >/dev/null && cmake --build build/fuzz -j 2
+	@command -v clang++ >/dev/null || { echo "SKIPPED: the fuzz targets need clang (Debian: apt-get install clang)"; exit 0; }; \
+	cmake -S . --preset fuzz -DDISTILLEX_BUILD_PYTHON=OFF >/dev/null && cmake --build build/fuzz -j 2 || exit 1; \
 	for target in build/fuzz/matcher_cpp/fuzz_*; do test -x $$target -a -f $$target || continue; \
-	  $$target -artifact_prefix=build/fuzz/ -max_total_time=$(SECONDS_EACH) -max_len=4096 -verbosity=0 -print_final_stats=1 || exit 1; done
+	  $$target -artifact_prefix=build/fuzz/ -max_total_time=$(SECONDS_EACH) -max_len=4096 -verbosity=0 -print_final_stats=1 \
+	    2>&1 | grep -E 'number_of_executed|average_exec|ERROR|SUMMARY|Test unit' | sed "s|^|$$(basename $$target) |"; \
+	  test $${PIPESTATUS[0]} = 0 || exit 1; done
 
 # For work on the source tree: the module in place, and the source folders on the environment's path.
 develop: $(BIN)/python
