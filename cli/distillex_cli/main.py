@@ -35,6 +35,9 @@ COMMANDS: dict[str, LazyCommand] = {
         "distillex_cli.lexicon", "app", "Build, inspect, push, list and roll back lexicons.", "lexicon"
     ),
     "data": LazyCommand("distillex_training.data_cli", "app", "Convert, check and count labelled files.", "train"),
+    "pretrain": LazyCommand(
+        "distillex_training.cli", "pretrain", "Train an encoder as a masked language model on raw text.", "train"
+    ),
     "finetune": LazyCommand(
         "distillex_training.cli", "finetune", "Fine-tune a teacher with lexicon features and a CRF.", "train"
     ),

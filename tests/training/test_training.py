@@ -6,7 +6,7 @@ import logging
 import pytest
 import torch
 from distillex_matcher import Lexicon
-from distillex_training.config import ConfigError, StudentRun, TeacherRun, read_config
+from distillex_training.config import ConfigError, PretrainRun, StudentRun, TeacherRun, read_config
 from distillex_training.data.labelled import DataError
 from distillex_training.distill import distill
 from distillex_training.evaluate import predict, torch_emissions
@@ -130,5 +130,6 @@ def test_every_shipped_configuration_can_be_read():
     from pathlib import Path
 
     folder = Path(__file__).resolve().parents[2] / "training" / "configs"
+    kinds = {"pretrain": PretrainRun, "teacher": TeacherRun, "student": StudentRun}
     for path in folder.glob("*.yaml"):
-        read_config(path, TeacherRun if path.name.startswith("teacher") else StudentRun)
+        read_config(path, kinds[path.name.split("-")[0]])

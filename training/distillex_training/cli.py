@@ -1,4 +1,4 @@
-"""Commands ``distillex finetune | distill | evaluate | export``; the parts that they need are imported on use."""
+"""Commands ``distillex pretrain | finetune | distill | evaluate | export``; they import what they need on use."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", help="KEY=VALUE over the file, such as --set loop.seed=2; repeatable.")
 ]
 Threads = Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")]
+MaxSteps = Annotated[
+    int | None, typer.Option(min=1, help="Stop with a checkpoint after so many more steps; the same command goes on.")
+]
 
 
 class Target(str, enum.Enum):
@@ -29,22 +32,45 @@ class Target(str, enum.Enum):
     ONNX = "onnx"
 
 
-def finetune(config: Config, output: Output, setting: Settings = None, threads: Threads = 0) -> None:
+def pretrain(
+    config: Config,
+    output: Output,
+    init: Annotated[
+        str | None, typer.Option(help="Encoder to go on from (name or directory); wins over the file's `init`.")
+    ] = None,
+    setting: Settings = None,
+    threads: Threads = 0,
+    max_steps: MaxSteps = None,
+) -> None:
+    """Train an encoder as a masked language model on raw text. Resumes where it was interrupted."""
+    from distillex_training.config import PretrainRun, read_config
+    from distillex_training.pretrain import pretrain as run
+
+    _prepare(threads)
+    overrides = _overrides(setting) | ({"init": init} if init is not None else {})
+    _run(lambda: run(read_config(config, PretrainRun, overrides), output, max_steps=max_steps), output)
+
+
+def finetune(
+    config: Config, output: Output, setting: Settings = None, threads: Threads = 0, max_steps: MaxSteps = None
+) -> None:
     """Fine-tune a teacher: a pretrained encoder with lexicon features and a CRF. Resumes where it was interrupted."""
     from distillex_training.config import TeacherRun, read_config
     from distillex_training.finetune import finetune as run
 
     _prepare(threads)
-    _run(lambda: run(read_config(config, TeacherRun, _overrides(setting)), output), output)
+    _run(lambda: run(read_config(config, TeacherRun, _overrides(setting)), output, max_steps=max_steps), output)
 
 
-def distill(config: Config, output: Output, setting: Settings = None, threads: Threads = 0) -> None:
+def distill(
+    config: Config, output: Output, setting: Settings = None, threads: Threads = 0, max_steps: MaxSteps = None
+) -> None:
     """Train a student, from a teacher's predictions or from gold labels alone. Resumes where it was interrupted."""
     from distillex_training.config import StudentRun, read_config
     from distillex_training.distill import distill as run
 
     _prepare(threads)
-    _run(lambda: run(read_config(config, StudentRun, _overrides(setting)), output), output)
+    _run(lambda: run(read_config(config, StudentRun, _overrides(setting)), output, max_steps=max_steps), output)
 
 
 def evaluate(
@@ -170,7 +196,11 @@ def _run(train: Any, output: Path) -> None:
         _fail("training", str(error))
     except KeyboardInterrupt:
         _fail("training", f"interrupted; the same command goes on from {output / 'checkpoint.pt'}", 130)
-    typer.echo(f"best development F1 {best['f1']:.4f}; model in {output / 'best'}")
+    if not best:
+        typer.echo(f"stopped before the first evaluation; the same command goes on from {output / 'checkpoint.pt'}")
+        return
+    metric, name = ("f1", "development F1") if "f1" in best else ("masked_accuracy", "held-out masked accuracy")
+    typer.echo(f"best {name} {best[metric]:.4f}; model in {output / 'best'}")
 
 
 def _fail(command: str, message: str, code: int = 1) -> NoReturn:

@@ -110,6 +110,36 @@ class TeacherRun:
     word_dropout: float = 0.2
 
 
+@dataclass(frozen=True)
+class PretrainRun:
+    """``distillex pretrain``; ``loop.batch_size`` counts sequences, an epoch is all of the raw text."""
+
+    raw: tuple[Path, ...]
+    """Unlabelled text, one sentence a line."""
+    init: str | None = None
+    """Encoder to go on from: what ``AutoModel.from_pretrained`` takes; without it ``encoder`` is trained from zero."""
+    encoder: dict[str, Any] = field(default_factory=dict)
+    """transformers configuration of a new encoder: ``model_type`` and sizes."""
+    lexicon: Path | None = None
+    """Compiled base lexicon, for whole-word masking."""
+    whole_word: bool = True
+    masked_share: float = 0.15
+    sequence_length: int = 128
+    minimum_count: int = 2
+    """Characters seen less often are left out of the vocabulary."""
+    held_out: int = 2000
+    """Sentences that are not trained on but measured on (at most a tenth of all)."""
+    learning_rate: float = 2e-4
+    head_learning_rate: float = 1e-3
+    dropout: float = 0.1
+    attention_dropout: float = 0.0
+    """Zero lets attention run as one fused kernel on a CPU."""
+    half_precision: bool = True
+    """Store the encoder as float16."""
+    log_batches: int = 50
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
 def read_config(path: Path, kind: type[T], overrides: dict[str, str] | None = None) -> T:
     """Read a YAML file into a dataclass.
 
@@ -118,7 +148,7 @@ def read_config(path: Path, kind: type[T], overrides: dict[str, str] | None = No
     path
         The file.
     kind
-        :class:`StudentRun` or :class:`TeacherRun`.
+        :class:`PretrainRun`, :class:`TeacherRun` or :class:`StudentRun`.
     overrides
         Dotted keys to YAML values, such as ``{"loop.seed": "2"}``; they win over the file.
 
@@ -155,6 +185,10 @@ def _build(kind: Any, value: Any, where: str, folder: Path) -> Any:
         if not isinstance(value, list):
             raise ConfigError(f"{where}: {value!r} is not a list")
         return tuple(_build(arguments[0], item, where, folder) for item in value)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where}: expected keys and values, not {value!r}")
+        return value
     if kind is Path:
         beside = folder / str(value)
         return beside if beside.exists() else Path(str(value))

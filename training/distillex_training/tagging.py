@@ -82,6 +82,8 @@ class TaggingModel(nn.Module):
 class GoldTask:
     """Maximise the CRF likelihood of gold labels, with a fresh lexicon overlay for each sentence and epoch."""
 
+    metric = "f1"
+
     def __init__(
         self,
         tagger: Student | Teacher,
@@ -152,3 +154,6 @@ class GoldTask:
     def save(self, directory: Path) -> None:
         """Write a model directory."""
         save_model(directory, self.model.tagger, self.model.crf, self.data.layout)
+
+    def publish(self, directory: Path) -> None:
+        """Nothing: the best model alone is of use."""

@@ -91,18 +91,13 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
     tuple
         The encoder, its configuration as a dict, and the tokens that it lacked.
     """
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers import AutoConfig, AutoModel
 
     config = AutoConfig.from_pretrained(name_or_path)
     encoder = AutoModel.from_pretrained(name_or_path, dtype=torch.float32)
     if hasattr(encoder, "pooler"):
         encoder.pooler = None
-    vocabulary_file = Path(name_or_path) / "vocab.txt"
-    if vocabulary_file.exists():
-        tokens = vocabulary_file.read_text(encoding="utf-8").split("\n")
-        rows = {token: row for row, token in enumerate(tokens) if token}
-    else:
-        rows = AutoTokenizer.from_pretrained(name_or_path).get_vocab()
+    rows = tokens_of(name_or_path)
     old = encoder.get_input_embeddings().weight.data
     new = old.mean(dim=0, keepdim=True).repeat(len(vocabulary), 1)
     lacking = []
@@ -123,3 +118,15 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
     settings.pop("dtype", None)
     settings.pop("transformers_version", None)
     return encoder, settings, lacking
+
+
+def tokens_of(name_or_path: str | Path) -> dict[str, int]:
+    """Return the rows of an encoder's tokens, from its ``vocab.txt`` or, where it has none, from its tokenizer."""
+    vocabulary_file = Path(name_or_path) / "vocab.txt"
+    if vocabulary_file.exists():
+        tokens = vocabulary_file.read_text(encoding="utf-8").split("\n")
+        return {token: row for row, token in enumerate(tokens) if token}
+    from transformers import AutoTokenizer
+
+    rows: dict[str, int] = AutoTokenizer.from_pretrained(name_or_path).get_vocab()
+    return rows
