@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from distillex_client.entity import Entity
+from distillex_client.entity import Entity, Extraction
+from distillex_client.errors import InvalidText
+from distillex_client.protocol import LONGEST_TEXT
 
 SENTENCE_END = re.compile(r"[。！？!?…]+[”’」』）)\"']*|[\r\n]+")
-DEFAULT_WINDOW = 510
+DEFAULT_WINDOW = LONGEST_TEXT
 DEFAULT_OVERLAP = 64
 
 
@@ -76,6 +78,35 @@ def merge_windows(windows: Sequence[Window], found: Iterable[Sequence[Entity]]) 
     return _without_overlaps(merged)
 
 
+class Document:
+    """A document on its way: its pieces, and what came back for them."""
+
+    def __init__(self, document: str | bytes, window: int, overlap: int | None) -> None:
+        text = _decoded(document)
+        self._windows = split_document(text, window=min(window, LONGEST_TEXT), overlap=overlap)
+        # Sentences of similar length share a request: the server pads a request's texts to the longest of them.
+        self._order = sorted(range(len(self._windows)), key=lambda i: self._windows[i].end - self._windows[i].start)
+        self.pieces = [text[self._windows[i].start : self._windows[i].end] for i in self._order]
+
+    def merge(self, extractions: Sequence[Extraction]) -> list[Entity]:
+        """Return the entities with offsets in the document, in order.
+
+        Raises
+        ------
+        InvalidText
+            When a piece was refused; says where in the document it lies.
+        """
+        found: list[Sequence[Entity]] = [()] * len(self._windows)
+        for index, extraction in zip(self._order, extractions, strict=True):
+            if extraction.error is not None:
+                window = self._windows[index]
+                error = InvalidText(f"characters {window.start} to {window.end}: {extraction.error}")
+                error.request_id = extraction.request_id
+                raise error
+            found[index] = extraction.entities
+        return merge_windows(self._windows, found)
+
+
 def _windows(document: str, begin: int, end: int, window: int, overlap: int) -> list[Window]:
     while begin < end and document[begin].isspace():
         begin += 1
@@ -107,3 +138,12 @@ def _without_overlaps(entities: list[Entity]) -> list[Entity]:
         else:
             kept.append(entity)
     return kept
+
+
+def _decoded(document: str | bytes) -> str:
+    if isinstance(document, str):
+        return document
+    try:
+        return document.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidText(f"the text is not UTF-8 (byte {error.start})") from error

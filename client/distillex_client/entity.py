@@ -29,3 +29,5 @@ class Extraction:
     """Which lexicons answered, such as ``base@1+finance@3``."""
     error: str | None = None
     """Why this text was refused; None where it was not."""
+    request_id: str = ""
+    """Id of the request that carried this text, as the server knows it."""

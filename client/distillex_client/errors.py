@@ -3,21 +3,36 @@
 ::
 
     ExtractorError
-    ├── ServerUnavailable     no connection, TLS mismatch, or the server is overloaded: retried, then raised
+    ├── ServerUnavailable     no connection, or the server is overloaded: retried, then raised
     ├── DeadlineExceeded      the answer did not come in time
+    ├── TlsError              one side speaks TLS and the other does not, or a certificate is not accepted
+    ├── AccessDenied          the server, or a proxy before it, wants other credentials
     ├── ModelNotFound         the server has no such model or version
     ├── InvalidRequest        the server refused the request: bad lexicon, unknown lexicon name, wrong shape
     │   └── InvalidText       … because of a text: empty, too long, not UTF-8
     └── ServerError           anything else that the server reports
 
-The error of the transport is kept as ``__cause__``.
+What the transport said is kept as ``__cause__``.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+# What gRPC says, in the words of an UNAVAILABLE, when the two ends do not agree on TLS.
+TLS_FAILURES = ("SSL_ERROR_SSL", "Verification Check failed", "security handshaker")
+
 
 class ExtractorError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package.
+
+    Attributes
+    ----------
+    request_id
+        Id of the request that failed, for a look into the server's log; empty where none was sent.
+    """
+
+    request_id: str = ""
 
 
 class ServerUnavailable(ExtractorError):  # noqa: N818
@@ -26,6 +41,14 @@ class ServerUnavailable(ExtractorError):  # noqa: N818
 
 class DeadlineExceeded(ExtractorError):  # noqa: N818
     """The answer did not come in time."""
+
+
+class TlsError(ExtractorError):
+    """One side speaks TLS and the other does not, or a certificate, key or server name is not accepted."""
+
+
+class AccessDenied(ExtractorError):  # noqa: N818
+    """The server, or a proxy before it, wants other credentials."""
 
 
 class ModelNotFound(ExtractorError):  # noqa: N818
@@ -37,7 +60,7 @@ class InvalidRequest(ExtractorError):  # noqa: N818
 
 
 class InvalidText(InvalidRequest):
-    """A text is empty, too long, not UTF-8 or holds a character that is none.
+    """A text is empty, too long, not UTF-8 or holds a NUL.
 
     Attributes
     ----------
@@ -58,12 +81,30 @@ def error_from_status(status: str, message: str) -> ExtractorError:
     """Return the error for a gRPC status name, such as ``UNAVAILABLE``, and its message."""
     # Triton prefixes an error from inside an ensemble with its name.
     sentence = message.split("', ", 1)[1] if message.startswith("in ensemble '") else message
+    if status in ("UNAUTHENTICATED", "PERMISSION_DENIED") or "protocol is restricted" in sentence:
+        return AccessDenied(sentence)
+    if status == "NOT_FOUND" or "unknown model" in sentence:
+        return ModelNotFound(sentence)
+    if status == "UNAVAILABLE" and any(failure in sentence for failure in TLS_FAILURES):
+        return TlsError(sentence)
     if status in ("UNAVAILABLE", "RESOURCE_EXHAUSTED"):
         return ServerUnavailable(sentence)
     if status == "DEADLINE_EXCEEDED":
         return DeadlineExceeded(sentence)
-    if status == "NOT_FOUND" or "unknown model" in sentence:
-        return ModelNotFound(sentence)
     if status == "INVALID_ARGUMENT":
         return InvalidText(sentence) if sentence.startswith("the text ") else InvalidRequest(sentence)
     return ServerError(f"{status}: {sentence}" if status else sentence)
+
+
+def error_from_triton(raised: Any) -> ExtractorError:
+    """Return the error for tritonclient's ``InferenceServerException``, which becomes its cause."""
+    status = str(raised.status() or "").removeprefix("StatusCode.")
+    error = error_from_status(status, str(raised.message() or ""))
+    error.__cause__ = raised
+    return error
+
+
+def was_hung_up_on(error: ExtractorError) -> bool:
+    """Tell whether the server took the connection and ended it: it restarts, or TLS is not what it expects."""
+    message = str(error)
+    return isinstance(error, ServerUnavailable) and "failed to connect" in message and "Socket closed" in message

@@ -2,47 +2,59 @@
 
 from __future__ import annotations
 
-import random
-import time
+import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from distillex_client.documents import DEFAULT_WINDOW, merge_windows, split_document
+from distillex_client.attempts import Attempts
+from distillex_client.connection import client_arguments
+from distillex_client.core import Call, ExtractorCore, Request, check_texts, entities_of
+from distillex_client.documents import DEFAULT_WINDOW, Document
 from distillex_client.entity import Entity, Extraction
-from distillex_client.errors import ExtractorError, InvalidText, ServerUnavailable, error_from_status
-from distillex_client.options import Retries, Tls
-from distillex_client.protocol import Lexicon, parse_answer, request_tensors
+from distillex_client.errors import (
+    AccessDenied,
+    ExtractorError,
+    InvalidText,
+    ServerError,
+    error_from_triton,
+    was_hung_up_on,
+)
+from distillex_client.protocol import Lexicon
 
 if TYPE_CHECKING:
     import tritonclient.grpc
 
-MAX_BATCH_SIZE = 64
+T = TypeVar("T")
 
 
-class Extractor:
-    """Extract entities through a Distillex server; safe to share between threads.
+class Extractor(ExtractorCore):
+    """Extract entities through a Distillex server; one instance holds one connection and is safe to share by threads.
 
     Parameters
     ----------
     url
-        ``host:port`` of the server's gRPC.
+        ``host:port`` of the server's gRPC, or a name that gRPC resolves, such as ``dns:///host:port``.
     model, model_version
         The ensemble to call; an empty version is the server's choice.
     timeout_s
-        Deadline of one call, retries not included.
+        Deadline of one request, with all of its attempts and the waits between them.
     retries
         After UNAVAILABLE and RESOURCE_EXHAUSTED.
     batch_size
-        Texts a request, at most the server's 64.
+        Texts a request in :meth:`extract_batch`, :meth:`extract_stream` and :meth:`extract_document`; more than the
+        server takes are not sent.
     concurrency
-        Requests in flight at once in :meth:`extract_batch` and :meth:`extract_stream`.
+        Requests of those in flight at once.
     tls
         Encrypt the connection; with certificate and key, mutually.
     metadata
-        Headers sent with each call, such as ``{"authorization": "Bearer …"}``.
+        Headers sent with each call, such as ``{"authorization": "Bearer …"}``, or a function that returns them, asked
+        at each attempt.
+    compression
+        ``"gzip"`` or ``"deflate"`` for what is sent: worth its time on slow networks and with big lexicons.
 
     Examples
     --------
@@ -51,35 +63,12 @@ class Extractor:
     [Entity(start=0, end=4, type='company', text='青石云科', score=0.9667)]
     """
 
-    def __init__(
-        self,
-        url: str = "127.0.0.1:8001",
-        *,
-        model: str = "extractor",
-        model_version: str = "",
-        timeout_s: float = 30.0,
-        retries: Retries | None = None,
-        batch_size: int = 32,
-        concurrency: int = 4,
-        tls: Tls | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> None:
-        if not 1 <= batch_size <= MAX_BATCH_SIZE:
-            raise ValueError(f"batch_size {batch_size} is not in 1 .. {MAX_BATCH_SIZE}")
-        if concurrency < 1:
-            raise ValueError(f"concurrency {concurrency} must be at least 1")
-        self.url = url
-        self.model = model
-        self.model_version = model_version
-        self.timeout_s = timeout_s
-        self.retries = retries or Retries()
-        self.batch_size = batch_size
-        self.concurrency = concurrency
-        self._tls = tls
-        self._metadata = dict(metadata or {})
-        self._random = random.Random()
-        self._client: tritonclient.grpc.InferenceServerClient | None = None
-        self._pool: ThreadPoolExecutor | None = None
+    _client: tritonclient.grpc.InferenceServerClient | None = None
+    _pool: ThreadPoolExecutor | None = None
+
+    def _prepare(self) -> None:
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
 
     def __enter__(self) -> Extractor:
         return self
@@ -90,16 +79,27 @@ class Extractor:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; the next call opens it again."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=True, cancel_futures=True)
-        client, self._client = self._client, None
+        """Close the connection, ending what is in flight; the next call opens it again."""
+        with self._lock:
+            client, self._client = self._client, None
+            pool, self._pool = self._pool, None
+            closing, self._closing = self._closing, threading.Event()
+            self._largest_batch = None
+        closing.set()
         if client is not None:
             client.close()
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def extract(
-        self, text: str | bytes, *, lexicon: Lexicon | None = None, lexicon_name: str | None = None
+        self,
+        text: str | bytes,
+        *,
+        lexicon: Lexicon | None = None,
+        lexicon_name: str | None = None,
+        timeout_s: float | None = None,
+        request_id: str | None = None,
+        traceparent: str | None = None,
     ) -> list[Entity]:
         """Return the entities of one text of at most the server's limit (510 characters).
 
@@ -111,12 +111,20 @@ class Extractor:
             Words for this request alone: word → type, None to hide a word.
         lexicon_name
             A lexicon installed on the server, laid over its base lexicon.
+        timeout_s
+            Deadline of this call, instead of the client's.
+        request_id
+            Triton's id of the request; by default a random one.
+        traceparent
+            W3C trace context to pass on; by default that of OpenTelemetry's current span, if there is one.
 
         Raises
         ------
-        InvalidText, InvalidRequest, ServerUnavailable, DeadlineExceeded, ModelNotFound, ServerError
+        ExtractorError
+            One of those in :mod:`distillex_client.errors`.
         """
-        return list(self._call([text], lexicon, lexicon_name)[0].entities)
+        call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
+        return entities_of(self._send(self._request([text], call))[0], 0)
 
     def extract_batch(
         self,
@@ -124,21 +132,23 @@ class Extractor:
         *,
         lexicon: Lexicon | None = None,
         lexicon_name: str | None = None,
+        timeout_s: float | None = None,
+        request_id: str | None = None,
+        traceparent: str | None = None,
     ) -> list[list[Entity]]:
         """Return the entities of each text, in order.
+
+        Parameters are those of :meth:`extract`, but ``timeout_s`` is the deadline of the whole call; without it each of
+        its requests has the client's.
 
         Raises
         ------
         InvalidText
-            For the first bad text (``row`` is its index); :meth:`extract_stream` goes on instead. Others as in
-            :meth:`extract`.
+            For the first bad text (``row`` is its index); :meth:`extract_stream` goes on instead.
         """
-        found = []
-        for row, extraction in enumerate(self.extract_stream(texts, lexicon=lexicon, lexicon_name=lexicon_name)):
-            if extraction.error is not None:
-                raise InvalidText(f"text {row}: {extraction.error}", row)
-            found.append(list(extraction.entities))
-        return found
+        check_texts(texts)
+        call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
+        return [entities_of(extraction, row) for row, extraction in enumerate(self._stream(texts, call))]
 
     def extract_stream(
         self,
@@ -146,125 +156,126 @@ class Extractor:
         *,
         lexicon: Lexicon | None = None,
         lexicon_name: str | None = None,
-    ) -> Iterator[Extraction]:
+        request_id: str | None = None,
+        traceparent: str | None = None,
+    ) -> Generator[Extraction, None, None]:
         """Yield one extraction a text, in order, reading ``texts`` only as far as requests are in flight.
 
-        A bad text yields an extraction with ``error``; the others are not hurt.
+        A bad text yields an extraction with ``error``; the others are not hurt. Parameters as in :meth:`extract`.
         """
-        pending: deque[Future[list[Extraction]]] = deque()
-        for batch in _batches(texts, self.batch_size):
-            pending.append(self._executor().submit(self._call_rows, batch, lexicon, lexicon_name))
-            while len(pending) >= self.concurrency:
-                yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
+        check_texts(texts)
+        return self._stream(texts, self._begin(lexicon, lexicon_name, request_id, traceparent))
 
     def extract_document(
         self,
-        document: str,
+        document: str | bytes,
         *,
         lexicon: Lexicon | None = None,
         lexicon_name: str | None = None,
         window: int = DEFAULT_WINDOW,
         overlap: int | None = None,
+        timeout_s: float | None = None,
+        request_id: str | None = None,
+        traceparent: str | None = None,
     ) -> list[Entity]:
         """Return the entities of a document of any length, with offsets in it.
 
-        Each sentence is extracted alone; one longer than ``window`` in overlapping windows
-        (:func:`~distillex_client.documents.split_document`).
+        Each sentence is extracted alone; one longer than ``window`` (at most the server's limit) in overlapping windows
+        (:func:`~distillex_client.documents.split_document`). Other parameters as in :meth:`extract_batch`.
         """
-        windows = split_document(document, window=window, overlap=overlap)
-        pieces = (document[piece.start : piece.end] for piece in windows)
-        found = self.extract_batch(pieces, lexicon=lexicon, lexicon_name=lexicon_name)
-        return merge_windows(windows, found)
+        call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
+        sent = Document(document, window, overlap)
+        return sent.merge(list(self._stream(sent.pieces, call)))
 
     def is_ready(self) -> bool:
         """Tell whether the server and the model are ready; False where it cannot be reached."""
-        try:
-            client = self._connection()
-            return bool(client.is_server_ready() and client.is_model_ready(self.model, self.model_version))
-        except Exception as error:
-            if type(error).__name__ == "InferenceServerException":
-                return False
-            raise
-
-    def _call_rows(
-        self, texts: Sequence[str | bytes], lexicon: Lexicon | None, lexicon_name: str | None
-    ) -> list[Extraction]:
-        try:
-            return self._call(texts, lexicon, lexicon_name)
-        except InvalidText as error:
-            # The server refuses a request of one bad text as a whole.
-            if len(texts) > 1:
-                raise
-            return [Extraction((), "", str(error))]
-
-    def _call(
-        self, texts: Sequence[str | bytes], lexicon: Lexicon | None, lexicon_name: str | None
-    ) -> list[Extraction]:
-        tensors = request_tensors(texts, lexicon, lexicon_name)
-        for attempt in range(1, self.retries.attempts + 1):
-            try:
-                return self._infer(tensors)
-            except ServerUnavailable:
-                if attempt == self.retries.attempts:
-                    raise
-                time.sleep(self.retries.delay_s(attempt, self._random))
-        raise AssertionError("retries has at least one attempt")
-
-    def _infer(self, tensors: Mapping[str, Any]) -> list[Extraction]:
         import tritonclient.grpc as triton
 
-        inputs = []
-        for name, value in tensors.items():
-            tensor = triton.InferInput(name, list(value.shape), "BYTES")
-            tensor.set_data_from_numpy(value)
-            inputs.append(tensor)
         try:
-            answer = self._connection().infer(
-                self.model,
-                inputs,
-                model_version=self.model_version,
-                client_timeout=self.timeout_s,
-                headers=self._metadata or None,
+            client, options = self._connection(), self._call_options()
+            return bool(
+                client.is_server_ready(**options) and client.is_model_ready(self.model, self.model_version, **options)
             )
-        except triton.InferenceServerException as error:
-            raise _translate(error) from error
-        return parse_answer(answer.as_numpy("ENTITIES"), answer.as_numpy("LEXICON_VERSION"))
+        except triton.InferenceServerException:
+            return False
+
+    def _stream(self, texts: Iterable[str | bytes], call: Call) -> Generator[Extraction, None, None]:
+        pending: deque[Future[list[Extraction]]] = deque()
+        try:
+            for batch in self._batches(texts):
+                pending.append(self._executor().submit(self._send_rows, self._request(batch, call)))
+                while len(pending) >= self.concurrency:
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def _batches(self, texts: Iterable[str | bytes]) -> Iterator[list[str | bytes]]:
+        size = 0
+        batch: list[str | bytes] = []
+        for text in texts:
+            # Not asked before there is a text to send.
+            size = size or self._batch_limit()
+            batch.append(text)
+            if len(batch) == size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _batch_limit(self) -> int:
+        if self._largest_batch is None:
+            try:
+                answer = self._retrying(self._ask_configuration, self._attempts(None))
+                self._largest_batch = self._fit_batch(answer.config.max_batch_size)
+            except (AccessDenied, ServerError):
+                # A server that keeps its configuration to itself refuses too large a batch by name.
+                self._largest_batch = self.batch_size
+        return self._largest_batch
+
+    def _send_rows(self, request: Request) -> list[Extraction]:
+        try:
+            return self._send(request)
+        except InvalidText as error:
+            # The server refuses a request of one bad text as a whole.
+            return [Extraction((), "", str(error), request.id)]
+
+    def _send(self, request: Request) -> list[Extraction]:
+        def infer(client: Any, attempts: Attempts) -> Any:
+            return self._infer(client, request, attempts)
+
+        try:
+            return self._parse(self._retrying(infer, self._attempts(request.expires)))
+        except ExtractorError as error:
+            error.request_id = request.id
+            raise
+
+    def _retrying(self, send: Callable[[Any, Attempts], T], attempts: Attempts) -> T:
+        import tritonclient.grpc as triton
+
+        closing = self._closing
+        while True:
+            try:
+                return send(self._connection(), attempts)
+            except triton.InferenceServerException as raised:
+                error = error_from_triton(raised)
+            if was_hung_up_on(error):
+                error = self._look_for_tls(error)
+            if closing.wait(attempts.delay_s(error)):
+                raise error
 
     def _connection(self) -> tritonclient.grpc.InferenceServerClient:
-        if self._client is None:
-            import tritonclient.grpc as triton
+        import tritonclient.grpc as triton
 
-            options = triton.KeepAliveOptions(keepalive_time_ms=30_000, keepalive_timeout_ms=10_000)
-            tls = self._tls
-            self._client = triton.InferenceServerClient(
-                self.url,
-                ssl=tls is not None,
-                root_certificates=str(tls.ca) if tls else None,
-                private_key=str(tls.key) if tls and tls.key else None,
-                certificate_chain=str(tls.certificate) if tls and tls.certificate else None,
-                keepalive_options=options,
-            )
-        return self._client
+        with self._lock:
+            if self._client is None:
+                self._client = triton.InferenceServerClient(**client_arguments(self.url, self._tls))
+            return self._client
 
     def _executor(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="distillex-client")
-        return self._pool
-
-
-def _batches(texts: Iterable[str | bytes], size: int) -> Iterator[list[str | bytes]]:
-    batch: list[str | bytes] = []
-    for text in texts:
-        batch.append(text)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _translate(error: Any) -> ExtractorError:
-    status = str(error.status() or "").removeprefix("StatusCode.")
-    return error_from_status(status, error.message())
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="distillex-client")
+            return self._pool

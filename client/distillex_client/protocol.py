@@ -10,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distillex_client.entity import Entity, Extraction
+from distillex_client.errors import InvalidRequest
 
 Lexicon = Mapping[str, "str | None"]
 """Words for this request alone: word → type, or None to hide a word of the server's lexicons."""
+
+LONGEST_TEXT = 510
+"""Code points that the server accepts in one text."""
 
 
 def encode_texts(texts: Sequence[str | bytes]) -> NDArray[np.object_]:
@@ -20,8 +24,15 @@ def encode_texts(texts: Sequence[str | bytes]) -> NDArray[np.object_]:
 
     A ``str`` that holds a lone surrogate cannot be UTF-8; it is sent as it is, for the server to refuse by name.
     """
-    rows = [text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass") for text in texts]
-    return np.array(rows, dtype=np.object_).reshape(len(rows), 1)
+    rows = np.empty((len(texts), 1), dtype=np.object_)
+    for row, text in enumerate(texts):
+        if isinstance(text, str):
+            rows[row, 0] = text.encode("utf-8", "surrogatepass")
+        elif isinstance(text, bytes):
+            rows[row, 0] = text
+        else:
+            raise TypeError(f"text {text!r} is {type(text).__name__}; str or UTF-8 bytes are accepted")
+    return rows
 
 
 def encode_lexicon(lexicon: Lexicon) -> bytes:
@@ -30,28 +41,35 @@ def encode_lexicon(lexicon: Lexicon) -> bytes:
 
 
 def request_tensors(
-    texts: Sequence[str | bytes], lexicon: Lexicon | None, lexicon_name: str | None
+    texts: Sequence[str | bytes], lexicon: bytes, lexicon_name: bytes
 ) -> dict[str, NDArray[np.object_]]:
-    """Return the request's tensors by name; optional ones only where they are used. *Shape:* [B, 1] each."""
+    """Return the request's tensors by name; optional ones only where they are not empty. *Shape:* [B, 1] each."""
     tensors = {"TEXT": encode_texts(texts)}
     if lexicon:
-        tensors["LEXICON"] = np.full((len(texts), 1), encode_lexicon(lexicon), dtype=np.object_)
+        tensors["LEXICON"] = np.full((len(texts), 1), lexicon, dtype=np.object_)
     if lexicon_name:
-        tensors["LEXICON_NAME"] = np.full((len(texts), 1), lexicon_name.encode(), dtype=np.object_)
+        tensors["LEXICON_NAME"] = np.full((len(texts), 1), lexicon_name, dtype=np.object_)
     return tensors
 
 
-def parse_answer(entities: NDArray[np.object_], versions: NDArray[np.object_]) -> list[Extraction]:
-    """Turn the ENTITIES and LEXICON_VERSION tensors into one extraction a row."""
-    return [
-        parse_row(content, version.decode())
-        for content, version in zip(entities.reshape(-1), versions.reshape(-1), strict=True)
-    ]
+def parse_answer(
+    entities: NDArray[np.object_], versions: NDArray[np.object_], request_id: str = ""
+) -> list[Extraction]:
+    """Turn the ENTITIES and LEXICON_VERSION tensors into one extraction a row.
 
-
-def parse_row(content: bytes, version: str) -> Extraction:
-    """Parse one row: a list of entities, or an object with the error of this row."""
-    value: Any = json.loads(content)
-    if isinstance(value, dict):
-        return Extraction((), version, str(value["error"]))
-    return Extraction(tuple(Entity(**fields) for fields in value), version)
+    Raises
+    ------
+    InvalidRequest
+        When a row was refused because of its lexicon: all rows of a request share that.
+    """
+    found = []
+    for content, version in zip(entities.reshape(-1), versions.reshape(-1), strict=True):
+        value: Any = json.loads(content)
+        if isinstance(value, dict):
+            reason = str(value["error"])
+            if reason.startswith("LEXICON"):
+                raise InvalidRequest(reason)
+            found.append(Extraction((), version.decode(), reason, request_id))
+        else:
+            found.append(Extraction(tuple(Entity(**fields) for fields in value), version.decode(), None, request_id))
+    return found

@@ -7,7 +7,6 @@ import json
 import random
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -21,7 +20,6 @@ from distillex_client import (
     Retries,
     ServerUnavailable,
 )
-from distillex_client.errors import ServerError, error_from_status
 from distillex_serving.preconditions import free_port
 
 pytestmark = pytest.mark.server
@@ -125,29 +123,6 @@ def test_a_server_that_is_not_there_is_unavailable_after_the_retries():
         assert not extractor.is_ready()
         with pytest.raises(ServerUnavailable):
             extractor.extract("甲")
-
-
-def test_only_unavailable_and_resource_exhausted_are_retried(extractor, monkeypatch):
-    errors = iter([error_from_status(s, "…") for s in ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "INTERNAL")])
-    calls = []
-
-    def fail(tensors):
-        calls.append(tensors)
-        raise next(errors)
-
-    monkeypatch.setattr(extractor, "_infer", fail)
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    with pytest.raises(ServerError, match="INTERNAL"):
-        extractor.extract("甲")
-    assert len(calls) == 3
-
-
-def test_backoff_grows_with_jitter_up_to_its_limit():
-    retries = Retries(first_delay_s=1.0, longest_delay_s=5.0)
-    generator = random.Random(1)
-    for attempt, ceiling in ((1, 1.0), (2, 2.0), (3, 4.0), (4, 5.0), (9, 5.0)):
-        delays = [retries.delay_s(attempt, generator) for _ in range(100)]
-        assert ceiling / 2 <= min(delays) < max(delays) <= ceiling
 
 
 def test_a_long_document_has_exact_offsets_whatever_the_window(extractor):

@@ -1,0 +1,242 @@
+"""The asynchronous client: the twin of :mod:`distillex_client.extractor`, with asyncio in place of threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, TypeVar
+
+from distillex_client.attempts import Attempts
+from distillex_client.connection import client_arguments
+from distillex_client.core import Call, ExtractorCore, Request, check_texts, entities_of
+from distillex_client.documents import DEFAULT_WINDOW, Document
+from distillex_client.entity import Entity, Extraction
+from distillex_client.errors import (
+    AccessDenied,
+    ExtractorError,
+    InvalidText,
+    ServerError,
+    error_from_triton,
+    was_hung_up_on,
+)
+from distillex_client.protocol import Lexicon
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Connection:
+    """What belongs to one event loop: a channel of grpc.aio works in the loop that made it, and in no other."""
+
+    loop: asyncio.AbstractEventLoop
+    client: Any
+    slots: asyncio.Semaphore
+
+
+class AsyncExtractor(ExtractorCore):
+    """Extract entities through a Distillex server, with asyncio; one instance serves any number of tasks.
+
+    Parameters, results and errors are those of :class:`~distillex_client.Extractor`.
+
+    Examples
+    --------
+    >>> async with AsyncExtractor("127.0.0.1:8001") as extractor:  # doctest: +SKIP
+    ...     await extractor.extract("青石云科发布了新产品。", lexicon={"青石云科": "company"})
+    [Entity(start=0, end=4, type='company', text='青石云科', score=0.9667)]
+    """
+
+    _open: _Connection | None = None
+
+    async def __aenter__(self) -> AsyncExtractor:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection, ending what is in flight; the next call opens it again."""
+        connection, self._open = self._open, None
+        self._largest_batch = None
+        if connection is not None and connection.loop is asyncio.get_running_loop():
+            await connection.client.close()
+
+    async def extract(
+        self,
+        text: str | bytes,
+        *,
+        lexicon: Lexicon | None = None,
+        lexicon_name: str | None = None,
+        timeout_s: float | None = None,
+        request_id: str | None = None,
+        traceparent: str | None = None,
+    ) -> list[Entity]:
+        """Return the entities of one text; see :meth:`Extractor.extract <distillex_client.Extractor.extract>`."""
+        call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
+        return entities_of((await self._send(self._request([text], call)))[0], 0)
+
+    async def extract_batch(
+        self,
+        texts: Iterable[str | bytes] | AsyncIterable[str | bytes],
+        *,
+        lexicon: Lexicon | None = None,
+        lexicon_name: str | None = None,
+        timeout_s: float | None = None,
+        request_id: str | None = None,
+        traceparent: str | None = None,
+    ) -> list[list[Entity]]:
+        """Return the entities of each text, in order.
+
+        See :meth:`Extractor.extract_batch <distillex_client.Extractor.extract_batch>`.
+        """
+        check_texts(texts)
+        call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
+        found: list[list[Entity]] = []
+        async for extraction in self._stream(texts, call):
+            found.append(entities_of(extraction, len(found)))
+        return found
+
+    def extract_stream(
+        self,
+        texts: Iterable[str | bytes] | AsyncIterable[str | bytes],
+        *,
+        lexicon: Lexicon | None = None,
+        lexicon_name: str | None = None,
+        request_id: str | None = None,
+        traceparent: str | None = None,
+    ) -> AsyncGenerator[Extraction, None]:
+        """Yield one extraction a text, in order, reading ``texts`` only as far as requests are in flight.
+
+        A bad text yields an extraction with ``error``; the others are not hurt. To leave before the end, use
+        :func:`contextlib.aclosing`, which ends the requests in flight.
+        """
+        check_texts(texts)
+        return self._stream(texts, self._begin(lexicon, lexicon_name, request_id, traceparent))
+
+    async def extract_document(
+        self,
+        document: str | bytes,
+        *,
+        lexicon: Lexicon | None = None,
+        lexicon_name: str | None = None,
+        window: int = DEFAULT_WINDOW,
+        overlap: int | None = None,
+        timeout_s: float | None = None,
+        request_id: str | None = None,
+        traceparent: str | None = None,
+    ) -> list[Entity]:
+        """Return the entities of a document of any length, with offsets in it.
+
+        See :meth:`Extractor.extract_document <distillex_client.Extractor.extract_document>`.
+        """
+        call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
+        sent = Document(document, window, overlap)
+        return sent.merge([extraction async for extraction in self._stream(sent.pieces, call)])
+
+    async def is_ready(self) -> bool:
+        """Tell whether the server and the model are ready; False where it cannot be reached."""
+        import tritonclient.grpc as triton
+
+        try:
+            client, options = self._connection().client, self._call_options()
+            return bool(
+                await client.is_server_ready(**options)
+                and await client.is_model_ready(self.model, self.model_version, **options)
+            )
+        except triton.InferenceServerException:
+            return False
+
+    async def _stream(
+        self, texts: Iterable[str | bytes] | AsyncIterable[str | bytes], call: Call
+    ) -> AsyncGenerator[Extraction, None]:
+        pending: deque[asyncio.Task[list[Extraction]]] = deque()
+        try:
+            async for batch in self._batches(texts):
+                pending.append(asyncio.create_task(self._send_rows(self._request(batch, call))))
+                while len(pending) >= self.concurrency:
+                    for extraction in await pending.popleft():
+                        yield extraction
+            while pending:
+                for extraction in await pending.popleft():
+                    yield extraction
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _batches(
+        self, texts: Iterable[str | bytes] | AsyncIterable[str | bytes]
+    ) -> AsyncIterator[list[str | bytes]]:
+        size = 0
+        batch: list[str | bytes] = []
+        async for text in _each(texts):
+            # Not asked before there is a text to send.
+            size = size or await self._batch_limit()
+            batch.append(text)
+            if len(batch) == size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    async def _batch_limit(self) -> int:
+        if self._largest_batch is None:
+            try:
+                answer = await self._retrying(self._ask_configuration, self._attempts(None))
+                self._largest_batch = self._fit_batch(answer.config.max_batch_size)
+            except (AccessDenied, ServerError):
+                # A server that keeps its configuration to itself refuses too large a batch by name.
+                self._largest_batch = self.batch_size
+        return self._largest_batch
+
+    async def _send_rows(self, request: Request) -> list[Extraction]:
+        try:
+            async with self._connection().slots:
+                return await self._send(request)
+        except InvalidText as error:
+            # The server refuses a request of one bad text as a whole.
+            return [Extraction((), "", str(error), request.id)]
+
+    async def _send(self, request: Request) -> list[Extraction]:
+        def infer(client: Any, attempts: Attempts) -> Any:
+            return self._infer(client, request, attempts)
+
+        try:
+            return self._parse(await self._retrying(infer, self._attempts(request.expires)))
+        except ExtractorError as error:
+            error.request_id = request.id
+            raise
+
+    async def _retrying(self, send: Callable[[Any, Attempts], Awaitable[T]], attempts: Attempts) -> T:
+        import tritonclient.grpc as triton
+
+        while True:
+            try:
+                return await send(self._connection().client, attempts)
+            except triton.InferenceServerException as raised:
+                error = error_from_triton(raised)
+            if was_hung_up_on(error):
+                error = await asyncio.to_thread(self._look_for_tls, error)
+            await asyncio.sleep(attempts.delay_s(error))
+
+    def _connection(self) -> _Connection:
+        import tritonclient.grpc.aio as triton
+
+        loop = asyncio.get_running_loop()
+        if self._open is None or self._open.loop is not loop:
+            client = triton.InferenceServerClient(**client_arguments(self.url, self._tls))
+            self._open = _Connection(loop, client, asyncio.Semaphore(self.concurrency))
+        return self._open
+
+
+async def _each(texts: Iterable[str | bytes] | AsyncIterable[str | bytes]) -> AsyncIterator[str | bytes]:
+    if isinstance(texts, AsyncIterable):
+        async for text in texts:
+            yield text
+    else:
+        for text in texts:
+            yield text

@@ -1,0 +1,180 @@
+"""All that the two clients share: settings, requests, answers. Nothing here waits; that is where the twins differ."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Literal
+
+from distillex_client.attempts import Attempts
+from distillex_client.connection import check_url
+from distillex_client.entity import Entity, Extraction
+from distillex_client.errors import ExtractorError, InvalidText
+from distillex_client.headers import Metadata, checked_metadata, trace_headers
+from distillex_client.options import Retries, Tls
+from distillex_client.protocol import Lexicon, encode_lexicon, parse_answer, request_tensors
+
+Compression = Literal["gzip", "deflate"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a caller asked for, fixed when the call begins. A call of many texts takes several requests."""
+
+    lexicon: bytes
+    lexicon_name: bytes
+    request_ids: Iterator[str]
+    trace: Mapping[str, str]
+    expires: float | None
+    """End of the whole call in ``time.monotonic()``; None: each request has the client's own deadline."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, ready to be sent as often as it takes."""
+
+    id: str
+    inputs: list[Any]
+    trace: Mapping[str, str]
+    expires: float | None
+
+
+class ExtractorCore:
+    """Settings of a client, and what it does between two waits."""
+
+    def __init__(
+        self,
+        url: str = "127.0.0.1:8001",
+        *,
+        model: str = "extractor",
+        model_version: str = "",
+        timeout_s: float = 30.0,
+        retries: Retries | None = None,
+        batch_size: int = 32,
+        concurrency: int = 4,
+        tls: Tls | None = None,
+        metadata: Metadata | None = None,
+        compression: Compression | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size {batch_size} must be at least 1")
+        if concurrency < 1:
+            raise ValueError(f"concurrency {concurrency} must be at least 1")
+        if timeout_s <= 0:
+            raise ValueError(f"timeout_s {timeout_s} must be more than 0")
+        if compression not in (None, "gzip", "deflate"):
+            raise ValueError(f"compression {compression!r} is not 'gzip', 'deflate' or None")
+        self.url = check_url(url)
+        self.model = model
+        self.model_version = model_version
+        self.timeout_s = timeout_s
+        self.retries = retries or Retries()
+        self.batch_size = batch_size
+        self.concurrency = concurrency
+        self.compression = compression
+        if tls is not None:
+            tls.check()
+        self._tls = tls
+        self._metadata: Metadata = metadata if callable(metadata) else checked_metadata(metadata or {})
+        self._random = random.Random()
+        self._largest_batch: int | None = None
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Set up what a twin needs beyond the settings."""
+
+    def _begin(
+        self,
+        lexicon: Lexicon | None,
+        lexicon_name: str | None,
+        request_id: str | None,
+        traceparent: str | None,
+        timeout_s: float | None = None,
+    ) -> Call:
+        return Call(
+            encode_lexicon(lexicon) if lexicon else b"",
+            lexicon_name.encode() if lexicon_name else b"",
+            _request_ids(request_id),
+            trace_headers(traceparent),
+            None if timeout_s is None else time.monotonic() + timeout_s,
+        )
+
+    def _request(self, texts: Sequence[str | bytes], call: Call) -> Request:
+        import tritonclient.grpc as triton
+
+        inputs = []
+        for name, value in request_tensors(texts, call.lexicon, call.lexicon_name).items():
+            tensor = triton.InferInput(name, list(value.shape), "BYTES")
+            tensor.set_data_from_numpy(value)
+            inputs.append(tensor)
+        return Request(next(call.request_ids), inputs, call.trace, call.expires)
+
+    def _attempts(self, expires: float | None) -> Attempts:
+        return Attempts(self.retries, time.monotonic() + self.timeout_s if expires is None else expires, self._random)
+
+    def _infer(self, client: Any, request: Request, attempts: Attempts) -> Any:
+        """Send a request; what comes back is the answer, or awaits it, as the client is."""
+        return client.infer(
+            self.model,
+            request.inputs,
+            model_version=self.model_version,
+            request_id=request.id,
+            client_timeout=attempts.timeout_s(),
+            headers=self._headers(request.trace),
+            compression_algorithm=self.compression,
+        )
+
+    def _ask_configuration(self, client: Any, attempts: Attempts) -> Any:
+        """Ask for the model's configuration; what comes back is it, or awaits it."""
+        return client.get_model_config(
+            self.model, self.model_version, headers=self._headers({}), client_timeout=attempts.timeout_s()
+        )
+
+    def _call_options(self) -> dict[str, Any]:
+        """Return the options of a health check."""
+        return {"headers": self._headers({}), "client_timeout": self.timeout_s}
+
+    def _headers(self, trace: Mapping[str, str]) -> dict[str, str] | None:
+        own = checked_metadata(self._metadata()) if callable(self._metadata) else self._metadata
+        return {**trace, **own} or None
+
+    def _parse(self, answer: Any) -> list[Extraction]:
+        return parse_answer(answer.as_numpy("ENTITIES"), answer.as_numpy("LEXICON_VERSION"), answer.get_response().id)
+
+    def _look_for_tls(self, error: ExtractorError) -> ExtractorError:
+        from distillex_client.tls_probe import named
+
+        return named(error, self.url, self._tls)
+
+    def _fit_batch(self, largest: int) -> int:
+        # 0 is Triton's way to say that a model takes no batches.
+        return min(self.batch_size, max(largest, 1))
+
+
+def check_texts(texts: Any) -> None:
+    """Refuse one text where several are taken: its characters would be texts of their own."""
+    if isinstance(texts, (str, bytes)):
+        raise TypeError(f"texts is one {type(texts).__name__}; give a list of texts, or call extract")
+
+
+def entities_of(extraction: Extraction, row: int) -> list[Entity]:
+    """Return the entities of one text; raises :class:`InvalidText` where it was refused."""
+    if extraction.error is not None:
+        error = InvalidText(f"text {row}: {extraction.error}", row)
+        error.request_id = extraction.request_id
+        raise error
+    return list(extraction.entities)
+
+
+def _request_ids(given: str | None) -> Iterator[str]:
+    """Yield the given id, then the same with -1, -2, … for the further requests of a call; or random ones."""
+    if given is None:
+        while True:
+            yield uuid.uuid4().hex
+    yield given
+    for number in count(1):
+        yield f"{given}-{number}"

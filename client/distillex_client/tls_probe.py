@@ -1,0 +1,57 @@
+"""Find out whether TLS is why a server hangs up.
+
+gRPC reports a client without TLS at a server with it, and a client without the certificate that the server demands,
+as it reports a server that restarts: UNAVAILABLE, "Socket closed". One handshake tells them apart.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+from distillex_client.connection import host_and_port
+from distillex_client.errors import ExtractorError, TlsError
+from distillex_client.options import Tls
+
+PROBE_TIMEOUT_S = 2.0
+
+
+def named(error: ExtractorError, url: str, tls: Tls | None) -> ExtractorError:
+    """Return a :class:`TlsError` in place of ``error`` where a handshake shows a mismatch, else ``error``."""
+    address = host_and_port(url)
+    reason = _mismatch(address, tls) if address is not None else None
+    if reason is None:
+        return error
+    told = TlsError(f"{url}: {reason}")
+    told.__cause__ = error.__cause__
+    return told
+
+
+def _mismatch(address: tuple[str, int], tls: Tls | None) -> str | None:
+    # Nothing is sent on this connection, so it does not matter whose certificate the server shows.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    if tls is not None and tls.certificate is not None and tls.key is not None:
+        context.load_cert_chain(tls.certificate, tls.key)
+    try:
+        with (
+            socket.create_connection(address, PROBE_TIMEOUT_S) as connection,
+            context.wrap_socket(connection) as encrypted,
+        ):
+            if tls is None:
+                return "the server speaks TLS: give the client tls=Tls(…)"
+            # A server of gRPC speaks first; in TLS 1.3 one that misses a certificate says so only here.
+            encrypted.recv(1)
+    except ssl.SSLError as error:
+        reason = error.reason or ""
+        if "ALERT" not in reason:
+            return None
+        if tls is None:
+            return "the server speaks TLS: give the client tls=Tls(…)"
+        wanted = "another client certificate" if tls.certificate else "a client certificate: Tls(certificate=…, key=…)"
+        return f"the server demands {wanted} ({reason})"
+    except OSError:
+        pass
+    return None
