@@ -1,5 +1,9 @@
 #include <pybind11/stl.h>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include "bindings.hpp"
 #include "matches.hpp"
 
@@ -10,14 +14,33 @@ namespace {
 
 constexpr auto kAsItIs = [](char32_t point) { return point; };
 
+// Building takes several times the memory of the trie; glibc would keep it for later.
+void give_back_scratch() {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
+}
+
 DoubleArrayTrie build_trie(const py::iterable& words) {
-    std::vector<std::u32string> owned;
-    for (const py::handle word : words) owned.push_back(PythonText::of(word).points());
-    std::vector<DoubleArrayTrie::Word> views;
-    views.reserve(owned.size());
-    for (const auto& word : owned) views.emplace_back(word.data(), word.size());
+    // One long buffer: a string of its own for each word would cost more memory than the trie.
+    std::u32string points;
+    std::vector<std::size_t> lengths;
+    for (const py::handle word : words) {
+        PythonText::of(word).with(
+            [&](const auto* text, std::size_t length) { points.append(text, text + length); });
+        lengths.push_back(PythonText::of(word).length);
+    }
     const py::gil_scoped_release release;
-    return DoubleArrayTrie::build(views);
+    std::vector<DoubleArrayTrie::Word> views;
+    views.reserve(lengths.size());
+    const char32_t* word = points.data();
+    for (const std::size_t length : lengths) {
+        views.emplace_back(word, length);
+        word += length;
+    }
+    DoubleArrayTrie trie = DoubleArrayTrie::build(views);
+    give_back_scratch();
+    return trie;
 }
 
 std::optional<std::uint32_t> lookup(const DoubleArrayTrie& trie, const py::str& word) {

@@ -42,8 +42,8 @@ class Occupancy {
 }  // namespace
 
 DoubleArrayBuilder::DoubleArrayBuilder(const std::vector<DoubleArrayTrie::Word>& words,
-                                       CodePointTables& tables)
-    : words_(words) {
+                                       CodePointTables& tables, const TrieLayoutOptions& options)
+    : words_(words), options_(options) {
     for (std::size_t i = 0; i < words.size(); ++i) {
         if (words[i].second == 0) throw std::invalid_argument("word " + std::to_string(i) + " is empty");
         if (words[i].second > kMaxWordLength) {
@@ -75,9 +75,11 @@ void DoubleArrayBuilder::assign_codes(CodePointTables& tables) {
             if (const std::uint32_t count = tables.slot(point); count > 0) counted.push_back({count, point});
         }
     }
-    std::sort(counted.begin(), counted.end(), [](const Counted& a, const Counted& b) {
-        return a.count != b.count ? a.count > b.count : a.point < b.point;
-    });
+    // Collected in the order of code points; a stable sort keeps that among the equally frequent.
+    if (options_.codes == TrieLayoutOptions::Codes::kByFrequency) {
+        std::stable_sort(counted.begin(), counted.end(),
+                         [](const Counted& a, const Counted& b) { return a.count > b.count; });
+    }
     for (std::size_t i = 0; i < counted.size(); ++i)
         tables.slot(counted[i].point) = static_cast<std::uint32_t>(i + 1);
     code_count_ = static_cast<std::uint32_t>(counted.size());
@@ -145,9 +147,11 @@ std::vector<std::uint32_t> DoubleArrayBuilder::choose_bases(std::size_t& slot_co
     for (std::uint32_t s = 1; s < states_.size(); ++s) {
         if (states_[s].edge_count > 0) by_size.push_back(s);
     }
-    std::stable_sort(by_size.begin(), by_size.end(), [this](std::uint32_t a, std::uint32_t b) {
-        return states_[a].edge_count > states_[b].edge_count;
-    });
+    if (options_.placement == TrieLayoutOptions::Placement::kManyChildrenFirst) {
+        std::stable_sort(by_size.begin(), by_size.end(), [this](std::uint32_t a, std::uint32_t b) {
+            return states_[a].edge_count > states_[b].edge_count;
+        });
+    }
 
     std::vector<std::uint32_t> bases(states_.size(), 0);
     Occupancy occupancy;

@@ -15,9 +15,9 @@ struct OwnedTrie {
 
 }  // namespace
 
-DoubleArrayTrie DoubleArrayTrie::build(const std::vector<Word>& words) {
+DoubleArrayTrie DoubleArrayTrie::build(const std::vector<Word>& words, const TrieLayoutOptions& options) {
     auto owned = std::make_shared<OwnedTrie>();
-    DoubleArrayBuilder builder(words, owned->tables);
+    DoubleArrayBuilder builder(words, owned->tables, options);
     owned->nodes = builder.build();
     DoubleArrayTrie trie;
     trie.view_.page_index = owned->tables.page_index.data();

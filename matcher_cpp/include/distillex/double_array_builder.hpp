@@ -12,10 +12,11 @@ namespace distillex {
 class DoubleArrayBuilder {
   public:
     // Assigns codes to the words' code points (into `tables`) and sorts the words by their codes.
-    DoubleArrayBuilder(const std::vector<DoubleArrayTrie::Word>& words, CodePointTables& tables);
+    DoubleArrayBuilder(const std::vector<DoubleArrayTrie::Word>& words, CodePointTables& tables,
+                       const TrieLayoutOptions& options);
 
-    // States with many children are placed first, while the array is empty; those with one child fill the
-    // holes.
+    // By default states with many children are placed first, while the array is empty; those with one child
+    // fill the holes.
     std::vector<TrieNode> build();
 
     std::uint32_t code_count() const { return code_count_; }
@@ -40,6 +41,7 @@ class DoubleArrayBuilder {
     std::uint32_t length_of(std::uint32_t word) const { return offsets_[word + 1] - offsets_[word]; }
 
     const std::vector<DoubleArrayTrie::Word>& words_;
+    TrieLayoutOptions options_;
     std::uint32_t code_count_ = 0;
     std::vector<std::uint32_t> codes_;       // all words' codes, one after another
     std::vector<std::uint32_t> offsets_;     // where each word's codes begin

@@ -52,12 +52,21 @@ struct TrieView {
         0;  // codes are 1 .. code_count; every base is at most node_count - 1 - code_count
 };
 
+// How a trie is laid out. The defaults are the measured best; the others are there to measure against
+// (benchmarks/matcher_variants.cpp).
+struct TrieLayoutOptions {
+    enum class Codes { kByFrequency, kByCodePoint };
+    enum class Placement { kManyChildrenFirst, kBreadthFirst };
+    Codes codes = Codes::kByFrequency;
+    Placement placement = Placement::kManyChildrenFirst;
+};
+
 class DoubleArrayTrie {
   public:
     using Word = std::pair<const char32_t*, std::size_t>;
 
     // Throws std::invalid_argument for an empty, over-long or repeated word, naming its index.
-    static DoubleArrayTrie build(const std::vector<Word>& words);
+    static DoubleArrayTrie build(const std::vector<Word>& words, const TrieLayoutOptions& options = {});
 
     // A trie over foreign memory (a mapped file); `owner` keeps it alive. Throws std::invalid_argument if any
     // index in it could lead outside.
