@@ -61,6 +61,10 @@ def serve(
         ),
     ] = False,
     model_config_name: Annotated[str, typer.Option(help="Triton's custom model configuration.")] = "cpu",
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="Folder of an exported teacher, to serve as extractor_teacher beside extractor."),
+    ] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM certificate for gRPC.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM key for gRPC.")] = None,
     tls_client_ca: Annotated[Path | None, typer.Option(help="PEM CA; demands client certificates.")] = None,
@@ -94,6 +98,7 @@ def serve(
         metrics_port=metrics_port,
         expose_http=expose_http,
         model_config_name=model_config_name,
+        teacher=teacher,
         tls=tls,
         admin_token=_token(admin_token_file),
         start_timeout_s=start_timeout,

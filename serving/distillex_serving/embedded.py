@@ -30,6 +30,7 @@ from distillex_serving.locations import default_lexicon_directory, default_repos
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.processes import session_members
 from distillex_serving.students import lay_over
+from distillex_serving.teacher import compose_teacher_repository
 
 LOOPBACK = "127.0.0.1"
 CLOSED_APIS = "shared-memory,model-repository,trace,logging"
@@ -66,6 +67,8 @@ class ServerOptions:
     metrics_port: int = 8002
     expose_http: bool = False
     model_config_name: str = "cpu"
+    teacher: Path | None = None
+    """An exported teacher, served as ``extractor_teacher`` beside ``extractor``."""
     tls: TlsFiles | None = None
     admin_token: str | None = None
     """Without one, the server refuses lexicons over the network."""
@@ -147,9 +150,14 @@ class EmbeddedServer:
             repository = self._workspace / "model_repository"
             repository.mkdir()
             lay_over(self.options.repository.resolve(), self.options.student, repository)
+        arguments = self._arguments(repository, self._workspace / "backends")
+        if self.options.teacher is not None:
+            view = compose_teacher_repository(self.options.teacher, repository, self._workspace / "teacher_repository")
+            # Triton joins its repositories: an ensemble of one may use a model of the other.
+            arguments.append(f"--model-repository={view}")
         self._log.clear()
         self._process = subprocess.Popen(
-            [str(triton.binary), *self._arguments(repository, self._workspace / "backends")],
+            [str(triton.binary), *arguments],
             env=self._environment(triton.libraries),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -20,6 +20,12 @@ def default_models_directory() -> Path:
     return packaged if packaged.is_dir() else SOURCE_TREE / "models"
 
 
+def teacher_configurations() -> Path:
+    """Return the ``teacher_repository`` without weights, of the source tree or of the wheel."""
+    packaged = PACKAGE / "teacher_repository"
+    return packaged if packaged.is_dir() else SOURCE_TREE / "teacher_repository"
+
+
 def default_lexicon_directory(repository: Path) -> Path:
     """Return the ``lexicons`` folder beside a repository."""
     return repository.resolve().parent / "lexicons"

@@ -1,46 +1,5 @@
-"""Triton Python model: emissions → entities as JSON. Contract: docs/architecture.md."""
+"""Triton Python model: emissions → entities with the student's CRF."""
 
-from __future__ import annotations
+from distillex_serving.python_models.decode_model import DecodeModel as TritonPythonModel
 
-import json
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-import triton_python_backend_utils as pb_utils
-from distillex_matcher import CrfParameters, LayoutError
-
-
-class TritonPythonModel:
-    """Decode."""
-
-    def initialize(self, args: dict[str, Any]) -> None:
-        """Load crf.json; fails with one sentence where it is missing or wrong."""
-        try:
-            path = Path(args["model_repository"]) / args["model_version"] / "crf.json"
-            self._decoder = CrfParameters.load(path).decoder()
-        except LayoutError as error:
-            raise pb_utils.TritonModelException(f"decode cannot start: {error}") from None
-
-    def execute(self, requests: list[Any]) -> list[Any]:
-        """Answer each request; a request whose emissions are unusable gets its own error."""
-        return [self._answer(request) for request in requests]
-
-    def _answer(self, request: Any) -> Any:
-        texts, emissions, lengths, errors = (
-            pb_utils.get_input_tensor_by_name(request, name).as_numpy()
-            for name in ("TEXT", "EMISSIONS", "LENGTH", "ERROR")
-        )
-        try:
-            rows = self._decoder.entities_json(emissions, lengths, texts.reshape(-1).tolist())
-        except ValueError as error:
-            pb_utils.Logger.log_error(f"decode: {error}")
-            return pb_utils.InferenceResponse(
-                error=pb_utils.TritonError(
-                    "the model gave scores that cannot be decoded", pb_utils.TritonError.INTERNAL
-                )
-            )
-        for row, message in enumerate(errors.reshape(-1).tolist()):
-            if message:
-                rows[row] = json.dumps({"error": message.decode()}, ensure_ascii=False).encode()
-        return pb_utils.InferenceResponse([pb_utils.Tensor("ENTITIES", np.array(rows, dtype=object).reshape(-1, 1))])
+__all__ = ["TritonPythonModel"]

@@ -1,0 +1,100 @@
+"""Triton Python model on ONNX Runtime, features → emissions: the student or the teacher on a machine without a GPU."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
+
+from distillex_serving.python_models.row_groups import STEP, group_rows
+
+INPUTS = ("INPUT_IDS", "LEXICON_TYPES", "LEXICON_WORDS", "LEXICON_WEIGHTS")
+WARM_UP_SHAPES = ((1, 32), (8, 64))
+"""(rows, tokens) run before the model is ready: the first real request finds threads and memory in place."""
+
+
+class EmissionModel:
+    """Features → emissions. Padding is not computed: its emissions are 0."""
+
+    def initialize(self, args: dict[str, Any]) -> None:
+        """Open model.onnx; fails with one sentence where it is missing."""
+        path = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
+        if not path.exists():
+            raise pb_utils.TritonModelException(f"{path}: missing; 'distillex export' writes it")
+        parameters = {
+            key: value["string_value"] for key, value in json.loads(args["model_config"])["parameters"].items()
+        }
+        self._call_cost = int(parameters["call_cost_tokens"])
+        self._most_tokens = int(parameters["most_tokens_per_run"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = int(parameters["intra_op_threads"]) or (os.cpu_count() or 1)
+        options.add_session_config_entry("session.intra_op.allow_spinning", parameters["allow_spinning"])
+        options.enable_cpu_mem_arena = parameters["memory_arena"] == "1"
+        # The fused skip + layer norm is scalar on the CPU: it costs more than the two steps (docs/serving.md).
+        self._session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
+        )
+        words_per_slot = self._session.get_inputs()[1].shape[3]
+        for rows, tokens in WARM_UP_SHAPES:
+            words = np.zeros((rows, tokens, 4, words_per_slot), np.int32)
+            emissions = self._run([np.ones((rows, tokens), np.int32), words, words, words.astype(np.float32)])
+        self._labels = emissions.shape[2]
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Run the rows of all requests, those of similar length together."""
+        inputs = [[pb_utils.get_input_tensor_by_name(r, name).as_numpy() for name in INPUTS] for r in requests]
+        outputs = [np.zeros((*tensors[0].shape, self._labels), np.float32) for tensors in inputs]
+        if len(inputs) == 1 and len(outputs[0]) == 1:
+            self._fill_row(inputs[0], outputs[0])
+        else:
+            self._fill(inputs, outputs)
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("EMISSIONS", output)]) for output in outputs]
+
+    def _fill_row(self, tensors: list[NDArray[Any]], output: NDArray[np.float32]) -> None:
+        # One text alone, the usual case on an idle server: there is nothing to divide.
+        tokens = -(-int(np.count_nonzero(tensors[0])) // STEP) * STEP
+        if tokens:
+            emissions = self._run([tensor[:, :tokens] for tensor in tensors])
+            output[:, :tokens] = emissions
+
+    def _fill(self, inputs: list[list[NDArray[Any]]], outputs: list[NDArray[np.float32]]) -> None:
+        lengths = np.concatenate([np.count_nonzero(tensors[0], axis=1) for tensors in inputs])
+        owners = np.repeat(np.arange(len(inputs)), [len(output) for output in outputs])
+        firsts = np.searchsorted(owners, np.arange(len(inputs)))
+        for group in group_rows(lengths, self._call_cost, self._most_tokens):
+            # (request, its rows in this group), in the order in which the rows are run.
+            rows = np.sort(group.rows)
+            own = owners[rows]
+            members = [(request, rows[own == request] - firsts[request]) for request in np.unique(own)]
+            emissions = self._run([_joined(inputs, members, k, group.tokens) for k in range(len(INPUTS))])
+            begin = 0
+            for request, its in members:
+                end = begin + len(its)
+                outputs[request][its, : group.tokens] = emissions[begin:end, : outputs[request].shape[1]]
+                begin = end
+
+    def _run(self, arrays: list[NDArray[Any]]) -> NDArray[np.float32]:
+        emissions: NDArray[np.float32] = self._session.run(["EMISSIONS"], dict(zip(INPUTS, arrays, strict=True)))[0]
+        return emissions
+
+
+def _joined(
+    inputs: list[list[NDArray[Any]]], members: list[tuple[int, NDArray[np.int64]]], k: int, tokens: int
+) -> NDArray[Any]:
+    """Return one input's rows of a group, cut to its tokens. *Shape:* [rows of the group, tokens, …]."""
+    parts = []
+    for request, own in members:
+        tensor = inputs[request][k]
+        cut = tensor[:, :tokens]
+        if cut.shape[1] < tokens:
+            # A bucket that is no multiple of the step.
+            cut = np.pad(cut, [(0, 0), (0, tokens - cut.shape[1]), *[(0, 0)] * (cut.ndim - 2)])
+        # All rows of a request: a slice, no gathering.
+        parts.append(cut if len(own) == len(tensor) else cut[own])
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -1,0 +1,5 @@
+"""Triton Python model: emissions → entities with the teacher's CRF."""
+
+from distillex_serving.python_models.decode_model import DecodeModel as TritonPythonModel
+
+__all__ = ["TritonPythonModel"]
