@@ -1,0 +1,119 @@
+"""What the dynamic vocabulary costs a request, end to end through the embedded server.
+
+    python benchmarks/bench_lexicon_requests.py [--rounds 7] [--requests 300] [--json FILE]
+
+The peer is the same server without LEXICON and LEXICON_NAME: a copy of the repository whose ensemble does not have
+these inputs. Against it, requests that carry no words; then requests with the same 100 words each time, and with 100
+other words each time. Single requests of 29 characters; servers and cases alternate; medians over the rounds of each
+round's median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from distillex_client import Extractor
+from distillex_serving.embedded import EmbeddedServer, ServerOptions
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = "华为技术有限公司昨天与复旦大学在上海签署了一份合作协议书。"
+SERVED = ("extractor", "preprocess", "student", "decode", "lexicons")
+WORD_COUNT = 100
+
+Words = dict[str, str | None]
+
+
+def without_lexicon_inputs(folder: Path) -> Path:
+    """Copy the model repository into ``folder`` and take LEXICON and LEXICON_NAME out of its configurations."""
+    repository = folder / "model_repository"
+    repository.mkdir()
+    for name in SERVED:
+        shutil.copytree(ROOT / "model_repository" / name, repository / name)
+    (folder / "lexicons").symlink_to(ROOT / "lexicons")
+    for model in ("extractor", "preprocess"):
+        path = repository / model / "config.pbtxt"
+        lines = path.read_text(encoding="utf-8").split("\n")
+        kept = [line for line in lines if not re.search(r'"LEXICON(_NAME)?"', line)]
+        if len(kept) == len(lines):
+            raise SystemExit(f"{path}: no line names LEXICON")
+        # A list must not end in a comma once its last items are gone.
+        text = re.sub(r",(\s*(#[^\n]*\n\s*)*\])", r"\1", "\n".join(kept))
+        path.write_text(text, encoding="utf-8")
+    return repository
+
+
+def words_of(number: int) -> Words:
+    """A hundred words that no other number gives."""
+    return {f"虚构{number}公司{i}号": "company" for i in range(WORD_COUNT)}
+
+
+def median_ms(extractor: Extractor, requests: int, words: Callable[[], Words | None]) -> float:
+    """Median milliseconds of single requests."""
+    taken = []
+    for _ in range(requests):
+        lexicon = words()
+        began = time.perf_counter()
+        extractor.extract(TEXT, lexicon=lexicon)
+        taken.append((time.perf_counter() - began) * 1000)
+    return statistics.median(taken)
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    numbers = iter(range(10**9))
+    same = words_of(next(numbers))
+    figures: dict[str, list[float]] = {"no lexicon inputs": [], "no words": [], "same words": [], "new words": []}
+    with tempfile.TemporaryDirectory() as folder:
+        repository = without_lexicon_inputs(Path(folder))
+        plain_options = ServerOptions(repository=repository, grpc_port=0, http_port=0, metrics_port=0)
+        options = ServerOptions(grpc_port=0, http_port=0, metrics_port=0)
+        with (
+            EmbeddedServer(plain_options) as plain_server,
+            EmbeddedServer(options) as server,
+            Extractor(plain_server.grpc_url) as plain,
+            Extractor(server.grpc_url) as extractor,
+        ):
+            runs: dict[str, Callable[[], float]] = {
+                "no lexicon inputs": lambda: median_ms(plain, arguments.requests, lambda: None),
+                "no words": lambda: median_ms(extractor, arguments.requests, lambda: None),
+                "same words": lambda: median_ms(extractor, arguments.requests, lambda: same),
+                "new words": lambda: median_ms(extractor, arguments.requests, lambda: words_of(next(numbers))),
+            }
+            for run in runs.values():
+                run()
+            for round_number in range(arguments.rounds):
+                # Every other round backwards: what drifts hits both ends alike.
+                for name in list(runs)[:: 1 if round_number % 2 == 0 else -1]:
+                    figures[name].append(runs[name]())
+    medians = {name: statistics.median(values) for name, values in figures.items()}
+    ratio = medians["no lexicon inputs"] / medians["no words"]
+    extra = {name: medians[name] - medians["no words"] for name in ("same words", "new words")}
+    print(f"server without lexicon inputs: p50 {medians['no lexicon inputs']:.3f} ms")
+    print(f"no words in the request:       p50 {medians['no words']:.3f} ms (speed ratio {ratio:.3f})")
+    print(f"the same {WORD_COUNT} words each time: p50 {medians['same words']:.3f} ms ({extra['same words']:+.3f} ms)")
+    print(f"{WORD_COUNT} new words each time:      p50 {medians['new words']:.3f} ms ({extra['new words']:+.3f} ms)")
+    if arguments.json:
+        content = {
+            "ours": {name: value for name, value in medians.items() if name != "no lexicon inputs"},
+            "peers": {"no lexicon inputs": medians["no lexicon inputs"]},
+            "ratios": {"no lexicon inputs": ratio},
+            "extra_ms": extra,
+        }
+        arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
