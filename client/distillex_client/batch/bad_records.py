@@ -1,0 +1,69 @@
+"""The side file: each record that could not be extracted, its place and the reason, as JSON Lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from distillex_client.batch.records import BadRecord
+from distillex_client.batch.writers import open_at
+
+NAMED_ON_STANDARD_ERROR = 10
+
+
+class BadRecords:
+    """Bad records in a side file, the first of them also on standard error; without a file, all of them there."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._temporary = None if path is None else path.with_name(path.name + ".part")
+        self._stream: BinaryIO | None = None
+        self._named = 0
+
+    def begin(self, length: int) -> None:
+        """Open the side file after ``length`` bytes."""
+        if self._temporary is not None:
+            self._stream = open_at(self._temporary, length)
+
+    def write(self, bad: Sequence[BadRecord]) -> None:
+        """Name them."""
+        for record in bad:
+            if self._stream is not None:
+                line = json.dumps({"source": record.place, "reason": record.reason}, ensure_ascii=False) + "\n"
+                self._stream.write(line.encode("utf-8", "backslashreplace"))
+            if self._stream is None or self._named < NAMED_ON_STANDARD_ERROR:
+                line = f"{record.place}: {record.reason}\n"
+                sys.stderr.write(line.encode("utf-8", "backslashreplace").decode())
+            elif self._named == NAMED_ON_STANDARD_ERROR:
+                sys.stderr.write(f"more bad records: see {self.path}\n")
+            self._named += 1
+
+    def make_durable(self) -> int:
+        """Flush, wait for the disk, and return the length."""
+        if self._stream is None:
+            return 0
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        return self._stream.tell()
+
+    def assemble(self) -> None:
+        """Give the side file its name; where nothing was bad there is none."""
+        if self._temporary is None or self.path is None:
+            return
+        self.close()
+        if self._temporary.exists():
+            if self._temporary.stat().st_size:
+                self._temporary.replace(self.path)
+            else:
+                self._temporary.unlink()
+                self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None

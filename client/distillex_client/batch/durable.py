@@ -1,0 +1,29 @@
+"""Files that are whole or not there, also after a power cut."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file's bytes, or a directory's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_durably(temporary: Path, path: Path) -> None:
+    """Give a finished file its name, in one step."""
+    sync_file(temporary)
+    temporary.replace(path)
+    sync_file(path.parent)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Replace a small file in one step."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(content)
+    replace_durably(temporary, path)

@@ -1,0 +1,27 @@
+"""What ends a batch run before its end.
+
+::
+
+    BatchError
+    ├── WrongUse        options, lexicon, files or settings that cannot work: change them
+    └── BatchStopped    the server stayed away, or the disk is full: ``--resume`` continues
+"""
+
+from __future__ import annotations
+
+
+class BatchError(Exception):
+    """Base of the errors that end a batch run."""
+
+
+class WrongUse(BatchError):  # noqa: N818
+    """Something has to be changed before the run can go on."""
+
+
+class BatchStopped(BatchError):  # noqa: N818
+    """The run stopped through no fault of its input; what is written stays, and ``--resume`` continues."""
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> WrongUse:
+    """Return the error for an optional package that is not installed."""
+    return WrongUse(f"{purpose} needs {package}, which is not installed: pip install 'distillex-client[{extra}]'")

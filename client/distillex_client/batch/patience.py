@@ -1,0 +1,124 @@
+"""Call the server, and wait for it where it is away."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Sequence
+
+from distillex_client.batch.errors import BatchStopped, WrongUse
+from distillex_client.entity import Extraction
+from distillex_client.errors import (
+    AccessDenied,
+    DeadlineExceeded,
+    InvalidRequest,
+    ModelNotFound,
+    ServerError,
+    ServerUnavailable,
+    TlsError,
+)
+from distillex_client.extractor import Extractor
+from distillex_client.options import Retries
+from distillex_client.protocol import Lexicon
+
+LOG = logging.getLogger("distillex.batch")
+BACKOFF = Retries(first_delay_s=0.2, longest_delay_s=2.0)
+ATTEMPTS_ON_SERVER_ERROR = 3
+
+
+class PatientCaller:
+    """Extract from texts; while the server cannot be reached, wait and try again.
+
+    Parameters
+    ----------
+    extractor
+        A client without retries of its own; its batch size bounds the texts of a call.
+    retry_for_s
+        How long the server may stay away.
+    """
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        *,
+        retry_for_s: float,
+        lexicon: Lexicon | None = None,
+        lexicon_name: str | None = None,
+    ) -> None:
+        self._extractor = extractor
+        self._retry_for_s = retry_for_s
+        self._lexicon = lexicon
+        self._lexicon_name = lexicon_name
+        self._random = random.Random()
+        self._stopped = threading.Event()
+        self._away_since: float | None = None
+
+    def stop(self) -> None:
+        """End every wait."""
+        self._stopped.set()
+
+    def call(self, texts: Sequence[str]) -> list[Extraction]:
+        """Return one extraction a text, with ``error`` for texts that the server refuses or fails on.
+
+        Raises
+        ------
+        WrongUse
+            When the model does not exist, or lexicon, credentials or certificate are refused.
+        BatchStopped
+            When the server stayed away too long.
+        """
+        first_failure: float | None = None
+        errors = 0
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                found = list(
+                    self._extractor.extract_stream(texts, lexicon=self._lexicon, lexicon_name=self._lexicon_name)
+                )
+                self._note_answer()
+                return found
+            except (ServerUnavailable, DeadlineExceeded) as error:
+                failure: Exception = error
+            except ModelNotFound as error:
+                # A server that starts again may answer before its models are ready.
+                if first_failure is None:
+                    raise WrongUse(f"ModelNotFound: {error}") from error
+                failure = error
+            except (InvalidRequest, AccessDenied, TlsError) as error:
+                raise WrongUse(f"{type(error).__name__}: {error}") from error
+            except ServerError as error:
+                failure = error
+                if self._extractor.is_ready():
+                    errors += 1
+                    if errors == ATTEMPTS_ON_SERVER_ERROR:
+                        return self._one_by_one(texts, error)
+            first_failure = first_failure or time.monotonic()
+            self._wait(attempt, first_failure, failure)
+
+    def _one_by_one(self, texts: Sequence[str], error: ServerError) -> list[Extraction]:
+        """Find the text on which a server that is otherwise well fails."""
+        if len(texts) == 1:
+            return [Extraction((), "", f"the server failed on it: {error}")]
+        return [extraction for text in texts for extraction in self.call([text])]
+
+    def _wait(self, attempt: int, first_failure: float, failure: Exception) -> None:
+        waited = time.monotonic() - first_failure
+        if waited >= self._retry_for_s or self._stopped.is_set():
+            raise BatchStopped(
+                f"{type(failure).__name__}: {failure} (tried for {waited:.0f} s; --retry-for sets how long)"
+            ) from failure
+        if self._away_since is None:
+            self._away_since = first_failure
+            LOG.warning(
+                "%s: %s; waiting up to %.0f s for the server", type(failure).__name__, failure, self._retry_for_s
+            )
+        delay = min(BACKOFF.delay_s(min(attempt, 30), self._random), max(0.0, self._retry_for_s - waited))
+        self._stopped.wait(delay)
+
+    def _note_answer(self) -> None:
+        away_since, self._away_since = self._away_since, None
+        if away_since is not None:
+            LOG.warning("the server answers again after %.1f s", time.monotonic() - away_since)
