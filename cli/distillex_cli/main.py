@@ -54,7 +54,7 @@ COMMANDS: dict[str, LazyCommand] = {
         "train",
     ),
     "export": LazyCommand(
-        "distillex_training.cli", "export", "Export a model to ONNX, TensorRT or a model repository.", "train"
+        "distillex_training.export_cli", "export", "Export a model to ONNX, TensorRT or a model repository.", "train"
     ),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import json
 import logging
 from pathlib import Path
@@ -23,13 +22,6 @@ Threads = Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice
 MaxSteps = Annotated[
     int | None, typer.Option(min=1, help="Stop with a checkpoint after so many more steps; the same command goes on.")
 ]
-
-
-class Target(str, enum.Enum):
-    """What ``distillex export`` writes."""
-
-    REPOSITORY = "repository"
-    ONNX = "onnx"
 
 
 def pretrain(
@@ -137,34 +129,6 @@ def evaluate(
             for result in results
         ]
         json_file.write_text(json.dumps(figures, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-
-
-def export(
-    model: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Model directory.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Model repository, or .onnx file.")],
-    target: Annotated[
-        Target, typer.Option(help="repository: all files that serving reads; onnx: the network alone.")
-    ] = Target.REPOSITORY,
-    int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Store a student's tables in int8.")] = True,
-) -> None:
-    """Export a trained model, checked against PyTorch (differences of at most 1e-4)."""
-    from distillex_training.export.onnx import ParityError, export_onnx
-    from distillex_training.export.quantize import quantize_tables
-    from distillex_training.export.repository import export_repository
-    from distillex_training.models import Student, load_model
-
-    _prepare(0)
-    try:
-        if target is Target.REPOSITORY:
-            files = export_repository(model, output, int8=int8)
-        else:
-            tagger, _, layout = load_model(model)
-            export_onnx(quantize_tables(tagger) if int8 and isinstance(tagger, Student) else tagger, layout, output)
-            files = [output]
-    except (ParityError, ValueError, OSError) as error:
-        _fail("export", str(error))
-    for file in files:
-        typer.echo(str(file))
 
 
 def _prepare(threads: int) -> None:

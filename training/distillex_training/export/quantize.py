@@ -1,7 +1,6 @@
 """int8 tables: most of a student's parameters are embedding rows, and rows survive 8 bits.
 
-Only tables are quantised. On the CPUs measured, dynamic int8 of the convolutions is slower than float32
-(docs/results.md), and they are a small part of the file.
+The arithmetic stays in float32; int8 arithmetic is in :mod:`distillex_training.export.int8`.
 """
 
 from __future__ import annotations

@@ -1,25 +1,34 @@
-"""Put a trained model into a Triton model repository."""
+"""Put a trained model into a Triton model repository, or a student into its serving folder."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from distillex_training.export.onnx import export_onnx
-from distillex_training.export.quantize import quantize_tables
-from distillex_training.models import Student, load_model
+from distillex_matcher import FeatureLayout, Features
+from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE
+
+from distillex_training.export.int8 import Int8, export_quantized
+from distillex_training.models import ConstrainedCrf, Student, Teacher, load_model
 
 
-def export_repository(model_directory: Path, repository: Path, *, int8: bool = True) -> list[Path]:
-    """Write ``student/1/model.onnx``, ``decode/1/crf.json`` and ``preprocess/1/{features.json,vocabulary.txt}``.
+def export_repository(
+    model_directory: Path, repository: Path, *, int8: Int8 = Int8.TABLES, calibration: Sequence[Features] = ()
+) -> list[Path]:
+    """Write a model and all that serving reads of it.
 
     Parameters
     ----------
     model_directory
-        A trained student, or a teacher (written to ``teacher/1/``; layout and CRF are left as they are).
+        A trained student: ``student/1/model.onnx``, ``decode/1/crf.json``, ``preprocess/1/{features.json,
+        vocabulary.txt}``. Or a teacher: ``teacher/1/{model.onnx,features.json,vocabulary.txt}``,
+        ``decode_teacher/1/crf.json`` (it is served beside a student and shares its ``preprocess``).
     repository
-        The model repository.
+        The model repository, or a folder of the model's own, such as ``models/student-NAME/serving``.
     int8
-        Store a student's tables in int8.
+        What is in 8 bits.
+    calibration
+        Batches for static int8.
 
     Returns
     -------
@@ -27,13 +36,23 @@ def export_repository(model_directory: Path, repository: Path, *, int8: bool = T
         The files written.
     """
     model, crf, layout = load_model(model_directory)
-    if not isinstance(model, Student):
-        path = repository / "teacher" / "1" / "model.onnx"
-        export_onnx(model, layout, path)
-        return [path]
-    path = repository / "student" / "1" / "model.onnx"
-    export_onnx(quantize_tables(model) if int8 else model, layout, path)
-    crf_path = repository / "decode" / "1" / "crf.json"
+    path = model_folder(repository, model) / "model.onnx"
+    export_quantized(model, layout, path, int8, calibration)
+    return [path, *save_layout_and_crf(repository, model, layout, crf)]
+
+
+def model_folder(repository: Path, model: Student | Teacher) -> Path:
+    """Return the folder of a model's network."""
+    return repository / ("student" if isinstance(model, Student) else "teacher") / "1"
+
+
+def save_layout_and_crf(
+    repository: Path, model: Student | Teacher, layout: FeatureLayout, crf: ConstrainedCrf
+) -> list[Path]:
+    """Write what ``preprocess`` and ``decode`` read."""
+    of_student = isinstance(model, Student)
+    crf_path = repository / ("decode" if of_student else "decode_teacher") / "1" / "crf.json"
     crf.parameters_for_serving().save(crf_path)
-    layout.save(repository / "preprocess" / "1")
-    return [path, crf_path, repository / "preprocess" / "1"]
+    layout_folder = repository / ("preprocess" if of_student else "teacher") / "1"
+    layout.save(layout_folder)
+    return [crf_path, layout_folder / FEATURES_FILE, layout_folder / VOCABULARY_FILE]

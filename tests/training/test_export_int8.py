@@ -1,0 +1,115 @@
+"""int8 exports: smaller, close to float32, and refused where they are not."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from distillex_matcher import Lexicon
+from distillex_training.export import int8 as int8_module
+from distillex_training.export.int8 import Int8, calibration_batches, export_quantized, label_agreement
+from distillex_training.export.onnx import ParityError, export_onnx, onnx_emissions, random_inputs
+from distillex_training.export.products import ProductConvolution, convolutions_as_products
+from distillex_training.models import Student, StudentConfig, load_model
+
+
+@pytest.fixture(scope="module")
+def calibration(toy, toy_student):
+    layout = load_model(toy_student)[2]
+    texts = (toy / "raw.txt").read_text(encoding="utf-8").splitlines()
+    return calibration_batches(layout, Lexicon.load(toy / "base.lex"), texts)
+
+
+@pytest.fixture(scope="module")
+def files(toy_student, calibration, tmp_path_factory):
+    model, _, layout = load_model(toy_student)
+    folder = tmp_path_factory.mktemp("int8")
+    for mode in Int8:
+        export_quantized(model, layout, folder / f"{mode.value}.onnx", mode, calibration)
+    return {mode: folder / f"{mode.value}.onnx" for mode in Int8}
+
+
+def operators(path):
+    return {node.op_type for node in onnx.load(path).graph.node}
+
+
+def test_each_mode_quantises_what_it_says(files):
+    assert not operators(files[Int8.NONE]) & {"MatMulInteger", "QuantizeLinear", "DynamicQuantizeLinear"}
+    kinds = {mode: {i.data_type for i in onnx.load(path).graph.initializer} for mode, path in files.items()}
+    assert onnx.TensorProto.INT8 not in kinds[Int8.NONE]
+    assert all(onnx.TensorProto.INT8 in kinds[mode] for mode in (Int8.TABLES, Int8.DYNAMIC, Int8.STATIC))
+    assert "MatMulInteger" in operators(files[Int8.DYNAMIC])
+    assert "Conv" not in operators(files[Int8.DYNAMIC])
+    assert {"QuantizeLinear", "DequantizeLinear", "Conv"} <= operators(files[Int8.STATIC])
+    assert "MatMulInteger" not in operators(files[Int8.STATIC])
+
+
+@pytest.mark.parametrize("mode", [Int8.DYNAMIC, Int8.STATIC])
+def test_head_and_tag_stay_in_float32(files, mode):
+    graph = onnx.load(files[mode]).graph
+    floats = {i.name for i in graph.initializer if i.data_type == onnx.TensorProto.FLOAT}
+    products = [node for node in graph.node if node.op_type == "MatMul"]
+    assert len([node for node in products if node.input[1] in floats]) == 2
+
+
+@pytest.mark.parametrize("mode", [Int8.TABLES, Int8.DYNAMIC, Int8.STATIC])
+def test_int8_picks_the_labels_of_float32_on_real_text(files, calibration, mode):
+    assert label_agreement(files[Int8.NONE], files[mode], calibration) > 0.98
+
+
+def test_static_results_do_not_depend_on_the_batch(files, calibration):
+    run = onnx_emissions(files[Int8.STATIC], threads=1)
+    features = calibration[0]
+    together = run(features)
+    alone = run(type(features)(*(part[:1] for part in features)))
+    np.testing.assert_allclose(alone[0], together[0], atol=1e-4)
+
+
+def test_static_int8_needs_calibration_text(toy_student, tmp_path):
+    model, _, layout = load_model(toy_student)
+    with pytest.raises(ValueError, match=r"needs calibration text \(--calibration FILE"):
+        export_quantized(model, layout, tmp_path / "model.onnx", Int8.STATIC)
+    with pytest.raises(ValueError, match="no sentence that the model could read"):
+        calibration_batches(layout, None, ["", "甲" * 600])
+
+
+def test_an_int8_network_that_picks_other_labels_is_refused(toy_student, calibration, tmp_path, monkeypatch):
+    model, _, layout = load_model(toy_student)
+    broken = load_model(toy_student)[0]
+    torch.nn.init.normal_(broken.tag.weight)
+    export_onnx(broken, layout, tmp_path / "broken.onnx")
+    monkeypatch.setattr(int8_module, "quantize_products", lambda _, target: (tmp_path / "broken.onnx").rename(target))
+    path = tmp_path / "model.onnx"
+    with pytest.raises(ParityError, match="dynamic int8 picks the label of float32 for"):
+        export_quantized(model, layout, path, Int8.DYNAMIC, calibration)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (3, 4), (5, 2)])
+def test_a_convolution_as_a_product_gives_the_same(kernel, dilation):
+    convolution = torch.nn.Conv1d(6, 10, kernel, padding=dilation * (kernel - 1) // 2, dilation=dilation)
+    inputs = torch.randn(3, 6, 17)
+    torch.testing.assert_close(ProductConvolution(convolution)(inputs), convolution(inputs))
+
+
+@pytest.mark.parametrize(("encoder", "mode"), [("separable_cnn", Int8.STATIC), ("transformer", Int8.DYNAMIC)])
+def test_other_encoders_give_the_same_with_products_and_can_be_quantised(
+    encoder, mode, toy_student, calibration, tmp_path
+):
+    _, _, layout = load_model(toy_student)
+    torch.manual_seed(1)
+    student = Student(
+        StudentConfig(
+            vocabulary=len(layout.vocabulary),
+            lexicon_types=len(layout.types),
+            word_hash_size=layout.word_hash_size,
+            entity_types=("name",),
+            encoder=encoder,
+            width=16,
+            dilations=(1, 2),
+            bigram_hash_size=64,
+        )
+    ).eval()
+    inputs = random_inputs(layout, 2, 12)
+    torch.testing.assert_close(convolutions_as_products(student)(*inputs), student(*inputs), atol=1e-5, rtol=1e-5)
+    export_quantized(student, layout, tmp_path / "model.onnx", mode, calibration)
+    assert operators(tmp_path / "model.onnx") & {"MatMulInteger", "QuantizeLinear"}

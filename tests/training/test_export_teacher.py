@@ -1,0 +1,54 @@
+"""Teachers as ONNX: dynamic batch and length, parity, and the files that serving reads."""
+
+import numpy as np
+import pytest
+import torch
+from distillex_matcher import CrfParameters, FeatureLayout
+from distillex_training.export.int8 import Int8
+from distillex_training.export.onnx import INPUT_NAMES, open_session, random_inputs
+from distillex_training.export.repository import export_repository
+from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, save_model
+
+pytest.importorskip("transformers", reason="needs transformers")
+
+LAYOUT = FeatureLayout(
+    vocabulary=("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "▁", *"甲乙丙丁戊己庚辛"),
+    types=("n", "name"),
+    word_hash_size=64,
+)
+
+
+@pytest.fixture(scope="module", params=["albert", "bert"])
+def teacher(request, tmp_path_factory):
+    torch.manual_seed(0)
+    encoder = {
+        "model_type": request.param,
+        "vocab_size": len(LAYOUT.vocabulary),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 512,
+        "pad_token_id": 0,
+    } | ({"embedding_size": 16} if request.param == "albert" else {})
+    config = TeacherConfig(len(LAYOUT.vocabulary), len(LAYOUT.types), 64, ("name", "org"), encoder, lexicon_width=16)
+    directory = tmp_path_factory.mktemp(request.param)
+    model, crf = Teacher(config).eval(), ConstrainedCrf(("name", "org"))
+    save_model(directory, model, crf, LAYOUT)
+    return directory, model, crf
+
+
+def test_a_teachers_folder_holds_network_layout_and_crf_and_agrees_with_pytorch(teacher, tmp_path):
+    directory, model, crf = teacher
+    written = export_repository(directory, tmp_path, int8=Int8.TABLES)
+    assert all(path.is_file() for path in written)
+    assert FeatureLayout.load(tmp_path / "teacher" / "1") == LAYOUT
+    assert CrfParameters.load(tmp_path / "decode_teacher" / "1" / "crf.json") == crf.parameters_for_serving()
+    session = open_session(tmp_path / "teacher" / "1" / "model.onnx", threads=1)
+    for batch, tokens in ((1, 3), (5, 17), (2, 500)):
+        inputs = random_inputs(LAYOUT, batch, tokens, seed=9)
+        with torch.no_grad():
+            expected = model(*inputs).numpy()
+        found = session.run(None, {n: t.numpy() for n, t in zip(INPUT_NAMES, inputs, strict=True)})[0]
+        real = inputs[0].numpy() != 0
+        np.testing.assert_allclose(found[real], expected[real], atol=1e-4)

@@ -1,0 +1,199 @@
+"""int8 for CPUs: which parts of a network are stored or computed in 8 bits (benchmarks/bench_quantization.py).
+
+On x86, ONNX Runtime's int8 kernels are exact where the CPU has VNNI or AMX instructions; on older ones the products of
+8-bit activations and weights can saturate.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+from distillex_matcher import FeatureLayout, Features, Lexicon
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+from torch import nn
+
+from distillex_training.export.onnx import INPUT_NAMES, OUTPUT_NAME, ParityError, export_onnx, open_session
+from distillex_training.export.products import convolutions_as_products
+from distillex_training.export.quantize import quantize_tables
+from distillex_training.models import Student
+
+LOG = logging.getLogger("distillex.export")
+
+CALIBRATION_SENTENCES = 512
+CALIBRATION_BATCH = 32
+FLOAT_LAYERS = 2
+"""The last products (head and tag) stay in float32: quantised they cost F1, and they are a small part of the time."""
+LEAST_AGREEMENT = 0.95
+
+
+class Int8(str, enum.Enum):
+    """What is in 8 bits."""
+
+    NONE = "none"
+    """Nothing: all in float32."""
+    TABLES = "tables"
+    """Embedding rows are stored in int8; the arithmetic is float32."""
+    DYNAMIC = "dynamic"
+    """Tables, and the matrix products (convolutions too, written as products) with activation ranges taken from each
+    batch: results depend slightly on what shares the batch. No calibration text."""
+    STATIC = "static"
+    """Tables, and convolutions and products with activation ranges taken from calibration text: a text's result does
+    not depend on its batch."""
+
+
+def calibration_batches(layout: FeatureLayout, base: Lexicon | None, texts: Sequence[str]) -> list[Features]:
+    """Featurise raw texts for static quantisation, as serving would: the base lexicon, batches of similar length.
+
+    Raises
+    ------
+    ValueError
+        When there is no usable text.
+    """
+    featurizer = layout.featurizer(base)
+    usable = [text for text in texts if text.strip() and len(text) <= featurizer.max_text_length]
+    step = max(1, len(usable) // CALIBRATION_SENTENCES)
+    chosen = sorted(usable[::step][:CALIBRATION_SENTENCES], key=len)
+    if not chosen:
+        raise ValueError("the calibration text has no sentence that the model could read")
+    return [
+        featurizer.featurize(chosen[begin : begin + CALIBRATION_BATCH])
+        for begin in range(0, len(chosen), CALIBRATION_BATCH)
+    ]
+
+
+def export_quantized(
+    model: nn.Module, layout: FeatureLayout, path: Path, int8: Int8, calibration: Sequence[Features] = ()
+) -> None:
+    """Write a model as ONNX with the chosen int8, checked.
+
+    Parameters
+    ----------
+    model
+        A student; or a teacher, whose tables always stay float32.
+    layout
+        The model's feature layout.
+    path
+        File to write.
+    int8
+        What is in 8 bits.
+    calibration
+        What :func:`calibration_batches` returns; needed for ``STATIC``.
+
+    Raises
+    ------
+    ParityError
+        When the float32 network differs from PyTorch, or the int8 one picks other labels for more than 5 % of the
+        calibration text's characters.
+    ValueError
+        For ``STATIC`` without calibration.
+    """
+    if int8 is Int8.STATIC and not calibration:
+        raise ValueError("static int8 needs calibration text (--calibration FILE: raw text, one sentence a line)")
+    if isinstance(model, Student) and int8 is not Int8.NONE:
+        model = quantize_tables(model)
+    if int8 in (Int8.NONE, Int8.TABLES):
+        export_onnx(model, layout, path)
+        return
+    if isinstance(model, Student) and int8 is Int8.DYNAMIC:
+        model = convolutions_as_products(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+        plain, quantized = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
+        export_onnx(model, layout, plain)
+        if int8 is Int8.DYNAMIC:
+            quantize_products(plain, quantized)
+        else:
+            quantize_with_calibration(plain, quantized, calibration)
+        onnx.checker.check_model(str(quantized), full_check=True)
+        if calibration:
+            agreement = label_agreement(plain, quantized, calibration)
+            LOG.info("%s int8 picks the label of float32 for %.2f %% of the characters", int8.value, 100 * agreement)
+            if agreement < LEAST_AGREEMENT:
+                raise ParityError(
+                    f"{int8.value} int8 picks the label of float32 for {agreement:.1%} of the calibration text's "
+                    f"characters; at least {LEAST_AGREEMENT:.0%} are accepted"
+                )
+        quantized.replace(path)
+    LOG.info("%s: %.2f MB", path, path.stat().st_size / 1e6)
+
+
+def quantize_products(source: Path, target: Path) -> None:
+    """Quantise the matrix products with constant weights: weights per channel, activations by each batch's range."""
+    with _quiet():
+        quantize_dynamic(
+            source,
+            target,
+            op_types_to_quantize=["MatMul"],
+            nodes_to_quantize=quantizable_nodes(source, ("MatMul",)),
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+        )
+
+
+def quantize_with_calibration(source: Path, target: Path, calibration: Sequence[Features]) -> None:
+    """Quantise convolutions and products with constant weights: weights per channel, activations by fixed ranges."""
+    with _quiet():
+        quantize_static(
+            source,
+            target,
+            _Reader(calibration),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "MatMul"],
+            nodes_to_quantize=quantizable_nodes(source, ("Conv", "MatMul")),
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+        )
+
+
+def quantizable_nodes(path: Path, operators: Sequence[str]) -> list[str]:
+    """Return the names of the nodes with constant weights, without the last two products (head and tag)."""
+    graph = onnx.load(path).graph
+    constants = {initializer.name for initializer in graph.initializer}
+    nodes = [n for n in graph.node if n.op_type in ("Conv", "MatMul") and len(n.input) > 1 and n.input[1] in constants]
+    last = [node.name for node in nodes if node.op_type == "MatMul"][-FLOAT_LAYERS:]
+    return [node.name for node in nodes if node.op_type in operators and node.name not in last]
+
+
+def label_agreement(plain: Path, quantized: Path, batches: Sequence[Features]) -> float:
+    """Share of real tokens for which two networks give the same label the highest emission."""
+    sessions = open_session(plain), open_session(quantized)
+    same = total = 0
+    for features in batches:
+        first, second = (session.run([OUTPUT_NAME], _feeds(features))[0].argmax(-1) for session in sessions)
+        real = features.input_ids != 0
+        same += int((first == second)[real].sum())
+        total += int(real.sum())
+    return same / total
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, batches: Sequence[Features]) -> None:
+        self._feeds = iter([_feeds(features) for features in batches])
+
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        return next(self._feeds, None)
+
+
+def _feeds(features: Features) -> dict[str, NDArray[Any]]:
+    arrays = (features.input_ids, features.lexicon_types, features.lexicon_words, features.lexicon_weights)
+    return dict(zip(INPUT_NAMES, arrays, strict=True))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    # onnxruntime advises a pre-processing on the root logger that the exporter has done already.
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,113 @@
+"""Command ``distillex export``; what it needs is imported on use."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.logging import RichHandler
+
+from distillex_training.export.int8 import Int8
+
+
+class Target(str, enum.Enum):
+    """What ``distillex export`` writes."""
+
+    REPOSITORY = "repository"
+    ONNX = "onnx"
+    TENSORRT = "tensorrt"
+
+
+class Precision(str, enum.Enum):
+    """Arithmetic of a TensorRT plan."""
+
+    FP16 = "fp16"
+    FP32 = "fp32"
+
+
+def export(
+    model: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Model directory.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Model repository or models/student-NAME/serving; .onnx; .plan.")
+    ],
+    target: Annotated[
+        Target,
+        typer.Option(
+            help="repository: all files that serving reads; onnx: the network alone; tensorrt: a plan for this "
+            "machine's GPU, and into a repository also the files that serving reads beside it."
+        ),
+    ] = Target.REPOSITORY,
+    int8: Annotated[
+        Int8,
+        typer.Option(
+            help="Of ONNX for CPUs. tables: a student's embedding rows; static: convolutions and products too, with "
+            "--calibration; dynamic: products without calibration; none: all float32."
+        ),
+    ] = Int8.TABLES,
+    calibration: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Raw text, one sentence a line, for static int8.")
+    ] = None,
+    base: Annotated[Path, typer.Option(help="Compiled base lexicon, for the calibration text.")] = Path(
+        "lexicons/base/1.lex"
+    ),
+    precision: Annotated[Precision, typer.Option(help="Of a TensorRT plan.")] = Precision.FP16,
+    timing_cache: Annotated[
+        Path | None, typer.Option(help="TensorRT timing cache, read and updated: a second build is faster.")
+    ] = None,
+    version_compatible: Annotated[
+        bool,
+        typer.Option(
+            "--version-compatible",
+            help="A plan that other TensorRT versions run as well.",
+        ),
+    ] = False,
+) -> None:
+    """Export a trained model, checked: ONNX against PyTorch (at most 1e-4 apart), a plan against ONNX Runtime."""
+    from distillex_matcher import LexiconError
+
+    from distillex_training.export.onnx import ParityError
+    from distillex_training.export.tensorrt import PlanOptions, TensorRtError, export_plan
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
+    logging.getLogger("distillex").setLevel(logging.INFO)
+    try:
+        if target is Target.TENSORRT:
+            options = PlanOptions(
+                half=precision is Precision.FP16, timing_cache=timing_cache, version_compatible=version_compatible
+            )
+            files = export_plan(model, output, options)
+        else:
+            files = _export_for_cpu(model, output, target, int8, calibration, base)
+    except (ParityError, TensorRtError, LexiconError, ValueError, OSError) as error:
+        _fail(str(error))
+    for file in files:
+        typer.echo(str(file))
+
+
+def _export_for_cpu(
+    model: Path, output: Path, target: Target, int8: Int8, calibration: Path | None, base: Path
+) -> list[Path]:
+    from distillex_matcher import Lexicon
+
+    from distillex_training.data.raw import read_raw
+    from distillex_training.export.int8 import calibration_batches, export_quantized
+    from distillex_training.export.repository import export_repository
+    from distillex_training.models import load_model
+
+    tagger, _, layout = load_model(model)
+    batches = []
+    if calibration is not None:
+        texts, _ = read_raw([calibration], max_length=layout.buckets[-1] - 2)
+        batches = calibration_batches(layout, Lexicon.load(base), texts)
+    if target is Target.REPOSITORY:
+        return export_repository(model, output, int8=int8, calibration=batches)
+    export_quantized(tagger, layout, output, int8, batches)
+    return [output]
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"distillex export: {message}", err=True)
+    raise typer.Exit(1)
