@@ -1,0 +1,26 @@
+"""What machine figures were taken on: they mean nothing without it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+
+def describe_machine() -> dict[str, str]:
+    """Return processor, cores, memory, kernel, load and the versions that matter."""
+    information = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.partition(":")[2].strip() for line in information if line.startswith("model name")), "unknown")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = {
+        name: importlib.metadata.version(name) for name in ("onnxruntime", "nvidia-pytriton", "tritonclient", "numpy")
+    }
+    return {
+        "processor": model,
+        "cores": str(len(os.sched_getaffinity(0))),
+        "memory": f"{memory:.0f} GiB",
+        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "load before": f"{os.getloadavg()[0]:.1f} (other work running beside, where it is not near 0)",
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+    }

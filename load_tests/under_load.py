@@ -1,0 +1,41 @@
+"""The embedded server that load tests drive: student and, where wanted, teacher, on free ports."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from distillex_serving.embedded import EmbeddedServer, ServerOptions
+from distillex_serving.locations import default_lexicon_directory, default_repository
+from random_teacher import TeacherSizes, export_random_teacher
+
+RANDOM_WEIGHTS = "random weights (speed does not depend on them)"
+
+
+@contextlib.contextmanager
+def exported_teacher(given: Path | None, sizes: TeacherSizes | None = None) -> Iterator[tuple[Path, str]]:
+    """Yield an exported teacher's folder and what it is: the given one, or one of random weights made for the while."""
+    if given is not None:
+        yield given, str(given)
+        return
+    sizes = sizes or TeacherSizes()
+    with tempfile.TemporaryDirectory(prefix="distillex-teacher-") as folder:
+        print(f"exporting a teacher of {sizes.layers} x {sizes.width} with random weights (10 to 30 s) …", flush=True)
+        export_random_teacher(Path(folder), sizes)
+        yield Path(folder), f"{sizes.layers} layers x {sizes.width}, {RANDOM_WEIGHTS}"
+
+
+def server(repository: Path | None = None, teacher: Path | None = None) -> EmbeddedServer:
+    """Return a server on free ports, not yet started; the lexicons are always the shipped ones."""
+    return EmbeddedServer(
+        ServerOptions(
+            repository=repository or default_repository(),
+            lexicon_directory=default_lexicon_directory(default_repository()),
+            grpc_port=0,
+            http_port=0,
+            metrics_port=0,
+            teacher=teacher,
+        )
+    )
