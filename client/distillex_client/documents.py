@@ -84,9 +84,7 @@ class Document:
     def __init__(self, document: str | bytes, window: int, overlap: int | None) -> None:
         text = _decoded(document)
         self._windows = split_document(text, window=min(window, LONGEST_TEXT), overlap=overlap)
-        # Sentences of similar length share a request: the server pads a request's texts to the longest of them.
-        self._order = sorted(range(len(self._windows)), key=lambda i: self._windows[i].end - self._windows[i].start)
-        self.pieces = [text[self._windows[i].start : self._windows[i].end] for i in self._order]
+        self.pieces = [text[window.start : window.end] for window in self._windows]
 
     def merge(self, extractions: Sequence[Extraction]) -> list[Entity]:
         """Return the entities with offsets in the document, in order.
@@ -96,15 +94,12 @@ class Document:
         InvalidText
             When a piece was refused; says where in the document it lies.
         """
-        found: list[Sequence[Entity]] = [()] * len(self._windows)
-        for index, extraction in zip(self._order, extractions, strict=True):
+        for window, extraction in zip(self._windows, extractions, strict=True):
             if extraction.error is not None:
-                window = self._windows[index]
                 error = InvalidText(f"characters {window.start} to {window.end}: {extraction.error}")
                 error.request_id = extraction.request_id
                 raise error
-            found[index] = extraction.entities
-        return merge_windows(self._windows, found)
+        return merge_windows(self._windows, [extraction.entities for extraction in extractions])
 
 
 def _windows(document: str, begin: int, end: int, window: int, overlap: int) -> list[Window]:

@@ -7,20 +7,18 @@ import json
 import random
 import subprocess
 import sys
+import time
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 
 pytest.importorskip("tritonclient.grpc")
-from distillex_client import (
-    DeadlineExceeded,
-    Extractor,
-    InvalidRequest,
-    InvalidText,
-    ModelNotFound,
-    Retries,
-    ServerUnavailable,
-)
+import grpc
+from corpus import varied_texts
+from counting_relay import CountingRelay
+from distillex_client import Extractor, InvalidText, Retries, ServerError, ServerUnavailable
 from distillex_serving.preconditions import free_port
+from recording_server import RecordingServer
 
 pytestmark = pytest.mark.server
 
@@ -29,7 +27,10 @@ TEXTS = [
     "😀👨‍👩‍👧张伟在ＩＢＭ中国研究院工作\t\n",
     "𠮷野家的e\u0301é董事长李强访问北京大学",
 ]
-ONCE = Retries(attempts=1)
+
+
+def without_scores(entities):
+    return [(e.start, e.end, e.type, e.text) for e in entities]
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +52,8 @@ def test_extracts_entities_with_exact_offsets(extractor):
 def test_a_batch_gives_what_single_texts_give_in_order(extractor):
     generator = random.Random(1)
     texts = [generator.choice(TEXTS)[: generator.randint(3, 20)] for _ in range(150)]
-    spans = [[(e.start, e.end, e.type, e.text) for e in found] for found in extractor.extract_batch(texts)]
-    alone = {text: [(e.start, e.end, e.type, e.text) for e in extractor.extract(text)] for text in set(texts)}
+    spans = [without_scores(found) for found in extractor.extract_batch(texts)]
+    alone = {text: without_scores(extractor.extract(text)) for text in set(texts)}
     assert spans == [alone[text] for text in texts]
 
 
@@ -90,50 +91,59 @@ def test_a_requests_own_words_change_the_result(extractor):
     assert extractor.extract(text) != found
 
 
-@pytest.mark.parametrize(
-    ("text", "options", "error", "message"),
-    [
-        ("", {}, InvalidText, "^the text is empty$"),
-        ("甲" * 511, {}, InvalidText, "at most 510 are accepted"),
-        (b"\xff", {}, InvalidText, "not UTF-8"),
-        ("\ud800", {}, InvalidText, "not UTF-8"),
-        ("甲", {"lexicon": {"甲": "planet"}}, InvalidRequest, "unknown lexicon type 'planet'; known types: .*company"),
-        ("甲", {"lexicon_name": "nowhere"}, InvalidRequest, "no lexicon 'nowhere' is installed"),
-    ],
-)
-def test_a_bad_request_raises_its_own_error(extractor, text, options, error, message):
-    with pytest.raises(error, match=message) as raised:
-        extractor.extract(text, **options)
-    assert raised.value.__cause__ is not None
+def test_threads_share_one_connection(server):
+    texts = varied_texts(40)
+    with CountingRelay(server.grpc_url) as relay, Extractor(relay.url) as extractor, ThreadPoolExecutor(8) as pool:
+        found = [without_scores(entities) for entities in pool.map(extractor.extract, texts)]
+        assert found == [without_scores(extractor.extract(text)) for text in texts]
+        assert extractor.extract_batch(texts)
+        assert relay.connections == 1
 
 
-def test_a_wrong_model_is_not_found(server):
-    with Extractor(server.grpc_url, model="nothing") as extractor, pytest.raises(ModelNotFound, match="nothing"):
-        extractor.extract("甲")
+@pytest.mark.parametrize("compression", ["gzip", "deflate"])
+def test_compression_makes_what_is_sent_smaller_and_changes_no_result(server, compression):
+    texts = ["华为技术有限公司与复旦大学在上海签署协议。" * 10] * 64
+    words = {f"青石云科{number}": "company" for number in range(50)}
+    sent, found = {}, {}
+    for used in (None, compression):
+        with CountingRelay(server.grpc_url) as relay, Extractor(relay.url, compression=used) as extractor:
+            found[used] = [without_scores(entities) for entities in extractor.extract_batch(texts, lexicon=words)]
+            sent[used] = relay.sent
+    assert found[compression] == found[None]
+    assert sent[compression] < sent[None] / 10
 
 
-def test_an_expired_deadline_is_told(server):
-    with Extractor(server.grpc_url, timeout_s=0.0001) as extractor, pytest.raises(DeadlineExceeded):
-        extractor.extract("甲")
+def test_a_closed_client_opens_again(server):
+    extractor = Extractor(server.grpc_url)
+    assert extractor.is_ready()
+    extractor.close()
+    assert extractor.extract(TEXTS[0])
+    extractor.close()
+    assert not Extractor(server.grpc_url, model="nothing").is_ready()
+    assert not Extractor(f"127.0.0.1:{free_port()}").is_ready()
 
 
-def test_a_server_that_is_not_there_is_unavailable_after_the_retries():
-    retries = Retries(attempts=3, first_delay_s=0.01)
-    with Extractor(f"127.0.0.1:{free_port()}", retries=retries, timeout_s=5) as extractor:
-        assert not extractor.is_ready()
-        with pytest.raises(ServerUnavailable):
-            extractor.extract("甲")
+def test_closing_ends_what_is_in_flight():
+    with RecordingServer() as silent, ThreadPoolExecutor(2) as pool:
+        silent.gate.clear()
+        extractor = Extractor(silent.url)
+        calls = [pool.submit(extractor.extract, "甲"), pool.submit(extractor.extract_batch, ["甲"] * 200)]
+        while len(silent.received) < 1 + extractor.concurrency:
+            time.sleep(0.01)
+        extractor.close()
+        for call in calls:
+            assert isinstance(call.exception(timeout=5), (ServerError, CancelledError))
 
 
-def test_a_long_document_has_exact_offsets_whatever_the_window(extractor):
-    document = "".join(
-        f"第{i}条：华为技术有限公司的{name}在北京大学演讲。\n" for i, name in enumerate(["张伟", "李娜"] * 300)
-    )
-    results = [extractor.extract_document(document, window=window) for window in (128, 256, 510)]
-    assert len(results[0]) > 1000
-    assert all(document[e.start : e.end] == e.text for e in results[0])
-    plain = [[(e.start, e.end, e.type) for e in result] for result in results]
-    assert plain[0] == plain[1] == plain[2]
+def test_closing_ends_the_wait_for_the_next_attempt():
+    with RecordingServer() as failing, ThreadPoolExecutor(1) as pool:
+        failing.failures.append(grpc.StatusCode.UNAVAILABLE)
+        extractor = Extractor(failing.url, retries=Retries(first_delay_s=20, longest_delay_s=20))
+        call = pool.submit(extractor.extract, "甲")
+        while not failing.received:
+            time.sleep(0.01)
+        extractor.close()
+        assert isinstance(call.exception(timeout=5), ServerUnavailable)
 
 
 def test_the_command_prints_a_json_line_a_document(server, tmp_path):

@@ -190,12 +190,6 @@ def test_no_more_requests_are_in_flight_than_allowed(call, recorder):
     assert len(recorder.received) == 60
 
 
-def test_sentences_of_similar_length_share_a_request_of_a_document(call, recorder):
-    sentences = ["甲" * length + "。" for length in (1, 300) * 10]
-    call("extract_document", "".join(sentences), settings={"batch_size": 10, "concurrency": 1})
-    assert [received.rows for received in recorder.received] == [10, 10]
-
-
 def test_one_text_where_several_are_taken_and_a_number_as_text_are_refused(call):
     with pytest.raises(TypeError, match="texts is one str; give a list of texts, or call extract"):
         call("extract_batch", "甲乙")
