@@ -64,3 +64,54 @@ def toy_student(toy):
 
     distill(read_config(toy / "student.yaml", StudentRun), toy / "run")
     return toy / "run" / "best"
+
+
+@pytest.fixture(scope="session")
+def toy_encoder(tmp_path_factory):
+    """A two-layer ALBERT with random weights and a character vocabulary, as ``AutoModel`` reads it."""
+    transformers = pytest.importorskip("transformers", reason="needs transformers")
+    folder = tmp_path_factory.mktemp("encoder")
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"东方电子南海船务的昨天说赵钱孙"]
+    config = transformers.AlbertConfig(
+        vocab_size=len(vocabulary),
+        embedding_size=16,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+    )
+    torch.manual_seed(1)
+    transformers.AlbertModel(config).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def teacher_configuration(toy, toy_encoder):
+    """A configuration file of ``distillex finetune``."""
+    path = toy / "teacher.yaml"
+    path.write_text(
+        f"""
+data: {{train: {toy}/train.jsonl, dev: {toy}/dev.jsonl, lexicon: {toy}/base.lex, minimum_count: 1}}
+encoder: {toy_encoder}
+loop: {{epochs: 2, batch_size: 16, averaging: 0.0, warm_up: 0.2}}
+learning_rate: 1e-2
+encoder_learning_rate: 1e-3
+head: 32
+word_hash_size: 64
+""",
+        encoding="utf-8",
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def toy_teacher(teacher_configuration, tmp_path_factory):
+    """A fine-tuned toy teacher's model directory."""
+    from distillex_training.config import TeacherRun, read_config
+    from distillex_training.finetune import finetune
+
+    run = tmp_path_factory.mktemp("teacher")
+    finetune(read_config(teacher_configuration, TeacherRun), run)
+    return run / "best"

@@ -36,51 +36,46 @@ def test_a_run_interrupted_and_resumed_ends_like_one_that_was_not(toy, toy_stude
         assert torch.equal(tensor, theirs.state_dict()[name]), name
 
 
-def test_teacher_and_distilled_student_at_toy_size(toy, tmp_path):
-    transformers = pytest.importorskip("transformers", reason="needs transformers")
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"东方电子南海船务的昨天说赵钱孙"]
-    config = transformers.AlbertConfig(
-        vocab_size=len(vocabulary),
-        embedding_size=16,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-    )
-    transformers.AlbertModel(config).save_pretrained(tmp_path / "encoder")
-    (tmp_path / "encoder" / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
-    (tmp_path / "teacher.yaml").write_text(
-        f"""
-data: {{train: {toy}/train.jsonl, dev: {toy}/dev.jsonl, lexicon: {toy}/base.lex, minimum_count: 1}}
-encoder: {tmp_path}/encoder
-loop: {{epochs: 2, batch_size: 16, averaging: 0.0}}
-learning_rate: 1e-2
-encoder_learning_rate: 1e-3
-head: 32
-word_hash_size: 64
-""",
-        encoding="utf-8",
-    )
-    finetune(read_config(tmp_path / "teacher.yaml", TeacherRun), tmp_path / "teacher")
-    teacher, _, layout = load_model(tmp_path / "teacher" / "best")
-    assert teacher.config.vocabulary == len(layout.vocabulary)
+@pytest.mark.parametrize(
+    ("overrides", "stops"),
+    [({}, [4]), ({"loop.accumulate": "2", "loop.averaging": "0.9"}, [1, 2]), ({"adversarial": "0.5"}, [7])],
+)
+def test_finetuning_interrupted_and_resumed_ends_like_one_that_was_not(
+    teacher_configuration, tmp_path, overrides, stops
+):
+    run = read_config(teacher_configuration, TeacherRun, overrides)
+    finetune(run, tmp_path / "whole")
+    for steps in stops:
+        finetune(run, tmp_path / "parts", max_steps=steps)
+    finetune(run, tmp_path / "parts")
+    assert read_metrics(tmp_path / "parts") == read_metrics(tmp_path / "whole")
+    weights = [(tmp_path / name / "best" / "model.safetensors").read_bytes() for name in ("parts", "whole")]
+    assert weights[0] == weights[1]
 
-    overrides = {
-        "data.raw": f"[{toy}/raw.txt]",
-        "distillation.teacher": str(tmp_path / "teacher" / "best"),
-        "distillation.cache": str(tmp_path / "cache"),
-        "loop.epochs": "2",
-    }
+
+def test_a_run_killed_after_an_evaluation_writes_its_line_once(teacher_configuration, toy_teacher, tmp_path):
+    run = read_config(teacher_configuration, TeacherRun)
+    finetune(run, tmp_path, max_steps=2)
+    with (tmp_path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"f1": 0.0, "epoch": 1, "step": 6}\n')  # what a run leaves that is killed before its checkpoint
+    finetune(run, tmp_path)
+    assert read_metrics(tmp_path) == read_metrics(toy_teacher.parent)
+
+
+def test_early_stopping_is_final(toy, tmp_path):
+    overrides = {"learning_rate": "0.0", "crf_learning_rate": "0.0", "loop.patience": "2", "loop.epochs": "9"}
     run = read_config(toy / "student.yaml", StudentRun, overrides)
-    distill(run, tmp_path / "student")
-    (cache,) = (tmp_path / "cache").iterdir()
-    written = (cache / "marginals.f16").stat().st_mtime_ns
-    distill(run, tmp_path / "again")
-    assert (cache / "marginals.f16").stat().st_mtime_ns == written
-    student, _, student_layout = load_model(tmp_path / "student" / "best")
-    assert student_layout == layout
-    assert student.config.vocabulary == len(layout.vocabulary)
+    distill(run, tmp_path)
+    assert [row["epoch"] for row in read_metrics(tmp_path)] == [1, 2, 3]
+    distill(run, tmp_path)
+    assert len(read_metrics(tmp_path)) == 3
+
+
+def test_the_adversarial_step_changes_training_but_not_the_encoder_hooks(teacher_configuration, toy_teacher, tmp_path):
+    finetune(read_config(teacher_configuration, TeacherRun, {"adversarial": "0.5"}), tmp_path)
+    assert read_metrics(tmp_path)[0]["loss"] > read_metrics(toy_teacher.parent)[0]["loss"]
+    teacher, _, layout = load_model(tmp_path / "best")
+    assert teacher.config.vocabulary == len(layout.vocabulary)
 
 
 def test_a_word_added_at_run_time_changes_the_result(toy, toy_student):
@@ -132,4 +127,4 @@ def test_every_shipped_configuration_can_be_read():
     folder = Path(__file__).resolve().parents[2] / "training" / "configs"
     kinds = {"pretrain": PretrainRun, "teacher": TeacherRun, "student": StudentRun}
     for path in folder.glob("*.yaml"):
-        read_config(path, kinds[path.name.split("-")[0]])
+        read_config(path, kinds.get(path.name.split("-")[0], StudentRun))

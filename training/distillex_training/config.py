@@ -63,13 +63,28 @@ class DistillationConfig:
     """Model directory of the teacher."""
     cache: Path = Path("runs/teacher-cache")
     """Where the teacher's predictions are kept, by a hash of teacher, text and lexicon."""
+    gold: float = 1.0
+    """CRF likelihood of the gold labels."""
     gold_repeats: int = 1
-    """How often the gold sentences are seen in an epoch."""
+    """How often the gold sentences are seen in an epoch; 0 leaves them out."""
     viterbi: float = 1.0
     """CRF likelihood of the teacher's best sequence on raw text."""
     marginals: float = 0.5
     """Cross-entropy of the student's token distributions with the teacher's posterior marginals, on raw text."""
+    posteriors: float = 0.0
+    """The same with the student's own CRF posteriors in place of its token distributions."""
+    best_paths: float = 0.0
+    """CRF likelihood of the teacher's ``paths`` best sequences, weighted by the teacher's belief in each."""
+    paths: int = 5
+    emission_error: float = 0.0
+    """Mean squared difference of the emissions."""
+    emission_divergence: float = 0.0
+    """Kullback-Leibler divergence of the emissions' softmax, both at ``temperature``."""
+    hidden: float = 0.0
+    """Mean squared difference of the encoder's outputs, the student's through a learnt projection. The cache takes two
+    bytes a character and unit of the teacher's width."""
     temperature: float = 1.0
+    """Of ``marginals``, ``best_paths`` and ``emission_divergence``."""
     minimum_confidence: float = 0.0
     """Raw sentences whose least certain entity is below this posterior are left out."""
 
@@ -108,6 +123,8 @@ class TeacherRun:
     head: int = 256
     dropout: float = 0.2
     word_dropout: float = 0.2
+    adversarial: float = 0.0
+    """Length of the adversarial step on the embeddings of a sentence; 0 trains without, more costs twice the time."""
 
 
 @dataclass(frozen=True)

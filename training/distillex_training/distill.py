@@ -9,37 +9,61 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distillex_training.config import StudentRun
-from distillex_training.data.batches import length_bucketed_batches
+from distillex_training.config import ConfigError, DistillationConfig, StudentRun
+from distillex_training.data.batches import Batch, length_bucketed_batches
 from distillex_training.data.labelled import GoldSpan, Sentence
-from distillex_training.losses import marginal_cross_entropy
+from distillex_training.losses import (
+    best_paths_likelihood,
+    emission_divergence,
+    emission_error,
+    hidden_error,
+    marginal_cross_entropy,
+    posterior_cross_entropy,
+)
 from distillex_training.models import ConstrainedCrf, Student, StudentConfig, load_model
 from distillex_training.tagging import GoldTask, TaggingData, read_data
-from distillex_training.teacher_cache import TeacherCache, label_raw_text
+from distillex_training.teacher_cache import TeacherCache, Wanted, label_raw_text
 from distillex_training.training_loop import fit
 
 LOG = logging.getLogger("distillex.training")
+TEACHER_LOSSES = (
+    "viterbi",
+    "marginals",
+    "posteriors",
+    "best_paths",
+    "emission_error",
+    "emission_divergence",
+    "hidden",
+)
 
 
 class DistillationTask(GoldTask):
-    """Gold sentences, and raw sentences with the teacher's best labels and posterior marginals."""
+    """Gold sentences, and raw sentences with what the teacher says of them."""
 
     def __init__(self, *arguments: Any, run: StudentRun, cache: TeacherCache | None) -> None:
         super().__init__(*arguments)
         self._run = run
         self._cache = cache
         self._gold_count = len(self.sentences)
+        self._teaches = cache is not None and any(getattr(run.distillation, name) > 0 for name in TEACHER_LOSSES)
+        if not self._teaches and run.distillation.gold_repeats == 0:
+            raise ConfigError(f"distillation: gold_repeats is 0 and no loss is on ({', '.join(TEACHER_LOSSES)})")
         if cache is not None:
             kept = cache.confident(run.distillation.minimum_confidence)
             LOG.info("%d of %d raw sentences kept by the teacher's confidence", len(kept), len(cache))
             self._raw_rows = kept
             raw = [Sentence(cache.text(i), tuple(GoldSpan(*span) for span in cache.spans(i))) for i in kept]
             self.sentences = [*self.sentences, *raw]
+            if run.distillation.hidden > 0:
+                student = self.model.tagger
+                assert isinstance(student, Student)
+                self.model.projection = torch.nn.Linear(student.config.width, cache.hidden_width)
+                self._groups.append({"params": list(self.model.projection.parameters()), "lr": run.learning_rate})
 
     def batches(self, epoch: int) -> list[list[int]]:
         """Return batches that are all gold or all raw, mixed in order."""
         gold = list(range(self._gold_count)) * self._run.distillation.gold_repeats
-        raw = list(range(self._gold_count, len(self.sentences)))
+        raw = list(range(self._gold_count, len(self.sentences))) if self._teaches else []
         batches: list[list[int]] = []
         for part, indices in enumerate((gold, raw)):
             if indices:
@@ -56,20 +80,46 @@ class DistillationTask(GoldTask):
 
     def loss(self, batch: list[int], epoch: int) -> Tensor:
         """Gold likelihood, or the weighted sum of the losses against the teacher."""
-        if batch[0] < self._gold_count or self._cache is None:
-            return super().loss(batch, epoch)
         switches = self._run.distillation
+        if batch[0] < self._gold_count or self._cache is None:
+            return switches.gold * super().loss(batch, epoch)
         features = self.batch(batch, epoch)
-        emissions = self.emissions(features)
-        total = torch.zeros(())
+        emissions, hidden = self.model.tagger.forward_with_hidden(*features.inputs)
+        emissions, hidden = emissions[:, 1:-1].float(), hidden[:, 1:-1].float()
+        rows = [self._raw_rows[i - self._gold_count] for i in batch]
+        with torch.autocast(emissions.device.type, enabled=False):
+            return self._teacher_losses(emissions, hidden, features, rows)
+
+    def _teacher_losses(self, emissions: Tensor, hidden: Tensor, features: Batch, rows: list[int]) -> Tensor:
+        """Weighted sum of the losses that are switched on. *Shape:* emissions [B, C, L], hidden [B, C, W]."""
+        assert self._cache is not None
+        cache, switches, crf, mask = self._cache, self._run.distillation, self.model.crf, features.mask
+        characters, device = emissions.shape[1], emissions.device
+        total = torch.zeros((), device=device)
         if switches.viterbi > 0:
-            total = total + switches.viterbi * self.model.crf.loss(emissions, features.labels, features.mask)
-        if switches.marginals > 0:
-            rows = [self._raw_rows[i - self._gold_count] for i in batch]
-            marginals = self._cache.marginals(rows, emissions.shape[1])
-            total = total + switches.marginals * marginal_cross_entropy(
-                emissions, marginals, features.mask, switches.temperature
-            )
+            total = total + switches.viterbi * crf.loss(emissions, features.labels, mask)
+        if switches.marginals > 0 or switches.posteriors > 0:
+            marginals = cache.marginals(rows, characters).to(device)
+            if switches.marginals > 0:
+                loss = marginal_cross_entropy(emissions, marginals, mask, switches.temperature)
+                total = total + switches.marginals * loss
+            if switches.posteriors > 0:
+                total = total + switches.posteriors * posterior_cross_entropy(emissions, crf.scores(), marginals, mask)
+        if switches.best_paths > 0:
+            paths, scores = (tensor.to(device) for tensor in cache.paths(rows, characters))
+            loss = best_paths_likelihood(emissions, crf.scores(), paths, scores, mask, switches.temperature)
+            total = total + switches.best_paths * loss
+        if switches.emission_error > 0 or switches.emission_divergence > 0:
+            theirs = cache.emissions(rows, characters).to(device)
+            if switches.emission_error > 0:
+                total = total + switches.emission_error * emission_error(emissions, theirs, mask)
+            if switches.emission_divergence > 0:
+                loss = emission_divergence(emissions, theirs, mask, switches.temperature)
+                total = total + switches.emission_divergence * loss
+        if self.model.projection is not None:
+            projected = self.model.projection(hidden)
+            loss = hidden_error(projected, cache.hidden(rows, characters).to(device), mask)
+            total = total + switches.hidden * loss
         return total
 
 
@@ -87,6 +137,15 @@ def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, Constrai
         "entity_types": data.entity_types,
     }
     return Student(StudentConfig(**sizes)), crf
+
+
+def wanted_parts(switches: DistillationConfig) -> Wanted:
+    """Return the parts of the teacher's outputs that the switched-on losses read."""
+    return Wanted(
+        emissions=switches.emission_error > 0 or switches.emission_divergence > 0,
+        hidden=switches.hidden > 0,
+        paths=switches.paths if switches.best_paths > 0 else 0,
+    )
 
 
 def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -> dict[str, float]:
@@ -107,7 +166,7 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     data = read_data(run.data, word_hash_size=run.student.word_hash_size, seed=run.loop.seed, layout=layout)
     cache = None
     if teacher_directory is not None:
-        cache = label_raw_text(teacher_directory, data, run.distillation.cache)
+        cache = label_raw_text(teacher_directory, data, run.distillation.cache, wanted_parts(run.distillation))
     student, crf = build_student(run, data)
     tables = sum(p.numel() for n, p in student.named_parameters() if "embedding" in n)
     everything = sum(p.numel() for p in student.parameters())

@@ -92,9 +92,10 @@ def torch_emissions(model: nn.Module) -> EmissionFunction:
                 features.lexicon_words,
                 features.lexicon_weights,
             )
-            emissions = model(*(torch.from_numpy(array) for array in inputs))
+            device = next(model.parameters()).device
+            emissions = model(*(torch.from_numpy(array).to(device) for array in inputs))
         model.train(training)
-        result: NDArray[np.float32] = emissions.float().numpy()
+        result: NDArray[np.float32] = emissions.float().cpu().numpy()
         return result
 
     return run

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from distillex_training.config import TeacherRun
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig
@@ -38,6 +40,41 @@ def layerwise_groups(teacher: Teacher, crf: ConstrainedCrf, run: TeacherRun) -> 
     return [*result, {"params": list(crf.parameters()), "lr": run.crf_learning_rate, "weight_decay": 0.0}]
 
 
+class AdversarialTask(GoldTask):
+    """Gold likelihood, and its mean with that of the sentences whose embeddings are moved the most harmful way.
+
+    Miyato et al., *Adversarial Training Methods for Semi-Supervised Text Classification*, ICLR 2017.
+    """
+
+    step_length = 1.0
+
+    def loss(self, batch: list[int], epoch: int) -> Tensor:
+        """Return the mean of the plain and the adversarial loss."""
+        features = self.batch(batch, epoch)
+        encoder: Any = self.model.tagger.encoder
+        embedding: torch.nn.Module = encoder.get_input_embeddings()
+        seen: list[Tensor] = []
+
+        def likelihood(change: Callable[[Tensor], Tensor]) -> Tensor:
+            handle = embedding.register_forward_hook(lambda _module, _inputs, output: change(output))
+            try:
+                emissions = self.emissions(features)
+            finally:
+                handle.remove()
+            with torch.autocast(emissions.device.type, enabled=False):
+                return self.model.crf.loss(emissions, features.labels, features.mask)
+
+        def remember(output: Tensor) -> Tensor:
+            seen.append(output)
+            return output
+
+        plain = likelihood(remember)
+        (gradient,) = torch.autograd.grad(plain, seen[0], retain_graph=True)
+        norms = gradient.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1)
+        moved = likelihood(lambda output: output + self.step_length * gradient / norms)
+        return (plain + moved) / 2
+
+
 def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) -> dict[str, float]:
     """Fine-tune (or go on fine-tuning) a teacher in a run directory; the best epoch is in ``directory/best``.
 
@@ -65,5 +102,8 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
     teacher = Teacher(config, encoder)
     crf = ConstrainedCrf(data.entity_types)
     LOG.info("teacher: %.2f M parameters", sum(p.numel() for p in teacher.parameters()) / 1e6)
-    task = GoldTask(teacher, crf, data, run.augmentation, run.loop, layerwise_groups(teacher, crf, run))
+    kind = AdversarialTask if run.adversarial > 0 else GoldTask
+    task = kind(teacher, crf, data, run.augmentation, run.loop, layerwise_groups(teacher, crf, run))
+    if isinstance(task, AdversarialTask):
+        task.step_length = run.adversarial
     return fit(task, run.loop, directory, max_steps=max_steps)

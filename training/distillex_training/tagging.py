@@ -71,12 +71,13 @@ def read_data(
 
 
 class TaggingModel(nn.Module):
-    """Emissions and CRF as one module, for the loop."""
+    """Emissions and CRF as one module, for the loop; a distilled student's projection is no part of what is saved."""
 
-    def __init__(self, tagger: Student | Teacher, crf: ConstrainedCrf) -> None:
+    def __init__(self, tagger: Student | Teacher, crf: ConstrainedCrf, projection: nn.Linear | None = None) -> None:
         super().__init__()
         self.tagger = tagger
         self.crf = crf
+        self.projection = projection
 
 
 class GoldTask:
@@ -122,7 +123,8 @@ class GoldTask:
             self._augmenter.overlay(sentence, random.Random(f"{self.loop.seed}-{epoch}-{index}"))
             for index, sentence in zip(indices, sentences, strict=True)
         ]
-        return make_batch(self.featurizer, self.model.crf.scheme, sentences, overlays, indices)
+        batch = make_batch(self.featurizer, self.model.crf.scheme, sentences, overlays, indices)
+        return batch.to(self.model.crf.allowed_starts.device)
 
     def emissions(self, batch: Batch) -> Tensor:
         """Emissions of the characters alone. *Shape:* [B, C, L], float32."""
@@ -133,7 +135,7 @@ class GoldTask:
         """Return the negative log likelihood of the gold labels, per character."""
         features = self.batch(batch, epoch)
         emissions = self.emissions(features)
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(emissions.device.type, enabled=False):
             return self.model.crf.loss(emissions, features.labels, features.mask)
 
     def after_step(self) -> None:

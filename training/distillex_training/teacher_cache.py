@@ -1,36 +1,81 @@
-"""A teacher's predictions on raw text: computed once, kept on disk, memory-mapped."""
+"""A teacher's predictions on raw text: computed once, kept on disk, memory-mapped.
+
+A cache folder is named by a hash of teacher, text and lexicon and holds *parts*, each computed only when a loss asks
+for it: ``spans`` (best spans with posteriors, and posterior marginals), ``emissions``, ``hidden``, ``pathsK``.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from distillex_training.models import load_model
+from distillex_training.models import Student, load_model
 from distillex_training.tagging import TaggingData
+from distillex_training.teacher_outputs import MOST_LABELS, Outputs, cut, files_of, finished, rows_of
+from distillex_training.training_loop import training_device
 
 LOG = logging.getLogger("distillex.training")
 BATCH_SIZE = 32
 
 
-class TeacherCache:
-    """Best spans, their posteriors, and posterior marginals (float16) of raw sentences."""
+@dataclass(frozen=True)
+class Wanted:
+    """Which parts of the cache a run's losses read, besides the spans and marginals that are always there."""
 
-    def __init__(self, directory: Path) -> None:
+    emissions: bool = False
+    hidden: bool = False
+    paths: int = 0
+    """Best paths a sentence; 0: none."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts."""
+        chosen = (
+            ("spans", True),
+            ("emissions", self.emissions),
+            ("hidden", self.hidden),
+            (f"paths{self.paths}", self.paths > 0),
+        )
+        return tuple(name for name, wanted in chosen if wanted)
+
+
+SPANS_ALONE = Wanted()
+
+
+class TeacherCache:
+    """Best spans, their posteriors, posterior marginals (float16) of raw sentences, and the wanted parts."""
+
+    def __init__(self, directory: Path, wanted: Wanted = SPANS_ALONE) -> None:
         records = (directory / "spans.jsonl").read_text(encoding="utf-8").splitlines()
         self._records = [json.loads(line) for line in records]
         lengths = np.array([len(record["text"]) for record in self._records], dtype=np.int64)
         self._offsets = np.concatenate([[0], np.cumsum(lengths)])
-        labels = json.loads((directory / "meta.json").read_text(encoding="utf-8"))["labels"]
-        shape = (int(self._offsets[-1]), labels)
-        self._marginals = np.memmap(directory / "marginals.f16", dtype=np.float16, mode="r", shape=shape)
+        meta = json.loads((directory / "meta.json").read_text(encoding="utf-8"))
+        characters, labels = int(self._offsets[-1]), meta["labels"]
+
+        def mapped(name: str, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+            return np.memmap(directory / name, dtype=dtype, mode="r", shape=shape)
+
+        self._marginals = mapped("marginals.f16", np.float16, (characters, labels))
+        if wanted.emissions:
+            self._emissions = mapped("emissions.f16", np.float16, (characters, labels))
+        if wanted.hidden:
+            self.hidden_width = (directory / "hidden.f16").stat().st_size // (2 * characters)
+            self._hidden = mapped("hidden.f16", np.float16, (characters, self.hidden_width))
+        if wanted.paths:
+            name = f"paths{wanted.paths}"
+            self._paths = mapped(f"{name}.u8", np.uint8, (characters, wanted.paths))
+            self._path_scores = mapped(f"{name}-scores.f32", np.float32, (len(self), wanted.paths))
 
     def __len__(self) -> int:
         return len(self._records)
@@ -50,10 +95,26 @@ class TeacherCache:
 
     def marginals(self, rows: Sequence[int], characters: int) -> Tensor:
         """Posterior marginals, zero on padding. *Shape:* [len(rows), characters, L], float32."""
-        padded = np.zeros((len(rows), characters, self._marginals.shape[1]), dtype=np.float32)
+        return self._padded(self._marginals, rows, characters, np.float32)
+
+    def emissions(self, rows: Sequence[int], characters: int) -> Tensor:
+        """Emission scores, zero on padding. *Shape:* [len(rows), characters, L], float32."""
+        return self._padded(self._emissions, rows, characters, np.float32)
+
+    def hidden(self, rows: Sequence[int], characters: int) -> Tensor:
+        """The encoder's output, zero on padding. *Shape:* [len(rows), characters, hidden_width], float32."""
+        return self._padded(self._hidden, rows, characters, np.float32)
+
+    def paths(self, rows: Sequence[int], characters: int) -> tuple[Tensor, Tensor]:
+        """Best label sequences and their scores. *Shape:* [len(rows), K, characters] int64, [len(rows), K] float32."""
+        paths = self._padded(self._paths, rows, characters, np.int64).transpose(1, 2).contiguous()
+        return paths, torch.from_numpy(self._path_scores[list(rows)])
+
+    def _padded(self, flat: NDArray[Any], rows: Sequence[int], characters: int, dtype: Any) -> Tensor:
+        padded = np.zeros((len(rows), characters, flat.shape[1]), dtype=dtype)
         for i, row in enumerate(rows):
             begin, end = self._offsets[row], self._offsets[row + 1]
-            padded[i, : end - begin] = self._marginals[begin:end]
+            padded[i, : end - begin] = flat[begin:end]
         return torch.from_numpy(padded)
 
 
@@ -66,54 +127,65 @@ def cache_key(teacher: Path, data: TaggingData) -> str:
     return digest.hexdigest()[:16]
 
 
-def label_raw_text(teacher: Path, data: TaggingData, cache: Path) -> TeacherCache:
-    """Label ``data.raw`` with a teacher, or open what was labelled before; resumes after an interruption."""
+def label_raw_text(
+    teacher: Path, data: TaggingData, cache: Path, wanted: Wanted = SPANS_ALONE, *, max_batches: int | None = None
+) -> TeacherCache | None:
+    """Label ``data.raw`` with a teacher, or open what was labelled before; resumes after an interruption.
+
+    Parameters
+    ----------
+    teacher
+        Model directory.
+    data
+        The raw sentences, the base lexicon.
+    cache
+        Folder of caches.
+    wanted
+        Parts beyond spans and marginals; those that are there already are not computed again.
+    max_batches
+        Stop after so many batches of this call and return None; for tests and time limits.
+    """
     directory = cache / cache_key(teacher, data)
-    if (directory / "complete").exists():
-        return TeacherCache(directory)
+    missing = [part for part in wanted.parts if not _complete(directory, part).exists()]
+    if not missing:
+        return TeacherCache(directory, wanted)
     directory.mkdir(parents=True, exist_ok=True)
     model, crf, layout = load_model(teacher)
-    featurizer = layout.featurizer(data.base)
-    decoder = crf.decoder()
-    types = crf.scheme.entity_types
-    order = sorted(range(len(data.raw)), key=lambda i: len(data.raw[i]))
-    spans_path, marginals_path = directory / "spans.jsonl", directory / "marginals.f16"
-    done = _finished_rows(spans_path, marginals_path, len(crf.scheme))
-    LOG.info("labelling %d raw sentences with the teacher (%d done before)", len(order), done)
-    with spans_path.open("a", encoding="utf-8") as spans_file, marginals_path.open("ab") as marginals_file:
-        for begin in range(done, len(order), BATCH_SIZE):
-            texts = [data.raw[i] for i in order[begin : begin + BATCH_SIZE]]
-            features = featurizer.featurize(texts)
-            inputs = (features.input_ids, features.lexicon_types, features.lexicon_words, features.lexicon_weights)
-            longest = int(features.lengths.max())
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-                emissions = model(*(torch.from_numpy(array[:, :longest]) for array in inputs)).float().numpy()
-            marginals = decoder.marginals(emissions, features.lengths)
-            found: list[list[tuple[int, int, str, float]]] = [[] for _ in texts]
-            spans = decoder.decode(emissions, features.lengths)
-            for row, start, end, kind, posterior in zip(*(column.tolist() for column in spans), strict=True):
-                found[row].append((start, end, types[kind], round(posterior, 4)))
-            for row, text in enumerate(texts):
-                marginals_file.write(marginals[row, 1 : 1 + len(text)].astype(np.float16).tobytes())
-            marginals_file.flush()
-            for row, text in enumerate(texts):
-                spans_file.write(json.dumps({"text": text, "spans": found[row]}, ensure_ascii=False) + "\n")
-            spans_file.flush()
-            if begin // BATCH_SIZE % 100 == 99:
-                LOG.info("labelled %d of %d", begin + len(texts), len(order))
-    (directory / "meta.json").write_text(json.dumps({"labels": len(crf.scheme)}), encoding="utf-8")
-    (directory / "complete").touch()
-    return TeacherCache(directory)
+    device = training_device()
+    model.to(device)
+    labels = len(crf.scheme)
+    if wanted.paths and labels > MOST_LABELS:
+        raise ValueError(f"best paths: {labels} labels; at most {MOST_LABELS} can be stored")
+    width = model.config.width if isinstance(model, Student) else int(model.config.encoder_config["hidden_size"])
+    files = [file for part in missing for file in files_of(part, labels, width)]
+    texts = sorted(data.raw, key=len)
+    done = min(finished(directory, file, texts) for file in files) // BATCH_SIZE * BATCH_SIZE
+    for file in files:
+        cut(directory, file, texts[:done])
+    LOG.info("labelling %d raw sentences with the teacher: %s (%d done before)", len(texts), ", ".join(missing), done)
+    featurizer, decoder, types = layout.featurizer(data.base), crf.decoder(), crf.scheme.entity_types
+    for count, begin in enumerate(range(done, len(texts), BATCH_SIZE)):
+        if max_batches is not None and count == max_batches:
+            return None
+        batch = texts[begin : begin + BATCH_SIZE]
+        features = featurizer.featurize(batch)
+        arrays = (features.input_ids, features.lexicon_types, features.lexicon_words, features.lexicon_weights)
+        longest = int(features.lengths.max())
+        inputs = [torch.from_numpy(array[:, :longest]).to(device) for array in arrays]
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+            emissions, hidden = model.forward_with_hidden(*inputs)
+        outputs = Outputs(batch, features.lengths, emissions.float().cpu().numpy(), hidden.float().cpu().numpy())
+        for part in missing:
+            for name, rows in rows_of(part, outputs, decoder, types).items():
+                with (directory / name).open("ab") as file_of_part:
+                    file_of_part.write(b"".join(rows))
+        if begin // BATCH_SIZE % 100 == 99:
+            LOG.info("labelled %d of %d", begin + len(batch), len(texts))
+    (directory / "meta.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
+    for part in missing:
+        _complete(directory, part).touch()
+    return TeacherCache(directory, wanted)
 
 
-def _finished_rows(spans_path: Path, marginals_path: Path, labels: int) -> int:
-    """Cut both files back to whole batches that both hold; return their number of rows."""
-    if not spans_path.exists() or not marginals_path.exists():
-        return 0
-    lines = spans_path.read_text(encoding="utf-8").split("\n")[:-1]
-    rows = len(lines) // BATCH_SIZE * BATCH_SIZE
-    kept = lines[:rows]
-    spans_path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    characters = sum(len(json.loads(line)["text"]) for line in kept)
-    os.truncate(marginals_path, characters * labels * 2)
-    return rows
+def _complete(directory: Path, part: str) -> Path:
+    return directory / ("complete" if part == "spans" else f"{part}.complete")

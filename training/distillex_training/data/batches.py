@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ class Batch:
     """*Shape:* [B, C], int64; 0 on padding."""
     mask: Tensor
     """True on characters. *Shape:* [B, C]."""
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        moved = {f.name: getattr(self, f.name).to(device) for f in dataclasses.fields(self) if f.name != "indices"}
+        return dataclasses.replace(self, **moved)
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:

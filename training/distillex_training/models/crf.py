@@ -9,6 +9,8 @@ from distillex_matcher import CrfDecoder, CrfParameters, LabelScheme
 from torch import Tensor, nn
 from torchcrf import CRF
 
+from distillex_training.losses import CrfScores
+
 FORBIDDEN = -1e4
 
 
@@ -49,6 +51,10 @@ class ConstrainedCrf(nn.Module):
         """
         likelihood: Tensor = self.crf(emissions, labels, mask=mask, reduction="token_mean")
         return -likelihood
+
+    def scores(self) -> CrfScores:
+        """Return the trained scores as tensors that gradients pass through."""
+        return CrfScores(self.crf.transitions, self.crf.start_transitions, self.crf.end_transitions)
 
     def decode(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:
         """Best label ids by pytorch-crf; shapes as in :meth:`loss`."""

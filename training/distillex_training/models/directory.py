@@ -38,12 +38,13 @@ def save_model(
     kind = "student" if isinstance(model, Student) else "teacher"
     config = {"format": 1, "kind": kind, **dataclasses.asdict(model.config)}
     layout.save(directory)
-    tensors = {f"model.{name}": tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {f"model.{name}": tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     if half_precision:
         tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    tensors |= {f"crf.{name}": tensor.detach().contiguous() for name, tensor in crf.state_dict().items()}
+    tensors |= {f"crf.{name}": tensor.detach().cpu().contiguous() for name, tensor in crf.state_dict().items()}
     temporary = directory / ".model.safetensors.new"
     save_file(tensors, temporary)
+    temporary.chmod(0o644)
     temporary.replace(directory / "model.safetensors")
     write_atomically(directory / "config.json", json.dumps(config, ensure_ascii=False, indent=1) + "\n")
 

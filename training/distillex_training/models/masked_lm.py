@@ -98,6 +98,7 @@ def save_encoder(
         tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     temporary = directory / ".model.safetensors.new"
     save_file(tensors, temporary, metadata={"format": "pt"})
+    temporary.chmod(0o644)
     temporary.replace(directory / "model.safetensors")
     write_atomically(directory / "vocab.txt", "".join(token + "\n" for token in vocabulary))
     config = encoder.config.to_diff_dict() | {

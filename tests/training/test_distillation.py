@@ -1,0 +1,154 @@
+"""Distillation at toy size: every loss, the teacher's cache, interruptions at any place."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from distillex_training.config import ConfigError, StudentRun, read_config
+from distillex_training.distill import distill, wanted_parts
+from distillex_training.models import load_model
+from distillex_training.tagging import read_data
+from distillex_training.teacher_cache import BATCH_SIZE, Wanted, label_raw_text
+
+LOSSES = ("viterbi", "marginals", "posteriors", "best_paths", "emission_error", "emission_divergence", "hidden")
+EVERY_LOSS = {f"distillation.{name}": "0.5" for name in LOSSES} | {"distillation.paths": "3"}
+
+
+def read_metrics(run):
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+def student_run(toy, teacher, cache, **more):
+    overrides = {
+        "data.raw": f"[{toy}/raw.txt]",
+        "distillation.teacher": str(teacher),
+        "distillation.cache": str(cache),
+        "loop.epochs": "2",
+    }
+    return read_config(toy / "student.yaml", StudentRun, overrides | more)
+
+
+def read_run_data(run, teacher):
+    return read_data(run.data, word_hash_size=64, seed=1, layout=load_model(teacher)[2])
+
+
+@pytest.fixture(scope="module")
+def everything(toy, toy_teacher, tmp_path_factory):
+    """A run with every loss on: (run directory, cache)."""
+    folder = tmp_path_factory.mktemp("everything")
+    distill(student_run(toy, toy_teacher, folder / "cache", **EVERY_LOSS), folder / "run")
+    return folder / "run", folder / "cache"
+
+
+@pytest.mark.parametrize("stops", [[3], [7, 8]])
+def test_distillation_interrupted_and_resumed_ends_like_one_that_was_not(toy, toy_teacher, everything, tmp_path, stops):
+    whole, _ = everything
+    run = student_run(toy, toy_teacher, tmp_path / "cache", **EVERY_LOSS)
+    data = read_run_data(run, toy_teacher)
+    assert label_raw_text(toy_teacher, data, tmp_path / "cache", wanted_parts(run.distillation), max_batches=1) is None
+    for part in (tmp_path / "cache").glob("*/*.f16"):  # killed while it wrote
+        with part.open("ab") as file:
+            file.write(b"broken")
+    for steps in stops:
+        distill(run, tmp_path / "run", max_steps=steps)
+    distill(run, tmp_path / "run")
+    assert read_metrics(tmp_path / "run") == read_metrics(whole)
+    ours, theirs = ((d / "best" / "model.safetensors").read_bytes() for d in (tmp_path / "run", whole))
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, "gold"])
+def test_each_loss_is_a_switch_of_its_own(toy, toy_teacher, everything, tmp_path, loss):
+    _, cache = everything
+    off = {f"distillation.{name}": "0.0" for name in LOSSES}
+    if loss != "gold":
+        off |= {"distillation.gold_repeats": "0", f"distillation.{loss}": "1.0", "distillation.paths": "3"}
+    run = student_run(toy, toy_teacher, cache, **off, **{"loop.epochs": "8"})
+    distill(run, tmp_path)
+    rows = read_metrics(tmp_path)
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    student, _, _ = load_model(tmp_path / "best")
+    assert not any("projection" in name for name in student.state_dict())
+
+
+def test_a_run_with_nothing_to_learn_from_is_refused(toy, toy_teacher, everything, tmp_path):
+    off = {f"distillation.{name}": "0.0" for name in LOSSES} | {"distillation.gold_repeats": "0"}
+    with pytest.raises(ConfigError, match="gold_repeats is 0 and no loss is on"):
+        distill(student_run(toy, toy_teacher, everything[1], **off), tmp_path)
+
+
+def test_the_cache_holds_only_what_is_asked_for_and_is_not_computed_again(toy, toy_teacher, everything, tmp_path):
+    run = student_run(toy, toy_teacher, tmp_path)
+    data = read_run_data(run, toy_teacher)
+    label_raw_text(toy_teacher, data, tmp_path)
+    (directory,) = tmp_path.iterdir()
+    assert {f.name for f in directory.iterdir()} == {"spans.jsonl", "marginals.f16", "meta.json", "complete"}
+    written = (directory / "spans.jsonl").stat().st_mtime_ns
+    label_raw_text(toy_teacher, data, tmp_path, Wanted(paths=2))
+    assert (directory / "paths2.u8").exists()
+    assert not (directory / "hidden.f16").exists()
+    assert (directory / "spans.jsonl").stat().st_mtime_ns == written
+    # Computed in one pass or part by part: the same bytes.
+    label_raw_text(toy_teacher, data, tmp_path, Wanted(emissions=True, hidden=True, paths=3))
+    (other,) = everything[1].iterdir()
+    for name in ("spans.jsonl", "marginals.f16", "emissions.f16", "hidden.f16", "paths3.u8", "paths3-scores.f32"):
+        assert (directory / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def test_the_cache_is_another_for_another_teacher_text_or_lexicon(toy, toy_teacher, tmp_path):
+    from distillex_matcher import Lexicon
+
+    cache = tmp_path / "cache"
+    data = read_run_data(student_run(toy, toy_teacher, cache), toy_teacher)
+    label_raw_text(toy_teacher, data, cache)
+    (tmp_path / "raw.txt").write_text("赵伟昨天加入了东方电子。\n", encoding="utf-8")
+    other_text = student_run(toy, toy_teacher, cache, **{"data.raw": f"[{tmp_path}/raw.txt]"})
+    label_raw_text(toy_teacher, read_run_data(other_text, toy_teacher), cache)
+    assert len(list(cache.iterdir())) == 2
+    Lexicon.from_entries([("昨天", "t", 0.9), ("加入", "v", 0.7), ("电子", "n", 0.4)]).save(tmp_path / "b.lex")
+    other_lexicon = student_run(toy, toy_teacher, cache, **{"data.lexicon": str(tmp_path / "b.lex")})
+    label_raw_text(toy_teacher, read_run_data(other_lexicon, toy_teacher), cache)
+    assert len(list(cache.iterdir())) == 3
+
+
+def test_cached_outputs_are_the_teachers(toy, toy_teacher, tmp_path):
+    run = student_run(toy, toy_teacher, tmp_path)
+    data = read_run_data(run, toy_teacher)
+    cache = label_raw_text(toy_teacher, data, tmp_path, Wanted(emissions=True, hidden=True, paths=3))
+    teacher, crf, layout = load_model(toy_teacher)
+    decoder = crf.decoder()
+    rows = [0, BATCH_SIZE, len(cache) - 1]
+    longest = max(len(cache.text(row)) for row in rows)
+    emissions, hidden = cache.emissions(rows, longest), cache.hidden(rows, longest)
+    paths, scores = cache.paths(rows, longest)
+    marginals = cache.marginals(rows, longest)
+    for i, row in enumerate(rows):
+        length = len(cache.text(row))
+        features = layout.featurizer(data.base).featurize([cache.text(row)])
+        arrays = (features.input_ids, features.lexicon_types, features.lexicon_words, features.lexicon_weights)
+        with torch.no_grad():
+            expected, states = teacher.forward_with_hidden(*(torch.from_numpy(array) for array in arrays))
+        # The cache is computed in bfloat16 and kept in float16.
+        torch.testing.assert_close(emissions[i, :length], expected[0, 1 : 1 + length], atol=0.1, rtol=0.1)
+        torch.testing.assert_close(hidden[i, :length], states[0, 1 : 1 + length], atol=0.1, rtol=0.1)
+        assert not emissions[i, length:].any()
+        exact = np.zeros((1, length + 2, emissions.shape[2]), dtype=np.float32)
+        exact[0, 1:-1] = emissions[i, :length].numpy()
+        lengths = np.array([[length + 2]], dtype=np.int32)
+        (best,) = decoder.best_paths(exact, lengths, 1)
+        assert scores[i, 0] == scores[i].max()
+        assert float(scores[i, 0]) == pytest.approx(best[0][1], rel=1e-2)
+        np.testing.assert_allclose(marginals[i, :length].numpy(), decoder.marginals(exact, lengths)[0, 1:-1], atol=2e-2)
+        assert paths[i, 0, :length].tolist() == best[0][0].tolist()
+
+
+def test_sentences_that_the_teacher_doubts_are_left_out(toy, toy_teacher, everything, tmp_path, caplog):
+    run = student_run(toy, toy_teacher, everything[1], **{"distillation.minimum_confidence": "1.1"})
+    with caplog.at_level("INFO", "distillex.training"):
+        distill(run, tmp_path, max_steps=1)
+    kept = next(message for message in caplog.messages if "kept by the teacher's confidence" in message)
+    without_spans = label_raw_text(toy_teacher, read_run_data(run, toy_teacher), everything[1])
+    expected = sum(not without_spans.spans(row) for row in range(len(without_spans)))
+    assert kept.startswith(f"{expected} of {len(without_spans)} ")

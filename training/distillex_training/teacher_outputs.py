@@ -1,0 +1,109 @@
+"""The files of a teacher cache: what each part stores of a sentence, and how a broken-off file is cut back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from distillex_matcher import CrfDecoder
+from numpy.typing import NDArray
+
+MOST_LABELS = 256
+"""Labels of a path are stored in a byte each."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a teacher says of some sentences; T = their longest, ``[CLS]`` and ``[SEP]`` included."""
+
+    texts: list[str]
+    lengths: NDArray[np.int32]
+    """*Shape:* [B, 1]."""
+    emissions: NDArray[np.float32]
+    """*Shape:* [B, T, L]."""
+    hidden: NDArray[np.float32]
+    """*Shape:* [B, T, W]."""
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """A file of a part, and the bytes that a sentence takes in it; both 0: a line of JSON."""
+
+    name: str
+    bytes_per_character: int = 0
+    bytes_per_sentence: int = 0
+
+
+def files_of(part: str, labels: int, width: int) -> list[PartFile]:
+    """Return the files of a part: ``spans``, ``emissions``, ``hidden`` or ``pathsK``."""
+    if part == "spans":
+        return [PartFile("spans.jsonl"), PartFile("marginals.f16", 2 * labels)]
+    if part == "emissions":
+        return [PartFile("emissions.f16", 2 * labels)]
+    if part == "hidden":
+        return [PartFile("hidden.f16", 2 * width)]
+    k = int(part.removeprefix("paths"))
+    return [PartFile(f"{part}.u8", k), PartFile(f"{part}-scores.f32", 0, 4 * k)]
+
+
+def rows_of(part: str, outputs: Outputs, decoder: CrfDecoder, types: Sequence[str]) -> dict[str, list[bytes]]:
+    """Return what each file of a part gets for these sentences, a piece a sentence."""
+    lengths = [len(text) for text in outputs.texts]
+    if part == "emissions":
+        return {"emissions.f16": _characters(outputs.emissions, lengths)}
+    if part == "hidden":
+        return {"hidden.f16": _characters(outputs.hidden, lengths)}
+    if part == "spans":
+        found: list[list[tuple[int, int, str, float]]] = [[] for _ in lengths]
+        spans = decoder.decode(outputs.emissions, outputs.lengths)
+        for row, start, end, kind, posterior in zip(*(column.tolist() for column in spans), strict=True):
+            found[row].append((start, end, types[kind], round(posterior, 4)))
+        lines = [
+            json.dumps({"text": text, "spans": found[row]}, ensure_ascii=False).encode() + b"\n"
+            for row, text in enumerate(outputs.texts)
+        ]
+        marginals = decoder.marginals(outputs.emissions, outputs.lengths)
+        return {"spans.jsonl": lines, "marginals.f16": _characters(marginals, lengths)}
+    k = int(part.removeprefix("paths"))
+    paths, scores = [], []
+    for length, best in zip(lengths, decoder.best_paths(outputs.emissions, outputs.lengths, k), strict=True):
+        labels = np.zeros((length, k), dtype=np.uint8)
+        values = np.full(k, -np.inf, dtype=np.float32)  # a short sentence may have fewer paths
+        for place, (path, value) in enumerate(best):
+            labels[:, place], values[place] = path, value
+        paths.append(labels.tobytes())
+        scores.append(values.tobytes())
+    return {f"{part}.u8": paths, f"{part}-scores.f32": scores}
+
+
+def finished(directory: Path, file: PartFile, texts: Sequence[str]) -> int:
+    """Count the sentences that a file holds in full."""
+    path = directory / file.name
+    if not path.exists():
+        return 0
+    size = path.stat().st_size
+    if not file.bytes_per_character and not file.bytes_per_sentence:
+        return path.read_bytes().count(b"\n")
+    sizes = [len(text) * file.bytes_per_character + file.bytes_per_sentence for text in texts]
+    return int(np.searchsorted(np.cumsum(sizes), size, side="right"))
+
+
+def cut(directory: Path, file: PartFile, texts: Sequence[str]) -> None:
+    """Cut a file back to the first ``len(texts)`` sentences."""
+    path = directory / file.name
+    path.touch()
+    if file.bytes_per_character or file.bytes_per_sentence:
+        size = sum(len(text) * file.bytes_per_character + file.bytes_per_sentence for text in texts)
+    else:
+        lines = path.read_bytes().split(b"\n")[: len(texts)]
+        size = sum(len(line) + 1 for line in lines)
+    os.truncate(path, size)
+
+
+def _characters(values: NDArray[np.float32], lengths: Sequence[int]) -> list[bytes]:
+    """Float16 rows of the characters alone, without ``[CLS]``, ``[SEP]`` and padding."""
+    return [values[row, 1 : 1 + length].astype(np.float16).tobytes() for row, length in enumerate(lengths)]
