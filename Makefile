@@ -35,8 +35,10 @@ check:
 	$(BIN)/mypy $(PACKAGES)
 	for model in model_repository/*/1/model.py; do $(BIN)/mypy $$model || exit 1; done
 
-# GoogleTest and clang come from the system; where they can be installed, they are. What is missing is skipped below.
-SYSTEM_PACKAGES = $(if $(wildcard /usr/include/gtest/gtest.h),,libgtest-dev) $(if $(shell command -v clang++),,clang)
+# GoogleTest, clang and Chromium (which reads a rendered page back) come from the system; where they can be installed, they
+# are. What is missing is skipped below.
+SYSTEM_PACKAGES = $(if $(wildcard /usr/include/gtest/gtest.h),,libgtest-dev) $(if $(shell command -v clang++),,clang) \
+  $(if $(shell command -v chromedriver),,chromium-driver)
 system-packages:
 	@test -z "$(strip $(SYSTEM_PACKAGES))" -o "$$(id -u)" != 0 || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(SYSTEM_PACKAGES) >/dev/null; } || true
@@ -70,7 +72,8 @@ fuzz:
 develop: $(BIN)/python
 	$(PIP) install --quiet '$(TORCH)' 'numpy<2' 'nvidia-pytriton>=0.5.12,<1' 'onnxruntime>=1.17,<2' 'tritonclient[grpc]' \
 	  transformers accelerate matplotlib pytorch-crf pyyaml onnx onnxscript safetensors jieba==0.42.1 pytest pytest-asyncio \
-	  hypothesis seqeval psutil ruff==0.17.6 mypy==2.4.1 clang-format==14.0.6 pybind11 cmake ninja typer rich
+	  hypothesis seqeval psutil ruff==0.17.6 mypy==2.4.1 clang-format==14.0.6 pybind11 cmake ninja typer rich \
+	  trustme opentelemetry-api fastapi httpx selenium
 	$(BIN)/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'distillex_source.pth').write_text(''.join(f'{pathlib.Path(p).resolve()}\n' for p in ('matcher_cpp', 'training', 'serving', 'client', 'cli')))"
 	cmake -S . -B build/develop -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE=$(abspath $(BIN)/python) \
 	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null
