@@ -22,6 +22,8 @@ class BatchStopped(BatchError):  # noqa: N818
     """The run stopped through no fault of its input; what is written stays, and ``--resume`` continues."""
 
 
-def missing_extra(package: str, extra: str, purpose: str) -> WrongUse:
-    """Return the error for an optional package that is not installed."""
-    return WrongUse(f"{purpose} needs {package}, which is not installed: pip install 'distillex-client[{extra}]'")
+def missing_extra(package: str, extra: str, purpose: str, error: ImportError) -> WrongUse:
+    """Return the error for an optional package that is not installed, or that cannot be imported."""
+    if isinstance(error, ModuleNotFoundError):
+        return WrongUse(f"{purpose} needs {package}, which is not installed: pip install 'distillex-client[{extra}]'")
+    return WrongUse(f"{purpose} needs {package}, which cannot be imported: {error}")

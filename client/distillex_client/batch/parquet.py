@@ -20,8 +20,8 @@ try:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
-except ImportError:
-    raise missing_extra("pyarrow", "parquet", "reading and writing Parquet") from None
+except ImportError as error:
+    raise missing_extra("pyarrow", "parquet", "reading and writing Parquet", error) from error
 
 ROWS_READ = 1024
 # A part is closed at the end of the chunk that reaches one of these; parts become the file's row groups.
@@ -70,7 +70,7 @@ def _schema_problem(name: str, schema: Any, options: ReadingOptions) -> BadRecor
 
 
 def _rows(batch: Any, name: str, before: int, options: ReadingOptions) -> Iterator[Record | BadRecord]:
-    texts = _texts(batch.column(options.text_field))
+    texts = texts_of(batch.column(options.text_field))
     kept: Sequence[Mapping[str, Any]] | None = None
     if not options.parquet_rows:
         kept = plain_values(batch.drop_columns([options.text_field])).to_pylist()
@@ -91,7 +91,8 @@ def _rows(batch: Any, name: str, before: int, options: ReadingOptions) -> Iterat
         yield record
 
 
-def _texts(column: Any) -> list[str | UnicodeDecodeError | None]:
+def texts_of(column: Any) -> list[str | UnicodeDecodeError | None]:
+    """Return a column of strings as Python values; one that is not UTF-8 as the error that it raises."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     try:

@@ -108,13 +108,11 @@ class PatientCaller:
         waited = time.monotonic() - first_failure
         if waited >= self._retry_for_s or self._stopped.is_set():
             raise BatchStopped(
-                f"{type(failure).__name__}: {failure} (tried for {waited:.0f} s; --retry-for sets how long)"
+                f"{_sentence(failure)} (tried for {waited:.0f} s; --retry-for sets how long)"
             ) from failure
         if self._away_since is None:
             self._away_since = first_failure
-            LOG.warning(
-                "%s: %s; waiting up to %.0f s for the server", type(failure).__name__, failure, self._retry_for_s
-            )
+            LOG.warning("%s; waiting up to %.0f s for the server", _sentence(failure), self._retry_for_s)
         delay = min(BACKOFF.delay_s(min(attempt, 30), self._random), max(0.0, self._retry_for_s - waited))
         self._stopped.wait(delay)
 
@@ -122,3 +120,8 @@ class PatientCaller:
         away_since, self._away_since = self._away_since, None
         if away_since is not None:
             LOG.warning("the server answers again after %.1f s", time.monotonic() - away_since)
+
+
+def _sentence(failure: Exception) -> str:
+    # The client made one attempt each time, and says so; ours are the attempts that count.
+    return f"{type(failure).__name__}: {str(failure).removesuffix(' (1 attempt)')}"

@@ -132,8 +132,9 @@ def open_source(source: Source) -> Iterator[OpenSource]:
         elif magic == ZSTD_MAGIC:
             try:
                 import zstandard
-            except ImportError:
-                raise missing_extra("zstandard", "zstd", f"{source.name} is compressed with zstd: reading it") from None
+            except ImportError as error:
+                purpose = f"{source.name} is compressed with zstd: reading it"
+                raise missing_extra("zstandard", "zstd", purpose, error) from error
             reader = _ZstdFrames(raw, zstandard.ZstdDecompressor())
             stream = stack.enter_context(io.BufferedReader(reader, BUFFER_BYTES))
         yield OpenSource(stream, None if source.name == STANDARD_INPUT else raw)
