@@ -170,9 +170,3 @@ def test_the_command_takes_words_and_writes_a_page(server, tmp_path):
     options = ["--lexicon", "words.tsv", "--format", "html", "--output", "page.html", "a.txt"]
     assert subprocess.run([*command, *options], cwd=tmp_path).returncode == 0
     assert 'data-type="company"' in (tmp_path / "page.html").read_text(encoding="utf-8")
-
-
-def test_importing_the_client_brings_neither_torch_nor_grpc():
-    code = "import sys, distillex_client; print([m for m in ('torch', 'grpc', 'onnxruntime') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
