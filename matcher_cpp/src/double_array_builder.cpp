@@ -8,6 +8,10 @@
 namespace distillex {
 namespace {
 
+// A search for a base looks at 64 at a time. After so many of these steps in vain, what lies behind is left
+// to smaller states: without this the time to build grows much faster than the number of words.
+constexpr std::size_t kStepsInVain = 16;
+
 // Which slots of the growing array are taken, with a quick way to the next free one.
 class Occupancy {
   public:
@@ -16,17 +20,22 @@ class Occupancy {
     }
 
     void take(std::size_t slot) {
-        if (slot / 64 >= words_.size()) words_.resize(std::max(slot / 64 + 1, words_.size() * 2), 0);
+        if (slot / 64 >= words_.size()) {
+            words_.resize(std::max(slot / 64 + 1, words_.size() * 2), 0);
+            for (std::size_t word = behind_.size(); word < words_.size(); ++word) behind_.push_back(word);
+        }
         words_[slot / 64] |= std::uint64_t{1} << (slot % 64);
+        if (words_[slot / 64] == kFull) behind_[slot / 64] = slot / 64 + 1;
         end_ = std::max(end_, slot + 1);
     }
 
-    std::size_t next_free(std::size_t slot) const {
+    std::size_t next_free(std::size_t slot) {
         std::size_t word = slot / 64;
         if (word >= words_.size()) return slot;
-        std::uint64_t free = ~words_[word] & (~std::uint64_t{0} << (slot % 64));
-        while (free == 0) {
-            if (++word >= words_.size()) return word * 64;
+        std::uint64_t free = ~words_[word] & (kFull << (slot % 64));
+        if (free == 0) {
+            word = not_full(word + 1);
+            if (word >= words_.size()) return word * 64;
             free = ~words_[word];
         }
         return word * 64 + static_cast<std::size_t>(__builtin_ctzll(free));
@@ -34,10 +43,47 @@ class Occupancy {
 
     std::size_t end() const { return end_; }
 
+    // Bit i: whether slot + i is taken.
+    std::uint64_t window(std::size_t slot) const {
+        const std::size_t word = slot / 64;
+        const std::size_t shift = slot % 64;
+        const std::uint64_t low = word < words_.size() ? words_[word] : 0;
+        if (shift == 0) return low;
+        const std::uint64_t high = word + 1 < words_.size() ? words_[word + 1] : 0;
+        return low >> shift | high << (64 - shift);
+    }
+
   private:
+    static constexpr std::uint64_t kFull = ~std::uint64_t{0};
+
+    // The first word from `word` on that is not full: a chain of full words is walked once and then cut short
+    // (union-find with path halving), for a full array is long and is searched once a state.
+    std::size_t not_full(std::size_t word) {
+        while (word < behind_.size() && behind_[word] != word) {
+            const std::size_t next = behind_[word];
+            if (next < behind_.size()) behind_[word] = behind_[next];
+            word = next;
+        }
+        return word;
+    }
+
     std::vector<std::uint64_t> words_;
+    std::vector<std::size_t> behind_;  // of a full word a later one, of another itself
     std::size_t end_ = 0;
 };
+
+// The lowest base from about `search_from` on at which the slots of all codes are free; moves `search_from`
+// on where that took long.
+std::size_t first_fitting_base(const Occupancy& occupancy, const std::uint32_t* codes, std::size_t count,
+                               std::size_t& search_from) {
+    for (std::size_t base = search_from, steps = 1;; base += 64, ++steps) {
+        std::uint64_t taken = 0;
+        for (std::size_t i = 0; i < count && taken != ~std::uint64_t{0}; ++i)
+            taken |= occupancy.window(base + codes[i]);
+        if (taken != ~std::uint64_t{0}) return base + static_cast<std::size_t>(__builtin_ctzll(~taken));
+        if (steps % kStepsInVain == 0) search_from = base;
+    }
+}
 
 }  // namespace
 
@@ -169,22 +215,16 @@ std::vector<std::uint32_t> DoubleArrayBuilder::choose_bases(std::size_t& slot_co
             size_class = state.edge_count;
             search_from = 1;
         }
-        std::size_t failures = 0;
-        for (std::size_t slot = occupancy.next_free(std::max<std::size_t>(search_from, codes[0] + 1));;
-             slot = occupancy.next_free(slot + 1)) {
-            const std::size_t base = slot - codes[0];
-            const bool fits = std::none_of(codes + 1, codes + state.edge_count,
-                                           [&](std::uint32_t code) { return occupancy.taken(base + code); });
-            if (!fits) {
-                // Crowded regions are left behind for this size, so that the search stays near linear.
-                if (++failures % 64 == 0) search_from = slot;
-                continue;
-            }
-            bases[s] = static_cast<std::uint32_t>(base);
-            for (std::uint32_t e = 0; e < state.edge_count; ++e) occupancy.take(base + codes[e]);
-            if (state.edge_count == 1 && slot == occupancy.next_free(search_from)) search_from = slot;
-            break;
+        std::size_t base = 0;
+        if (state.edge_count == 1) {
+            const std::size_t slot = occupancy.next_free(std::max<std::size_t>(search_from, codes[0] + 1));
+            base = slot - codes[0];
+            if (slot == occupancy.next_free(search_from)) search_from = slot;
+        } else {
+            base = first_fitting_base(occupancy, codes, state.edge_count, search_from);
         }
+        bases[s] = static_cast<std::uint32_t>(base);
+        for (std::uint32_t e = 0; e < state.edge_count; ++e) occupancy.take(base + codes[e]);
     }
     slot_count = occupancy.end();
     return bases;
