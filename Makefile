@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A CPU build serves the tests; on a GPU machine: make test TORCH=torch
 TORCH ?= torch==2.13.0
-CPP := $(shell find matcher_cpp -name '*.cpp' -o -name '*.hpp')
+CPP := $(shell find matcher_cpp benchmarks -name '*.cpp' -o -name '*.hpp')
 PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving cli/distillex_cli client/distillex_client \
             training/distillex_training
 PIP := $(BIN)/pip --disable-pip-version-check
@@ -58,13 +58,15 @@ sanitize:
 	  cmake -S . --preset $$preset -DDISTILLEX_BUILD_PYTHON=OFF >/dev/null && cmake --build build/$$preset -j 2 && \
 	  $(WITHOUT_ASLR) build/$$preset/$(CPP_TESTS) || exit 1; done
 
-# libFuzzer targets, SECONDS_EACH (needs clang). `make test` runs them shortly; by hand: make fuzz SECONDS_EACH=600
+# libFuzzer targets, SECONDS_EACH (needs clang). `make test` runs them shortly, always from the same seed; by hand:
+# make fuzz SECONDS_EACH=600 FUZZ_SEED=0 (0 draws one)
 SECONDS_EACH ?= 8
+FUZZ_SEED ?= 1
 fuzz:
 	@command -v clang++ >/dev/null || { echo "SKIPPED: the fuzz targets need clang (Debian: apt-get install clang)"; exit 0; }; \
 	cmake -S . --preset fuzz -DDISTILLEX_BUILD_PYTHON=OFF >/dev/null && cmake --build build/fuzz -j 2 || exit 1; \
 	for target in build/fuzz/matcher_cpp/fuzz_*; do test -x $$target -a -f $$target || continue; \
-	  $$target -artifact_prefix=build/fuzz/ -max_total_time=$(SECONDS_EACH) -max_len=4096 -verbosity=0 -print_final_stats=1 \
+	  $$target -artifact_prefix=build/fuzz/ -seed=$(FUZZ_SEED) -max_total_time=$(SECONDS_EACH) -max_len=4096 -verbosity=0 -print_final_stats=1 \
 	    2>&1 | grep -E 'number_of_executed|average_exec|ERROR|SUMMARY|Test unit' | sed "s|^|$$(basename $$target) |"; \
 	  test $${PIPESTATUS[0]} = 0 || exit 1; done
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +21,21 @@ class Matches(NamedTuple):
     """*Shape:* [M]. One past the last code point."""
     entry: NDArray[np.int32]
     """*Shape:* [M]. Index of the word as it was given when the trie or lexicon was built."""
+
+    def by_text(self, texts: int) -> Iterator[list[tuple[int, int, int]]]:
+        """Yield the ``(start, end, entry)`` of each of the ``texts`` texts of the batch, in order; [] where none is.
+
+        Examples
+        --------
+        >>> from distillex_matcher import DoubleArrayTrie
+        >>> trie = DoubleArrayTrie(["北京", "大学"])
+        >>> list(trie.find_batch(["北京大学", "上海", "大学"]).by_text(3))
+        [[(0, 2, 0), (2, 4, 1)], [], [(0, 2, 1)]]
+        """
+        bounds = np.searchsorted(self.text, np.arange(texts + 1)).tolist()
+        for begin, end in itertools.pairwise(bounds):
+            columns = (column[begin:end].tolist() for column in (self.start, self.end, self.entry))
+            yield list(zip(*columns, strict=True))
 
 
 class LexiconEntry(NamedTuple):

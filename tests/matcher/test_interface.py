@@ -32,7 +32,7 @@ def test_docstring_examples_run():
     finder = doctest.DocTestFinder()
     runner = doctest.DocTestRunner()
     examples = 0
-    for name, value in vars(_core).items():
+    for name, value in (*vars(_core).items(), ("Matches", distillex_matcher.Matches)):
         if name.startswith("_") or isinstance(value, int):
             continue
         for test in finder.find(value, name, module=False, globs=dict(names)):
