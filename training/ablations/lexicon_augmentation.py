@@ -34,8 +34,6 @@ SETTINGS: dict[str, AugmentationConfig] = {
     "p, q: right entries, deletion": dataclasses.replace(SHIPPED, wrong_spans=(0,)),
     "p, r: right and wrong entries": dataclasses.replace(SHIPPED, highest_deletion=0.0),
     "p, q, r (shipped)": SHIPPED,
-    "p, q, r without near misses": dataclasses.replace(SHIPPED, near_miss=0.0),
-    "p always 1, q, r": dataclasses.replace(SHIPPED, gold_probabilities=(1.0,)),
     "p, q, twice r": dataclasses.replace(SHIPPED, wrong_spans=(0, 1, 2, 4)),
 }
 
