@@ -155,7 +155,7 @@ class AsyncExtractor(ExtractorCore):
     ) -> AsyncGenerator[Extraction, None]:
         pending: deque[asyncio.Task[list[Extraction]]] = deque()
         try:
-            async for batch in self._batches(texts):
+            async for batch in self._batches(texts, call):
                 pending.append(asyncio.create_task(self._send_rows(self._request(batch, call))))
                 while len(pending) >= self.concurrency:
                     for extraction in await pending.popleft():
@@ -169,13 +169,13 @@ class AsyncExtractor(ExtractorCore):
             await asyncio.gather(*pending, return_exceptions=True)
 
     async def _batches(
-        self, texts: Iterable[str | bytes] | AsyncIterable[str | bytes]
+        self, texts: Iterable[str | bytes] | AsyncIterable[str | bytes], call: Call
     ) -> AsyncIterator[list[str | bytes]]:
         size = 0
         batch: list[str | bytes] = []
         async for text in _each(texts):
             # Not asked before there is a text to send.
-            size = size or await self._batch_limit()
+            size = size or await self._batch_limit(call)
             batch.append(text)
             if len(batch) == size:
                 yield batch
@@ -183,10 +183,10 @@ class AsyncExtractor(ExtractorCore):
         if batch:
             yield batch
 
-    async def _batch_limit(self) -> int:
+    async def _batch_limit(self, call: Call) -> int:
         if self._largest_batch is None:
             try:
-                answer = await self._retrying(self._ask_configuration, self._attempts(None))
+                answer = await self._retrying(self._ask_configuration, self._attempts(call.expires))
                 self._largest_batch = self._fit_batch(answer.config.max_batch_size)
             except (AccessDenied, ServerError):
                 # A server that keeps its configuration to itself refuses too large a batch by name.

@@ -202,7 +202,7 @@ class Extractor(ExtractorCore):
     def _stream(self, texts: Iterable[str | bytes], call: Call) -> Generator[Extraction, None, None]:
         pending: deque[Future[list[Extraction]]] = deque()
         try:
-            for batch in self._batches(texts):
+            for batch in self._batches(texts, call):
                 pending.append(self._executor().submit(self._send_rows, self._request(batch, call)))
                 while len(pending) >= self.concurrency:
                     yield from pending.popleft().result()
@@ -212,12 +212,12 @@ class Extractor(ExtractorCore):
             for future in pending:
                 future.cancel()
 
-    def _batches(self, texts: Iterable[str | bytes]) -> Iterator[list[str | bytes]]:
+    def _batches(self, texts: Iterable[str | bytes], call: Call) -> Iterator[list[str | bytes]]:
         size = 0
         batch: list[str | bytes] = []
         for text in texts:
             # Not asked before there is a text to send.
-            size = size or self._batch_limit()
+            size = size or self._batch_limit(call)
             batch.append(text)
             if len(batch) == size:
                 yield batch
@@ -225,10 +225,10 @@ class Extractor(ExtractorCore):
         if batch:
             yield batch
 
-    def _batch_limit(self) -> int:
+    def _batch_limit(self, call: Call) -> int:
         if self._largest_batch is None:
             try:
-                answer = self._retrying(self._ask_configuration, self._attempts(None))
+                answer = self._retrying(self._ask_configuration, self._attempts(call.expires))
                 self._largest_batch = self._fit_batch(answer.config.max_batch_size)
             except (AccessDenied, ServerError):
                 # A server that keeps its configuration to itself refuses too large a batch by name.
