@@ -127,8 +127,8 @@ def open_source(source: Source) -> Iterator[OpenSource]:
         stream: BinaryIO = raw
         magic = raw.peek(4)[:4]
         if magic.startswith(GZIP_MAGIC):
-            unpacked = stack.enter_context(gzip.GzipFile(fileobj=raw))
-            stream = stack.enter_context(io.BufferedReader(cast(io.RawIOBase, unpacked), BUFFER_BYTES))
+            # It buffers for itself: another buffer would drop what comes before a damage.
+            stream = cast("BinaryIO", stack.enter_context(gzip.GzipFile(fileobj=raw)))
         elif magic == ZSTD_MAGIC:
             try:
                 import zstandard

@@ -1,0 +1,98 @@
+"""Extraction on a local Ray cluster of two workers, one of which is killed."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+import psutil
+import pytest
+from batch_command import run_extract, short_text
+
+pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray[data]'")
+import pyarrow.parquet as pq
+from distillex_client import ray as distillex_ray
+from distillex_client.batch.connection import Connection
+from distillex_client.batch.errors import WrongUse
+from distillex_client.ray import Counts, TableExtraction, extract_dataset, extract_parquet
+
+pytestmark = [pytest.mark.server, pytest.mark.filterwarnings("ignore")]
+
+ROWS = 4000
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    environment = pytest.MonkeyPatch()
+    environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=100 << 20,
+    )
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    yield
+    ray.shutdown()
+    environment.undo()
+
+
+def kill_a_worker(killed, over):
+    """Kill the first worker that is seen extracting."""
+    while not killed and not over.is_set():
+        for process in psutil.Process().children(recursive=True):
+            try:
+                title = process.cmdline()[0]
+                if "TableExtractor" in title and "submit" in title:
+                    time.sleep(0.3)
+                    process.kill()
+                    killed.append(process.pid)
+                    break
+            except (psutil.Error, IndexError):
+                continue
+        time.sleep(0.02)
+
+
+def test_with_a_worker_killed_the_rows_are_those_of_one_process(server, cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(distillex_ray, "ROWS_OF_A_TASK", 500)
+    monkeypatch.setattr(distillex_ray, "ROWS_OF_A_FILE", 1500)
+    generator = random.Random(9)
+    texts: list[str | None] = [short_text(generator) for _ in range(ROWS)]
+    texts[1234] = None
+    texts[2345] = "李娜\0在上海"
+    table = pa.table({"id": range(ROWS), "text": texts})
+    (tmp_path / "lake").mkdir()
+    for part in range(2):
+        pq.write_table(table.slice(part * ROWS // 2, ROWS // 2), tmp_path / "lake" / f"{part}.parquet")
+    killed: list[int] = []
+    over = threading.Event()
+    killer = threading.Thread(target=kill_a_worker, args=(killed, over))
+    killer.start()
+    try:
+        counts = extract_parquet(
+            str(tmp_path / "lake"), str(tmp_path / "out"), TableExtraction(Connection(server.grpc_url)), workers=2
+        )
+    finally:
+        over.set()
+        killer.join()
+    assert killed
+    assert counts == Counts(ROWS, 2)
+    found = pa.concat_tables([pq.read_table(path) for path in sorted((tmp_path / "out").glob("*.parquet"))])
+    assert found["id"].to_pylist() == list(range(ROWS))
+    assert found["problem"][1234].as_py() == "field 'text' is not a string but null"
+    assert "NUL" in found["problem"][2345].as_py()
+    single = run_extract(server.grpc_url, "lake/*.parquet", "-o", "single.parquet", cwd=tmp_path)
+    assert single.returncode == 1
+    good = found.filter(pa.compute.is_null(found["problem"])).drop_columns(["problem"])
+    assert good.to_pylist() == pq.read_table(tmp_path / "single.parquet").to_pylist()
+
+
+def test_a_missing_or_taken_column_is_wrong_use(cluster):
+    extraction = TableExtraction(Connection())
+    with pytest.raises(WrongUse, match=r"no column 'text'; the columns are \['body'\]"):
+        extract_dataset(ray.data.from_items([{"body": "甲"}]), extraction)
+    with pytest.raises(WrongUse, match="a column 'entities' already"):
+        extract_dataset(ray.data.from_items([{"text": "甲", "entities": 1}]), extraction)
