@@ -12,15 +12,15 @@ from batch_command import run_extract, short_text
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray[data]'")
-import pyarrow.parquet as pq
-from distillex_client import ray as distillex_ray
-from distillex_client.batch.connection import Connection
-from distillex_client.batch.errors import WrongUse
-from distillex_client.ray import Counts, TableExtraction, extract_dataset, extract_parquet
+import pyarrow.parquet as pq  # noqa: E402
+from distillex_client import ray as distillex_ray  # noqa: E402
+from distillex_client.batch.connection import Connection  # noqa: E402
+from distillex_client.batch.errors import WrongUse  # noqa: E402
+from distillex_client.ray import Counts, TableExtraction, extract_dataset, extract_parquet  # noqa: E402
 
 pytestmark = [pytest.mark.server, pytest.mark.filterwarnings("ignore")]
 
-ROWS = 4000
+ROWS = 2400
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +57,12 @@ def kill_a_worker(killed, over):
 
 
 def test_with_a_worker_killed_the_rows_are_those_of_one_process(server, cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr(distillex_ray, "ROWS_OF_A_TASK", 500)
-    monkeypatch.setattr(distillex_ray, "ROWS_OF_A_FILE", 1500)
+    monkeypatch.setattr(distillex_ray, "ROWS_OF_A_TASK", 300)
+    monkeypatch.setattr(distillex_ray, "ROWS_OF_A_FILE", 1000)
     generator = random.Random(9)
     texts: list[str | None] = [short_text(generator) for _ in range(ROWS)]
     texts[1234] = None
-    texts[2345] = "李娜\0在上海"
+    texts[2045] = "李娜\0在上海"
     table = pa.table({"id": range(ROWS), "text": texts})
     (tmp_path / "lake").mkdir()
     for part in range(2):
@@ -83,7 +83,7 @@ def test_with_a_worker_killed_the_rows_are_those_of_one_process(server, cluster,
     found = pa.concat_tables([pq.read_table(path) for path in sorted((tmp_path / "out").glob("*.parquet"))])
     assert found["id"].to_pylist() == list(range(ROWS))
     assert found["problem"][1234].as_py() == "field 'text' is not a string but null"
-    assert "NUL" in found["problem"][2345].as_py()
+    assert "NUL" in found["problem"][2045].as_py()
     single = run_extract(server.grpc_url, "lake/*.parquet", "-o", "single.parquet", cwd=tmp_path)
     assert single.returncode == 1
     good = found.filter(pa.compute.is_null(found["problem"])).drop_columns(["problem"])
