@@ -75,7 +75,7 @@ develop: $(BIN)/python
 	$(PIP) install --quiet '$(TORCH)' 'numpy<2' 'nvidia-pytriton>=0.5.12,<1' 'onnxruntime>=1.17,<2' 'tritonclient[grpc]' \
 	  transformers accelerate matplotlib pytorch-crf pyyaml onnx onnxscript safetensors jieba==0.42.1 pytest pytest-asyncio \
 	  hypothesis seqeval psutil ruff==0.17.6 mypy==2.4.1 clang-format==14.0.6 pybind11 cmake ninja typer rich \
-	  trustme opentelemetry-api fastapi httpx2 selenium
+	  trustme opentelemetry-api fastapi httpx2 selenium 'pyarrow>=17,<26' zstandard 'ray[data]>=2.50'
 	$(BIN)/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'distillex_source.pth').write_text(''.join(f'{pathlib.Path(p).resolve()}\n' for p in ('matcher_cpp', 'training', 'serving', 'client', 'cli')))"
 	cmake -S . -B build/develop -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE=$(abspath $(BIN)/python) \
 	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null

@@ -24,7 +24,7 @@ pytest.importorskip("tritonclient.grpc")
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "client.md"
 ADDRESS = "127.0.0.1:8001"
-NEEDED = {"In a FastAPI service": ("fastapi", "httpx2")}
+NEEDED = {"In a FastAPI service": ("fastapi", "httpx2"), "Over a Parquet lake": ("pyarrow", "ray")}
 
 pytestmark = pytest.mark.server
 
