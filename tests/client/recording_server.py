@@ -36,6 +36,8 @@ class RecordingServer(service_pb2_grpc.GRPCInferenceServiceServicer):
     received: list[Received] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     """Requests are answered while it is set."""
+    port: int = 0
+    """0 takes a free one."""
     most_at_once: int = 0
 
     def __post_init__(self) -> None:
@@ -46,7 +48,7 @@ class RecordingServer(service_pb2_grpc.GRPCInferenceServiceServicer):
     def __enter__(self) -> RecordingServer:
         self._server = grpc.server(ThreadPoolExecutor(16))
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
-        self.url = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.url = f"127.0.0.1:{self._server.add_insecure_port(f'127.0.0.1:{self.port}')}"
         self._server.start()
         return self
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -42,6 +43,7 @@ def test_results_differ_between_windows_only_inside_sentences_that_do_not_fit(ex
     def inside(window):
         entities = extractor.extract_document(document, window=window)
         assert all(document[e.start : e.end] == e.text for e in entities)
+        assert all(one.end <= other.start for one, other in pairwise(entities))
         return [[s for s in spans(entities) if start <= s[0] < end] for start, end in fitting]
 
     assert inside(128) == inside(256) == inside(510)

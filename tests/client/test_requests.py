@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
@@ -20,6 +21,7 @@ from distillex_client import (
     ServerError,
     ServerUnavailable,
 )
+from distillex_serving.preconditions import free_port
 from recording_server import RecordingServer
 
 UNAVAILABLE, EXHAUSTED = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -106,6 +108,28 @@ def test_retries_end_with_the_deadline_of_the_request(call, recorder):
     assert 2 <= len(left) < 20
     assert left[0] <= 0.4
     assert left == sorted(left, reverse=True)
+
+
+@pytest.mark.parametrize("kind", [Extractor, AsyncExtractor])
+def test_a_server_that_comes_back_is_found_again(kind):
+    port = free_port()
+    patient = Retries(attempts=1000, first_delay_s=0.02, longest_delay_s=0.02)
+    extractor = kind(f"127.0.0.1:{port}", retries=patient, timeout_s=20)
+
+    async def extract_and_close():
+        found = await extractor.extract("甲")
+        await extractor.close()
+        return found
+
+    for _ in range(2):
+        call = extractor.extract if kind is Extractor else lambda *_: asyncio.run(extract_and_close())
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(call, "甲")
+            assert not wait([answer], timeout=0.3).done
+            with RecordingServer(port=port):
+                assert answer.result(timeout=15) == []
+    if kind is Extractor:
+        extractor.close()
 
 
 def test_a_server_that_does_not_answer_is_given_up_at_the_deadline_of_the_call(call, recorder):
