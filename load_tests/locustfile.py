@@ -10,12 +10,16 @@ it takes. An answer with an error row, or with another number of rows than was s
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import json
+import os
+import sys
 import time
 from pathlib import Path
 from typing import Any, TextIO
 
+import gevent
 import grpc.experimental.gevent
 import numpy as np
 import tritonclient.grpc as triton
@@ -26,6 +30,8 @@ grpc.experimental.gevent.init_gevent()
 
 START, STOP = "#start", "#stop"
 TIMEOUT_S = 60.0
+ENVIRONMENTS: list[Any] = []
+"""Locust's environment, once it is there: the event of the last user's arrival does not bring it."""
 NUMBERS = itertools.count(1)
 """Each user has a stream of calls of its own."""
 
@@ -34,7 +40,7 @@ class AnswerError(RuntimeError):
     """The server answered, but not what was asked for."""
 
 
-@events.init_command_line_parser.add_listener
+@events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def add_options(parser: Any) -> None:
     """Declare our options; they stand in Locust's web page too."""
     group = parser.add_argument_group("Distillex")
@@ -44,6 +50,9 @@ def add_options(parser: Any) -> None:
     )
     group.add_argument("--seed", type=int, default=1, help="Seed of the first user's calls")
     group.add_argument("--kinds", default="", help='JSON of other shares, such as {"single": 1}; see traffic.py')
+    group.add_argument(
+        "--stage-seconds", type=float, default=0.0, help="Stop so long after all users are there; 0: see --run-time"
+    )
     group.add_argument("--record", default="", help="Write every call as a line of CSV: end, kind, texts, ms, error")
 
 
@@ -77,9 +86,10 @@ class Recorder:
         self._file.close()
 
 
-@events.init.add_listener
+@events.init.add_listener  # type: ignore[untyped-decorator]
 def start_recorder(environment: Any, **_: Any) -> None:
     """Record where asked to."""
+    ENVIRONMENTS.append(environment)
     options = environment.parsed_options
     if options is not None and options.record:
         recorder = Recorder(Path(options.record))
@@ -87,6 +97,31 @@ def start_recorder(environment: Any, **_: Any) -> None:
         environment.events.spawning_complete.add_listener(lambda **_: recorder.mark(START))
         environment.events.test_stopping.add_listener(lambda **_: recorder.mark(STOP))
         environment.events.quit.add_listener(recorder.close)
+
+
+@events.quit.add_listener  # type: ignore[untyped-decorator]
+def end_process(exit_code: int, **_: Any) -> None:
+    """End at once, after all other listeners: under gevent, gRPC sometimes never lets the interpreter finish."""
+
+    def end() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
+
+    atexit.register(end)
+
+
+@events.spawning_complete.add_listener  # type: ignore[untyped-decorator]
+def stop_after_stage(user_count: int, **_: Any) -> None:  # noqa: ARG001
+    """Stop in time; Locust's own --run-time counts from before the users are there, and loses short runs."""
+    if ENVIRONMENTS and (seconds := ENVIRONMENTS[0].parsed_options.stage_seconds) > 0:
+        gevent.spawn(_stop_at, ENVIRONMENTS[0].runner, time.monotonic() + seconds)
+
+
+def _stop_at(runner: Any, deadline: float) -> None:
+    while time.monotonic() < deadline:
+        gevent.sleep(0.05)
+    runner.quit()
 
 
 class GrpcUser(User):  # type: ignore[misc]
@@ -141,7 +176,7 @@ class ExtractorUser(GrpcUser):
         rate = self.environment.parsed_options.user_rate
         return float(constant_throughput(rate)(self)) if rate > 0 else 0.0
 
-    @task
+    @task  # type: ignore[untyped-decorator]
     def extract(self) -> None:
         """Make the next call."""
         self.call(self.environment.parsed_options.model, next(self._traffic))

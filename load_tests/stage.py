@@ -116,6 +116,11 @@ def run_stage(stage: Stage, url: str, sampler: Sampler | None = None) -> StageRe
             sampler.watch("client", process.pid)
         try:
             output, _ = process.communicate(timeout=stage.seconds + LONGEST_DRAIN_S + 60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise StageError(
+                f"{stage.users} users of {stage.model}: locust did not stop; {process.communicate()[0]}"
+            ) from None
         except BaseException:
             process.kill()
             process.wait()
@@ -159,7 +164,7 @@ def read_record(lines: Sequence[str], stage: Stage, sampler: Sampler | None = No
 def _command(stage: Stage, url: str, record: Path) -> list[str]:
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"]
     command += ["--users", str(stage.users), "--spawn-rate", str(max(stage.users, 1)), "--host", url]
-    command += ["--run-time", f"{stage.seconds + stage.settle_s:.0f}s", "--stop-timeout", str(LONGEST_DRAIN_S)]
+    command += ["--stage-seconds", str(stage.seconds + stage.settle_s), "--stop-timeout", str(LONGEST_DRAIN_S)]
     command += ["--model", stage.model, "--record", str(record), "--seed", str(stage.seed), "--loglevel", "WARNING"]
     command += ["--user-rate", str(stage.user_rate)]
     if stage.shares is not None:

@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from distillex_serving.embedded import EmbeddedServer, ServerOptions
+from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions
 from distillex_serving.locations import default_lexicon_directory, default_repository
 from random_teacher import TeacherSizes, export_random_teacher
 
+STARTS = 3
 RANDOM_WEIGHTS = "random weights (speed does not depend on them)"
 
 
@@ -27,15 +28,32 @@ def exported_teacher(given: Path | None, sizes: TeacherSizes | None = None) -> I
         yield Path(folder), f"{sizes.layers} layers x {sizes.width}, {RANDOM_WEIGHTS}"
 
 
-def server(repository: Path | None = None, teacher: Path | None = None) -> EmbeddedServer:
-    """Return a server on free ports, not yet started; the lexicons are always the shipped ones."""
-    return EmbeddedServer(
-        ServerOptions(
-            repository=repository or default_repository(),
-            lexicon_directory=default_lexicon_directory(default_repository()),
-            grpc_port=0,
-            http_port=0,
-            metrics_port=0,
-            teacher=teacher,
-        )
+@contextlib.contextmanager
+def server(repository: Path | None = None, teacher: Path | None = None) -> Iterator[EmbeddedServer]:
+    """Run a server on free ports; the lexicons are always the shipped ones.
+
+    A long run of tests starts it a hundred times. A port that was free can be taken a moment later by another program,
+    so a start that failed is tried again.
+    """
+    options = ServerOptions(
+        repository=repository or default_repository(),
+        lexicon_directory=default_lexicon_directory(default_repository()),
+        grpc_port=0,
+        http_port=0,
+        metrics_port=0,
+        teacher=teacher,
     )
+    for attempt in range(1, STARTS + 1):
+        running = EmbeddedServer(options)
+        try:
+            running.start()
+            break
+        except ServerError as error:
+            if attempt == STARTS:
+                raise
+            print(f"the server did not start ({error}); trying again", flush=True)
+            print("\n".join(running.last_log_lines(12)), flush=True)
+    try:
+        yield running
+    finally:
+        running.stop()
