@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distillex_training import processes
 from distillex_training.config import ConfigError, DistillationConfig, StudentRun
 from distillex_training.data.batches import Batch, length_bucketed_batches
 from distillex_training.data.labelled import GoldSpan, Sentence
@@ -166,7 +167,8 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     data = read_data(run.data, word_hash_size=run.student.word_hash_size, seed=run.loop.seed, layout=layout)
     cache = None
     if teacher_directory is not None:
-        cache = label_raw_text(teacher_directory, data, run.distillation.cache, wanted_parts(run.distillation))
+        with processes.first_goes_ahead():
+            cache = label_raw_text(teacher_directory, data, run.distillation.cache, wanted_parts(run.distillation))
     student, crf = build_student(run, data)
     tables = sum(p.numel() for n, p in student.named_parameters() if "embedding" in n)
     everything = sum(p.numel() for p in student.parameters())

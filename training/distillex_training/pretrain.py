@@ -15,6 +15,7 @@ from distillex_matcher import Lexicon
 from torch import Tensor
 from torch.nn import functional
 
+from distillex_training import processes
 from distillex_training.config import ConfigError, PretrainRun
 from distillex_training.curves import draw_curves
 from distillex_training.data.vocabulary import SPECIAL_TOKENS, build_vocabulary
@@ -22,7 +23,8 @@ from distillex_training.masking import mask_tokens
 from distillex_training.models.masked_lm import MaskedLanguageModel, new_encoder, save_encoder
 from distillex_training.models.teacher import load_encoder, tokens_of
 from distillex_training.pretraining_data import TokenCorpus, pack, stream_raw, tokenise
-from distillex_training.training_loop import METRICS, fit
+from distillex_training.run_state import METRICS
+from distillex_training.training_loop import fit
 
 LOG = logging.getLogger("distillex.training")
 PADDING, BEGIN, SEPARATOR = (SPECIAL_TOKENS.index(token) for token in ("[PAD]", "[CLS]", "[SEP]"))
@@ -233,7 +235,8 @@ def pretrain(run: PretrainRun, directory: Path, *, max_steps: int | None = None)
         if run.lexicon is None:
             raise ConfigError("whole_word: true needs the key 'lexicon' (distillex lexicon build)")
         lexicon = Lexicon.load(run.lexicon)
-    corpus = tokenise(directory / "corpus", run.raw, vocabulary, lexicon, run.sequence_length - 2)
+    with processes.first_goes_ahead():
+        corpus = tokenise(directory / "corpus", run.raw, vocabulary, lexicon, run.sequence_length - 2)
     LOG.info("%d sentences, %d characters, vocabulary %d (%d)", len(corpus), corpus.tokens, len(vocabulary), guessed)
     original: dict[str, Any]
     if run.init is not None:
@@ -243,9 +246,9 @@ def pretrain(run: PretrainRun, directory: Path, *, max_steps: int | None = None)
     else:
         loaded, original = None, dict(run.encoder)
         kept = {}
-    dropouts = dict(zip(DROPOUTS, (run.dropout, run.attention_dropout), strict=True))
+    settings = dict(zip(DROPOUTS, (run.dropout, run.attention_dropout), strict=True))
     try:
-        encoder = new_encoder(original | dropouts, len(vocabulary))
+        encoder = new_encoder(original | settings | {"attn_implementation": run.attention}, len(vocabulary))
     except ValueError as error:
         raise ConfigError(str(error)) from None
     if loaded is not None:
@@ -258,6 +261,6 @@ def pretrain(run: PretrainRun, directory: Path, *, max_steps: int | None = None)
     task = PretrainTask(model, corpus, vocabulary, run)
     task.keep_settings(kept)
     best = fit(task, run.loop, directory, max_steps=max_steps)
-    if (directory / METRICS).exists():
+    if (directory / METRICS).exists() and processes.is_first():
         draw_curves(directory / METRICS, directory / "curve.png", (("loss", "dev_loss"), ("masked_accuracy",)))
     return best

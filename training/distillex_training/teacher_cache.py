@@ -19,10 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from distillex_training import processes
 from distillex_training.models import Student, load_model
 from distillex_training.tagging import TaggingData
 from distillex_training.teacher_outputs import MOST_LABELS, Outputs, cut, files_of, finished, rows_of
-from distillex_training.training_loop import training_device
 
 LOG = logging.getLogger("distillex.training")
 BATCH_SIZE = 32
@@ -151,7 +151,7 @@ def label_raw_text(
         return TeacherCache(directory, wanted)
     directory.mkdir(parents=True, exist_ok=True)
     model, crf, layout = load_model(teacher)
-    device = training_device()
+    device = processes.device()
     model.to(device)
     labels = len(crf.scheme)
     if wanted.paths and labels > MOST_LABELS:

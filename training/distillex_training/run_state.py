@@ -1,0 +1,184 @@
+"""The state of a training run on its way to disk and back: weights, their average, metrics, checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from distillex_training import processes
+
+if TYPE_CHECKING:
+    from distillex_training.training_loop import Task
+
+LOG = logging.getLogger("distillex.training")
+CHECKPOINT = "checkpoint.pt"
+METRICS = "metrics.jsonl"
+
+
+class WeightAverage:
+    """Exponential moving average of the floating-point state (Polyak and Juditsky 1992), with a warm start."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self.state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+    def update(self, model: nn.Module) -> None:
+        """Take one more step into the average."""
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point():
+                self.state[name].lerp_(tensor.detach(), 1 - decay)
+            else:
+                self.state[name].copy_(tensor)
+
+
+@dataclass
+class Progress:
+    """How far a run has come."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    without_gain: int = 0
+    best: dict[str, float] = field(default_factory=dict)
+    rows: int = 0
+    """Lines of the metrics file that belong to this state."""
+
+
+class RunState:
+    """The state of a run on its way to disk and back."""
+
+    def __init__(
+        self,
+        task: Task,
+        directory: Path,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        average: WeightAverage | None,
+    ) -> None:
+        self.task = task
+        self.directory = directory
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.average = average
+        self.state = Progress()
+        self._since = time.monotonic()
+
+    @contextlib.contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        """Put the averaged weights, where there are any, in the model's place."""
+        if self.average is None:
+            yield
+            return
+        model = self.task.model
+        own = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        model.load_state_dict(self.average.state)
+        self.task.after_step()
+        try:
+            yield
+        finally:
+            model.load_state_dict(own)
+
+    def evaluate(self, epoch: float) -> None:
+        """Score, keep the best, write a line of metrics, begin a new mean of the loss (of the first process)."""
+        state, metric = self.state, self.task.metric
+        with self._averaged_weights():
+            # One process decides for all: rounding could make them differ.
+            metrics = processes.share(self.task.evaluate() if processes.is_first() else {})
+            if not state.best or metrics[metric] > state.best[metric]:
+                state.best = dict(metrics)
+                state.without_gain = 0
+                if processes.is_first():
+                    self.task.save(self.directory / "best")
+            else:
+                state.without_gain += 1
+        seconds = time.monotonic() - self._since
+        self._since = time.monotonic()
+        loss = state.loss_sum / max(1, state.loss_count)
+        state.loss_sum, state.loss_count = 0.0, 0
+        state.rows += 1
+        if not processes.is_first():
+            return
+        row = metrics | {"epoch": round(epoch, 4), "step": state.step, "loss": loss, "seconds": seconds}
+        with (self.directory / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        LOG.info(
+            "epoch %s, step %d  loss %.4f  dev %s %.4f  (best %.4f)  %.0f s",
+            f"{epoch:.4g}",
+            state.step,
+            loss,
+            metric,
+            metrics[metric],
+            state.best[metric],
+            seconds,
+        )
+
+    def save_checkpoint(self) -> None:
+        """Replace the checkpoint atomically, and publish."""
+        others = processes.gather(torch.get_rng_state())
+        if not processes.is_first():
+            return
+        path = self.directory / CHECKPOINT
+        content = {
+            "model": self.task.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "average": None if self.average is None else (self.average.steps, self.average.state),
+            "progress": vars(self.state),
+            "random": torch.get_rng_state(),
+            "random_of_all": others,
+            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+        temporary = path.with_suffix(".new")
+        torch.save(content, temporary)
+        temporary.replace(path)
+        with self._averaged_weights():
+            self.task.publish(self.directory)
+
+    def restore(self) -> Progress:
+        """Go back to the checkpoint, if there is one; cut off metrics that were written after it."""
+        path = self.directory / CHECKPOINT
+        if not path.exists():
+            self._keep_metrics(0)
+            return self.state
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        self.task.model.load_state_dict(content["model"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.schedule.load_state_dict(content["schedule"])
+        if self.average is not None and content["average"] is not None:
+            steps, tensors = content["average"]
+            self.average.steps = steps
+            for name, tensor in tensors.items():
+                self.average.state[name].copy_(tensor)
+        of_all = content.get("random_of_all", [])
+        rank = processes.rank()
+        torch.set_rng_state(of_all[rank] if rank < len(of_all) else content["random"])
+        if content.get("random_cuda") and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(content["random_cuda"])
+        progress = {"step": content["schedule"]["last_epoch"], **content["progress"]}
+        if "rows" in progress:
+            self._keep_metrics(progress["rows"])
+        elif (metrics := self.directory / METRICS).exists():  # a checkpoint of an earlier version
+            progress["rows"] = len(metrics.read_text(encoding="utf-8").splitlines())
+        self.state = Progress(**progress)
+        LOG.info("resuming at epoch %d, batch %d", self.state.epoch + 1, self.state.batch)
+        return self.state
+
+    def _keep_metrics(self, rows: int) -> None:
+        path = self.directory / METRICS
+        if path.exists() and processes.is_first():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            path.write_text("".join(lines[:rows]), encoding="utf-8")
