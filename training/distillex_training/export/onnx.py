@@ -128,7 +128,7 @@ def export_onnx(model: nn.Module, layout: FeatureLayout, path: Path, *, half: bo
                 f"ONNX Runtime differs from PyTorch by {difference:.2e}; at most {accepted:.0e} is accepted"
             )
         temporary.replace(path)
-    LOG.info("%s: %.2f MB, differs from PyTorch by %.1e", path, path.stat().st_size / 1e6, difference)
+    LOG.info("%s: %.2f MB, differs from PyTorch by %.1e", path.name, path.stat().st_size / 1e6, difference)
     return difference
 
 
