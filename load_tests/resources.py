@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import threading
 import time
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from types import TracebackType
 import psutil
 from distillex_serving.processes import session_members
 
-SHARED_MEMORY = "/dev/shm"
-"""Where Triton and its stubs exchange tensors."""
+SHARED_MEMORY = Path("/dev/shm")
+"""Where Triton and its stubs exchange tensors: a region a stub, named in the stub's arguments."""
+REGION = "triton_python_backend_shm_region"
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Sampler:
         self.samples: list[Sample] = []
         self._interval_s = interval_s
         self._processes = {process_name(pid): psutil.Process(pid) for pid in session_members(server_pid)}
+        arguments = [argument for process in self._processes.values() for argument in process.cmdline()]
+        self._regions = [SHARED_MEMORY / argument for argument in arguments if argument.startswith(REGION)]
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -96,8 +98,7 @@ class Sampler:
                     cpu, memory = process.cpu_times(), process.memory_info()
                     own = memory.rss - memory.shared
                     self.samples.append(Sample(time.time(), name, cpu.user + cpu.system, own))
-            shared = shutil.disk_usage(SHARED_MEMORY).used
-            self.samples.append(Sample(time.time(), f"shared memory ({SHARED_MEMORY})", 0.0, shared))
+            self.samples.append(Sample(time.time(), "shared memory", 0.0, sum(map(_used, self._regions))))
 
 
 def process_name(pid: int) -> str:
@@ -107,3 +108,10 @@ def process_name(pid: int) -> str:
         # …/MODEL/1/model.py; further instances of one model are told apart by their process id.
         return f"stub {Path(arguments[1]).parts[-3]} ({pid})"
     return Path(arguments[0]).name if arguments else str(pid)
+
+
+def _used(region: Path) -> int:
+    try:
+        return region.stat().st_blocks * 512
+    except OSError:
+        return 0
