@@ -10,7 +10,7 @@ PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving cli/distille
             training/distillex_training
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test install-serve install-test system-packages check cpp-test sanitize fuzz develop clean
+.PHONY: demo test install-serve install-test system-packages check cpp-test sanitize fuzz load develop clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -23,7 +23,7 @@ demo: install-serve
 
 install-test: $(BIN)/python
 	$(PIP) install --quiet '$(TORCH)' 'numpy<2'
-	$(PIP) install --quiet '.[serve,lexicon,train,dev]' ./client 'numpy<2'
+	$(PIP) install --quiet '.[serve,lexicon,train,load,dev]' ./client 'numpy<2'
 
 test: install-test system-packages check cpp-test sanitize fuzz
 	$(BIN)/python -m pytest -q
@@ -33,7 +33,8 @@ check:
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/mypy $(PACKAGES)
-	for model in model_repository/*/1/model.py; do $(BIN)/mypy $$model || exit 1; done
+	MYPYPATH=load_tests $(BIN)/mypy load_tests/*.py
+	for model in model_repository/*/1/model.py teacher_repository/*/1/model.py; do $(BIN)/mypy $$model || exit 1; done
 
 # GoogleTest, clang and Chromium (which reads a rendered page back) come from the system; where they can be installed, they
 # are. What is missing is skipped below.
@@ -70,12 +71,18 @@ fuzz:
 	    2>&1 | grep -E 'number_of_executed|average_exec|ERROR|SUMMARY|Test unit' | sed "s|^|$$(basename $$target) |"; \
 	  test $${PIPESTATUS[0]} = 0 || exit 1; done
 
+# Teacher against student through the server (10 minutes), then a soak of 10 minutes: reports/load/. By hand:
+# load_tests/sweep.py, which chooses the settings of the config.pbtxt files.
+load: install-test
+	$(BIN)/python load_tests/compare.py
+	$(BIN)/python load_tests/soak.py
+
 # For work on the source tree: the module in place, and the source folders on the environment's path.
 develop: $(BIN)/python
 	$(PIP) install --quiet '$(TORCH)' 'numpy<2' 'nvidia-pytriton>=0.5.12,<1' 'onnxruntime>=1.17,<2' 'tritonclient[grpc]' \
 	  transformers accelerate matplotlib pytorch-crf pyyaml onnx onnxscript safetensors jieba==0.42.1 pytest pytest-asyncio \
 	  hypothesis seqeval psutil ruff==0.17.6 mypy==2.4.1 clang-format==14.0.6 pybind11 cmake ninja typer rich \
-	  trustme opentelemetry-api fastapi httpx2 selenium 'pyarrow>=17,<26' zstandard 'ray[data]>=2.50'
+	  trustme opentelemetry-api fastapi httpx2 selenium locust 'pyarrow>=17,<26' zstandard 'ray[data]>=2.50'
 	$(BIN)/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'distillex_source.pth').write_text(''.join(f'{pathlib.Path(p).resolve()}\n' for p in ('matcher_cpp', 'training', 'serving', 'client', 'cli')))"
 	cmake -S . -B build/develop -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE=$(abspath $(BIN)/python) \
 	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null

@@ -194,16 +194,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parsed
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run and report; return the exit code."""
-    asked = parse(arguments)
-    sizes = TeacherSizes(asked.teacher_layers, asked.teacher_width, 12 if asked.teacher_width % 12 == 0 else 1)
-    with exported_teacher(asked.teacher, sizes) as (folder, teacher), server(teacher=folder) as running:
-        if running.pid is None:
-            raise RuntimeError("the server has no process")
-        comparison = run(running.grpc_url, running.pid, asked.users, asked.rounds, asked.seconds, asked.settle)
-    gain, errors = comparison.gain(), comparison.errors()
-    verdicts = [
+def judge(gain: Gain, errors: int, asked: argparse.Namespace) -> list[tuple[str, bool]]:
+    """Return each bound in words, and whether it was kept."""
+    return [
         (
             f"throughput: {gain.throughput:.1f} times (at least {asked.min_speedup:g})",
             gain.throughput >= asked.min_speedup,
@@ -215,6 +208,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ),
         (f"failed calls: {errors}", errors == 0),
     ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run and report; return the exit code."""
+    asked = parse(arguments)
+    sizes = TeacherSizes(asked.teacher_layers, asked.teacher_width, 12 if asked.teacher_width % 12 == 0 else 1)
+    with exported_teacher(asked.teacher, sizes) as (folder, teacher), server(teacher=folder) as running:
+        if running.pid is None:
+            raise RuntimeError("the server has no process")
+        comparison = run(running.grpc_url, running.pid, asked.users, asked.rounds, asked.seconds, asked.settle)
+    gain, errors = comparison.gain(), comparison.errors()
+    verdicts = judge(gain, errors, asked)
     figures: dict[str, Any] = {
         "machine": describe_machine(),
         "teacher": teacher,

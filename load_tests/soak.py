@@ -4,9 +4,10 @@
 
 First finds out how many calls a second the server answers at saturation (users who call as fast as answers come, for
 20 s). Then the same users keep to 80 % of that rate for the asked minutes, while the memory of the server, its stubs
-and the client is sampled every second. Writes soak.html and soak.json. Exit codes: 0; 1 a call failed, or a process grew
-by more than --max-growth-mib from the run's second fifth (after the first, in which pools fill) to its last.
-Takes the asked minutes and one more.
+and the client is sampled every second. Writes soak.html and soak.json. Takes the asked minutes and one more.
+
+Exit codes: 0; 1 a call failed, or a process grew by more than --max-growth-mib from the run's second fifth (after the
+first, in which pools fill) to its last.
 """
 
 from __future__ import annotations

@@ -35,13 +35,12 @@ from typing import Any
 import numpy as np
 import page
 import tritonclient.grpc as triton
-from distillex_serving.locations import default_repository
 from machine import describe_machine
 from settings import SETTINGS, Setting, current_values, read_files, with_value
 from stage import Stage, StageResult, run_stage
 from sweep_document import write_choices
 from triton_statistics import STUDENT_MODELS, ModelTime, TritonStatistics
-from under_load import server
+from under_load import REPOSITORY, server
 
 MODEL = "extractor"
 SINGLE = {"single": 1.0}
@@ -155,7 +154,7 @@ def repository_with(texts: Mapping[str, str], folder: Path) -> Path:
     """Copy the model repository with other configurations; large files are linked."""
     target = folder / "model_repository"
     shutil.copytree(
-        default_repository(),
+        REPOSITORY,
         target,
         ignore=shutil.ignore_patterns("__pycache__"),
         copy_function=lambda source, copy: Path(copy).symlink_to(Path(source).resolve()),
@@ -202,7 +201,7 @@ def _line(name: str, result: StageResult) -> str:
 
 def sweep(only: Sequence[str], rounds: int, seconds: float) -> dict[str, Any]:
     """Measure everything; return the report's figures."""
-    texts = read_files(default_repository())
+    texts = read_files(REPOSITORY)
     print("saturation, with the settings in use:")
     with server() as running:
         users, saturation = find_saturation(running.grpc_url, seconds)

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions
-from distillex_serving.locations import default_lexicon_directory, default_repository
 from random_teacher import TeacherSizes, export_random_teacher
 
+ROOT = Path(__file__).resolve().parents[1]
+REPOSITORY = ROOT / "model_repository"
 STARTS = 3
 RANDOM_WEIGHTS = "random weights (speed does not depend on them)"
 
@@ -36,8 +37,8 @@ def server(repository: Path | None = None, teacher: Path | None = None) -> Itera
     so a start that failed is tried again.
     """
     options = ServerOptions(
-        repository=repository or default_repository(),
-        lexicon_directory=default_lexicon_directory(default_repository()),
+        repository=repository or REPOSITORY,
+        lexicon_directory=ROOT / "lexicons",
         grpc_port=0,
         http_port=0,
         metrics_port=0,
