@@ -155,6 +155,16 @@ def test_a_server_that_stays_away_stops_the_run_which_can_be_resumed(server, tmp
     assert b"ServerUnavailable" in stopped.stderr
     assert b"the same command with --resume continues" in stopped.stderr
     assert run_extract(server.grpc_url, "in.jsonl", "-o", "out.jsonl", "--resume", cwd=tmp_path).returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
+    assert len(read_records(tmp_path / "out.jsonl")) == 10
+
+
+def test_an_older_output_is_not_taken_for_that_of_a_run_that_was_stopped(server, tmp_path):
+    write_records(tmp_path / "in.jsonl", 10)
+    (tmp_path / "out.jsonl").write_text("of yesterday", encoding="utf-8")
+    nowhere = f"127.0.0.1:{free_port()}"
+    assert run_extract(nowhere, "in.jsonl", "-o", "out.jsonl", "--retry-for", 0, cwd=tmp_path).returncode == 3
+    assert run_extract(server.grpc_url, "in.jsonl", "-o", "out.jsonl", "--resume", cwd=tmp_path).returncode == 0
     assert len(read_records(tmp_path / "out.jsonl")) == 10
 
 

@@ -152,8 +152,11 @@ class _Run:
         if checkpoint is None or not checkpoint.complete:
             self._output.begin(state)
             self._bad_records.begin(checkpoint.bad_bytes if checkpoint is not None else 0)
+            if checkpoint is None:
+                # From here on an older output of this name is not taken for this run's.
+                self._save(closing=True)
             self._extract(progress)
-            state = self._save(complete=True)
+            state = self._save(closing=True, complete=True)
         self._name_files(state or {})
         side_file = self._bad_records.path if self._bad else None
         seconds = time.monotonic() - self._began
@@ -209,8 +212,8 @@ class _Run:
         if time.monotonic() - self._saved >= CHECKPOINT_EVERY_S or self._options.output_format is OutputFormat.PARQUET:
             self._save()
 
-    def _save(self, *, complete: bool = False) -> Mapping[str, Any] | None:
-        output = self._output.state(at_end=complete)
+    def _save(self, *, closing: bool = False, complete: bool = False) -> Mapping[str, Any] | None:
+        output = self._output.state(at_end=closing)
         if output is None or self._checkpoint_path is None:
             return None
         # The side file first: a checkpoint never counts what is not on the disk.
@@ -233,12 +236,14 @@ class _Run:
         path = self._checkpoint_path
         if path is None or not path.exists():
             return None
+        checkpoint = Checkpoint.load(path)
+        if checkpoint.records == 0 and not checkpoint.complete:
+            return None
         if not self._options.resume:
             raise WrongUse(
                 f"an unfinished run of {self._options.output} is there: --resume continues it; "
                 f"to begin anew delete {path}"
             )
-        checkpoint = Checkpoint.load(path)
         checkpoint.check_settings(self._settings, path)
         return checkpoint
 
