@@ -18,7 +18,7 @@ from distillex_client.batch.connection import Connection  # noqa: E402
 from distillex_client.batch.errors import WrongUse  # noqa: E402
 from distillex_client.ray import Counts, TableExtraction, extract_dataset, extract_parquet  # noqa: E402
 
-pytestmark = [pytest.mark.server, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 ROWS = 2400
 
