@@ -123,11 +123,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-overhead", type=float, default=3.0)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args(arguments)
+    machine = describe_machine()
     figures = measure(asked)
     ours = figures["ours"]
     ratios = {name: ours["sentences_per_s"] / figures[name]["sentences_per_s"] for name in figures if name != "ours"}
     overhead = ours["single_p50_ms"] / ours["models_compute_ms"]
-    machine = describe_machine()
     print(f"{machine['processor']}, {machine['cores']} cores, load before {machine['load before']}")
     for name, values in figures.items():
         ratio = f"  (ours is {ratios[name]:.1f} times as fast)" if name in ratios else ""

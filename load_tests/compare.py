@@ -118,7 +118,7 @@ def run(url: str, server_pid: int, levels: Sequence[int], rounds: int, seconds: 
     return Comparison(results, times)
 
 
-def report_parts(comparison: Comparison, teacher: str, verdicts: list[tuple[str, bool]]) -> list[str]:
+def report_parts(comparison: Comparison, about: dict[str, str], verdicts: list[tuple[str, bool]]) -> list[str]:
     """Return the report's pieces of HTML."""
     levels = comparison.levels()
     figures = {model: [comparison.medians(model, users) for users in levels] for model in (STUDENT, TEACHER)}
@@ -151,7 +151,7 @@ def report_parts(comparison: Comparison, teacher: str, verdicts: list[tuple[str,
     return [
         *(page.verdict(text, good) for text, good in verdicts),
         page.heading("Machine"),
-        page.facts(describe_machine() | {"teacher": teacher}),
+        page.facts(about),
         page.heading("Medians over the rounds"),
         page.table(head, rows),
         plots.line_plot("Latency against load", "users", "ms", latency, logarithmic=True),
@@ -213,6 +213,7 @@ def judge(gain: Gain, errors: int, asked: argparse.Namespace) -> list[tuple[str,
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run and report; return the exit code."""
     asked = parse(arguments)
+    machine = describe_machine()
     sizes = TeacherSizes(asked.teacher_layers, asked.teacher_width, 12 if asked.teacher_width % 12 == 0 else 1)
     with exported_teacher(asked.teacher, sizes) as (folder, teacher), server(teacher=folder) as running:
         if running.pid is None:
@@ -221,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gain, errors = comparison.gain(), comparison.errors()
     verdicts = judge(gain, errors, asked)
     figures: dict[str, Any] = {
-        "machine": describe_machine(),
+        "machine": machine,
         "teacher": teacher,
         "gain": asdict(gain),
         "errors": errors,
@@ -230,9 +231,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "times": {NAMES[m]: {u: [asdict(t) for t in ts] for u, ts in us.items()} for m, us in comparison.times.items()},
     }
     title = "Distillex: student against teacher, served"
-    report = page.write_report(asked.output, "compare", title, report_parts(comparison, teacher, verdicts), figures)
+    parts = report_parts(comparison, machine | {"teacher": teacher}, verdicts)
+    report = page.write_report(asked.output, "compare", title, parts, figures)
     for text, good in verdicts:
-        print(("ok    " if good else "FAILED ") + text)
+        print(("ok     " if good else "FAILED ") + text)
     print(f"report: {report}")
     return 0 if all(good for _, good in verdicts) else 1
 

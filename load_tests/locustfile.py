@@ -36,8 +36,8 @@ NUMBERS = itertools.count(1)
 """Each user has a stream of calls of its own."""
 
 
-class AnswerError(RuntimeError):
-    """The server answered, but not what was asked for."""
+class CallError(RuntimeError):
+    """The server refused a call, or did not answer what was asked for; Locust shows the message."""
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
@@ -139,7 +139,7 @@ class GrpcUser(User):  # type: ignore[misc]
 
     def call(self, model: str, call: Call) -> None:
         """Send a call's requests and report them to Locust as one."""
-        error: Exception | None = None
+        error: CallError | None = None
         size = 0
         inputs = [_inputs(texts, call.lexicon) for texts in call.requests]
         began = time.perf_counter()
@@ -147,7 +147,9 @@ class GrpcUser(User):  # type: ignore[misc]
             for tensors, texts in zip(inputs, call.requests, strict=True):
                 answer = self.triton.infer(model, tensors, client_timeout=TIMEOUT_S)
                 size += _check(answer.as_numpy("ENTITIES"), len(texts))
-        except (triton.InferenceServerException, AnswerError) as caught:
+        except triton.InferenceServerException as caught:
+            error = CallError(str(caught))
+        except CallError as caught:
             error = caught
         self.environment.events.request.fire(
             request_type=model,
@@ -195,10 +197,10 @@ def _inputs(texts: tuple[str, ...], lexicon: dict[str, str] | None) -> list[trit
 
 
 def _check(entities: np.ndarray[Any, Any], rows: int) -> int:
-    """Raise AnswerError unless every row is a list of entities; return the size in bytes."""
+    """Raise CallError unless every row is a list of entities; return the size in bytes."""
     if len(entities) != rows:
-        raise AnswerError(f"{len(entities)} rows came back for {rows} texts")
+        raise CallError(f"{len(entities)} rows came back for {rows} texts")
     for content in entities.reshape(-1):
         if not content.startswith(b"["):
-            raise AnswerError(f"an error row came back: {content[:120]!r}")
+            raise CallError(f"an error row came back: {content[:120]!r}")
     return sum(map(len, entities.reshape(-1)))

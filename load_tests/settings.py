@@ -98,6 +98,8 @@ def _read_ragged(text: str) -> str:
 
 
 def _write_ragged(text: str, value: str) -> str:
+    if value == _read_ragged(text):
+        return text
     without = re.sub(r" +allow_ragged_batch: true", "", text)
     if value == "no":
         return without

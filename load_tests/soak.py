@@ -90,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-growth-mib", type=float, default=16.0)
     parser.add_argument("--output", type=Path, default=Path("reports/load"))
     asked = parser.parse_args(arguments)
+    machine = describe_machine()
     saturated, long, memory = soak(asked.users, asked.minutes, asked.share, asked.calibration, asked.interval)
     verdicts = [(f"failed calls: {long.errors} of {long.calls + long.errors:,}", long.errors == 0)]
     verdicts += [
@@ -105,13 +106,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts = [
         *(page.verdict(text, good) for text, good in verdicts),
         page.heading("Machine"),
-        page.facts(describe_machine()),
+        page.facts(machine),
         page.heading(f"{asked.minutes:g} minutes, {asked.users} users"),
         page.table(["", *columns], rows),
         plots.line_plot("Memory (without shared pages)", "minutes", "MiB", lines),
     ]
     figures = {
-        "machine": describe_machine(),
+        "machine": machine,
         "minutes": asked.minutes,
         "saturated": saturated.summary(),
         "soak": long.summary(),

@@ -201,6 +201,7 @@ def _line(name: str, result: StageResult) -> str:
 
 def sweep(only: Sequence[str], rounds: int, seconds: float) -> dict[str, Any]:
     """Measure everything; return the report's figures."""
+    machine = describe_machine()
     texts = read_files(REPOSITORY)
     print("saturation, with the settings in use:")
     with server() as running:
@@ -221,7 +222,7 @@ def sweep(only: Sequence[str], rounds: int, seconds: float) -> dict[str, Any]:
         ]
         times = breakdown(repository_with(texts, Path(folder)), loads)
     return {
-        "machine": describe_machine(),
+        "machine": machine,
         "rounds": rounds,
         "seconds": seconds,
         "saturation_users": users,
