@@ -5,7 +5,7 @@ import torch
 from distillex_matcher import CrfParameters, FeatureLayout
 from distillex_training.export.onnx import ParityError, export_onnx, open_session, random_inputs
 from distillex_training.export.quantize import QuantizedEmbedding, quantize_tables
-from distillex_training.export.repository import export_repository
+from distillex_training.export.repository import export_repository, load_layout_and_crf
 from distillex_training.models import load_model
 
 NAMES = ("INPUT_IDS", "LEXICON_TYPES", "LEXICON_WORDS", "LEXICON_WEIGHTS")
@@ -22,6 +22,7 @@ def test_a_repository_holds_what_serving_reads(exported, toy_student):
     _, crf, layout = load_model(toy_student)
     assert FeatureLayout.load(exported / "preprocess" / "1") == layout
     assert CrfParameters.load(exported / "decode" / "1" / "crf.json") == crf.parameters_for_serving()
+    assert load_layout_and_crf(exported / "student" / "1" / "model.onnx") == (layout, crf.parameters_for_serving())
     assert [path.name for path in (exported / "student" / "1").iterdir()] == ["model.onnx"]
 
 

@@ -66,9 +66,7 @@ def distill(
 
 
 def evaluate(
-    model: Annotated[
-        Path, typer.Argument(exists=True, help="Model directory, or a repository's model.onnx with --layout.")
-    ],
+    model: Annotated[Path, typer.Argument(exists=True, help="Model directory, or the model.onnx of an exported one.")],
     data: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Labelled JSON Lines.")],
     base: Annotated[Path, typer.Option(help="Compiled base lexicon.")] = Path("lexicons/base/1.lex"),
     train: Annotated[
@@ -79,11 +77,12 @@ def evaluate(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
 ) -> None:
     """Measure a model: micro F1 and per type, and how it uses a lexicon on entities it has never seen."""
-    from distillex_matcher import CrfParameters, FeatureLayout, Lexicon, LexiconError
+    from distillex_matcher import Lexicon, LexiconError
 
     from distillex_training.data.labelled import DataError, read_labelled
     from distillex_training.evaluate import EmissionFunction, torch_emissions
     from distillex_training.export.onnx import onnx_emissions
+    from distillex_training.export.repository import load_layout_and_crf
     from distillex_training.lexicon_evaluation import evaluate_conditions, markdown_table
     from distillex_training.models import load_model
 
@@ -91,10 +90,8 @@ def evaluate(
     emissions_of: EmissionFunction
     try:
         if model.suffix == ".onnx":
-            repository = model.parents[2]
-            layout = FeatureLayout.load(repository / "preprocess" / "1")
-            decoder = CrfParameters.load(repository / "decode" / "1" / "crf.json").decoder()
-            emissions_of = onnx_emissions(model)
+            layout, exported_crf = load_layout_and_crf(model)
+            decoder, emissions_of = exported_crf.decoder(), onnx_emissions(model)
         else:
             tagger, crf, layout = load_model(model)
             decoder, emissions_of = crf.decoder(), torch_emissions(tagger)

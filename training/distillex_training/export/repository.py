@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from distillex_matcher import FeatureLayout, Features
+from distillex_matcher import CrfParameters, FeatureLayout, Features
 from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE
 
 from distillex_training.export.int8 import Int8, export_quantized
@@ -56,3 +56,17 @@ def save_layout_and_crf(
     layout_folder = repository / ("preprocess" if of_student else "teacher") / "1"
     layout.save(layout_folder)
     return [crf_path, layout_folder / FEATURES_FILE, layout_folder / VOCABULARY_FILE]
+
+
+def load_layout_and_crf(network: Path) -> tuple[FeatureLayout, CrfParameters]:
+    """Read what :func:`save_layout_and_crf` wrote for the network ``…/student/1/model.onnx`` or ``…/teacher/1/…``.
+
+    Raises
+    ------
+    LayoutError
+        For a missing or wrong file.
+    """
+    repository = network.resolve().parents[2]
+    of_teacher = (network.parent / FEATURES_FILE).exists()
+    layout = FeatureLayout.load(network.parent if of_teacher else repository / "preprocess" / "1")
+    return layout, CrfParameters.load(repository / ("decode_teacher" if of_teacher else "decode") / "1" / "crf.json")
