@@ -139,15 +139,6 @@ def report_parts(comparison: Comparison, about: dict[str, str], verdicts: list[t
         for key in ("p50_ms", "p95_ms", "p99_ms")
     }
     against = {NAMES[m]: ([f["texts_per_s"] for f in figures[m]], [f["p50_ms"] for f in figures[m]]) for m in figures}
-    bars = {
-        f"{NAMES[model]}, {users} users": {
-            f"{time.model.partition('_')[0]} {part}": value
-            for time in comparison.times[model][users]
-            for part, value in (("queue", time.queue_ms), ("compute", time.infer_ms))
-        }
-        for model in (STUDENT, TEACHER)
-        for users in (levels[0],)
-    }
     return [
         *(page.verdict(text, good) for text, good in verdicts),
         page.heading("Machine"),
@@ -159,13 +150,28 @@ def report_parts(comparison: Comparison, about: dict[str, str], verdicts: list[t
         plots.line_plot("Latency (p50) against throughput", "sentences/s", "ms", against, logarithmic=True),
         plots.line_plot("CPU of server and stubs", "users", "cores", lines("server_cores")),
         page.heading("Where the time of a request goes (Triton's statistics, last round)"),
-        plots.stacked_bars(f"Mean time of a request with {levels[0]} user(s)", "ms", bars),
+        *(
+            plots.stacked_bars(f"{NAMES[m]}: mean time of a request", "ms", _time_bars(comparison.times[m]))
+            for m in figures
+        ),
         *(
             page.heading(f"{NAMES[m]}, {u} users") + _time_table(comparison.times[m][u])
             for m in figures
             for u in levels
         ),
     ]
+
+
+def _time_bars(times: dict[int, list[ModelTime]]) -> dict[str, dict[str, float]]:
+    """Users → part of a request's time → ms: each model's own work, waiting, handing tensors over."""
+    return {
+        f"{users} users": {time.model: time.infer_ms for time in each}
+        | {
+            "waiting": sum(time.queue_ms for time in each),
+            "tensors in and out": sum(time.input_ms + time.output_ms for time in each),
+        }
+        for users, each in times.items()
+    }
 
 
 def _time_table(times: list[ModelTime]) -> str:

@@ -93,7 +93,7 @@ def test_the_comparison_is_reported_as_figures(comparison):
 
 def test_the_comparison_is_reported_as_a_page_of_its_own(comparison):
     content = (comparison[0] / "compare.html").read_text(encoding="utf-8")
-    assert content.count('src="data:image/png;base64,') == 5
+    assert content.count('src="data:image/png;base64,') == 6
     assert "http" not in re.sub(r"base64,[^\"]*", "", content)
 
 

@@ -60,7 +60,6 @@ def test_a_folder_without_a_teacher_is_named(tmp_path, lexicon_directory):
     server = EmbeddedServer(dataclasses.replace(server_options(lexicon_directory), teacher=tmp_path))
     with pytest.raises(PreconditionError, match=r"teacher/1/model.onnx is missing; 'distillex export"):
         server.start()
-    server.stop()
 
 
 def test_a_teacher_of_other_features_is_refused(tiny_teacher, tmp_path, lexicon_directory):
@@ -72,4 +71,3 @@ def test_a_teacher_of_other_features_is_refused(tiny_teacher, tmp_path, lexicon_
     server = EmbeddedServer(dataclasses.replace(server_options(lexicon_directory), teacher=other))
     with pytest.raises(PreconditionError, match=r"word_hash_size differs .*64 and 32768"):
         server.start()
-    server.stop()
