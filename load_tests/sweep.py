@@ -14,7 +14,7 @@ A value is chosen over the one in use when it raises throughput by at least 3 % 
 more than 5 %, or when it lowers that p50 by at least 5 % without losing more than 2 % of throughput; and when it does
 so in every single round, so that noise alone changes nothing.
 
-48 values; takes rounds x 48 x (2 stages x (seconds + 4 s) + 3 s): with --rounds 3 --seconds 5 about 50 minutes.
+49 values; takes rounds x 49 x (2 stages x (seconds + 4 s) + 3 s): with --rounds 3 --seconds 5 about 50 minutes.
 --only student,decode restricts the sweep to these models.
 """
 
