@@ -308,13 +308,12 @@ def test_memory_does_not_grow_with_the_input(server, tmp_path):
 def test_ctrl_c_leaves_a_run_that_can_be_resumed(server, whole_run):
     expected = take_first(whole_run, "6000.jsonl", 6_000)
     command = extract_command(server.grpc_url, "6000.jsonl", "--output", "interrupted.jsonl", "--resume")
-    process = subprocess.Popen(
-        command,
-        cwd=whole_run,
-        stderr=subprocess.PIPE,
-        # A shell that runs the tests in its background makes them, and their children, ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    # A shell that runs the tests in its background makes them ignore Ctrl-C, and their children inherit that.
+    inherited = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(command, cwd=whole_run, stderr=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGINT, inherited)
     wait_for(lambda: process.poll() is not None or (whole_run / "interrupted.jsonl.checkpoint").exists())
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
