@@ -61,7 +61,8 @@ sanitize:
 
 # libFuzzer targets, SECONDS_EACH (needs clang). `make test` runs them shortly, always from the same seed; by hand:
 # make fuzz SECONDS_EACH=600 FUZZ_SEED=0 (0 draws one)
-SECONDS_EACH ?= 8
+SECONDS_EACH ?= 60
+test: SECONDS_EACH := 8
 FUZZ_SEED ?= 1
 fuzz:
 	@command -v clang++ >/dev/null || { echo "SKIPPED: the fuzz targets need clang (Debian: apt-get install clang)"; exit 0; }; \

@@ -77,7 +77,6 @@ std::shared_ptr<const Lexicon> Lexicon::build(std::vector<LexiconEntryInput> ent
         check_entry(entry);
         std::transform(entry.word.begin(), entry.word.end(), entry.word.begin(), normalize);
     }
-    if (repeats == Repeats::kLastWins) entries = keep_last_of_repeats(std::move(entries));
 
     auto owned = std::make_shared<Owned>();
     std::shared_ptr<Lexicon> lexicon(new Lexicon());
@@ -104,6 +103,10 @@ std::shared_ptr<const Lexicon> Lexicon::build(std::vector<LexiconEntryInput> ent
     try {
         lexicon->trie_ = DoubleArrayTrie::build(words);
     } catch (const RepeatedWordError& error) {
+        // Repeats are rare: looking for them first would cost every request's own lexicon a hash table.
+        if (repeats == Repeats::kLastWins) {
+            return build(keep_last_of_repeats(std::move(entries)), Repeats::kRefuse, name, version);
+        }
         throw LexiconError("entries " + std::to_string(error.first) + " and " + std::to_string(error.second) +
                            " are the same word after normalisation: " + in_quotes(entries[error.first].word));
     }
