@@ -73,32 +73,14 @@ class Codes {
     std::vector<std::uint32_t> codes_;
 };
 
-// The walk without prefetching, over any node layout: `node(slot)` gives base, check and entry.
-template <class Node>
-void walk_without_prefetch(const std::vector<std::uint32_t>& codes, Node&& node, Found& found) {
-    const std::uint32_t root_base = node.base(0);
-    for (std::size_t i = 0; i < codes.size(); ++i) {
-        std::uint32_t state = root_base + codes[i];
-        if (codes[i] == 0 || node.check(state) != 0) continue;
-        for (std::size_t end = i + 1;;) {
-            if (node.entry(state) != kNoEntry)
-                found(static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(end), node.entry(state));
-            if (end == codes.size()) break;
-            const std::uint32_t next = node.base(state) + codes[end];
-            if (node.check(next) != state) break;
-            state = next;
-            ++end;
-        }
-    }
-}
-
-// The same with the shipped prefetching of the second step, a dozen positions ahead.
-template <class Node>
-void walk_with_prefetch(const std::vector<std::uint32_t>& codes, Node&& node, Found& found) {
+// The walk over any node layout: `node` gives base, check and entry of a slot. With the shipped prefetching
+// of the second step, a dozen positions ahead, or without.
+template <bool kPrefetch, class Node>
+void walk(const std::vector<std::uint32_t>& codes, Node&& node, Found& found) {
     constexpr std::size_t kAhead = 12;
     const std::uint32_t root_base = node.base(0);
     for (std::size_t i = 0; i < codes.size(); ++i) {
-        if (i + kAhead + 1 < codes.size()) {
+        if (kPrefetch && i + kAhead + 1 < codes.size()) {
             node.prefetch(node.base(root_base + codes[i + kAhead]) + codes[i + kAhead + 1]);
         }
         std::uint32_t state = root_base + codes[i];
@@ -300,21 +282,18 @@ int main(int argc, char** argv) {
     };
     std::vector<Variant> variants;
     variants.push_back({"shipped", whole(trie), {}});
-    variants.push_back(
-        {"without prefetching",
-         [&](const auto& line, Found& found) { walk_without_prefetch(codes.of(line), nodes, found); },
-         {}});
+    variants.push_back({"without prefetching",
+                        [&](const auto& line, Found& found) { walk<false>(codes.of(line), nodes, found); },
+                        {}});
     variants.push_back({"fail links (Aho-Corasick) instead of restarts",
                         [&](const auto& line, Found& found) { fail_links.find(line, found); },
                         {}});
-    variants.push_back(
-        {"nodes of 16 bytes, aligned",
-         [&](const auto& line, Found& found) { walk_with_prefetch(codes.of(line), padded, found); },
-         {}});
-    variants.push_back(
-        {"nodes of 8 bytes, entries apart",
-         [&](const auto& line, Found& found) { walk_with_prefetch(codes.of(line), split, found); },
-         {}});
+    variants.push_back({"nodes of 16 bytes, aligned",
+                        [&](const auto& line, Found& found) { walk<true>(codes.of(line), padded, found); },
+                        {}});
+    variants.push_back({"nodes of 8 bytes, entries apart",
+                        [&](const auto& line, Found& found) { walk<true>(codes.of(line), split, found); },
+                        {}});
     variants.push_back({"codes in the order of code points", whole(layouts[1].trie), {}});
     variants.push_back({"states placed breadth first", whole(layouts[2].trie), {}});
 
