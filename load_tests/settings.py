@@ -154,10 +154,10 @@ def _student_parameter(key: str, name: str, *values: str) -> Setting:
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         STUDENT,
-        "instances x intra_op_threads (0: one a core)",
+        "instances x intra_op_threads (0: cores / instances)",
         _read_instances_and_threads,
         _write_instances_and_threads,
-        ("1 x 0", "1 x 1", "2 x 1"),
+        ("1 x 0", "1 x 1", "2 x 0"),
     ),
     _student_parameter("allow_spinning", "allow_spinning", "0", "1"),
     _student_parameter("memory_arena", "memory_arena", "1", "0"),

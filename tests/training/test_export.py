@@ -59,6 +59,17 @@ def test_int8_rows_stay_within_half_a_step():
     assert (difference <= steps / 2 + 1e-6).all()
 
 
+def test_words_are_stored_in_float16_and_types_as_they_are(toy_student):
+    model, _, _ = load_model(toy_student)
+    small = quantize_tables(model)
+    assert small.fusion.word_embedding.rows.dtype == torch.float16
+    assert small.fusion.type_embedding.weight.dtype == torch.float32
+    indices = torch.arange(20, dtype=torch.int32)
+    found, expected = small.fusion.word_embedding(indices), model.fusion.word_embedding.weight[:20]
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=2**-11)
+
+
 def test_a_model_that_differs_is_not_written(toy_student, tmp_path, monkeypatch):
     model, _, layout = load_model(toy_student)
     monkeypatch.setattr("distillex_training.export.onnx.PARITY", -1.0)

@@ -27,13 +27,13 @@ class EmissionModel:
         path = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
         if not path.exists():
             raise pb_utils.TritonModelException(f"{path}: missing; 'distillex export' writes it")
-        parameters = {
-            key: value["string_value"] for key, value in json.loads(args["model_config"])["parameters"].items()
-        }
+        config = json.loads(args["model_config"])
+        parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
+        instances = sum(group["count"] for group in config["instance_group"])
         self._call_cost = int(parameters["call_cost_tokens"])
         self._most_tokens = int(parameters["most_tokens_per_run"])
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(parameters["intra_op_threads"]) or (os.cpu_count() or 1)
+        options.intra_op_num_threads = int(parameters["intra_op_threads"]) or max(1, (os.cpu_count() or 1) // instances)
         options.add_session_config_entry("session.intra_op.allow_spinning", parameters["allow_spinning"])
         options.enable_cpu_mem_arena = parameters["memory_arena"] == "1"
         # The fused skip + layer norm is scalar on the CPU: it costs more than the two steps (docs/serving.md).

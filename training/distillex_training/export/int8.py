@@ -40,7 +40,7 @@ class Int8(str, enum.Enum):
     NONE = "none"
     """Nothing: all in float32."""
     TABLES = "tables"
-    """Embedding rows are stored in int8; the arithmetic is float32."""
+    """Embedding rows are stored in int8, those of words in float16; the arithmetic is float32."""
     DYNAMIC = "dynamic"
     """Tables, and the matrix products (convolutions are written as such) with activation ranges taken from each
     batch: results depend slightly on what shares the batch. No calibration text."""
