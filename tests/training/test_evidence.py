@@ -1,0 +1,54 @@
+"""The scripts that write docs/results.json, docs/models.md and its pictures."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="needs torch: pip install 'distillex[train]'")
+pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'distillex[train]'")
+EVIDENCE = Path(__file__).resolve().parents[2] / "training" / "evidence"
+
+
+def run(script, *arguments):
+    subprocess.run([sys.executable, EVIDENCE / script, *map(str, arguments)], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def written(toy, toy_student, tmp_path_factory):
+    from distillex_training.export.repository import export_repository
+
+    folder = tmp_path_factory.mktemp("evidence")
+    results = folder / "results.json"
+    export_repository(toy_student, folder / "repository")
+    for seed in (1, 2, 2):
+        run("record_run.py", toy_student.parent, "--set", "toy", "--model", "student", "--seed", seed,
+            "--command", "distillex distill toy.yaml", "--results", results)  # fmt: skip
+    file = folder / "repository" / "student" / "1" / "model.onnx"
+    run("measure_files.py", toy / "dev.jsonl", f"teacher, with lexicon={file}", f"student={file}", "--set", "toy",
+        "--base", toy / "base.lex", "--rounds", 1, "--results", results)  # fmt: skip
+    run("write_results.py", "--results", results, "--output", folder)
+    return folder
+
+
+def test_a_row_a_run_and_a_row_a_file(written, toy_student):
+    results = json.loads((written / "results.json").read_text(encoding="utf-8"))
+    assert [row["seed"] for row in results["runs"]] == [1, 2]
+    metrics = [json.loads(line) for line in (toy_student.parent / "metrics.jsonl").read_text().splitlines()]
+    assert results["runs"][0]["f1"] == max(row["f1"] for row in metrics)
+    assert results["runs"][0]["command"] == "distillex distill toy.yaml"
+    assert [row["model"] for row in results["files"]] == ["student", "teacher, with lexicon"]
+    assert all(row["sentences_per_second"] > 0 and row["bytes"] > 0 for row in results["files"])
+
+
+def test_the_page_has_means_spreads_ratios_and_pictures(written):
+    page = (written / "models.md").read_text(encoding="utf-8")
+    rows = {line.split(" | ")[0].strip("| "): line for line in page.splitlines() if line.startswith("| ")}
+    assert " (0.0000) | 2 | " in rows["student"]
+    assert "| 1.0 |" in rows["student"]
+    assert rows["teacher, with lexicon"].rstrip().endswith("| 1.0 | 1.0 |")
+    for picture in ("curves-toy.png", "size-speed-f1.png"):
+        assert f"images/{picture}" in page
+        assert (written / "images" / picture).read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,105 @@
+"""Bytes, F1 and speed in process of exported models, all in one run, into docs/results.json.
+
+    python training/evidence/measure_files.py cluener/dev.jsonl --set cluener
+        "teacher, with lexicon=runs/teacher.onnx" "student, distilled, int8=model_repository/student/1/model.onnx"
+
+Each file is a model.onnx of a serving folder. The labelled sentences are run in ONNX Runtime one by one and in batches
+of 32 sentences of similar length, features computed beforehand, rounds alternating; medians of the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from distillex_matcher import Features, Lexicon
+from distillex_training.data.labelled import Sentence, read_labelled
+from distillex_training.evaluate import EmissionFunction, gold_spans, predict, score
+from distillex_training.export.onnx import onnx_emissions
+from distillex_training.export.repository import load_layout_and_crf
+from results_file import FILES, RESULTS, current_commit, put_row
+
+BATCH = 32
+SINGLES = 100
+"""Sentences run one by one in a round."""
+BATCHES = 8
+"""Batches in a round, spread over the lengths."""
+
+
+class MeasuredFile:
+    """One exported model with the features that it is timed on."""
+
+    def __init__(self, path: Path, base: Lexicon, sentences: Sequence[Sentence]) -> None:
+        layout, crf = load_layout_and_crf(path)
+        featurizer = layout.featurizer(base)
+        self.bytes = path.stat().st_size
+        self._run: EmissionFunction = onnx_emissions(path)
+        predicted = predict(featurizer, self._run, crf.decoder(), [s.text for s in sentences])
+        self.f1 = score(gold_spans(sentences), predicted).micro.f1
+        texts = sorted((sentence.text for sentence in sentences), key=len)
+        step = max(1, len(texts) // SINGLES)
+        self._singles: list[Features] = [featurizer.featurize([text]) for text in texts[::step][:SINGLES]]
+        starts = range(0, max(1, len(texts) - BATCH + 1), max(BATCH, len(texts) // BATCHES))
+        self._batches: list[Features] = [featurizer.featurize(texts[start : start + BATCH]) for start in starts]
+        self.milliseconds: list[float] = []
+        self.sentences_per_second: list[float] = []
+
+    def time_once(self) -> None:
+        """Run everything once; add to the lists."""
+        began = time.perf_counter()
+        for features in self._singles:
+            self._run(features)
+        self.milliseconds.append((time.perf_counter() - began) / len(self._singles) * 1e3)
+        began = time.perf_counter()
+        for features in self._batches:
+            self._run(features)
+        count = sum(len(features.lengths) for features in self._batches)
+        self.sentences_per_second.append(count / (time.perf_counter() - began))
+
+    def figures(self) -> dict[str, Any]:
+        """Medians of what was measured."""
+        return {
+            "bytes": self.bytes,
+            "f1": self.f1,
+            "milliseconds_per_sentence": statistics.median(self.milliseconds),
+            "sentences_per_second": statistics.median(self.sentences_per_second),
+        }
+
+
+def main() -> None:
+    """Measure all files and record them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("files", nargs="+", help="MODEL=PATH")
+    parser.add_argument("--set", required=True)
+    parser.add_argument("--base", type=Path, default=Path("lexicons/base/1.lex"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    asked = parser.parse_args()
+    base = Lexicon.load(asked.base)
+    measured: dict[str, MeasuredFile] = {}
+    for item in asked.files:
+        name, separator, path = item.rpartition("=")
+        if not separator:
+            parser.error(f"{item!r} is not MODEL=PATH")
+        _, crf = load_layout_and_crf(Path(path))
+        sentences, _ = read_labelled(asked.data, entity_types=crf.decoder().scheme.entity_types)
+        measured[name] = MeasuredFile(Path(path), base, sentences)
+    for number in range(asked.rounds):
+        for each in list(measured.values()) if number % 2 == 0 else reversed(measured.values()):
+            each.time_once()
+    for name, each in measured.items():
+        figures = each.figures()
+        put_row(FILES, {"set": asked.set, "model": name, **figures, "commit": current_commit()}, asked.results)
+        speed = (
+            f"{figures['milliseconds_per_sentence']:.2f} ms a sentence, {figures['sentences_per_second']:.0f} a second"
+        )
+        print(f"{name}: {figures['bytes'] / 1e6:.2f} MB, F1 {figures['f1']:.4f}, {speed}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Put the outcome of a training run into docs/results.json.
+
+    python training/evidence/record_run.py runs/student-cluener --set cluener --model "student, distilled" --seed 1
+        --command "distillex distill training/configs/student-cluener.yaml" [--note "stopped after epoch 3"]
+
+Reads metrics.jsonl and best/ of the run directory; the commit is the one that is checked out. Then
+training/evidence/write_results.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from results_file import RESULTS, RUNS, current_commit, put_row
+from safetensors import safe_open
+
+
+def count_parameters(model: Path) -> int:
+    """Return the number of weights in a model directory."""
+    with safe_open(model / "model.safetensors", framework="numpy") as tensors:
+        sizes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118 - not a dict
+    total = 0
+    for shape in sizes:
+        count = 1
+        for length in shape:
+            count *= length
+        total += count
+    return total
+
+
+def row_of_run(run: Path) -> dict[str, Any]:
+    """Return what a run directory says of itself."""
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    curve = [json.loads(line) for line in lines]
+    best = max(curve, key=lambda each: float(each["f1"]))
+    return {
+        "f1": best["f1"],
+        "precision": best["precision"],
+        "recall": best["recall"],
+        "best_epoch": best["epoch"],
+        "parameters": count_parameters(run / "best"),
+        "curve": [{key: each[key] for key in ("epoch", "f1", "loss", "seconds")} for each in curve],
+    }
+
+
+def main() -> None:
+    """Record one run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--set", required=True, help="cluener, resume, msra")
+    parser.add_argument("--model", required=True, help="the row of the table")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--command", required=True)
+    parser.add_argument("--note", default="")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    asked = parser.parse_args()
+    named = {"set": asked.set, "model": asked.model, "seed": asked.seed}
+    row = named | row_of_run(asked.run) | {"command": asked.command, "commit": current_commit(), "note": asked.note}
+    put_row(RUNS, row, asked.results)
+    print(f"{asked.set}, {asked.model}, seed {asked.seed}: F1 {row['f1']:.4f}, {row['parameters']:,} parameters")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""docs/results.json: what was measured of which model, a row a run and a row a file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from distillex_matcher.layout import write_atomically
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "docs" / "results.json"
+RUNS, FILES = "runs", "files"
+KEYS = {RUNS: ("set", "model", "seed"), FILES: ("set", "model")}
+"""What tells rows apart: a row with the same values replaces the one that is there."""
+
+
+def read_results(path: Path = RESULTS) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of both kinds; none where there is no file yet."""
+    if not path.exists():
+        return {RUNS: [], FILES: []}
+    content: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def put_row(kind: str, row: dict[str, Any], path: Path = RESULTS) -> None:
+    """Add a row, or replace the one of the same set, model (and seed)."""
+    results = read_results(path)
+    keys = KEYS[kind]
+    kept = [other for other in results[kind] if any(other[key] != row[key] for key in keys)]
+    results[kind] = sorted([*kept, row], key=lambda each: tuple(str(each[key]) for key in keys))
+    write_atomically(path, json.dumps(results, ensure_ascii=False, indent=1) + "\n")
+
+
+def current_commit() -> str:
+    """Return the checked-out commit, with a mark where files differ from it."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return described.stdout.strip()

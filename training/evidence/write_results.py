@@ -1,0 +1,148 @@
+"""docs/results.json → docs/models.md and its pictures: F1, size and speed of every model, learning curves.
+
+    python training/evidence/write_results.py
+
+The table's F1 is of the float32 network in PyTorch, mean and spread (largest less smallest) over seeds; "file" columns
+are of the exported file. Ratios are against the set's row "teacher, with lexicon".
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from distillex_matcher.layout import write_atomically
+from results_file import FILES, RESULTS, ROOT, RUNS, read_results
+
+TEACHER = "teacher, with lexicon"
+HEAD = """# Models
+
+Written by `python training/evidence/write_results.py` from [results.json](results.json), which holds every run with its
+command, seed and commit. Scores are strict span F1 on the development split, the best epoch picked on it; a spread
+(largest less smallest) is given where there is more than one seed. Speed is that of the network alone, in process, in
+ONNX Runtime on the machine's cores, all files of a set in one run; the served path is in [results.md](results.md).
+"""
+COLUMNS = (
+    "model",
+    "F1",
+    "seeds",
+    "parameters",
+    "file MB",
+    "F1 of the file",
+    "ms a sentence",
+    "sentences/s",
+    "times smaller",
+    "times as fast",
+)
+
+
+def rows_of_set(name: str, results: dict[str, list[dict[str, Any]]]) -> list[list[str]]:
+    """Return the table rows of one set, the teacher first, the others by F1."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for run in results[RUNS]:
+        if run["set"] == name:
+            runs.setdefault(run["model"], []).append(run)
+    files = {file["model"]: file for file in results[FILES] if file["set"] == name}
+    teacher = files.get(TEACHER)
+    scores = {model: file["f1"] for model, file in files.items()}
+    scores |= {model: mean(run["f1"] for run in of_model) for model, of_model in runs.items()}
+    models = sorted(scores, key=lambda model: (model != TEACHER, scores[model]))
+    return [_row(model, runs.get(model, []), files.get(model), teacher) for model in models]
+
+
+def _row(
+    model: str, runs: Sequence[dict[str, Any]], file: dict[str, Any] | None, teacher: dict[str, Any] | None
+) -> list[str]:
+    scores = [run["f1"] for run in runs]
+    spread = f" ({max(scores) - min(scores):.4f})" if len(scores) > 1 else ""
+    cells = [model, f"{mean(scores):.4f}{spread}" if scores else "", str(len(scores) or "")]
+    cells.append(f"{runs[0]['parameters']:,}" if runs else "")
+    if file is None:
+        return [*cells, *[""] * 6]
+    cells += [
+        f"{file['bytes'] / 1e6:.2f}",
+        f"{file['f1']:.4f}",
+        f"{file['milliseconds_per_sentence']:.2f}",
+        f"{file['sentences_per_second']:.0f}",
+    ]
+    if teacher is None:
+        return [*cells, "", ""]
+    faster = file["sentences_per_second"] / teacher["sentences_per_second"]
+    return [*cells, f"{teacher['bytes'] / file['bytes']:.1f}", f"{faster:.1f}"]
+
+
+def markdown(results: dict[str, list[dict[str, Any]]]) -> str:
+    """Return the whole page."""
+    parts = [HEAD]
+    for name in _sets(results):
+        parts.append(f"## {name}\n")
+        lines = [COLUMNS, ["---"] * len(COLUMNS), *rows_of_set(name, results)]
+        parts.append("".join(f"| {' | '.join(line)} |\n" for line in lines))
+        runs = [run for run in results[RUNS] if run["set"] == name]
+        commands = "".join(
+            f"- {run['model']}, seed {run['seed']} (commit {run['commit']}): `{run['command']}`"
+            f"{'; ' + run['note'] if run['note'] else ''}\n"
+            for run in runs
+        )
+        parts.append(f"{commands}\n![F1 by epoch](images/curves-{name}.png)\n" if runs else "")
+    parts.append("## Size, speed and F1\n\n![Size, speed and F1 of the exported files](images/size-speed-f1.png)\n")
+    return "\n".join(part for part in parts if part)
+
+
+def draw(results: dict[str, list[dict[str, Any]]], folder: Path) -> None:
+    """Draw one picture of learning curves a set, and one of all files."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _sets(results):
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        axes = figure.add_subplot()
+        for run in results[RUNS]:
+            if run["set"] == name:
+                points = [(each["epoch"], each["f1"]) for each in run["curve"]]
+                axes.plot(*zip(*points, strict=True), marker=".", label=f"{run['model']}, seed {run['seed']}")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("development F1")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+        figure.savefig(folder / f"curves-{name}.png", dpi=120)
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for file in results[FILES]:
+        # The area of a mark is proportional to the file's size.
+        place = (file["sentences_per_second"], file["f1"])
+        axes.scatter(*place, s=file["bytes"] / 1e5, alpha=0.5)
+        label = f"{file['set']}: {file['model']}, {file['bytes'] / 1e6:.1f} MB"
+        axes.annotate(label, place, fontsize="x-small", xytext=(4, 4), textcoords="offset points")
+    axes.set_xscale("log")
+    axes.set_xlabel("sentences/s in process")
+    axes.set_ylabel("development F1")
+    axes.margins(x=0.35, y=0.2)
+    axes.grid(alpha=0.3)
+    figure.savefig(folder / "size-speed-f1.png", dpi=120)
+
+
+def _sets(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+    return sorted({row["set"] for kind in (RUNS, FILES) for row in results[kind]})
+
+
+def main() -> None:
+    """Write the page and its pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs", help="folder of models.md and images/")
+    asked = parser.parse_args()
+    results = read_results(asked.results)
+    draw(results, asked.output / "images")
+    write_atomically(asked.output / "models.md", markdown(results))
+    print(f"written: {asked.output / 'models.md'}")
+
+
+if __name__ == "__main__":
+    main()
