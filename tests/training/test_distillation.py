@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from distillex_training.config import ConfigError, StudentRun, read_config
-from distillex_training.distill import distill, wanted_parts
+from distillex_training.distill import build_student, distill, principal_embeddings, start_from_teacher, wanted_parts
 from distillex_training.models import load_model
 from distillex_training.tagging import read_data
 from distillex_training.teacher_cache import BATCH_SIZE, Wanted, label_raw_text
@@ -152,3 +152,28 @@ def test_sentences_that_the_teacher_doubts_are_left_out(toy, toy_teacher, everyt
     without_spans = label_raw_text(toy_teacher, read_run_data(run, toy_teacher), everything[1])
     expected = sum(not without_spans.spans(row) for row in range(len(without_spans)))
     assert kept.startswith(f"{expected} of {len(without_spans)} ")
+
+
+def test_principal_embeddings_keep_the_distances_that_the_width_allows():
+    generator = torch.Generator().manual_seed(4)
+    mixing = torch.randn(2, 12, generator=generator, dtype=torch.float64)
+    plane = (torch.randn(30, 2, generator=generator, dtype=torch.float64) @ mixing).float()
+    table = torch.cat([torch.ones(1, 12), plane + 3.0])
+    cut = principal_embeddings(table, 2)
+    assert cut.shape == (31, 2)
+    assert not cut[0].any()
+    assert cut[1:].std() == pytest.approx(0.1)
+    ours, theirs = torch.cdist(cut[1:], cut[1:]), torch.cdist(plane, plane)
+    torch.testing.assert_close(ours / ours.max(), theirs / theirs.max(), atol=1e-3, rtol=1e-3)
+    with pytest.raises(ConfigError, match="character_embedding is 13; the teacher's has 12"):
+        principal_embeddings(table, 13)
+
+
+def test_a_student_can_start_from_the_teachers_characters(toy, toy_teacher, everything, tmp_path):
+    run = student_run(toy, toy_teacher, everything[1], **{"distillation.start_from_teacher": "true"})
+    student, _ = build_student(run, read_run_data(run, toy_teacher))
+    start_from_teacher(student, toy_teacher)
+    table = load_model(toy_teacher)[0].encoder.get_input_embeddings().weight
+    expected = principal_embeddings(table, student.character_embedding.embedding_dim)
+    torch.testing.assert_close(student.character_embedding.weight, expected)
+    assert distill(run, tmp_path / "run", max_steps=2) == {}

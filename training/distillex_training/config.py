@@ -85,6 +85,8 @@ class DistillationConfig:
     bytes a character and unit of the teacher's width."""
     temperature: float = 1.0
     """Of ``marginals``, ``best_paths`` and ``emission_divergence``."""
+    start_from_teacher: bool = False
+    """Begin with the teacher's character embeddings, cut to the student's width."""
     minimum_confidence: float = 0.0
     """Raw sentences whose least certain entity is below this posterior are left out."""
 

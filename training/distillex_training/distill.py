@@ -140,6 +140,47 @@ def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, Constrai
     return Student(StudentConfig(**sizes)), crf
 
 
+def principal_embeddings(table: Tensor, width: int) -> Tensor:
+    """Cut a table of embeddings to fewer dimensions: its principal components, scaled to a deviation of 0.1.
+
+    Parameters
+    ----------
+    table
+        Row 0 is that of padding. *Shape:* [V, W].
+    width
+        At most W.
+
+    Returns
+    -------
+    Tensor
+        Row 0 is zero. *Shape:* [V, width].
+
+    Raises
+    ------
+    ConfigError
+        Where ``width`` is above W.
+    """
+    if width > table.shape[1]:
+        raise ConfigError(f"student.character_embedding is {width}; the teacher's has {table.shape[1]} dimensions")
+    rows = table[1:].detach().float()
+    centred = rows - rows.mean(dim=0)
+    _, _, components = torch.linalg.svd(centred, full_matrices=False)
+    principal = centred @ components[:width].T
+    return torch.cat([principal.new_zeros(1, width), principal * (0.1 / principal.std())])
+
+
+def start_from_teacher(student: Student, directory: Path) -> None:
+    """Give a student the character embeddings of a teacher with the same vocabulary, cut to its width."""
+    teacher = load_model(directory)[0]
+    if isinstance(teacher, Student):
+        table = teacher.character_embedding.weight
+    else:
+        encoder: Any = teacher.encoder
+        table = encoder.get_input_embeddings().weight
+    with torch.no_grad():
+        student.character_embedding.weight.copy_(principal_embeddings(table, student.character_embedding.embedding_dim))
+
+
 def wanted_parts(switches: DistillationConfig) -> Wanted:
     """Return the parts of the teacher's outputs that the switched-on losses read."""
     return Wanted(
@@ -170,6 +211,8 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
         with processes.first_goes_ahead():
             cache = label_raw_text(teacher_directory, data, run.distillation.cache, wanted_parts(run.distillation))
     student, crf = build_student(run, data)
+    if teacher_directory is not None and run.distillation.start_from_teacher:
+        start_from_teacher(student, teacher_directory)
     tables = sum(p.numel() for n, p in student.named_parameters() if "embedding" in n)
     everything = sum(p.numel() for p in student.parameters())
     LOG.info("student: %.2f M parameters, %.2f M of them in tables", everything / 1e6, tables / 1e6)
