@@ -9,7 +9,7 @@ from distillex_training.config import ConfigError, StudentRun, read_config
 from distillex_training.distill import build_student, distill, principal_embeddings, start_from_teacher, wanted_parts
 from distillex_training.models import load_model
 from distillex_training.tagging import read_data
-from distillex_training.teacher_cache import BATCH_SIZE, Wanted, label_raw_text
+from distillex_training.teacher_cache import BATCH_SIZE, JoinedCaches, Wanted, label_raw_text
 
 LOSSES = ("viterbi", "marginals", "posteriors", "best_paths", "emission_error", "emission_divergence", "hidden")
 EVERY_LOSS = {f"distillation.{name}": "0.5" for name in LOSSES} | {"distillation.paths": "3"}
@@ -177,3 +177,29 @@ def test_a_student_can_start_from_the_teachers_characters(toy, toy_teacher, ever
     expected = principal_embeddings(table, student.character_embedding.embedding_dim)
     torch.testing.assert_close(student.character_embedding.weight, expected)
     assert distill(run, tmp_path / "run", max_steps=2) == {}
+
+
+def test_joined_caches_give_each_row_of_each(toy, toy_teacher, everything):
+    run = student_run(toy, toy_teacher, everything[1], **EVERY_LOSS)
+    cache = label_raw_text(toy_teacher, read_run_data(run, toy_teacher), everything[1], wanted_parts(run.distillation))
+    joined, count = JoinedCaches([cache, cache]), len(cache)
+    assert len(joined) == 2 * count
+    assert joined.hidden_width == cache.hidden_width
+    rows, own, longest = [1, count, 2 * count - 1], [1, 0, count - 1], max(len(cache.text(row)) for row in range(count))
+    assert [joined.text(row) for row in rows] == [cache.text(row) for row in own]
+    assert [joined.spans(row) for row in rows] == [cache.spans(row) for row in own]
+    for part in ("marginals", "emissions", "hidden"):
+        assert torch.equal(getattr(joined, part)(rows, longest), getattr(cache, part)(own, longest))
+    for ours, theirs in zip(joined.paths(rows, longest), cache.paths(own, longest), strict=True):
+        assert torch.equal(ours, theirs)
+    sure = cache.confident(0.9)
+    assert joined.confident(0.9) == [*sure, *(count + row for row in sure)]
+
+
+def test_sentences_with_exchanged_entities_are_labelled_and_learnt_from(toy, toy_teacher, everything, tmp_path, caplog):
+    caplog.set_level("INFO")
+    run = student_run(toy, toy_teacher, tmp_path / "cache", **{"distillation.substituted": "10"})
+    assert distill(run, tmp_path / "run", max_steps=2) == {}
+    assert "10 sentences made by exchanging entities" in caplog.text
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+    assert "67 of 67 raw sentences kept" in caplog.text  # 57 of them as they were

@@ -85,6 +85,9 @@ class DistillationConfig:
     bytes a character and unit of the teacher's width."""
     temperature: float = 1.0
     """Of ``marginals``, ``best_paths`` and ``emission_divergence``."""
+    substituted: int = 0
+    """So many further raw sentences are made from labelled and raw ones, entities exchanged for others of their type,
+    for the teacher to label."""
     start_from_teacher: bool = False
     """Begin with the teacher's character embeddings, cut to the student's width."""
     minimum_confidence: float = 0.0

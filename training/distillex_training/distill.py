@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from distillex_training import processes
 from distillex_training.config import ConfigError, DistillationConfig, StudentRun
 from distillex_training.data.batches import Batch, length_bucketed_batches
 from distillex_training.data.labelled import GoldSpan, Sentence
+from distillex_training.data.substitution import substituted_sentences
 from distillex_training.losses import (
     best_paths_likelihood,
     emission_divergence,
@@ -23,10 +25,11 @@ from distillex_training.losses import (
 )
 from distillex_training.models import ConstrainedCrf, Student, StudentConfig, load_model
 from distillex_training.tagging import GoldTask, TaggingData, read_data
-from distillex_training.teacher_cache import TeacherCache, Wanted, label_raw_text
+from distillex_training.teacher_cache import JoinedCaches, TeacherCache, Wanted, label_raw_text
 from distillex_training.training_loop import fit
 
 LOG = logging.getLogger("distillex.training")
+Caches = TeacherCache | JoinedCaches
 TEACHER_LOSSES = (
     "viterbi",
     "marginals",
@@ -41,7 +44,7 @@ TEACHER_LOSSES = (
 class DistillationTask(GoldTask):
     """Gold sentences, and raw sentences with what the teacher says of them."""
 
-    def __init__(self, *arguments: Any, run: StudentRun, cache: TeacherCache | None) -> None:
+    def __init__(self, *arguments: Any, run: StudentRun, cache: Caches | None) -> None:
         super().__init__(*arguments)
         self._run = run
         self._cache = cache
@@ -53,8 +56,7 @@ class DistillationTask(GoldTask):
             kept = cache.confident(run.distillation.minimum_confidence)
             LOG.info("%d of %d raw sentences kept by the teacher's confidence", len(kept), len(cache))
             self._raw_rows = kept
-            raw = [Sentence(cache.text(i), tuple(GoldSpan(*span) for span in cache.spans(i))) for i in kept]
-            self.sentences = [*self.sentences, *raw]
+            self.sentences = [*self.sentences, *(sentence_of(cache, row) for row in kept)]
             if run.distillation.hidden > 0:
                 student = self.model.tagger
                 assert isinstance(student, Student)
@@ -190,6 +192,25 @@ def wanted_parts(switches: DistillationConfig) -> Wanted:
     )
 
 
+def sentence_of(cache: Caches, row: int) -> Sentence:
+    """Return a raw sentence with the teacher's spans as its labels."""
+    return Sentence(cache.text(row), tuple(GoldSpan(*span) for span in cache.spans(row)))
+
+
+def labelled_by_teacher(teacher: Path, run: StudentRun, data: TaggingData) -> Caches | None:
+    """Have the teacher label the raw text, and what is made from it by exchanging entities."""
+    switches = run.distillation
+    wanted = wanted_parts(switches)
+    cache = label_raw_text(teacher, data, switches.cache, wanted)
+    if cache is None or switches.substituted == 0:
+        return cache
+    labelled = [*data.train, *(sentence_of(cache, row) for row in range(len(cache)))]
+    made = substituted_sentences(labelled, switches.substituted, longest=run.data.raw_max_length, seed=run.loop.seed)
+    LOG.info("%d sentences made by exchanging entities", len(made))
+    further = label_raw_text(teacher, dataclasses.replace(data, raw=made), switches.cache, wanted)
+    return JoinedCaches([cache, further]) if made and further is not None else cache
+
+
 def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -> dict[str, float]:
     """Train (or go on training) a student in a run directory; the best epoch is in ``directory/best``.
 
@@ -206,10 +227,10 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     elif run.initial is not None:
         layout = load_model(run.initial)[2]
     data = read_data(run.data, word_hash_size=run.student.word_hash_size, seed=run.loop.seed, layout=layout)
-    cache = None
+    cache: Caches | None = None
     if teacher_directory is not None:
         with processes.first_goes_ahead():
-            cache = label_raw_text(teacher_directory, data, run.distillation.cache, wanted_parts(run.distillation))
+            cache = labelled_by_teacher(teacher_directory, run, data)
     student, crf = build_student(run, data)
     if teacher_directory is not None and run.distillation.start_from_teacher:
         start_from_teacher(student, teacher_directory)

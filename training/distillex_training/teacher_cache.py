@@ -118,6 +118,60 @@ class TeacherCache:
         return torch.from_numpy(padded)
 
 
+class JoinedCaches:
+    """Several caches as one: the rows of the second follow those of the first."""
+
+    def __init__(self, caches: Sequence[TeacherCache]) -> None:
+        self._places = [(cache, row) for cache in caches for row in range(len(cache))]
+        self._caches = tuple(caches)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def hidden_width(self) -> int:
+        """Of the teacher."""
+        return self._caches[0].hidden_width
+
+    def text(self, row: int) -> str:
+        """Return the raw sentence."""
+        cache, own = self._places[row]
+        return cache.text(own)
+
+    def spans(self, row: int) -> list[tuple[int, int, str]]:
+        """Return the teacher's best spans."""
+        cache, own = self._places[row]
+        return cache.spans(own)
+
+    def confident(self, minimum: float) -> list[int]:
+        """Rows whose least certain span has at least this posterior."""
+        rows, begin = [], 0
+        for cache in self._caches:
+            rows += [begin + row for row in cache.confident(minimum)]
+            begin += len(cache)
+        return rows
+
+    def marginals(self, rows: Sequence[int], characters: int) -> Tensor:
+        """As :meth:`TeacherCache.marginals`."""
+        return torch.cat([cache.marginals([row], characters) for cache, row in self._located(rows)])
+
+    def emissions(self, rows: Sequence[int], characters: int) -> Tensor:
+        """As :meth:`TeacherCache.emissions`."""
+        return torch.cat([cache.emissions([row], characters) for cache, row in self._located(rows)])
+
+    def hidden(self, rows: Sequence[int], characters: int) -> Tensor:
+        """As :meth:`TeacherCache.hidden`."""
+        return torch.cat([cache.hidden([row], characters) for cache, row in self._located(rows)])
+
+    def paths(self, rows: Sequence[int], characters: int) -> tuple[Tensor, Tensor]:
+        """As :meth:`TeacherCache.paths`."""
+        paths, scores = zip(*(cache.paths([row], characters) for cache, row in self._located(rows)), strict=True)
+        return torch.cat(paths), torch.cat(scores)
+
+    def _located(self, rows: Sequence[int]) -> list[tuple[TeacherCache, int]]:
+        return [self._places[row] for row in rows]
+
+
 def cache_key(teacher: Path, data: TaggingData) -> str:
     """Hash of the teacher's weights, the raw text and the base lexicon."""
     digest = hashlib.sha256((teacher / "model.safetensors").read_bytes())

@@ -1,0 +1,28 @@
+"""Sentences made by exchanging entities."""
+
+from distillex_training.data.labelled import GoldSpan, Sentence
+from distillex_training.data.substitution import substituted_sentences
+
+MET = Sentence("张伟见到了李娜芳。", (GoldSpan(0, 2, "name"), GoldSpan(5, 8, "name")))
+JOINED = Sentence("王敏加入东方电子。", (GoldSpan(0, 2, "name"), GoldSpan(4, 8, "company")))
+NOTHING = Sentence("今天下雨。", ())
+OVERLAPPING = Sentence("北京大学", (GoldSpan(0, 2, "place"), GoldSpan(0, 4, "organization")))
+
+
+def test_entities_are_exchanged_for_others_of_their_type_and_nothing_else_changes():
+    names = ("张伟", "李娜芳", "王敏")
+    possible = {f"{a}见到了{b}。" for a in names for b in names} | {f"{a}加入东方电子。" for a in names}
+    made = substituted_sentences([MET, JOINED, NOTHING, OVERLAPPING], 1000, longest=80, seed=1)
+    assert set(made) == possible - {MET.text, JOINED.text}
+    assert len(made) == len(set(made))
+
+
+def test_the_seed_decides():
+    first, again, other = (substituted_sentences([MET, JOINED], 4, longest=80, seed=seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert len(first) == 4
+
+
+def test_longer_results_are_left_out_and_no_entities_give_nothing():
+    assert all(len(text) <= 8 for text in substituted_sentences([MET, JOINED], 50, longest=8, seed=1))
+    assert substituted_sentences([NOTHING, OVERLAPPING], 5, longest=80, seed=1) == []
