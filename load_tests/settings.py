@@ -138,7 +138,7 @@ def _batcher(file: str) -> list[Setting]:
             "queue delay, µs (off: no dynamic batching)",
             lambda text: _read_batching(text)[0],
             _write_delay,
-            ("0", "off", "200", "1000"),
+            ("0", "off", "200"),
         ),
         Setting(
             file, "preferred batch sizes", lambda text: _read_batching(text)[1], _write_preferred, ("none", "8, 16")
@@ -162,7 +162,7 @@ SETTINGS: tuple[Setting, ...] = (
     _student_parameter("allow_spinning", "allow_spinning", "0", "1"),
     _student_parameter("memory_arena", "memory_arena", "1", "0"),
     _student_parameter(
-        "call_cost_tokens", f"call_cost_tokens ({UNLIMITED}: all rows in one run)", "32", "8", "0", "128", UNLIMITED
+        "call_cost_tokens", f"call_cost_tokens ({UNLIMITED}: all rows in one run)", "32", "0", "128", UNLIMITED
     ),
     _student_parameter("most_tokens_per_run", "most_tokens_per_run", "4096", "1024", "16384"),
     *_batcher(STUDENT),

@@ -15,7 +15,7 @@ more than 5 %, when it raises throughput by at least 10 % and that p50 by no mor
 by at least 5 % without losing more than 2 % of throughput; and when it does so in every single round, so that noise
 alone changes nothing.
 
-49 values; takes rounds x 49 x (2 stages x (seconds + 4 s) + 3 s): with --rounds 3 --seconds 5 about 50 minutes.
+45 values; takes rounds x 45 x (2 stages x (seconds + 4 s) + 3 s): with --rounds 3 --seconds 5 about 47 minutes.
 --only student,decode restricts the sweep to these models.
 """
 

@@ -5,6 +5,7 @@ An optimiser step of N processes is that of one process that accumulates over N 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 from collections.abc import Iterator
@@ -23,7 +24,11 @@ PATIENCE = timedelta(hours=12)
 
 @functools.cache
 def _state() -> PartialState:
-    return PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
+    if state.num_processes > 1:
+        # Threads of a process group that is still there at exit abort the process now and then.
+        atexit.register(state.destroy_process_group)
+    return state
 
 
 def device() -> torch.device:
