@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 from distillex_matcher.layout import write_atomically
@@ -114,12 +114,15 @@ def draw(results: dict[str, list[dict[str, Any]]], folder: Path) -> None:
         figure.savefig(folder / f"curves-{name}.png", dpi=120)
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
+    middle = median(file["sentences_per_second"] for file in results[FILES]) if results[FILES] else 0.0
     for file in results[FILES]:
         # The area of a mark is proportional to the file's size.
         place = (file["sentences_per_second"], file["f1"])
         axes.scatter(*place, s=file["bytes"] / 1e5, alpha=0.5)
         label = f"{file['set']}: {file['model']}, {file['bytes'] / 1e6:.1f} MB"
-        axes.annotate(label, place, fontsize="x-small", xytext=(4, 4), textcoords="offset points")
+        # The label stands on the side that has room.
+        side, shift = ("right", -6) if place[0] > middle else ("left", 6)
+        axes.annotate(label, place, fontsize="x-small", ha=side, xytext=(shift, 6), textcoords="offset points")
     axes.set_xscale("log")
     axes.set_xlabel("sentences/s in process")
     axes.set_ylabel("development F1")
