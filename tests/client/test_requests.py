@@ -106,7 +106,7 @@ def test_retries_end_with_the_deadline_of_the_request(call, recorder):
     assert time.monotonic() - began < 5
     left = [received.seconds_left for received in recorder.received]
     assert 2 <= len(left) < 20
-    assert left[0] <= 0.4
+    assert left[0] <= 0.41  # gRPC rounds deadlines up
     assert left == sorted(left, reverse=True)
 
 
