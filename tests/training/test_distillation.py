@@ -172,8 +172,9 @@ def test_principal_embeddings_keep_the_distances_that_the_width_allows():
 def test_a_student_can_start_from_the_teachers_characters(toy, toy_teacher, everything, tmp_path):
     run = student_run(toy, toy_teacher, everything[1], **{"distillation.start_from_teacher": "true"})
     student, _ = build_student(run, read_run_data(run, toy_teacher))
-    start_from_teacher(student, toy_teacher)
-    table = load_model(toy_teacher)[0].encoder.get_input_embeddings().weight
+    teacher = load_model(toy_teacher)[0]
+    start_from_teacher(student, teacher)
+    table = teacher.encoder.get_input_embeddings().weight
     expected = principal_embeddings(table, student.character_embedding.embedding_dim)
     torch.testing.assert_close(student.character_embedding.weight, expected)
     assert distill(run, tmp_path / "run", max_steps=2) == {}

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distillex_matcher import Lexicon
+from distillex_matcher import FeatureLayout, Lexicon
 from distillex_training.config import StudentRun, StudentSizes, read_config
 from distillex_training.data.labelled import read_labelled
 from distillex_training.data.raw import read_raw
@@ -87,11 +87,7 @@ def candidates() -> list[Candidate]:
 
 def train_and_export(candidate: Candidate, run: StudentRun, directory: Path, calibration: list[str]) -> None:
     """Train (or go on, or take what is there), export, score both."""
-    if not (directory / "complete").exists():
-        distill(dataclasses.replace(run, student=candidate.sizes), directory)
-        (directory / "complete").touch()
-    metrics = [json.loads(line) for line in (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    candidate.f1 = max(row["f1"] for row in metrics)
+    candidate.f1 = distill(dataclasses.replace(run, student=candidate.sizes), directory)["f1"]
     student, crf, layout = load_model(directory / "best")
     base = Lexicon.load(run.data.lexicon)
     file = directory / "model.onnx"
@@ -110,7 +106,7 @@ def time_all(found: list[Candidate], folders: list[Path]) -> None:
     sessions, feeds = [], []
     for folder in folders:
         sessions.append(open_session(folder / "model.onnx"))
-        inputs = random_inputs(load_model(folder / "best")[2], BATCH, TOKENS)
+        inputs = random_inputs(FeatureLayout.load(folder / "best"), BATCH, TOKENS)
         feeds.append({name: tensor.numpy() for name, tensor in zip(INPUT_NAMES, inputs, strict=True)})
     taken: list[list[float]] = [[] for _ in found]
     for _ in range(ROUNDS):

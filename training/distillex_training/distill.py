@@ -23,7 +23,7 @@ from distillex_training.losses import (
     marginal_cross_entropy,
     posterior_cross_entropy,
 )
-from distillex_training.models import ConstrainedCrf, Student, StudentConfig, load_model
+from distillex_training.models import ConstrainedCrf, Student, StudentConfig, Teacher, load_model
 from distillex_training.tagging import GoldTask, TaggingData, read_data
 from distillex_training.teacher_cache import JoinedCaches, TeacherCache, Wanted, label_raw_text
 from distillex_training.training_loop import fit
@@ -171,9 +171,8 @@ def principal_embeddings(table: Tensor, width: int) -> Tensor:
     return torch.cat([principal.new_zeros(1, width), principal * (0.1 / principal.std())])
 
 
-def start_from_teacher(student: Student, directory: Path) -> None:
+def start_from_teacher(student: Student, teacher: Student | Teacher) -> None:
     """Give a student the character embeddings of a teacher with the same vocabulary, cut to its width."""
-    teacher = load_model(directory)[0]
     if isinstance(teacher, Student):
         table = teacher.character_embedding.weight
     else:
@@ -207,8 +206,10 @@ def labelled_by_teacher(teacher: Path, run: StudentRun, data: TaggingData) -> Ca
     labelled = [*data.train, *(sentence_of(cache, row) for row in range(len(cache)))]
     made = substituted_sentences(labelled, switches.substituted, longest=run.data.raw_max_length, seed=run.loop.seed)
     LOG.info("%d sentences made by exchanging entities", len(made))
+    if not made:
+        return cache
     further = label_raw_text(teacher, dataclasses.replace(data, raw=made), switches.cache, wanted)
-    return JoinedCaches([cache, further]) if made and further is not None else cache
+    return JoinedCaches([cache, further]) if further is not None else None
 
 
 def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -> dict[str, float]:
@@ -221,9 +222,9 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     """
     torch.manual_seed(run.loop.seed)
     teacher_directory = run.distillation.teacher
-    layout = None
+    teacher = layout = None
     if teacher_directory is not None:
-        layout = load_model(teacher_directory)[2]
+        teacher, _, layout = load_model(teacher_directory)
     elif run.initial is not None:
         layout = load_model(run.initial)[2]
     data = read_data(run.data, word_hash_size=run.student.word_hash_size, seed=run.loop.seed, layout=layout)
@@ -232,8 +233,8 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
         with processes.first_goes_ahead():
             cache = labelled_by_teacher(teacher_directory, run, data)
     student, crf = build_student(run, data)
-    if teacher_directory is not None and run.distillation.start_from_teacher:
-        start_from_teacher(student, teacher_directory)
+    if teacher is not None and run.distillation.start_from_teacher:
+        start_from_teacher(student, teacher)
     tables = sum(p.numel() for n, p in student.named_parameters() if "embedding" in n)
     everything = sum(p.numel() for p in student.parameters())
     LOG.info("student: %.2f M parameters, %.2f M of them in tables", everything / 1e6, tables / 1e6)

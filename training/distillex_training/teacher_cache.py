@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from distillex_training.tagging import TaggingData
 from distillex_training.teacher_outputs import MOST_LABELS, Outputs, cut, files_of, finished, rows_of
 
 LOG = logging.getLogger("distillex.training")
+T = TypeVar("T")
 BATCH_SIZE = 32
 
 
@@ -153,23 +154,26 @@ class JoinedCaches:
 
     def marginals(self, rows: Sequence[int], characters: int) -> Tensor:
         """As :meth:`TeacherCache.marginals`."""
-        return torch.cat([cache.marginals([row], characters) for cache, row in self._located(rows)])
+        return torch.cat(self._each(TeacherCache.marginals, rows, characters))
 
     def emissions(self, rows: Sequence[int], characters: int) -> Tensor:
         """As :meth:`TeacherCache.emissions`."""
-        return torch.cat([cache.emissions([row], characters) for cache, row in self._located(rows)])
+        return torch.cat(self._each(TeacherCache.emissions, rows, characters))
 
     def hidden(self, rows: Sequence[int], characters: int) -> Tensor:
         """As :meth:`TeacherCache.hidden`."""
-        return torch.cat([cache.hidden([row], characters) for cache, row in self._located(rows)])
+        return torch.cat(self._each(TeacherCache.hidden, rows, characters))
 
     def paths(self, rows: Sequence[int], characters: int) -> tuple[Tensor, Tensor]:
         """As :meth:`TeacherCache.paths`."""
-        paths, scores = zip(*(cache.paths([row], characters) for cache, row in self._located(rows)), strict=True)
+        paths, scores = zip(*self._each(TeacherCache.paths, rows, characters), strict=True)
         return torch.cat(paths), torch.cat(scores)
 
-    def _located(self, rows: Sequence[int]) -> list[tuple[TeacherCache, int]]:
-        return [self._places[row] for row in rows]
+    def _each(
+        self, read: Callable[[TeacherCache, Sequence[int], int], T], rows: Sequence[int], characters: int
+    ) -> list[T]:
+        """Read one part of each row from the cache that holds it."""
+        return [read(cache, [own], characters) for cache, own in (self._places[row] for row in rows)]
 
 
 def cache_key(teacher: Path, data: TaggingData) -> str:

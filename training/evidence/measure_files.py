@@ -12,12 +12,11 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from distillex_matcher import Features, Lexicon
-from distillex_training.data.labelled import Sentence, read_labelled
+from distillex_training.data.labelled import read_labelled
 from distillex_training.evaluate import EmissionFunction, gold_spans, predict, score
 from distillex_training.export.onnx import onnx_emissions
 from distillex_training.export.repository import load_layout_and_crf
@@ -33,12 +32,13 @@ BATCHES = 8
 class MeasuredFile:
     """One exported model with the features that it is timed on."""
 
-    def __init__(self, path: Path, base: Lexicon, sentences: Sequence[Sentence]) -> None:
+    def __init__(self, path: Path, base: Lexicon, data: Path) -> None:
         layout, crf = load_layout_and_crf(path)
-        featurizer = layout.featurizer(base)
+        featurizer, decoder = layout.featurizer(base), crf.decoder()
+        sentences, _ = read_labelled(data, entity_types=decoder.scheme.entity_types)
         self.bytes = path.stat().st_size
         self._run: EmissionFunction = onnx_emissions(path)
-        predicted = predict(featurizer, self._run, crf.decoder(), [s.text for s in sentences])
+        predicted = predict(featurizer, self._run, decoder, [s.text for s in sentences])
         self.f1 = score(gold_spans(sentences), predicted).micro.f1
         texts = sorted((sentence.text for sentence in sentences), key=len)
         step = max(1, len(texts) // SINGLES)
@@ -86,9 +86,7 @@ def main() -> None:
         name, separator, path = item.rpartition("=")
         if not separator:
             parser.error(f"{item!r} is not MODEL=PATH")
-        _, crf = load_layout_and_crf(Path(path))
-        sentences, _ = read_labelled(asked.data, entity_types=crf.decoder().scheme.entity_types)
-        measured[name] = MeasuredFile(Path(path), base, sentences)
+        measured[name] = MeasuredFile(Path(path), base, asked.data)
     for number in range(asked.rounds):
         for each in list(measured.values()) if number % 2 == 0 else reversed(measured.values()):
             each.time_once()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,8 @@ from safetensors import safe_open
 def count_parameters(model: Path) -> int:
     """Return the number of weights in a model directory."""
     with safe_open(model / "model.safetensors", framework="numpy") as tensors:
-        sizes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118 - not a dict
-    total = 0
-    for shape in sizes:
-        count = 1
-        for length in shape:
-            count *= length
-        total += count
-    return total
+        names = tensors.keys()
+        return sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
 
 
 def row_of_run(run: Path) -> dict[str, Any]:

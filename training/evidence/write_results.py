@@ -94,9 +94,7 @@ def markdown(results: dict[str, list[dict[str, Any]]]) -> str:
 
 def draw(results: dict[str, list[dict[str, Any]]], folder: Path) -> None:
     """Draw one picture of learning curves a set, and one of all files."""
-    import matplotlib
-
-    matplotlib.use("Agg")
+    # Figure alone, without pyplot: no display, no global state.
     from matplotlib.figure import Figure
 
     folder.mkdir(parents=True, exist_ok=True)
