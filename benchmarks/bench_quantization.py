@@ -23,7 +23,7 @@ from pathlib import Path
 from distillex_matcher import FeatureLayout, Features, Lexicon
 from distillex_training.data.labelled import read_labelled
 from distillex_training.data.raw import read_raw
-from distillex_training.evaluate import gold_spans, predict, score
+from distillex_training.evaluate import predict_and_score
 from distillex_training.export.int8 import (
     Int8,
     calibration_batches,
@@ -107,8 +107,7 @@ def main() -> None:
         times = measure(variants, layout, arguments.threads, arguments.rounds)
         rows = []
         for name, path in variants.items():
-            predicted = predict(featurizer, onnx_emissions(path), decoder, [s.text for s in sentences])
-            f1 = score(gold_spans(sentences), predicted).micro.f1
+            f1 = predict_and_score(featurizer, onnx_emissions(path), decoder, sentences).micro.f1
             rows.append({"int8": name, "bytes": path.stat().st_size, "f1": f1, "times": times[name]})
     print(f"{os.cpu_count()} cores, {arguments.rounds} rounds; ms (times as fast as {REFERENCE!r})\n")
     print("| int8 | " + " | ".join(f"{batch} × {tokens}" for batch, tokens in SHAPES) + " | MB | F1 |")

@@ -25,7 +25,7 @@ from distillex_training.config import StudentRun, StudentSizes, read_config
 from distillex_training.data.labelled import read_labelled
 from distillex_training.data.raw import read_raw
 from distillex_training.distill import distill
-from distillex_training.evaluate import gold_spans, predict, score
+from distillex_training.evaluate import predict_and_score
 from distillex_training.export.int8 import Int8, calibration_batches, export_quantized
 from distillex_training.export.onnx import INPUT_NAMES, onnx_emissions, open_session, random_inputs
 from distillex_training.models import load_model
@@ -95,10 +95,8 @@ def train_and_export(candidate: Candidate, run: StudentRun, directory: Path, cal
         export_quantized(student, layout, file, Int8.STATIC, calibration_batches(layout, base, calibration))
     candidate.bytes = file.stat().st_size
     sentences, _ = read_labelled(run.data.dev, entity_types=crf.scheme.entity_types)
-    predicted = predict(
-        layout.featurizer(base), onnx_emissions(file), crf.decoder(), [sentence.text for sentence in sentences]
-    )
-    candidate.f1_int8 = score(gold_spans(sentences), predicted).micro.f1
+    report = predict_and_score(layout.featurizer(base), onnx_emissions(file), crf.decoder(), sentences)
+    candidate.f1_int8 = report.micro.f1
 
 
 def time_all(found: list[Candidate], folders: list[Path]) -> None:

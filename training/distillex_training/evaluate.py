@@ -128,6 +128,14 @@ def predict(
     return predicted
 
 
+def predict_and_score(
+    featurizer: Featurizer, emissions_of: EmissionFunction, decoder: CrfDecoder, sentences: Sequence[Sentence]
+) -> Report:
+    """Score a model on labelled sentences with the featurizer's base lexicon."""
+    predicted = predict(featurizer, emissions_of, decoder, [sentence.text for sentence in sentences])
+    return score(gold_spans(sentences), predicted)
+
+
 def recall_by_surface(
     sentences: Sequence[Sentence], predicted: Sequence[Iterable[Span]], known_surfaces: Collection[str]
 ) -> tuple[Scores, Scores]:

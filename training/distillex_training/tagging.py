@@ -144,13 +144,8 @@ class GoldTask:
 
     def evaluate(self) -> dict[str, float]:
         """Score the development set with the base lexicon, through the C++ decoder as in serving."""
-        predicted = evaluate.predict(
-            self.featurizer,
-            evaluate.torch_emissions(self.model.tagger),
-            self.model.crf.decoder(),
-            [sentence.text for sentence in self.data.dev],
-        )
-        micro = evaluate.score(evaluate.gold_spans(self.data.dev), predicted).micro
+        emissions_of = evaluate.torch_emissions(self.model.tagger)
+        micro = evaluate.predict_and_score(self.featurizer, emissions_of, self.model.crf.decoder(), self.data.dev).micro
         return {"f1": micro.f1, "precision": micro.precision, "recall": micro.recall}
 
     def save(self, directory: Path) -> None:

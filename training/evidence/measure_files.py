@@ -17,7 +17,7 @@ from typing import Any
 
 from distillex_matcher import Features, Lexicon
 from distillex_training.data.labelled import read_labelled
-from distillex_training.evaluate import EmissionFunction, gold_spans, predict, score
+from distillex_training.evaluate import EmissionFunction, predict_and_score
 from distillex_training.export.onnx import onnx_emissions
 from distillex_training.export.repository import load_layout_and_crf
 from results_file import FILES, RESULTS, current_commit, put_row
@@ -38,8 +38,7 @@ class MeasuredFile:
         sentences, _ = read_labelled(data, entity_types=decoder.scheme.entity_types)
         self.bytes = path.stat().st_size
         self._run: EmissionFunction = onnx_emissions(path)
-        predicted = predict(featurizer, self._run, decoder, [s.text for s in sentences])
-        self.f1 = score(gold_spans(sentences), predicted).micro.f1
+        self.f1 = predict_and_score(featurizer, self._run, decoder, sentences).micro.f1
         texts = sorted((sentence.text for sentence in sentences), key=len)
         step = max(1, len(texts) // SINGLES)
         self._singles: list[Features] = [featurizer.featurize([text]) for text in texts[::step][:SINGLES]]
