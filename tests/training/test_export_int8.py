@@ -91,9 +91,16 @@ def test_a_convolution_as_a_product_gives_the_same(kernel, dilation):
     torch.testing.assert_close(ProductConvolution(convolution)(inputs), convolution(inputs))
 
 
-@pytest.mark.parametrize(("encoder", "mode"), [("separable_cnn", Int8.STATIC), ("transformer", Int8.DYNAMIC)])
-def test_other_encoders_give_the_same_with_products_and_can_be_quantised(
-    encoder, mode, toy_student, calibration, tmp_path
+@pytest.mark.parametrize(
+    ("options", "mode"),
+    [
+        ({"encoder": "separable_cnn"}, Int8.STATIC),
+        ({"encoder": "transformer"}, Int8.DYNAMIC),
+        ({"context": True, "trigram_embedding": 8, "trigram_hash_size": 64}, Int8.STATIC),
+    ],
+)
+def test_other_students_give_the_same_with_products_and_can_be_quantised(
+    options, mode, toy_student, calibration, tmp_path
 ):
     _, _, layout = load_model(toy_student)
     torch.manual_seed(1)
@@ -103,10 +110,10 @@ def test_other_encoders_give_the_same_with_products_and_can_be_quantised(
             lexicon_types=len(layout.types),
             word_hash_size=layout.word_hash_size,
             entity_types=("name",),
-            encoder=encoder,
             width=16,
             dilations=(1, 2),
             bigram_hash_size=64,
+            **options,
         )
     ).eval()
     inputs = random_inputs(layout, 2, 12)

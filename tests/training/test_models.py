@@ -10,15 +10,21 @@ from distillex_training.models.directory import ModelDirectoryError
 LAYOUT = FeatureLayout(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *"甲乙丙丁"), ("n", "company"), word_hash_size=32)
 
 
-def student(encoder="gated_cnn"):
+def student(encoder="gated_cnn", **options):
     torch.manual_seed(0)
     sizes = {"width": 16, "head": 16, "dilations": (1, 2), "bigram_hash_size": 64}
-    return Student(StudentConfig(8, 2, 32, ("company", "name"), encoder=encoder, **sizes)).eval()
+    return Student(StudentConfig(8, 2, 32, ("company", "name"), encoder=encoder, **(sizes | options))).eval()
 
 
-@pytest.mark.parametrize("encoder", ["gated_cnn", "separable_cnn", "transformer"])
-def test_emissions_do_not_depend_on_the_padding(encoder):
-    model = student(encoder)
+WITH_ALL_OPTIONS = {"trigram_embedding": 8, "trigram_hash_size": 64, "context": True}
+
+
+@pytest.mark.parametrize(
+    ("encoder", "options"),
+    [("gated_cnn", {}), ("gated_cnn", WITH_ALL_OPTIONS), ("separable_cnn", {}), ("transformer", {})],
+)
+def test_emissions_do_not_depend_on_the_padding(encoder, options):
+    model = student(encoder, **options)
     inputs = random_inputs(LAYOUT, 1, 12)
     inputs[0][:, 9:] = 0
     with torch.no_grad():
@@ -32,8 +38,33 @@ def test_an_unknown_encoder_is_refused_with_the_known_ones():
         student("rnn")
 
 
+def test_a_trigram_reaches_the_characters_at_both_its_ends():
+    model = student(dilations=(), trigram_embedding=8, trigram_hash_size=64)
+    ids = torch.tensor([[2, 4, 5, 6, 7, 3]], dtype=torch.int32)
+    _, _, before, after = model._grams(ids)
+    assert torch.equal(before[0, 4], after[0, 2])
+    assert not before[0, :2].any()
+
+
+def test_context_lets_a_character_change_one_that_no_layer_reaches():
+    ids = torch.tensor([[2, *[4] * 20, 3]], dtype=torch.int32)
+    nothing = torch.zeros(1, 22, 4, 4, dtype=torch.int32)
+    changed = ids.clone()
+    changed[0, 20] = 5
+    for context in (False, True):
+        model = student(context=context)
+        with torch.no_grad():
+            first, second = (model(each, nothing, nothing, nothing.float())[0, 1] for each in (ids, changed))
+        assert torch.equal(first, second) is not context
+
+
+def test_more_bigrams_than_trigrams_can_be_made_of_are_refused():
+    with pytest.raises(ValueError, match="bigram_hash_size is 131072; with trigrams at most 65536"):
+        student(bigram_hash_size=131072, trigram_embedding=8)
+
+
 def test_a_saved_model_is_the_model(tmp_path):
-    model, crf = student(), ConstrainedCrf(("company", "name"))
+    model, crf = student(**WITH_ALL_OPTIONS), ConstrainedCrf(("company", "name"))
     save_model(tmp_path, model, crf, LAYOUT)
     loaded, loaded_crf, layout = load_model(tmp_path)
     inputs = random_inputs(LAYOUT, 2, 10)

@@ -48,11 +48,14 @@ class StudentSizes:
     character_embedding: int = 96
     bigram_embedding: int = 32
     bigram_hash_size: int = 32768
+    trigram_embedding: int = 0
+    trigram_hash_size: int = 65536
     lexicon_embedding: int = 32
     head: int = 128
     dropout: float = 0.3
     word_dropout: float = 0.2
     word_hash_size: int = 32768
+    context: bool = False
 
 
 @dataclass(frozen=True)

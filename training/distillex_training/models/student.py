@@ -1,7 +1,7 @@
 """The student: parameters in tables, not in layers.
 
-Character embedding, hashed bigram embeddings and lexicon features, one projection, a few cheap layers, the lexicon
-features once more beside the encoder's output, a two-layer head.
+Character embedding, hashed bigram (and trigram) embeddings and lexicon features, one projection, a few cheap layers,
+the lexicon features once more beside the encoder's output, a two-layer head.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from torch.nn import functional
 from distillex_training.models.fusion import LexiconFusion
 
 BIGRAM_FACTOR = 31337
+LARGEST_HASHED = 2**16
+"""Ids up to here, times the factor and plus another id, stay within int32."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,23 @@ class StudentConfig:
     character_embedding: int = 96
     bigram_embedding: int = 32
     bigram_hash_size: int = 32768
+    trigram_embedding: int = 0
+    """Width of the hashed trigrams; 0: none."""
+    trigram_hash_size: int = 65536
     lexicon_embedding: int = 32
     head: int = 128
     dropout: float = 0.3
     word_dropout: float = 0.2
+    context: bool = False
+    """The mean over the sentence joins every character half way up the layers."""
 
     def __post_init__(self) -> None:
         if self.encoder not in ENCODERS:
             raise ValueError(f"unknown encoder {self.encoder!r}; known encoders: {', '.join(ENCODERS)}")
+        if self.trigram_embedding and self.bigram_hash_size > LARGEST_HASHED:
+            raise ValueError(
+                f"bigram_hash_size is {self.bigram_hash_size}; with trigrams at most {LARGEST_HASHED} is accepted"
+            )
 
 
 class GatedConvolution(nn.Module):
@@ -77,6 +88,21 @@ class SeparableConvolution(nn.Module):
         value, gate = self.pointwise(mixed).chunk(2, dim=-1)
         normed: Tensor = self.norm(hidden + self.dropout(value * torch.sigmoid(gate)))
         return normed
+
+
+class SentenceContext(nn.Module):
+    """Add to every character what the whole sentence is about: a projection of the mean of its hidden states."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, width)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """*Shape:* hidden [B, T, W], mask [B, T, 1] float → [B, T, W]."""
+        # A product, as in LexiconFusion: [B, 1, T] @ [B, T, W].
+        mean = mask.transpose(1, 2) @ hidden / mask.sum(dim=1, keepdim=True).clamp(min=1.0)
+        summed: Tensor = hidden + functional.gelu(self.project(mean), approximate="tanh")
+        return summed
 
 
 class ThinTransformerLayer(nn.Module):
@@ -126,15 +152,21 @@ class Student(nn.Module):
         self.bigram_embedding = nn.Embedding(config.bigram_hash_size, config.bigram_embedding)
         nn.init.normal_(self.character_embedding.weight, std=0.1)
         nn.init.normal_(self.bigram_embedding.weight, std=0.02)
+        self.trigram_embedding: nn.Embedding | None = None
+        if config.trigram_embedding:
+            self.trigram_embedding = nn.Embedding(config.trigram_hash_size, config.trigram_embedding)
+            nn.init.normal_(self.trigram_embedding.weight, std=0.02)
         lexicon_width = SLOT_WIDTH_FACTOR * config.lexicon_embedding
         self.fusion = LexiconFusion(
             config.lexicon_types, config.word_hash_size, config.lexicon_embedding, lexicon_width, config.word_dropout
         )
-        inputs = config.character_embedding + 2 * config.bigram_embedding + lexicon_width
+        grams = 2 * config.bigram_embedding + 2 * config.trigram_embedding
+        inputs = config.character_embedding + grams + lexicon_width
         self.project = nn.Linear(inputs, config.width)
         self.layers = nn.ModuleList(
             ENCODERS[config.encoder](config.width, dilation, config.dropout) for dilation in config.dilations
         )
+        self.context = SentenceContext(config.width) if config.context else None
         labels = 1 + 4 * len(config.entity_types)
         self.head = nn.Linear(config.width + lexicon_width, config.head)
         self.tag = nn.Linear(config.head, labels)
@@ -168,21 +200,39 @@ class Student(nn.Module):
         """Like :meth:`forward`, with the encoder's output too. *Shape:* [B, T, L], [B, T, W]."""
         mask = (input_ids != 0).unsqueeze(-1).to(self.tag.weight.dtype)
         lexicon = self.fusion(lexicon_types, lexicon_words, lexicon_weights)
-        bigrams = self._bigram_ids(input_ids)
-        after = self.bigram_embedding(bigrams)
-        before = functional.pad(after, (0, 0, 1, 0))[:, :-1]
-        inputs = torch.cat([self.character_embedding(input_ids), before, after, lexicon], dim=-1)
+        inputs = torch.cat([self.character_embedding(input_ids), *self._grams(input_ids), lexicon], dim=-1)
         hidden = self.project(self.dropout(inputs))
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers):
+            if self.context is not None and number == len(self.layers) // 2:
+                hidden = self.context(hidden, mask)
             hidden = layer(hidden, mask)
         joined = torch.cat([hidden, lexicon], dim=-1)
         emissions: Tensor = self.tag(self.dropout(functional.gelu(self.head(self.dropout(joined)), approximate="tanh")))
         return emissions, hidden
 
-    def _bigram_ids(self, input_ids: Tensor) -> Tensor:
-        # int32 arithmetic that cannot overflow for vocabularies under 68,000 tokens, and that every runtime has.
-        following = functional.pad(input_ids, (0, 1))[:, 1:]
-        return (input_ids * BIGRAM_FACTOR + following) % self.config.bigram_hash_size
+    def _grams(self, input_ids: Tensor) -> list[Tensor]:
+        """Vectors of the bigrams and trigrams that end and begin at each token. *Shape:* each [B, T, E]."""
+        bigrams = self._hashed(input_ids, _following(input_ids, 1), self.config.bigram_hash_size)
+        after = self.bigram_embedding(bigrams)
+        grams = [_preceding(after, 1), after]
+        if self.trigram_embedding is not None:
+            trigrams = self._hashed(bigrams, _following(input_ids, 2), self.config.trigram_hash_size)
+            after = self.trigram_embedding(trigrams)
+            grams += [_preceding(after, 2), after]
+        return grams
+
+    @staticmethod
+    def _hashed(first: Tensor, second: Tensor, size: int) -> Tensor:
+        # int32 arithmetic, which every runtime has; it cannot overflow for ids up to LARGEST_HASHED.
+        return (first * BIGRAM_FACTOR + second) % size
+
+
+def _following(input_ids: Tensor, distance: int) -> Tensor:
+    return functional.pad(input_ids, (0, distance))[:, distance:]
+
+
+def _preceding(vectors: Tensor, distance: int) -> Tensor:
+    return functional.pad(vectors, (0, 0, distance, 0))[:, :-distance]
 
 
 SLOT_WIDTH_FACTOR = 4
