@@ -34,7 +34,7 @@ check:
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/mypy $(PACKAGES)
 	MYPYPATH=load_tests $(BIN)/mypy load_tests/*.py
-	MYPYPATH=training/evidence $(BIN)/mypy training/evidence/*.py
+	MYPYPATH=training/evidence:benchmarks $(BIN)/mypy training/evidence/*.py
 	for model in model_repository/*/1/model.py teacher_repository/*/1/model.py; do $(BIN)/mypy $$model || exit 1; done
 
 # GoogleTest, clang and Chromium (which reads a rendered page back) come from the system; where they can be installed, they

@@ -1,16 +1,18 @@
-"""Bytes, F1 and speed in process of exported models, all in one run, into docs/results.json.
+"""Bytes, F1 and speed, in process and served, of exported models, all in one run, into docs/results.json.
 
     python training/evidence/measure_files.py cluener/dev.jsonl --set cluener
         "teacher, with lexicon=runs/teacher.onnx" "student, distilled, int8=model_repository/student/1/model.onnx"
 
 Each file is a model.onnx of a serving folder. The labelled sentences are run in ONNX Runtime one by one and in batches
-of 32 sentences of similar length, features computed beforehand, rounds alternating; medians of the rounds.
+of 32 sentences of similar length, features computed beforehand, rounds alternating; medians of the rounds. Then each
+is served by the embedded server, one after the other, and sent the sentences of examples/news.txt, rounds alternating.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,11 @@ from distillex_training.data.labelled import read_labelled
 from distillex_training.evaluate import EmissionFunction, predict_and_score
 from distillex_training.export.onnx import onnx_emissions
 from distillex_training.export.repository import load_layout_and_crf
-from results_file import FILES, RESULTS, current_commit, put_row
+from results_file import FILES, RESULTS, ROOT, current_commit, put_row
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from bench_serving import read_sentences
+from served_rate import served_rate
 
 BATCH = 32
 SINGLES = 100
@@ -33,6 +39,7 @@ class MeasuredFile:
     """One exported model with the features that it is timed on."""
 
     def __init__(self, path: Path, base: Lexicon, data: Path) -> None:
+        self.path = path
         layout, crf = load_layout_and_crf(path)
         featurizer, decoder = layout.featurizer(base), crf.decoder()
         sentences, _ = read_labelled(data, entity_types=decoder.scheme.entity_types)
@@ -46,6 +53,7 @@ class MeasuredFile:
         self._batches: list[Features] = [featurizer.featurize(texts[start : start + BATCH]) for start in starts]
         self.milliseconds: list[float] = []
         self.sentences_per_second: list[float] = []
+        self.served: list[float] = []
 
     def time_once(self) -> None:
         """Run everything once; add to the lists."""
@@ -66,6 +74,7 @@ class MeasuredFile:
             "f1": self.f1,
             "milliseconds_per_sentence": statistics.median(self.milliseconds),
             "sentences_per_second": statistics.median(self.sentences_per_second),
+            "served_sentences_per_second": statistics.median(self.served),
         }
 
 
@@ -77,6 +86,9 @@ def main() -> None:
     parser.add_argument("--set", required=True)
     parser.add_argument("--base", type=Path, default=Path("lexicons/base/1.lex"))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--served-rounds", type=int, default=3)
+    parser.add_argument("--served-sentences", type=int, default=3000)
+    parser.add_argument("--lexicons", type=Path, help="lexicon directory of the servers; by default the shipped one")
     parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args()
     base = Lexicon.load(asked.base)
@@ -89,12 +101,15 @@ def main() -> None:
     for number in range(asked.rounds):
         for each in list(measured.values()) if number % 2 == 0 else reversed(measured.values()):
             each.time_once()
+    sentences = read_sentences(ROOT / "examples" / "news.txt", asked.served_sentences)
+    for number in range(asked.served_rounds):
+        for each in list(measured.values()) if number % 2 == 0 else reversed(measured.values()):
+            each.served.append(served_rate(each.path, sentences, asked.lexicons))
     for name, each in measured.items():
         figures = each.figures()
         put_row(FILES, {"set": asked.set, "model": name, **figures, "commit": current_commit()}, asked.results)
-        speed = (
-            f"{figures['milliseconds_per_sentence']:.2f} ms a sentence, {figures['sentences_per_second']:.0f} a second"
-        )
+        rates = f"{figures['sentences_per_second']:.0f} a second, {figures['served_sentences_per_second']:.0f} served"
+        speed = f"{figures['milliseconds_per_sentence']:.2f} ms a sentence, {rates}"
         print(f"{name}: {figures['bytes'] / 1e6:.2f} MB, F1 {figures['f1']:.4f}, {speed}")
 
 

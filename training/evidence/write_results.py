@@ -22,8 +22,9 @@ HEAD = """# Models
 
 Written by `python training/evidence/write_results.py` from [results.json](results.json), which holds every run with its
 command, seed and commit. Scores are strict span F1 on the development split, the best epoch picked on it; a spread
-(largest less smallest) is given where there is more than one seed. Speed is that of the network alone, in process, in
-ONNX Runtime on the machine's cores, all files of a set in one run; the served path is in [results.md](results.md).
+(largest less smallest) is given where there is more than one seed. Speed in process is that of the network alone in
+ONNX Runtime on the machine's cores; served, that of texts in and entities out through the embedded server, its client
+on the same cores. All files of a set in one run; more of the served path in [results.md](results.md).
 """
 COLUMNS = (
     "model",
@@ -34,8 +35,10 @@ COLUMNS = (
     "F1 of the file",
     "ms a sentence",
     "sentences/s",
+    "served sentences/s",
     "times smaller",
     "times as fast",
+    "times as fast, served",
 )
 
 
@@ -61,17 +64,18 @@ def _row(
     cells = [model, f"{mean(scores):.4f}{spread}" if scores else "", str(len(scores) or "")]
     cells.append(f"{runs[0]['parameters']:,}" if runs else "")
     if file is None:
-        return [*cells, *[""] * 6]
+        return [*cells, *[""] * (len(COLUMNS) - len(cells))]
     cells += [
         f"{file['bytes'] / 1e6:.2f}",
         f"{file['f1']:.4f}",
         f"{file['milliseconds_per_sentence']:.2f}",
         f"{file['sentences_per_second']:.0f}",
+        f"{file['served_sentences_per_second']:.0f}",
     ]
     if teacher is None:
-        return [*cells, "", ""]
-    faster = file["sentences_per_second"] / teacher["sentences_per_second"]
-    return [*cells, f"{teacher['bytes'] / file['bytes']:.1f}", f"{faster:.1f}"]
+        return [*cells, *[""] * (len(COLUMNS) - len(cells))]
+    faster = (file[key] / teacher[key] for key in ("sentences_per_second", "served_sentences_per_second"))
+    return [*cells, f"{teacher['bytes'] / file['bytes']:.1f}", *(f"{each:.1f}" for each in faster)]
 
 
 def markdown(results: dict[str, list[dict[str, Any]]]) -> str:

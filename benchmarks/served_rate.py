@@ -1,0 +1,45 @@
+"""Sentences a second of an exported model behind its own embedded server."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from distillex_client import Extractor
+from distillex_matcher.layout import FEATURES_FILE
+from distillex_serving.embedded import EmbeddedServer, ServerOptions
+
+BATCH = 32
+TEACHER_SHARE = 10
+"""A teacher gets every tenth sentence: it would take minutes otherwise."""
+
+
+def served_rate(network: Path, sentences: list[str], lexicons: Path | None = None) -> float:
+    """Start a server, send it all sentences, stop it.
+
+    Parameters
+    ----------
+    network
+        ``…/student/1/model.onnx`` or ``…/teacher/1/model.onnx`` of a folder that ``distillex export`` wrote.
+    sentences
+        Sent through gRPC by the client, which shares the machine's cores.
+    lexicons
+        Lexicon directory; by default the shipped one.
+    """
+    of_teacher = (network.parent / FEATURES_FILE).exists()
+    folder = network.resolve().parents[2]
+    options = ServerOptions(
+        grpc_port=0,
+        http_port=0,
+        metrics_port=0,
+        lexicon_directory=lexicons,
+        student=None if of_teacher else folder,
+        teacher=folder if of_teacher else None,
+    )
+    model = "extractor_teacher" if of_teacher else "extractor"
+    sent = sentences[::TEACHER_SHARE] if of_teacher else sentences
+    with EmbeddedServer(options) as server, Extractor(server.grpc_url, batch_size=BATCH, model=model) as extractor:
+        extractor.extract_batch(sent[: 2 * BATCH])
+        began = time.perf_counter()
+        extractor.extract_batch(sent)
+        return len(sent) / (time.perf_counter() - began)
