@@ -26,3 +26,13 @@ def test_the_seed_decides():
 def test_longer_results_are_left_out_and_no_entities_give_nothing():
     assert all(len(text) <= 8 for text in substituted_sentences([MET, JOINED], 50, longest=8, seed=1))
     assert substituted_sentences([NOTHING, OVERLAPPING], 5, longest=80, seed=1) == []
+
+
+def test_crossed_entities_begin_like_one_and_end_like_another():
+    made = substituted_sentences([MET, JOINED], 1000, longest=80, seed=1, crossed=1.0)
+    names = {text[: text.index("加入")] for text in made if "加入" in text}
+    # Names of two or three characters, and all their crossings.
+    whole = {"张伟", "李娜芳", "王敏"}
+    halves = {a[0] + b[-1] for a in whole for b in whole} | {a[0] + b[1:] for a in whole for b in whole}
+    assert names <= whole | halves | {"李娜伟", "李娜敏", "李娜芳"}
+    assert names & {"张敏", "王伟"}

@@ -91,6 +91,8 @@ class DistillationConfig:
     substituted: int = 0
     """So many further raw sentences are made from labelled and raw ones, entities exchanged for others of their type,
     for the teacher to label."""
+    crossed: float = 0.0
+    """Share of the exchanged entities that are new: the beginning of one mention and the end of another."""
     start_from_teacher: bool = False
     """Begin with the teacher's character embeddings, cut to the student's width."""
     minimum_confidence: float = 0.0

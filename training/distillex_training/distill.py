@@ -204,7 +204,13 @@ def labelled_by_teacher(teacher: Path, run: StudentRun, data: TaggingData) -> Ca
     if cache is None or switches.substituted == 0:
         return cache
     labelled = [*data.train, *(sentence_of(cache, row) for row in range(len(cache)))]
-    made = substituted_sentences(labelled, switches.substituted, longest=run.data.raw_max_length, seed=run.loop.seed)
+    made = substituted_sentences(
+        labelled,
+        switches.substituted,
+        longest=run.data.raw_max_length,
+        seed=run.loop.seed,
+        crossed=switches.crossed,
+    )
     LOG.info("%d sentences made by exchanging entities", len(made))
     if not made:
         return cache

@@ -2,6 +2,7 @@
 
 Mention replacement (Dai and Adel, *An Analysis of Simple Data Augmentation for Named Entity Recognition*, COLING 2020),
 for text that a teacher labels afterwards, as the augmented text of *TinyBERT* (Jiao et al., Findings of EMNLP 2020) is.
+A share of the mentions is new: the beginning of one and the end of another of the same type.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ FRUITLESS_PASSES = 200
 """Passes over all sentences without a new one after which there are taken to be no more."""
 
 
-def substituted_sentences(sentences: Sequence[Sentence], count: int, *, longest: int, seed: int) -> list[str]:
+def substituted_sentences(
+    sentences: Sequence[Sentence], count: int, *, longest: int, seed: int, crossed: float = 0.0
+) -> list[str]:
     """Draw new sentences.
 
     Parameters
@@ -31,6 +34,8 @@ def substituted_sentences(sentences: Sequence[Sentence], count: int, *, longest:
         Longer results are left out. Code points.
     seed
         The same seed draws the same sentences.
+    crossed
+        Share of the exchanged entities whose place is taken by the beginning of one mention and the end of another.
 
     Returns
     -------
@@ -51,7 +56,7 @@ def substituted_sentences(sentences: Sequence[Sentence], count: int, *, longest:
         before = len(drawn)
         generator.shuffle(usable)
         for text, spans in usable[: count - len(drawn)]:
-            made = _exchange(text, spans, choices, generator)
+            made = _exchange(text, spans, choices, crossed, generator)
             if made not in known and len(made) <= longest:
                 drawn[made] = None
         fruitless = fruitless + 1 if len(drawn) == before else 0
@@ -64,12 +69,26 @@ def _disjoint(spans: Sequence[GoldSpan]) -> list[GoldSpan]:
     return ordered if apart else []
 
 
-def _exchange(text: str, spans: Sequence[GoldSpan], choices: dict[str, list[str]], generator: random.Random) -> str:
+def _exchange(
+    text: str, spans: Sequence[GoldSpan], choices: dict[str, list[str]], crossed: float, generator: random.Random
+) -> str:
     chosen = {generator.randrange(len(spans))}
     chosen |= {i for i in range(len(spans)) if generator.random() < EXCHANGED}
     parts, end = [], 0
     for i, span in enumerate(spans):
-        mention = generator.choice(choices[span.type]) if i in chosen else text[span.start : span.end]
+        mention = text[span.start : span.end]
+        if i in chosen:
+            mention = generator.choice(choices[span.type])
+            if generator.random() < crossed:
+                mention = _crossed(mention, generator.choice(choices[span.type]), generator)
         parts += [text[end : span.start], mention]
         end = span.end
     return "".join([*parts, text[end:]])
+
+
+def _crossed(first: str, second: str, generator: random.Random) -> str:
+    """Join the beginning of one mention and the end of another, both cut at the same share of their length."""
+    if len(first) < 2 or len(second) < 2:
+        return first
+    cut = generator.randrange(1, len(first))
+    return first[:cut] + second[max(1, min(len(second) - 1, round(cut / len(first) * len(second)))) :]
