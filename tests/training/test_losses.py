@@ -65,6 +65,29 @@ def test_partition_agrees_with_pytorch_crf(emissions, crf, mask):
     torch.testing.assert_close(ours - losses.crf_log_partition(emissions, crf, mask), expected)
 
 
+def test_the_gradient_of_the_partition_is_that_of_finite_differences(emissions, crf, mask):
+    inputs = [tensor.clone().requires_grad_() for tensor in (emissions, *crf)]
+    assert torch.autograd.gradcheck(
+        lambda scores, *rest: losses.crf_log_partition(scores, CrfScores(*rest), mask), inputs
+    )
+
+
+def test_the_loss_of_a_crf_is_that_of_pytorch_crf_and_so_are_its_gradients():
+    from distillex_training.models import ConstrainedCrf
+
+    generator = torch.Generator().manual_seed(4)
+    crf = ConstrainedCrf(["name", "company"])
+    # Wide apart, as a trained model's are; and a label sequence that is allowed.
+    emissions = (torch.randn(2, 6, len(crf.scheme), generator=generator) * 30).requires_grad_()
+    labels = torch.stack([torch.from_numpy(crf.scheme.encode([(1, 3, "name")], 6))] * 2)
+    mask = torch.arange(6) < torch.tensor([[6], [4]])
+    found = []
+    for loss in (crf.loss(emissions, labels, mask), -crf.crf(emissions, labels, mask=mask, reduction="token_mean")):
+        found.append((loss, *torch.autograd.grad(loss, [emissions, *crf.crf.parameters()])))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
 def test_marginals_agree_with_the_served_decoder():
     from distillex_training.models import ConstrainedCrf
 

@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distillex_training import processes
 from distillex_training.config import TeacherRun
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig
+from distillex_training.models.dropout import use_cheap_dropout
 from distillex_training.models.teacher import load_encoder
 from distillex_training.tagging import GoldTask, read_data
 from distillex_training.training_loop import fit
@@ -99,6 +101,8 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
         dropout=run.dropout,
         word_dropout=run.word_dropout,
     )
+    if processes.device().type == "cpu":
+        use_cheap_dropout(encoder)
     teacher = Teacher(config, encoder)
     crf = ConstrainedCrf(data.entity_types)
     LOG.info("teacher: %.2f M parameters", sum(p.numel() for p in teacher.parameters()) / 1e6)

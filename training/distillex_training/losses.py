@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from distillex_training.log_partition import LogPartition
+
 
 class CrfScores(NamedTuple):
     """A linear-chain CRF's parameters as plain tensors."""
@@ -187,8 +189,8 @@ def hidden_error(projected: Tensor, teacher_hidden: Tensor, mask: Tensor) -> Ten
 
 def crf_log_partition(emissions: Tensor, crf: CrfScores, mask: Tensor) -> Tensor:
     """Logarithm of the sum over all label sequences. *Shape:* emissions [B, C, L], mask [B, C] → [B]."""
-    forward = _forward(emissions, crf, mask)[-1]
-    return torch.logsumexp(forward + crf.end, dim=-1)
+    partition: Tensor = LogPartition.apply(emissions, *crf, mask)  # type: ignore[no-untyped-call]
+    return partition
 
 
 def crf_path_scores(emissions: Tensor, crf: CrfScores, paths: Tensor, mask: Tensor) -> Tensor:

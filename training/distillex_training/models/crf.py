@@ -9,7 +9,7 @@ from distillex_matcher import CrfDecoder, CrfParameters, LabelScheme
 from torch import Tensor, nn
 from torchcrf import CRF
 
-from distillex_training.losses import CrfScores
+from distillex_training.losses import CrfScores, crf_log_partition, crf_path_scores
 
 FORBIDDEN = -1e4
 
@@ -49,8 +49,9 @@ class ConstrainedCrf(nn.Module):
         mask
             True on characters; the first column is all True. *Shape:* [B, C].
         """
-        likelihood: Tensor = self.crf(emissions, labels, mask=mask, reduction="token_mean")
-        return -likelihood
+        scores = self.scores()
+        gold = crf_path_scores(emissions, scores, labels.unsqueeze(1), mask).squeeze(1)
+        return (crf_log_partition(emissions, scores, mask) - gold).sum() / mask.sum()
 
     def scores(self) -> CrfScores:
         """Return the trained scores as tensors that gradients pass through."""

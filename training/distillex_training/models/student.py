@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from distillex_training.models.dropout import Dropout
 from distillex_training.models.fusion import LexiconFusion
 
 BIGRAM_FACTOR = 31337
@@ -61,7 +62,7 @@ class GatedConvolution(nn.Module):
         super().__init__()
         self.convolution = nn.Conv1d(width, 2 * width, 3, padding=dilation, dilation=dilation)
         self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """*Shape:* hidden [B, T, W], mask [B, T, 1] float → [B, T, W]."""
@@ -80,7 +81,7 @@ class SeparableConvolution(nn.Module):
         self.depthwise = nn.Conv1d(width, width, 5, padding=2 * dilation, dilation=dilation, groups=width)
         self.pointwise = nn.Linear(width, 2 * width)
         self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """*Shape:* hidden [B, T, W], mask [B, T, 1] float → [B, T, W]."""
@@ -117,7 +118,7 @@ class ThinTransformerLayer(nn.Module):
         self.feed_forward = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """*Shape:* hidden [B, T, W], mask [B, T, 1] float → [B, T, W]."""
@@ -170,7 +171,7 @@ class Student(nn.Module):
         labels = 1 + 4 * len(config.entity_types)
         self.head = nn.Linear(config.width + lexicon_width, config.head)
         self.tag = nn.Linear(config.head, labels)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self, input_ids: Tensor, lexicon_types: Tensor, lexicon_words: Tensor, lexicon_weights: Tensor

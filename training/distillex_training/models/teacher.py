@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from distillex_training.models.dropout import Dropout
 from distillex_training.models.fusion import LexiconFusion
 
 
@@ -53,7 +54,7 @@ class Teacher(nn.Module):
         )
         self.head = nn.Linear(width + config.lexicon_width, config.head)
         self.tag = nn.Linear(config.head, 1 + 4 * len(config.entity_types))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self, input_ids: Tensor, lexicon_types: Tensor, lexicon_words: Tensor, lexicon_weights: Tensor
