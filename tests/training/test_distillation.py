@@ -31,7 +31,7 @@ def student_run(toy, teacher, cache, **more):
 
 
 def read_run_data(run, teacher):
-    return read_data(run.data, word_hash_size=64, seed=1, layout=load_model(teacher)[2])
+    return read_data(run.data, word_hash_size=64, layout=load_model(teacher)[2])
 
 
 @pytest.fixture(scope="module")

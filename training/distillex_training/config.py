@@ -33,7 +33,9 @@ class DataConfig:
     """Unlabelled text, one sentence a line: for the vocabulary, and for the teacher to label."""
     raw_max_length: int = 80
     raw_limit: int = 0
-    """Use so many raw sentences, drawn with the seed; 0 uses all."""
+    """Use so many raw sentences, drawn with ``seed``; 0 uses all."""
+    seed: int = 1
+    """Of what is drawn from the raw text or made of it: one labelling by the teacher does for all ``loop.seed``."""
     minimum_count: int = 2
     """Characters seen less often are left out of the vocabulary."""
 

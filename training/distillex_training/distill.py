@@ -208,7 +208,7 @@ def labelled_by_teacher(teacher: Path, run: StudentRun, data: TaggingData) -> Ca
         labelled,
         switches.substituted,
         longest=run.data.raw_max_length,
-        seed=run.loop.seed,
+        seed=run.data.seed,
         crossed=switches.crossed,
     )
     LOG.info("%d sentences made by exchanging entities", len(made))
@@ -233,7 +233,7 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
         teacher, _, layout = load_model(teacher_directory)
     elif run.initial is not None:
         layout = load_model(run.initial)[2]
-    data = read_data(run.data, word_hash_size=run.student.word_hash_size, seed=run.loop.seed, layout=layout)
+    data = read_data(run.data, word_hash_size=run.student.word_hash_size, layout=layout)
     cache: Caches | None = None
     if teacher_directory is not None:
         with processes.first_goes_ahead():

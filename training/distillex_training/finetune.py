@@ -86,7 +86,7 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
         Development metrics of the best epoch.
     """
     torch.manual_seed(run.loop.seed)
-    data = read_data(run.data, word_hash_size=run.word_hash_size, seed=run.loop.seed)
+    data = read_data(run.data, word_hash_size=run.word_hash_size)
     encoder, settings, lacking = load_encoder(run.encoder, data.layout.vocabulary)
     LOG.info("%d of %d tokens have no row in the encoder: %s", len(lacking), len(data.layout.vocabulary), lacking[:20])
     config = TeacherConfig(

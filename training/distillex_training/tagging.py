@@ -38,9 +38,7 @@ class TaggingData:
     entity_types: tuple[str, ...]
 
 
-def read_data(
-    config: DataConfig, *, word_hash_size: int, seed: int, layout: FeatureLayout | None = None
-) -> TaggingData:
+def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout | None = None) -> TaggingData:
     """Read the files of a run; ``layout`` (a teacher's, an initial student's) is kept where given.
 
     Raises
@@ -66,7 +64,7 @@ def read_data(
         )
     LOG.info("vocabulary %d, lexicon types %d", len(layout.vocabulary), len(layout.types))
     if config.raw_limit and config.raw_limit < len(raw):
-        raw = random.Random(seed).sample(raw, config.raw_limit)
+        raw = random.Random(config.seed).sample(raw, config.raw_limit)
     return TaggingData(train, dev, raw, base, layout, entity_types)
 
 

@@ -41,6 +41,16 @@ def row_of_run(run: Path) -> dict[str, Any]:
     }
 
 
+def record(
+    run: Path, of_set: str, model: str, seed: int, command: str, *, note: str = "", results: Path = RESULTS
+) -> dict[str, Any]:
+    """Put a run directory's row into the results and return it."""
+    named = {"set": of_set, "model": model, "seed": seed}
+    row = named | row_of_run(run) | {"command": command, "commit": current_commit(), "note": note}
+    put_row(RUNS, row, results)
+    return row
+
+
 def main() -> None:
     """Record one run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -52,9 +62,7 @@ def main() -> None:
     parser.add_argument("--note", default="")
     parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args()
-    named = {"set": asked.set, "model": asked.model, "seed": asked.seed}
-    row = named | row_of_run(asked.run) | {"command": asked.command, "commit": current_commit(), "note": asked.note}
-    put_row(RUNS, row, asked.results)
+    row = record(asked.run, asked.set, asked.model, asked.seed, asked.command, note=asked.note, results=asked.results)
     print(f"{asked.set}, {asked.model}, seed {asked.seed}: F1 {row['f1']:.4f}, {row['parameters']:,} parameters")
 
 

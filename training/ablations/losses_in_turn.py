@@ -1,0 +1,66 @@
+"""What is each loss of distillation worth? Gold alone, with the teacher's best sequence, and that with each other loss.
+
+    python training/ablations/losses_in_turn.py --teacher runs/teacher-cluener/best [--seeds 1 2 3]
+        [--output runs/losses] [--results docs/results.json]
+
+All students see the gold sentences and the same 20,000 raw ones as often (training/configs/student-losses.yaml); gold
+alone sees no raw text, and the gold sentences so much more often. Each run goes into the results as it ends; a run that
+is complete is not repeated, an interrupted one goes on. Then training/evidence/write_results.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from distillex_training.config import StudentRun, read_config
+from distillex_training.distill import distill
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = "training/configs/student-losses.yaml"
+sys.path.insert(0, str(ROOT / "training" / "evidence"))
+from record_run import record  # noqa: E402
+from results_file import RESULTS  # noqa: E402
+
+BEST_SEQUENCE = {"viterbi": "1.0"}
+SETTINGS: dict[str, dict[str, str]] = {
+    "gold alone": {"gold_repeats": "3"},
+    "gold, best sequence": BEST_SEQUENCE,
+    "gold, best sequence, marginals": BEST_SEQUENCE | {"marginals": "0.5"},
+    "gold, best sequence, marginals at temperature 2": BEST_SEQUENCE | {"marginals": "0.5", "temperature": "2.0"},
+    "gold, best sequence, CRF posteriors": BEST_SEQUENCE | {"posteriors": "0.5"},
+    "gold, five best sequences": {"best_paths": "1.0"},
+    "gold, best sequence, squared error of emissions": BEST_SEQUENCE | {"emission_error": "0.1"},
+    "gold, best sequence, divergence of emissions": BEST_SEQUENCE | {"emission_divergence": "0.5"},
+    "gold, best sequence, hidden states": BEST_SEQUENCE | {"hidden": "0.5"},
+}
+"""Row of the table → keys of ``distillation``."""
+
+
+def main() -> None:
+    """Run all that is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--teacher", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--output", type=Path, default=Path("runs/losses"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/teacher-cache"))
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    asked = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    for seed in asked.seeds:
+        for number, (name, keys) in enumerate(SETTINGS.items()):
+            folder = asked.output / f"{number}-seed{seed}"
+            settings = {f"distillation.{key}": value for key, value in keys.items()}
+            if name != "gold alone":
+                settings["distillation.teacher"] = str(asked.teacher)
+            settings["loop.seed"] = str(seed)
+            command = " ".join(["distillex distill", CONFIG, *(f"--set {k}={v}" for k, v in settings.items())])
+            settings["distillation.cache"] = str(asked.cache)
+            distill(read_config(ROOT / CONFIG, StudentRun, settings), folder)
+            record(folder, "cluener", f"20,000 raw sentences: {name}", seed, command, results=asked.results)
+
+
+if __name__ == "__main__":
+    main()
