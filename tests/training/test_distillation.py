@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from distillex_training.config import ConfigError, StudentRun, read_config
+from distillex_training.config import ConfigError, StudentRun, TeacherRun, read_config
 from distillex_training.distill import build_student, distill, principal_embeddings, start_from_teacher, wanted_parts
+from distillex_training.finetune import finetune
 from distillex_training.models import load_model
 from distillex_training.tagging import read_data
 from distillex_training.teacher_cache import BATCH_SIZE, JoinedCaches, Wanted, label_raw_text
@@ -71,6 +72,30 @@ def test_each_loss_is_a_switch_of_its_own(toy, toy_teacher, everything, tmp_path
     assert rows[-1]["loss"] < rows[0]["loss"]
     student, _, _ = load_model(tmp_path / "best")
     assert not any("projection" in name for name in student.state_dict())
+
+
+def test_a_teacher_learns_from_an_earlier_one_on_raw_text(
+    toy, teacher_configuration, toy_teacher, everything, tmp_path
+):
+    overrides = {
+        "data.raw": f"[{toy}/raw.txt]",
+        "distillation.teacher": str(toy_teacher),
+        "distillation.cache": str(everything[1]),
+        "distillation.hidden": "0.1",
+    }
+    finetune(read_config(teacher_configuration, TeacherRun, overrides), tmp_path)
+    alone, both = (read_metrics(run)[0]["step"] for run in (toy_teacher.parent, tmp_path))
+    # Of the same batch size: 96 gold sentences, and 60 raw ones beside them.
+    assert (alone, both) == (6, 10)
+    model, _, layout = load_model(tmp_path / "best")
+    assert layout == load_model(toy_teacher)[2]
+    assert not any("projection" in name for name in model.state_dict())
+
+
+def test_self_training_and_adversarial_steps_are_not_combined(teacher_configuration, toy_teacher, tmp_path):
+    overrides = {"distillation.teacher": str(toy_teacher), "adversarial": "0.5"}
+    with pytest.raises(ConfigError, match=r"adversarial: not together with distillation\.teacher"):
+        finetune(read_config(teacher_configuration, TeacherRun, overrides), tmp_path)
 
 
 def test_a_run_with_nothing_to_learn_from_is_refused(toy, toy_teacher, everything, tmp_path):

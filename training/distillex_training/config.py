@@ -135,6 +135,8 @@ class TeacherRun:
     head: int = 256
     dropout: float = 0.2
     word_dropout: float = 0.2
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    """With ``distillation.teacher``: learn from an earlier teacher's predictions on raw text too (self-training)."""
     adversarial: float = 0.0
     """Length of the adversarial step on the embeddings of a sentence; 0 trains without, more costs twice the time."""
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from distillex_training import processes
-from distillex_training.config import ConfigError, DistillationConfig, StudentRun
+from distillex_training.config import ConfigError, DataConfig, DistillationConfig, StudentRun
 from distillex_training.data.batches import Batch, length_bucketed_batches
 from distillex_training.data.labelled import GoldSpan, Sentence
 from distillex_training.data.substitution import substituted_sentences
@@ -44,28 +44,29 @@ TEACHER_LOSSES = (
 class DistillationTask(GoldTask):
     """Gold sentences, and raw sentences with what the teacher says of them."""
 
-    def __init__(self, *arguments: Any, run: StudentRun, cache: Caches | None) -> None:
+    def __init__(
+        self, *arguments: Any, switches: DistillationConfig, projection_rate: float, cache: Caches | None
+    ) -> None:
+        """``projection_rate``: learning rate of the projection of hidden states."""
         super().__init__(*arguments)
-        self._run = run
+        self._switches = switches
         self._cache = cache
         self._gold_count = len(self.sentences)
-        self._teaches = cache is not None and any(getattr(run.distillation, name) > 0 for name in TEACHER_LOSSES)
-        if not self._teaches and run.distillation.gold_repeats == 0:
+        self._teaches = cache is not None and any(getattr(switches, name) > 0 for name in TEACHER_LOSSES)
+        if not self._teaches and switches.gold_repeats == 0:
             raise ConfigError(f"distillation: gold_repeats is 0 and no loss is on ({', '.join(TEACHER_LOSSES)})")
         if cache is not None:
-            kept = cache.confident(run.distillation.minimum_confidence)
+            kept = cache.confident(switches.minimum_confidence)
             LOG.info("%d of %d raw sentences kept by the teacher's confidence", len(kept), len(cache))
             self._raw_rows = kept
             self.sentences = [*self.sentences, *(sentence_of(cache, row) for row in kept)]
-            if run.distillation.hidden > 0:
-                student = self.model.tagger
-                assert isinstance(student, Student)
-                self.model.projection = torch.nn.Linear(student.config.width, cache.hidden_width)
-                self._groups.append({"params": list(self.model.projection.parameters()), "lr": run.learning_rate})
+            if switches.hidden > 0:
+                self.model.projection = torch.nn.Linear(self.model.tagger.hidden_width, cache.hidden_width)
+                self._groups.append({"params": list(self.model.projection.parameters()), "lr": projection_rate})
 
     def batches(self, epoch: int) -> list[list[int]]:
         """Return batches that are all gold or all raw, mixed in order."""
-        gold = list(range(self._gold_count)) * self._run.distillation.gold_repeats
+        gold = list(range(self._gold_count)) * self._switches.gold_repeats
         raw = list(range(self._gold_count, len(self.sentences))) if self._teaches else []
         batches: list[list[int]] = []
         for part, indices in enumerate((gold, raw)):
@@ -83,7 +84,7 @@ class DistillationTask(GoldTask):
 
     def loss(self, batch: list[int], epoch: int) -> Tensor:
         """Gold likelihood, or the weighted sum of the losses against the teacher."""
-        switches = self._run.distillation
+        switches = self._switches
         if batch[0] < self._gold_count or self._cache is None:
             return switches.gold * super().loss(batch, epoch)
         features = self.batch(batch, epoch)
@@ -96,7 +97,7 @@ class DistillationTask(GoldTask):
     def _teacher_losses(self, emissions: Tensor, hidden: Tensor, features: Batch, rows: list[int]) -> Tensor:
         """Weighted sum of the losses that are switched on. *Shape:* emissions [B, C, L], hidden [B, C, W]."""
         assert self._cache is not None
-        cache, switches, crf, mask = self._cache, self._run.distillation, self.model.crf, features.mask
+        cache, switches, crf, mask = self._cache, self._switches, self.model.crf, features.mask
         characters, device = emissions.shape[1], emissions.device
         total = torch.zeros((), device=device)
         if switches.viterbi > 0:
@@ -196,9 +197,10 @@ def sentence_of(cache: Caches, row: int) -> Sentence:
     return Sentence(cache.text(row), tuple(GoldSpan(*span) for span in cache.spans(row)))
 
 
-def labelled_by_teacher(teacher: Path, run: StudentRun, data: TaggingData) -> Caches | None:
+def labelled_by_teacher(
+    teacher: Path, switches: DistillationConfig, config: DataConfig, data: TaggingData
+) -> Caches | None:
     """Have the teacher label the raw text, and what is made from it by exchanging entities."""
-    switches = run.distillation
     wanted = wanted_parts(switches)
     cache = label_raw_text(teacher, data, switches.cache, wanted)
     if cache is None or switches.substituted == 0:
@@ -207,8 +209,8 @@ def labelled_by_teacher(teacher: Path, run: StudentRun, data: TaggingData) -> Ca
     made = substituted_sentences(
         labelled,
         switches.substituted,
-        longest=run.data.raw_max_length,
-        seed=run.data.seed,
+        longest=config.raw_max_length,
+        seed=config.seed,
         crossed=switches.crossed,
     )
     LOG.info("%d sentences made by exchanging entities", len(made))
@@ -237,7 +239,7 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     cache: Caches | None = None
     if teacher_directory is not None:
         with processes.first_goes_ahead():
-            cache = labelled_by_teacher(teacher_directory, run, data)
+            cache = labelled_by_teacher(teacher_directory, run.distillation, run.data, data)
     student, crf = build_student(run, data)
     if teacher is not None and run.distillation.start_from_teacher:
         start_from_teacher(student, teacher)
@@ -248,5 +250,10 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
         {"params": list(student.parameters()), "lr": run.learning_rate},
         {"params": list(crf.parameters()), "lr": run.crf_learning_rate, "weight_decay": 0.0},
     ]
-    task = DistillationTask(student, crf, data, run.augmentation, run.loop, groups, run=run, cache=cache)
+    task = DistillationTask(
+        *(student, crf, data, run.augmentation, run.loop, groups),
+        switches=run.distillation,
+        projection_rate=run.learning_rate,
+        cache=cache,
+    )
     return fit(task, run.loop, directory, max_steps=max_steps)

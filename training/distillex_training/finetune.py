@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from distillex_training import processes
-from distillex_training.config import TeacherRun
-from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig
+from distillex_training.config import ConfigError, TeacherRun
+from distillex_training.distill import DistillationTask, labelled_by_teacher
+from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, load_model
 from distillex_training.models.dropout import use_cheap_dropout
 from distillex_training.models.teacher import load_encoder
 from distillex_training.tagging import GoldTask, read_data
@@ -86,7 +87,14 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
         Development metrics of the best epoch.
     """
     torch.manual_seed(run.loop.seed)
-    data = read_data(run.data, word_hash_size=run.word_hash_size)
+    earlier, cache = run.distillation.teacher, None
+    if earlier is not None and run.adversarial > 0:
+        raise ConfigError("adversarial: not together with distillation.teacher")
+    layout = load_model(earlier)[2] if earlier is not None else None
+    data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout)
+    if earlier is not None:
+        with processes.first_goes_ahead():
+            cache = labelled_by_teacher(earlier, run.distillation, run.data, data)
     encoder, settings, lacking = load_encoder(run.encoder, data.layout.vocabulary)
     LOG.info("%d of %d tokens have no row in the encoder: %s", len(lacking), len(data.layout.vocabulary), lacking[:20])
     config = TeacherConfig(
@@ -106,8 +114,13 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
     teacher = Teacher(config, encoder)
     crf = ConstrainedCrf(data.entity_types)
     LOG.info("teacher: %.2f M parameters", sum(p.numel() for p in teacher.parameters()) / 1e6)
-    kind = AdversarialTask if run.adversarial > 0 else GoldTask
-    task = kind(teacher, crf, data, run.augmentation, run.loop, layerwise_groups(teacher, crf, run))
-    if isinstance(task, AdversarialTask):
+    arguments = (teacher, crf, data, run.augmentation, run.loop, layerwise_groups(teacher, crf, run))
+    task: GoldTask
+    if cache is not None:
+        task = DistillationTask(*arguments, switches=run.distillation, projection_rate=run.learning_rate, cache=cache)
+    elif run.adversarial > 0:
+        task = AdversarialTask(*arguments)
         task.step_length = run.adversarial
+    else:
+        task = GoldTask(*arguments)
     return fit(task, run.loop, directory, max_steps=max_steps)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distillex_training import processes
-from distillex_training.models import Student, load_model
+from distillex_training.models import load_model
 from distillex_training.tagging import TaggingData
 from distillex_training.teacher_outputs import MOST_LABELS, Outputs, cut, files_of, finished, rows_of
 
@@ -214,8 +214,7 @@ def label_raw_text(
     labels = len(crf.scheme)
     if wanted.paths and labels > MOST_LABELS:
         raise ValueError(f"best paths: {labels} labels; at most {MOST_LABELS} can be stored")
-    width = model.config.width if isinstance(model, Student) else int(model.config.encoder_config["hidden_size"])
-    files = [file for part in missing for file in files_of(part, labels, width)]
+    files = [file for part in missing for file in files_of(part, labels, model.hidden_width)]
     texts = sorted(data.raw, key=len)
     done = min(finished(directory, file, texts) for file in files) // BATCH_SIZE * BATCH_SIZE
     for file in files:

@@ -173,6 +173,11 @@ class Student(nn.Module):
         self.tag = nn.Linear(config.head, labels)
         self.dropout = Dropout(config.dropout)
 
+    @property
+    def hidden_width(self) -> int:
+        """Units of the encoder's output."""
+        return self.config.width
+
     def forward(
         self, input_ids: Tensor, lexicon_types: Tensor, lexicon_words: Tensor, lexicon_weights: Tensor
     ) -> Tensor:

@@ -44,7 +44,6 @@ class Teacher(nn.Module):
             if hasattr(encoder, "pooler"):
                 encoder.pooler = None
         self.encoder = encoder
-        width = int(config.encoder_config["hidden_size"])
         self.fusion = LexiconFusion(
             config.lexicon_types,
             config.word_hash_size,
@@ -52,9 +51,14 @@ class Teacher(nn.Module):
             config.lexicon_width,
             config.word_dropout,
         )
-        self.head = nn.Linear(width + config.lexicon_width, config.head)
+        self.head = nn.Linear(self.hidden_width + config.lexicon_width, config.head)
         self.tag = nn.Linear(config.head, 1 + 4 * len(config.entity_types))
         self.dropout = Dropout(config.dropout)
+
+    @property
+    def hidden_width(self) -> int:
+        """Units of the encoder's output."""
+        return int(self.config.encoder_config["hidden_size"])
 
     def forward(
         self, input_ids: Tensor, lexicon_types: Tensor, lexicon_words: Tensor, lexicon_weights: Tensor
