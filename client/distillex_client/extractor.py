@@ -60,7 +60,7 @@ class Extractor(ExtractorCore):
     --------
     >>> with Extractor("127.0.0.1:8001") as extractor:  # doctest: +SKIP
     ...     extractor.extract("青石云科发布了新产品。", lexicon={"青石云科": "company"})
-    [Entity(start=0, end=4, type='company', text='青石云科', score=0.999)]
+    [Entity(start=0, end=4, type='company', text='青石云科', score=1.0)]
     """
 
     _client: tritonclient.grpc.InferenceServerClient | None = None
