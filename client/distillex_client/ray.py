@@ -1,12 +1,13 @@
-"""Extraction over Parquet on a cluster: Ray Data reads, spreads and writes; each worker calls the server.
+"""Extraction over Parquet on a cluster: Ray spreads the work over processes, each of which calls the server.
 
 Ray, and not Spark: it is installed by pip alone, its workers are Python processes that keep one connection each, and it
-restarts a worker that died and gives its batch to another. Nothing here schedules.
+restarts a worker that died and does again what it had begun. Nothing here schedules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +19,10 @@ from distillex_client.batch.readers import ReadingOptions, record_of
 from distillex_client.batch.records import BadRecord, Extracted, Record, cut_chunks
 from distillex_client.entity import Entity
 
+LOG = logging.getLogger("distillex.client")
 ROWS_OF_A_TASK = 2048
 ROWS_OF_A_FILE = 200_000
+"""What a worker that died does again, at most."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +113,7 @@ def extract_dataset(dataset: Any, extraction: TableExtraction, *, workers: int =
     WrongUse
         When a column is missing, or one of those to be added is there.
     """
-    columns = dataset.columns() or []
-    if extraction.text_column not in columns:
-        raise WrongUse(f"no column {extraction.text_column!r}; the columns are {columns}")
-    for added in (extraction.entities_column, extraction.problem_column):
-        if added in columns:
-            raise WrongUse(f"there is a column {added!r} already; give another name")
+    _check_columns(dataset.columns() or [], extraction)
     return dataset.map_batches(
         TableExtractor,
         fn_constructor_args=(extraction,),
@@ -127,18 +125,93 @@ def extract_dataset(dataset: Any, extraction: TableExtraction, *, workers: int =
     )
 
 
+@dataclass(frozen=True)
+class Piece:
+    """The rows of one file of the output."""
+
+    name: str
+    """Of the file; the order of the names is that of the rows."""
+    parts: tuple[tuple[Any, int, int], ...]
+    """A ``pyarrow.dataset`` fragment of one row group, the first of its rows that belong here, and how many do."""
+    schema: Any
+    """Of the input."""
+
+    def tables(self) -> Iterator[Any]:
+        """Read the rows, ``ROWS_OF_A_TASK`` at a time."""
+        import pyarrow as pa
+
+        for fragment, begin, count in self.parts:
+            position = 0
+            for batch in fragment.to_batches(schema=self.schema, batch_size=ROWS_OF_A_TASK):
+                wanted = batch.slice(max(0, begin - position), max(0, begin + count - max(begin, position)))
+                position += batch.num_rows
+                if wanted.num_rows:
+                    yield pa.Table.from_batches([wanted])
+                if position >= begin + count:
+                    break
+
+
+class PieceExtractor:
+    """A worker: reads pieces of the input and writes the files of the output."""
+
+    def __init__(self, extraction: TableExtraction, output: str) -> None:
+        self._extract = TableExtractor(extraction)
+        self._problem_column = extraction.problem_column
+        self._output = output
+
+    def write(self, piece: Piece) -> Counts:
+        """Write the file of a piece; it has its name only when it is whole."""
+        import pyarrow.parquet as pq
+
+        filesystem, folder = _resolved(self._output)
+        temporary = f"{folder}/.{piece.name}"
+        rows = bad = 0
+        writer = None
+        with filesystem.open_output_stream(temporary) as file:
+            for table in piece.tables():
+                extracted = self._extract(table)
+                writer = writer or pq.ParquetWriter(file, extracted.schema)
+                writer.write_table(extracted)
+                rows += extracted.num_rows
+                bad += extracted.num_rows - extracted.column(self._problem_column).null_count
+            if writer is not None:
+                writer.close()
+        filesystem.move(temporary, f"{folder}/{piece.name}")
+        return Counts(rows, bad)
+
+
+def pieces_of(dataset: Any, rows_of_a_file: int) -> list[Piece]:
+    """Cut a ``pyarrow.dataset`` into pieces of at most so many rows, in order; none crosses the end of a file."""
+    pieces: list[Piece] = []
+    for fragment in dataset.get_fragments():
+        parts: list[tuple[Any, int, int]] = []
+        room = rows_of_a_file
+        groups = [group for group in fragment.split_by_row_group() if group.row_groups[0].num_rows]
+        for number, group in enumerate(groups):
+            begin, total = 0, group.row_groups[0].num_rows
+            while begin < total:
+                count = min(room, total - begin)
+                parts.append((group, begin, count))
+                begin, room = begin + count, room - count
+                if room == 0 or (begin == total and number + 1 == len(groups)):
+                    pieces.append(Piece(f"part-{len(pieces):08d}.parquet", tuple(parts), dataset.schema))
+                    parts, room = [], rows_of_a_file
+    return pieces
+
+
 def extract_parquet(
     inputs: str | Sequence[str], output: str, extraction: TableExtraction, *, workers: int = 2
 ) -> Counts:
     """Extract from Parquet files or directories into a directory of Parquet files, in the order of the input.
 
-    The rows of the output's files, taken in the order of their names, are those of the input in its order, with the
-    columns of ``extraction`` added. Paths are whatever Ray reads: local, ``s3://…``, ``gs://…``.
+    The rows of the output's files, taken in the order of their names, are those of the input in its order (a
+    directory's files in the order of their paths), with the columns of ``extraction`` added. Columns of Hive partitions
+    (``year=2026/``) are kept. Paths are local or URIs that ``pyarrow.fs`` knows: ``s3://…``, ``gs://…``, ``hdfs://…``.
 
     Parameters
     ----------
     inputs
-        Files or directories.
+        Files or directories; all have the columns of the first.
     output
         A directory; what is in it is replaced.
     extraction
@@ -149,24 +222,61 @@ def extract_parquet(
     Raises
     ------
     WrongUse
-        As :func:`extract_dataset`.
+        As :func:`extract_dataset`, and when the output is, holds or lies in an input.
     """
     ray = _ray()
-    options = ray.data.DataContext.get_current().execution_options
-    order_before, options.preserve_order = options.preserve_order, True
-    try:
-        # Short blocks: all workers get some, and one that dies has little to do again.
-        rows = ray.data.read_parquet(inputs).repartition(target_num_rows_per_block=ROWS_OF_A_TASK)
-        extracted = extract_dataset(rows, extraction, workers=workers)
-        extracted.write_parquet(output, mode="overwrite", min_rows_per_file=ROWS_OF_A_FILE)
-    finally:
-        options.preserve_order = order_before
-    rows_written = bad = 0
-    problems = ray.data.read_parquet(output, columns=[extraction.problem_column])
-    for table in problems.iter_batches(batch_format="pyarrow", batch_size=ROWS_OF_A_FILE):
-        rows_written += table.num_rows
-        bad += table.num_rows - table.column(0).null_count
-    return Counts(rows_written, bad)
+    paths = [inputs] if isinstance(inputs, str) else list(inputs)
+    dataset = _dataset(paths)
+    _check_columns(dataset.schema.names, extraction)
+    pieces = pieces_of(dataset, ROWS_OF_A_FILE)
+    filesystem, folder = _resolved(output)
+    for path in paths:
+        other, place = _resolved(path)
+        if other == filesystem and (f"{folder}/".startswith(f"{place}/") or f"{place}/".startswith(f"{folder}/")):
+            raise WrongUse(f"the output {output!r} would replace the input {path!r}; give another directory")
+    filesystem.create_dir(folder, recursive=True)
+    filesystem.delete_dir_contents(folder)
+    # A worker waits for the server most of the time. One that dies is started anew, and writes its piece again.
+    worker = ray.remote(num_cpus=0.5, max_restarts=-1, max_task_retries=-1)(PieceExtractor)
+    pool = ray.util.ActorPool([worker.remote(extraction, output) for _ in range(min(workers, max(1, len(pieces))))])
+    rows = bad = 0
+    finished = pool.map_unordered(lambda actor, piece: actor.write.remote(piece), pieces)
+    for done, counts in enumerate(finished, start=1):
+        rows, bad = rows + counts.rows, bad + counts.bad
+        LOG.info("%d of %d files written, %d rows, %d of them bad", done, len(pieces), rows, bad)
+    return Counts(rows, bad)
+
+
+def _check_columns(columns: Sequence[str], extraction: TableExtraction) -> None:
+    if extraction.text_column not in columns:
+        raise WrongUse(f"no column {extraction.text_column!r}; the columns are {list(columns)}")
+    for added in (extraction.entities_column, extraction.problem_column):
+        if added in columns:
+            raise WrongUse(f"there is a column {added!r} already; give another name")
+
+
+def _resolved(path: str) -> tuple[Any, str]:
+    """Return the ``pyarrow.fs`` filesystem of a path or URI, and its path in it."""
+    from pathlib import Path
+
+    from pyarrow import fs
+
+    place = path if "://" in path else str(Path(path).resolve())
+    filesystem, inner = fs.FileSystem.from_uri(place)
+    return filesystem, inner.rstrip("/")
+
+
+def _dataset(paths: Sequence[str]) -> Any:
+    """Open files and directories as one ``pyarrow.dataset``, its schema that of the first."""
+    import pyarrow.dataset as ds
+
+    parts = []
+    for path in paths:
+        filesystem, place = _resolved(path)
+        parts.append(ds.dataset(place, filesystem=filesystem, format="parquet", partitioning="hive"))
+    if not parts:
+        raise WrongUse("no input")
+    return parts[0] if len(parts) == 1 else ds.dataset(parts)
 
 
 def _ray() -> Any:

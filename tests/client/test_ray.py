@@ -46,7 +46,7 @@ def kill_a_worker(killed, over):
         for process in psutil.Process().children(recursive=True):
             try:
                 title = process.cmdline()[0]
-                if "TableExtractor" in title and "submit" in title:
+                if "PieceExtractor.write" in title:
                     time.sleep(0.3)
                     process.kill()
                     killed.append(process.pid)
@@ -58,7 +58,7 @@ def kill_a_worker(killed, over):
 
 def test_with_a_worker_killed_the_rows_are_those_of_one_process(server, cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(distillex_ray, "ROWS_OF_A_TASK", 300)
-    monkeypatch.setattr(distillex_ray, "ROWS_OF_A_FILE", 1000)
+    monkeypatch.setattr(distillex_ray, "ROWS_OF_A_FILE", 700)
     generator = random.Random(9)
     texts: list[str | None] = [short_text(generator) for _ in range(ROWS)]
     texts[1234] = None
@@ -66,7 +66,9 @@ def test_with_a_worker_killed_the_rows_are_those_of_one_process(server, cluster,
     table = pa.table({"id": range(ROWS), "text": texts})
     (tmp_path / "lake").mkdir()
     for part in range(2):
-        pq.write_table(table.slice(part * ROWS // 2, ROWS // 2), tmp_path / "lake" / f"{part}.parquet")
+        pq.write_table(
+            table.slice(part * ROWS // 2, ROWS // 2), tmp_path / "lake" / f"{part}.parquet", row_group_size=500
+        )
     killed: list[int] = []
     over = threading.Event()
     killer = threading.Thread(target=kill_a_worker, args=(killed, over))
@@ -80,7 +82,9 @@ def test_with_a_worker_killed_the_rows_are_those_of_one_process(server, cluster,
         killer.join()
     assert killed
     assert counts == Counts(ROWS, 2)
-    found = pa.concat_tables([pq.read_table(path) for path in sorted((tmp_path / "out").glob("*.parquet"))])
+    written = sorted((tmp_path / "out").iterdir())
+    assert [pq.read_metadata(path).num_rows for path in written] == [700, 500, 700, 500]
+    found = pa.concat_tables([pq.read_table(path) for path in written])
     assert found["id"].to_pylist() == list(range(ROWS))
     assert found["problem"][1234].as_py() == "field 'text' is not a string but null"
     assert "NUL" in found["problem"][2045].as_py()
@@ -96,3 +100,17 @@ def test_a_missing_or_taken_column_is_wrong_use(cluster):
         extract_dataset(ray.data.from_items([{"body": "甲"}]), extraction)
     with pytest.raises(WrongUse, match="a column 'entities' already"):
         extract_dataset(ray.data.from_items([{"text": "甲", "entities": 1}]), extraction)
+
+
+def test_partition_columns_are_kept_and_an_output_among_the_input_is_refused(server, cluster, tmp_path):
+    for year in (2025, 2026):
+        (tmp_path / f"lake/year={year}").mkdir(parents=True)
+        pq.write_table(pa.table({"text": ["张伟在北京工作。"]}), tmp_path / f"lake/year={year}/a.parquet")
+    lake = str(tmp_path / "lake")
+    extraction = TableExtraction(Connection(server.grpc_url))
+    with pytest.raises(WrongUse, match="would replace the input"):
+        extract_parquet(lake, str(tmp_path / "lake" / "out"), extraction)
+    assert extract_parquet(lake, str(tmp_path / "out"), extraction) == Counts(2, 0)
+    found = [pq.read_table(path) for path in sorted((tmp_path / "out").glob("*.parquet"))]
+    assert [table["year"].to_pylist() for table in found] == [[2025], [2026]]
+    assert all(table.column_names == ["text", "year", "entities", "problem"] for table in found)
