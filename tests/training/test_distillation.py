@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 from distillex_training.config import ConfigError, StudentRun, TeacherRun, read_config
-from distillex_training.distill import build_student, distill, principal_embeddings, start_from_teacher, wanted_parts
+from distillex_training.distill import (
+    DistillationTask,
+    build_student,
+    distill,
+    principal_embeddings,
+    start_from_teacher,
+    wanted_parts,
+)
 from distillex_training.finetune import finetune
 from distillex_training.models import load_model
 from distillex_training.tagging import read_data
@@ -72,6 +79,43 @@ def test_each_loss_is_a_switch_of_its_own(toy, toy_teacher, everything, tmp_path
     assert rows[-1]["loss"] < rows[0]["loss"]
     student, _, _ = load_model(tmp_path / "best")
     assert not any("projection" in name for name in student.state_dict())
+
+
+def test_the_teacher_s_marginals_follow_the_characters_that_were_not_exchanged(toy, toy_teacher, everything, tmp_path):
+    run = student_run(toy, toy_teacher, everything[1], **{"augmentation.exchanged": "1.0"})
+    data = read_run_data(run, toy_teacher)
+    cache = label_raw_text(toy_teacher, data, everything[1])
+    student, crf = build_student(run, data)
+    task = DistillationTask(
+        *(student, crf, data, run.augmentation, run.loop, []),
+        switches=run.distillation,
+        projection_rate=0.0,
+        cache=cache,
+    )
+    new = 0
+    for batch in (batch for batch in task.batches(0) if batch[0] >= len(data.train)):
+        features = task.batch(batch, 0)
+        rows = [index - len(data.train) for index in batch]
+        marginals = task._marginals(features, rows)
+        assert marginals.shape[:2] == features.labels.shape
+        for number, row in enumerate(rows):
+            before = cache.marginals([row], len(cache.text(row)))[0]
+            for place in features.mask[number].nonzero().flatten().tolist():
+                origin = int(features.origins[number, place])
+                new += origin == -1
+                label = int(features.labels[number, place])
+                expected = before[origin] if origin >= 0 else torch.eye(len(crf.scheme))[label]
+                assert torch.equal(marginals[number, place], expected)
+    assert new
+    distill(student_run(toy, toy_teacher, everything[1], **{"augmentation.exchanged": "0.5"}), tmp_path)
+    rows = read_metrics(tmp_path)
+    assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+def test_exchanged_entities_and_a_loss_against_every_character_are_refused(toy, toy_teacher, everything, tmp_path):
+    run = student_run(toy, toy_teacher, everything[1], **EVERY_LOSS, **{"augmentation.exchanged": "0.5"})
+    with pytest.raises(ConfigError, match=r"augmentation\.exchanged does not go with distillation\.best_paths"):
+        distill(run, tmp_path)
 
 
 def test_a_teacher_learns_from_an_earlier_one_on_raw_text(

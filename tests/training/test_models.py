@@ -58,6 +58,20 @@ def test_context_lets_a_character_change_one_that_no_layer_reaches():
         assert torch.equal(first, second) is not context
 
 
+def test_characters_are_hidden_in_training_alone():
+    sizes = {"width": 16, "head": 16, "dilations": (1,), "bigram_hash_size": 64}
+    config = StudentConfig(12, 2, 32, ("name",), dropout=0.0, character_dropout=1.0, **sizes)
+    model = Student(config)
+    ids = torch.tensor([[2, 6, 7, 8, 3], [2, 9, 10, 11, 3]], dtype=torch.int32)
+    nothing = torch.zeros(2, 5, 4, 4, dtype=torch.int32)
+    with torch.no_grad():
+        first, second = model.train()(ids, nothing, nothing, nothing.float())
+        assert torch.equal(first, second)
+        assert not torch.equal(first[0], first[2])  # [CLS] and [SEP] are no characters
+        first, second = model.eval()(ids, nothing, nothing, nothing.float())
+        assert not torch.equal(first, second)
+
+
 def test_more_bigrams_than_trigrams_can_be_made_of_are_refused():
     with pytest.raises(ValueError, match="bigram_hash_size is 131072; with trigrams at most 65536"):
         student(bigram_hash_size=131072, trigram_embedding=8)

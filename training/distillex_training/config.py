@@ -56,6 +56,7 @@ class StudentSizes:
     head: int = 128
     dropout: float = 0.3
     word_dropout: float = 0.2
+    character_dropout: float = 0.0
     word_hash_size: int = 32768
     context: bool = False
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distillex_training import processes
 from distillex_training.config import ConfigError, DataConfig, DistillationConfig, StudentRun
@@ -30,6 +31,10 @@ from distillex_training.training_loop import fit
 
 LOG = logging.getLogger("distillex.training")
 Caches = TeacherCache | JoinedCaches
+CERTAIN = 0.8
+"""The teacher's posterior of an entity that others may be exchanged for."""
+BY_CHARACTER = ("best_paths", "emission_error", "emission_divergence", "hidden")
+"""Losses against what the teacher said of each character, which is not known of a new one."""
 TEACHER_LOSSES = (
     "viterbi",
     "marginals",
@@ -55,14 +60,25 @@ class DistillationTask(GoldTask):
         self._teaches = cache is not None and any(getattr(switches, name) > 0 for name in TEACHER_LOSSES)
         if not self._teaches and switches.gold_repeats == 0:
             raise ConfigError(f"distillation: gold_repeats is 0 and no loss is on ({', '.join(TEACHER_LOSSES)})")
+        on = [name for name in BY_CHARACTER if getattr(switches, name) > 0]
+        if self._teaches and self._exchanged > 0 and on:
+            raise ConfigError(f"augmentation.exchanged does not go with distillation.{on[0]}: give 0 for one of them")
         if cache is not None:
             kept = cache.confident(switches.minimum_confidence)
             LOG.info("%d of %d raw sentences kept by the teacher's confidence", len(kept), len(cache))
             self._raw_rows = kept
             self.sentences = [*self.sentences, *(sentence_of(cache, row) for row in kept)]
             if switches.hidden > 0:
-                self.model.projection = torch.nn.Linear(self.model.tagger.hidden_width, cache.hidden_width)
+                self.model.projection = nn.Linear(self.model.tagger.hidden_width, cache.hidden_width)
                 self._groups.append({"params": list(self.model.projection.parameters()), "lr": projection_rate})
+
+    def mentions(self) -> Iterable[tuple[str, str]]:
+        """Those of the gold labels, and what the teacher is certain of."""
+        yield from super().mentions()
+        if self._cache is not None:
+            for row in self._raw_rows:
+                text = self._cache.text(row)
+                yield from ((text[start:end], kind) for start, end, kind in self._cache.spans(row, CERTAIN))
 
     def batches(self, epoch: int) -> list[list[int]]:
         """Return batches that are all gold or all raw, mixed in order."""
@@ -103,7 +119,7 @@ class DistillationTask(GoldTask):
         if switches.viterbi > 0:
             total = total + switches.viterbi * crf.loss(emissions, features.labels, mask)
         if switches.marginals > 0 or switches.posteriors > 0:
-            marginals = cache.marginals(rows, characters).to(device)
+            marginals = self._marginals(features, rows)
             if switches.marginals > 0:
                 loss = marginal_cross_entropy(emissions, marginals, mask, switches.temperature)
                 total = total + switches.marginals * loss
@@ -125,6 +141,18 @@ class DistillationTask(GoldTask):
             loss = hidden_error(projected, cache.hidden(rows, characters).to(device), mask)
             total = total + switches.hidden * loss
         return total
+
+    def _marginals(self, features: Batch, rows: list[int]) -> Tensor:
+        """The teacher's marginals where it saw the character, the label itself elsewhere. *Shape:* [B, C, L]."""
+        assert self._cache is not None
+        device = features.labels.device
+        longest = max(len(self._cache.text(row)) for row in rows)
+        theirs = self._cache.marginals(rows, longest).to(device)
+        labels = theirs.shape[2]
+        origins = features.origins.unsqueeze(-1)
+        moved = theirs.gather(1, origins.clamp(min=0).expand(-1, -1, labels))
+        certain = nn.functional.one_hot(features.labels, labels).to(moved.dtype)
+        return torch.where(origins >= 0, moved, certain)
 
 
 def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, ConstrainedCrf]:

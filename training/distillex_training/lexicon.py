@@ -31,6 +31,8 @@ class AugmentationConfig:
     near_miss: float = 0.3
     """Share of the wrong entries that are a gold span grown or shrunk by one character, or a gold span with a wrong
     type."""
+    exchanged: float = 0.0
+    """Probability that about half of a sentence's entities are exchanged for others of their type in an epoch."""
 
 
 NO_AUGMENTATION = AugmentationConfig((0.0,), 0.0, (0,), 0.0)

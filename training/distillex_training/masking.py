@@ -9,9 +9,8 @@ import numpy as np
 from distillex_matcher import Lexicon
 from numpy.typing import NDArray
 
-from distillex_training.data.vocabulary import SPECIAL_TOKENS
+from distillex_training.data.vocabulary import MASK_ID, SPECIAL_TOKENS
 
-MASK_ID = SPECIAL_TOKENS.index("[MASK]")
 FIRST_TARGET = SPECIAL_TOKENS.index("▁")
 """Tokens before this one ([PAD], [UNK], [CLS], [SEP], [MASK]) are never to be guessed."""
 

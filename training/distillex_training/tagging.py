@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from distillex_training.config import DataConfig
 from distillex_training.data.batches import Batch, length_bucketed_batches, make_batch
 from distillex_training.data.labelled import Sentence, entity_types_of, read_splits
 from distillex_training.data.raw import read_raw
+from distillex_training.data.substitution import MentionExchanger, unchanged
 from distillex_training.data.vocabulary import build_vocabulary
 from distillex_training.lexicon import AugmentationConfig, LexiconAugmenter
 from distillex_training.models import ConstrainedCrf, Student, Teacher, save_model
@@ -98,6 +100,7 @@ class GoldTask:
         self._groups = groups
         self.featurizer: Featurizer = data.layout.featurizer(data.base)
         self._augmenter = LexiconAugmenter(augmentation, data.base, data.entity_types)
+        self._exchanged = augmentation.exchanged
         self.sentences: Sequence[Sentence] = data.train
 
     @property
@@ -115,14 +118,25 @@ class GoldTask:
         return length_bucketed_batches(lengths, self.loop.batch_size, self.loop.max_characters, self.loop.seed, epoch)
 
     def batch(self, indices: Sequence[int], epoch: int) -> Batch:
-        """Featurise sentences with the overlays of this epoch."""
-        sentences = [self.sentences[i] for i in indices]
-        overlays = [
-            self._augmenter.overlay(sentence, random.Random(f"{self.loop.seed}-{epoch}-{index}"))
-            for index, sentence in zip(indices, sentences, strict=True)
-        ]
-        batch = make_batch(self.featurizer, self.model.crf.scheme, sentences, overlays, indices)
+        """Featurise sentences with the entities and the overlays of this epoch."""
+        drawn, overlays = [], []
+        for index in indices:
+            chance = random.Random(f"{self.loop.seed}-{epoch}-{index}-entities")
+            exchanged = chance.random() < self._exchanged
+            sentence = self.sentences[index]
+            drawn.append(self._exchanger.draw(sentence, chance) if exchanged else unchanged(sentence))
+            generator = random.Random(f"{self.loop.seed}-{epoch}-{index}")
+            overlays.append(self._augmenter.overlay(drawn[-1].sentence, generator))
+        batch = make_batch(self.featurizer, self.model.crf.scheme, drawn, overlays, indices)
         return batch.to(self.model.crf.allowed_starts.device)
+
+    def mentions(self) -> Iterable[tuple[str, str]]:
+        """Surfaces and types to exchange entities for."""
+        return ((s.text[span.start : span.end], span.type) for s in self.data.train for span in s.spans)
+
+    @cached_property
+    def _exchanger(self) -> MentionExchanger:
+        return MentionExchanger(self.mentions(), max(len(sentence.text) for sentence in self.sentences))
 
     def emissions(self, batch: Batch) -> Tensor:
         """Emissions of the characters alone. *Shape:* [B, C, L], float32."""

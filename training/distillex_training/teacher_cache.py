@@ -86,9 +86,9 @@ class TeacherCache:
         text: str = self._records[row]["text"]
         return text
 
-    def spans(self, row: int) -> list[tuple[int, int, str]]:
-        """Return the teacher's best spans."""
-        return [(start, end, kind) for start, end, kind, _ in self._records[row]["spans"]]
+    def spans(self, row: int, minimum: float = 0.0) -> list[tuple[int, int, str]]:
+        """Return the teacher's best spans, those with a posterior below ``minimum`` left out."""
+        return [(start, end, kind) for start, end, kind, score in self._records[row]["spans"] if score >= minimum]
 
     def confident(self, minimum: float) -> list[int]:
         """Rows whose least certain span has at least this posterior."""
@@ -139,10 +139,10 @@ class JoinedCaches:
         cache, own = self._places[row]
         return cache.text(own)
 
-    def spans(self, row: int) -> list[tuple[int, int, str]]:
-        """Return the teacher's best spans."""
+    def spans(self, row: int, minimum: float = 0.0) -> list[tuple[int, int, str]]:
+        """As :meth:`TeacherCache.spans`."""
         cache, own = self._places[row]
-        return cache.spans(own)
+        return cache.spans(own, minimum)
 
     def confident(self, minimum: float) -> list[int]:
         """Rows whose least certain span has at least this posterior."""

@@ -12,7 +12,7 @@ import torch
 from distillex_matcher import Features, Featurizer, LabelScheme, Lexicon
 from torch import Tensor
 
-from distillex_training.data.labelled import Sentence
+from distillex_training.data.substitution import Exchanged
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ class Batch:
     """*Shape:* [B, C], int64; 0 on padding."""
     mask: Tensor
     """True on characters. *Shape:* [B, C]."""
+    origins: Tensor
+    """Each character's place in its sentence before entities were exchanged; -1 for a new one, and on padding.
+    *Shape:* [B, C], int64."""
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
@@ -47,19 +50,22 @@ class Batch:
 def make_batch(
     featurizer: Featurizer,
     scheme: LabelScheme,
-    sentences: Sequence[Sentence],
+    drawn: Sequence[Exchanged],
     overlays: Sequence[Sequence[Lexicon]] | None = None,
     indices: Sequence[int] = (),
 ) -> Batch:
     """Featurise sentences and encode their gold spans; trims the padding to the longest sentence."""
+    sentences = [each.sentence for each in drawn]
     features: Features = featurizer.featurize([sentence.text for sentence in sentences], overlays)
     tokens = int(features.lengths.max())
+    origins = np.full((len(sentences), tokens - 2), -1, dtype=np.int64)
     labels = np.zeros((len(sentences), tokens - 2), dtype=np.int64)
     mask = np.zeros((len(sentences), tokens - 2), dtype=bool)
     for row, sentence in enumerate(sentences):
         length = len(sentence.text)
         labels[row, :length] = scheme.encode([(s.start, s.end, s.type) for s in sentence.spans], length)
         mask[row, :length] = True
+        origins[row, :length] = drawn[row].origins
     return Batch(
         tuple(indices),
         torch.from_numpy(features.input_ids[:, :tokens]),
@@ -68,6 +74,7 @@ def make_batch(
         torch.from_numpy(features.lexicon_weights[:, :tokens]),
         torch.from_numpy(labels),
         torch.from_numpy(mask),
+        torch.from_numpy(origins),
     )
 
 

@@ -1,14 +1,16 @@
-"""More raw sentences from those that are there: entities exchanged for others of their type.
+"""Sentences made from those that are there: entities exchanged for others of their type.
 
-Mention replacement (Dai and Adel, *An Analysis of Simple Data Augmentation for Named Entity Recognition*, COLING 2020),
-for text that a teacher labels afterwards, as the augmented text of *TinyBERT* (Jiao et al., Findings of EMNLP 2020) is.
-A share of the mentions is new: the beginning of one and the end of another of the same type.
+Mention replacement (Dai and Adel, *An Analysis of Simple Data Augmentation for Named Entity Recognition*, COLING 2020):
+for text that a teacher labels afterwards, as the augmented text of *TinyBERT* (Jiao et al., Findings of EMNLP 2020) is,
+with a share of mentions that are new, the beginning of one and the end of another of the same type; and afresh in each
+epoch, the labels kept.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from distillex_training.data.labelled import GoldSpan, Sentence
@@ -17,6 +19,38 @@ EXCHANGED = 0.5
 """Share of a sentence's entities that are exchanged; at least one is."""
 FRUITLESS_PASSES = 200
 """Passes over all sentences without a new one after which there are taken to be no more."""
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """A sentence in which entities were exchanged."""
+
+    sentence: Sentence
+    origins: tuple[int, ...]
+    """For each character its place in the sentence as it was; -1 for one that is new."""
+
+
+class MentionExchanger:
+    """Exchanges entities of sentences for mentions of the same type."""
+
+    def __init__(self, mentions: Iterable[tuple[str, str]], longest: int) -> None:
+        """``mentions``: pairs of surface and type; ``longest``: what would be longer stays as it is, code points."""
+        self._choices = _by_type(mentions)
+        self._longest = longest
+
+    def draw(self, sentence: Sentence, generator: random.Random) -> Exchanged:
+        """Return the sentence with about half of its entities exchanged; overlapping ones stay as they are."""
+        spans = _disjoint(sentence.spans)
+        if spans:
+            drawn = _exchange(sentence.text, spans, self._choices, 0.0, generator)
+            if len(drawn.sentence.text) <= self._longest:
+                return drawn
+        return unchanged(sentence)
+
+
+def unchanged(sentence: Sentence) -> Exchanged:
+    """Return a sentence as it is."""
+    return Exchanged(sentence, tuple(range(len(sentence.text))))
 
 
 def substituted_sentences(
@@ -44,11 +78,7 @@ def substituted_sentences(
     """
     generator = random.Random(seed)
     usable = [(sentence.text, spans) for sentence in sentences if (spans := _disjoint(sentence.spans))]
-    mentions: dict[str, dict[str, None]] = {}
-    for text, spans in usable:
-        for span in spans:
-            mentions.setdefault(span.type, {})[text[span.start : span.end]] = None
-    choices = {kind: list(surfaces) for kind, surfaces in mentions.items()}
+    choices = _by_type((text[span.start : span.end], span.type) for text, spans in usable for span in spans)
     known = {sentence.text for sentence in sentences}
     drawn: dict[str, None] = {}
     fruitless = 0
@@ -56,7 +86,7 @@ def substituted_sentences(
         before = len(drawn)
         generator.shuffle(usable)
         for text, spans in usable[: count - len(drawn)]:
-            made = _exchange(text, spans, choices, crossed, generator)
+            made = _exchange(text, spans, choices, crossed, generator).sentence.text
             if made not in known and len(made) <= longest:
                 drawn[made] = None
         fruitless = fruitless + 1 if len(drawn) == before else 0
@@ -69,21 +99,37 @@ def _disjoint(spans: Sequence[GoldSpan]) -> list[GoldSpan]:
     return ordered if apart else []
 
 
+def _by_type(mentions: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    by_type: dict[str, dict[str, None]] = {}
+    for surface, kind in mentions:
+        by_type.setdefault(kind, {})[surface] = None
+    return {kind: list(surfaces) for kind, surfaces in by_type.items()}
+
+
 def _exchange(
     text: str, spans: Sequence[GoldSpan], choices: dict[str, list[str]], crossed: float, generator: random.Random
-) -> str:
+) -> Exchanged:
     chosen = {generator.randrange(len(spans))}
     chosen |= {i for i in range(len(spans)) if generator.random() < EXCHANGED}
-    parts, end = [], 0
+    origins: list[int] = []
+    moved: list[GoldSpan] = []
+    made, end = "", 0
     for i, span in enumerate(spans):
+        made += text[end : span.start]
+        origins += range(end, span.start)
         mention = text[span.start : span.end]
         if i in chosen:
             mention = generator.choice(choices[span.type])
             if generator.random() < crossed:
                 mention = _crossed(mention, generator.choice(choices[span.type]), generator)
-        parts += [text[end : span.start], mention]
+            origins += [-1] * len(mention)
+        else:
+            origins += range(span.start, span.end)
+        moved.append(GoldSpan(len(made), len(made) + len(mention), span.type))
+        made += mention
         end = span.end
-    return "".join([*parts, text[end:]])
+    origins += range(end, len(text))
+    return Exchanged(Sentence(made + text[end:], tuple(moved)), tuple(origins))
 
 
 def _crossed(first: str, second: str, generator: random.Random) -> str:

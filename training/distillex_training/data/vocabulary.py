@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from distillex_matcher import normalize
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "▁")
+MASK_ID = SPECIAL_TOKENS.index("[MASK]")
 
 
 def build_vocabulary(texts: Iterable[str], *, minimum_count: int = 2) -> tuple[str, ...]:

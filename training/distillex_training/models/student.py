@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from distillex_training.data.vocabulary import MASK_ID, SPECIAL_TOKENS
 from distillex_training.models.dropout import Dropout
 from distillex_training.models.fusion import LexiconFusion
 
@@ -43,6 +44,8 @@ class StudentConfig:
     head: int = 128
     dropout: float = 0.3
     word_dropout: float = 0.2
+    character_dropout: float = 0.0
+    """Share of the characters, and with them their bigrams, that training hides: the rest has to tell the label."""
     context: bool = False
     """The mean over the sentence joins every character half way up the layers."""
 
@@ -205,6 +208,8 @@ class Student(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Like :meth:`forward`, with the encoder's output too. *Shape:* [B, T, L], [B, T, W]."""
         mask = (input_ids != 0).unsqueeze(-1).to(self.tag.weight.dtype)
+        if self.training and self.config.character_dropout > 0:
+            input_ids = self._with_hidden_characters(input_ids)
         lexicon = self.fusion(lexicon_types, lexicon_words, lexicon_weights)
         inputs = torch.cat([self.character_embedding(input_ids), *self._grams(input_ids), lexicon], dim=-1)
         hidden = self.project(self.dropout(inputs))
@@ -215,6 +220,10 @@ class Student(nn.Module):
         joined = torch.cat([hidden, lexicon], dim=-1)
         emissions: Tensor = self.tag(self.dropout(functional.gelu(self.head(self.dropout(joined)), approximate="tanh")))
         return emissions, hidden
+
+    def _with_hidden_characters(self, input_ids: Tensor) -> Tensor:
+        chosen = torch.rand(input_ids.shape, device=input_ids.device) < self.config.character_dropout
+        return input_ids.masked_fill(chosen & (input_ids >= len(SPECIAL_TOKENS)), MASK_ID)
 
     def _grams(self, input_ids: Tensor) -> list[Tensor]:
         """Vectors of the bigrams and trigrams that end and begin at each token. *Shape:* each [B, T, E]."""
