@@ -26,6 +26,7 @@ import numpy as np
 from bench_serving import read_sentences
 from distillex_client import Extractor
 from distillex_serving.embedded import EmbeddedServer, ServerOptions
+from served_rate import BATCH, TEACHER_SHARE
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "load_tests"))
@@ -34,9 +35,6 @@ from triton_statistics import STUDENT_MODELS, TritonStatistics  # noqa: E402
 
 SINGLE = "华为技术有限公司昨天与复旦大学在上海签署了一份合作的协议书。"
 SINGLE_REQUESTS = 300
-BATCH = 32
-TEACHER_SHARE = 10
-"""The teacher gets every tenth sentence: it would take minutes otherwise."""
 
 
 def rate(run: Callable[[list[str]], object], sentences: list[str]) -> float:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from distillex_client import Extractor
-from distillex_matcher.layout import FEATURES_FILE
 from distillex_serving.embedded import EmbeddedServer, ServerOptions
 
 BATCH = 32
 TEACHER_SHARE = 10
 """A teacher gets every tenth sentence: it would take minutes otherwise."""
+
+
+def alternate(turns: Sequence[Callable[[], float]], rounds: int) -> list[list[float]]:
+    """Call all in turn, every other round backwards; return what each returned, a value a round."""
+    values: list[list[float]] = [[] for _ in turns]
+    for number in range(rounds):
+        order = range(len(turns)) if number % 2 == 0 else reversed(range(len(turns)))
+        for place in order:
+            values[place].append(turns[place]())
+    return values
 
 
 def served_rate(network: Path, sentences: list[str], lexicons: Path | None = None) -> float:
@@ -26,7 +36,9 @@ def served_rate(network: Path, sentences: list[str], lexicons: Path | None = Non
     lexicons
         Lexicon directory; by default the shipped one.
     """
-    of_teacher = (network.parent / FEATURES_FILE).exists()
+    from distillex_training.export.repository import is_teacher  # the constants are read without PyTorch, too
+
+    of_teacher = is_teacher(network)
     folder = network.resolve().parents[2]
     options = ServerOptions(
         grpc_port=0,

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from distillex_training.models import load_model
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 from bench_serving import read_sentences  # noqa: E402
-from served_rate import served_rate  # noqa: E402
+from served_rate import alternate, served_rate  # noqa: E402
 
 CONFIG = ROOT / "training" / "configs" / "student-search.yaml"
 BATCH, TOKENS = 32, 40
@@ -161,14 +162,14 @@ def time_served(found: list[Candidate]) -> float:
     lac: Callable[[list[str]], object] = LAC().run
     sentences = read_sentences(ROOT / "examples" / "news.txt", SERVED_SENTENCES)
     lac_sentences = sentences[::3]
-    lac_rates: list[float] = []
-    rates: list[list[float]] = [[] for _ in found]
-    for _ in range(SERVED_ROUNDS):
+
+    def lac_rate() -> float:
         began = time.perf_counter()
         lac(lac_sentences)
-        lac_rates.append(len(lac_sentences) / (time.perf_counter() - began))
-        for candidate, taken in zip(found, rates, strict=True):
-            taken.append(served_rate(candidate.network, sentences))
+        return len(lac_sentences) / (time.perf_counter() - began)
+
+    turns = [lac_rate, *(partial(served_rate, candidate.network, sentences) for candidate in found)]
+    lac_rates, *rates = alternate(turns, SERVED_ROUNDS)
     for candidate, taken in zip(found, rates, strict=True):
         candidate.served_sentences_per_second = statistics.median(taken)
     return statistics.median(lac_rates)

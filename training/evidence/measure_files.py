@@ -14,6 +14,7 @@ import argparse
 import statistics
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from results_file import FILES, RESULTS, ROOT, current_commit, put_row
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 from bench_serving import read_sentences
-from served_rate import served_rate
+from served_rate import alternate, served_rate
 
 BATCH = 32
 SINGLES = 100
@@ -102,14 +103,14 @@ def main() -> None:
         for each in list(measured.values()) if number % 2 == 0 else reversed(measured.values()):
             each.time_once()
     sentences = read_sentences(ROOT / "examples" / "news.txt", asked.served_sentences)
-    for number in range(asked.served_rounds):
-        for each in list(measured.values()) if number % 2 == 0 else reversed(measured.values()):
-            each.served.append(served_rate(each.path, sentences, asked.lexicons))
+    turns = [partial(served_rate, each.path, sentences, asked.lexicons) for each in measured.values()]
+    for each, rates in zip(measured.values(), alternate(turns, asked.served_rounds), strict=True):
+        each.served = rates
     for name, each in measured.items():
         figures = each.figures()
         put_row(FILES, {"set": asked.set, "model": name, **figures, "commit": current_commit()}, asked.results)
-        rates = f"{figures['sentences_per_second']:.0f} a second, {figures['served_sentences_per_second']:.0f} served"
-        speed = f"{figures['milliseconds_per_sentence']:.2f} ms a sentence, {rates}"
+        speeds = f"{figures['sentences_per_second']:.0f} a second, {figures['served_sentences_per_second']:.0f} served"
+        speed = f"{figures['milliseconds_per_sentence']:.2f} ms a sentence, {speeds}"
         print(f"{name}: {figures['bytes'] / 1e6:.2f} MB, F1 {figures['f1']:.4f}, {speed}")
 
 

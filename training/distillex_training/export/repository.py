@@ -58,6 +58,11 @@ def save_layout_and_crf(
     return [crf_path, layout_folder / FEATURES_FILE, layout_folder / VOCABULARY_FILE]
 
 
+def is_teacher(network: Path) -> bool:
+    """Tell whether an exported network is a teacher's: its layout lies beside it, a student's in ``preprocess``."""
+    return (network.parent / FEATURES_FILE).exists()
+
+
 def load_layout_and_crf(network: Path) -> tuple[FeatureLayout, CrfParameters]:
     """Read what :func:`save_layout_and_crf` wrote for the network ``…/student/1/model.onnx`` or ``…/teacher/1/…``.
 
@@ -66,7 +71,6 @@ def load_layout_and_crf(network: Path) -> tuple[FeatureLayout, CrfParameters]:
     LayoutError
         For a missing or wrong file.
     """
-    repository = network.resolve().parents[2]
-    of_teacher = (network.parent / FEATURES_FILE).exists()
+    repository, of_teacher = network.resolve().parents[2], is_teacher(network)
     layout = FeatureLayout.load(network.parent if of_teacher else repository / "preprocess" / "1")
     return layout, CrfParameters.load(repository / ("decode_teacher" if of_teacher else "decode") / "1" / "crf.json")
