@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 
 import pytest
 
@@ -53,6 +54,16 @@ learning_rate: 1e-2
 """,
         encoding="utf-8",
     )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_lexicons(toy, tmp_path_factory):
+    """A lexicon directory whose base lexicon is the toy one."""
+    folder = tmp_path_factory.mktemp("lexicons")
+    (folder / "base").mkdir()
+    shutil.copy(toy / "base.lex", folder / "base" / "1.lex")
+    (folder / "base" / "CURRENT").write_text("1", encoding="utf-8")
     return folder
 
 

@@ -56,15 +56,12 @@ def command(*arguments):
 
 
 @pytest.fixture(scope="module")
-def served(toy, tmp_path_factory):
+def served(toy, toy_lexicons, tmp_path_factory):
     """Run the commands; yield the address of a server that serves their student."""
     if reason := why_no_server():
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("whole")
-    lexicon = folder / "lexicons" / "base" / "1.lex"
-    lexicon.parent.mkdir(parents=True)
-    shutil.copy(toy / "base.lex", lexicon)
-    (lexicon.parent / "CURRENT").write_text("1", encoding="utf-8")
+    lexicon = toy_lexicons / "base" / "1.lex"
     runs = folder / "runs"
     steps = (("pretrain", "pretrain", PRETRAIN), ("finetune", "teacher", TEACHER), ("distill", "student", STUDENT))
     for name, run, text in steps:
@@ -75,7 +72,7 @@ def served(toy, tmp_path_factory):
     shutil.copytree(REPOSITORY, repository)
     command("export", runs / "student" / "best", "-o", repository)
     options = ServerOptions(
-        repository=repository, lexicon_directory=lexicon.parents[1], grpc_port=0, http_port=0, metrics_port=0
+        repository=repository, lexicon_directory=toy_lexicons, grpc_port=0, http_port=0, metrics_port=0
     )
     with EmbeddedServer(options) as server:
         yield server.grpc_url

@@ -1,7 +1,6 @@
 """The scripts that write docs/results.json, docs/models.md and its pictures."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,16 +20,12 @@ def run(script, *arguments):
 
 
 @pytest.fixture(scope="module")
-def written(toy, toy_student, tmp_path_factory):
+def written(toy, toy_student, toy_lexicons, tmp_path_factory):
     from distillex_training.export.repository import export_repository
 
     if reason := why_no_server():
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("evidence")
-    lexicon = folder / "lexicons" / "base" / "1.lex"
-    lexicon.parent.mkdir(parents=True)
-    shutil.copy(toy / "base.lex", lexicon)
-    (lexicon.parent / "CURRENT").write_text("1", encoding="utf-8")
     results = folder / "results.json"
     export_repository(toy_student, folder / "repository")
     for seed in (1, 2, 2):
@@ -39,7 +34,7 @@ def written(toy, toy_student, tmp_path_factory):
     file = folder / "repository" / "student" / "1" / "model.onnx"
     run("measure_files.py", toy / "dev.jsonl", f"teacher, with lexicon={file}", f"student={file}", "--set", "toy",
         "--base", toy / "base.lex", "--rounds", 1, "--served-rounds", 1, "--served-sentences", 40,
-        "--lexicons", folder / "lexicons", "--results", results)  # fmt: skip
+        "--lexicons", toy_lexicons, "--results", results)  # fmt: skip
     run("write_results.py", "--results", results, "--output", folder)
     return folder
 
