@@ -124,6 +124,8 @@ class TeacherRun:
     data: DataConfig
     encoder: str
     """What ``AutoModel.from_pretrained`` takes: a name or a directory."""
+    initial: Path | None = None
+    """Model directory of a teacher to begin with, of the same encoder and sizes; its entity types may be others."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     encoder_learning_rate: float = 7e-5

@@ -16,7 +16,7 @@ from distillex_training.config import ConfigError, TeacherRun
 from distillex_training.distill import DistillationTask, labelled_by_teacher
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, load_model
 from distillex_training.models.dropout import use_cheap_dropout
-from distillex_training.models.teacher import load_encoder
+from distillex_training.models.teacher import load_encoder, start_from
 from distillex_training.tagging import GoldTask, read_data
 from distillex_training.training_loop import fit
 
@@ -78,6 +78,25 @@ class AdversarialTask(GoldTask):
         return (plain + moved) / 2
 
 
+def begin_with(directory: Path, teacher: Teacher, crf: ConstrainedCrf, vocabulary: tuple[str, ...]) -> None:
+    """Begin with another teacher's weights; its CRF's too, where its entity types are these.
+
+    Raises
+    ------
+    ConfigError
+        For a student, or a teacher of other sizes.
+    """
+    earlier, earlier_crf, layout = load_model(directory)
+    if not isinstance(earlier, Teacher):
+        raise ConfigError(f"initial: {directory} is not a teacher")
+    try:
+        start_from(teacher, vocabulary, earlier, layout.vocabulary)
+    except ValueError as error:
+        raise ConfigError(f"{directory}: {error}") from None
+    if earlier.config.entity_types == teacher.config.entity_types:
+        crf.load_state_dict(earlier_crf.state_dict())
+
+
 def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) -> dict[str, float]:
     """Fine-tune (or go on fine-tuning) a teacher in a run directory; the best epoch is in ``directory/best``.
 
@@ -113,6 +132,8 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
         use_cheap_dropout(encoder)
     teacher = Teacher(config, encoder)
     crf = ConstrainedCrf(data.entity_types)
+    if run.initial is not None:
+        begin_with(run.initial, teacher, crf, data.layout.vocabulary)
     LOG.info("teacher: %.2f M parameters", sum(p.numel() for p in teacher.parameters()) / 1e6)
     arguments = (teacher, crf, data, run.augmentation, run.loop, layerwise_groups(teacher, crf, run))
     task: GoldTask

@@ -125,6 +125,38 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
     return encoder, settings, lacking
 
 
+def start_from(teacher: Teacher, vocabulary: tuple[str, ...], earlier: Teacher, earlier_vocabulary: tuple[str, ...]) -> None:
+    """Copy an earlier teacher's weights into a new one, as far as they mean the same there.
+
+    Embedding rows go by their characters; those that the earlier teacher lacks stay as they are. Where the entity types
+    are others, so does the layer that scores the labels.
+
+    Raises
+    ------
+    ValueError
+        For an earlier teacher of other sizes, naming the first weight that differs.
+    """
+    embedding = teacher.encoder.get_input_embeddings().weight
+    earlier_embedding = earlier.encoder.get_input_embeddings().weight
+    target = dict(teacher.named_parameters())
+    with torch.no_grad():
+        for name, weight in earlier.named_parameters():
+            if weight is earlier_embedding:
+                continue
+            if name.startswith("tag.") and earlier.config.entity_types != teacher.config.entity_types:
+                continue
+            if name not in target or target[name].shape != weight.shape:
+                shape = tuple(target[name].shape) if name in target else None
+                raise ValueError(f"initial: its weight {name} has the shape {tuple(weight.shape)}, this run needs {shape}")
+            target[name].copy_(weight)
+        if embedding.shape[1] != earlier_embedding.shape[1]:
+            raise ValueError(f"initial: its embeddings have {earlier_embedding.shape[1]} units, not {embedding.shape[1]}")
+        rows = {token: row for row, token in enumerate(earlier_vocabulary)}
+        for index, token in enumerate(vocabulary):
+            if token in rows:
+                embedding[index] = earlier_embedding[rows[token]]
+
+
 def tokens_of(name_or_path: str | Path) -> dict[str, int]:
     """Return the rows of an encoder's tokens, from its ``vocab.txt`` or, where it has none, from its tokenizer."""
     vocabulary_file = Path(name_or_path) / "vocab.txt"
