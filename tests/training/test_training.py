@@ -71,6 +71,54 @@ def test_early_stopping_is_final(toy, tmp_path):
     assert len(read_metrics(tmp_path)) == 3
 
 
+@pytest.fixture
+def other_types(toy, tmp_path):
+    """Overrides for a run that calls names persons and whose text holds a character more."""
+    for split in ("train", "dev"):
+        lines = (toy / f"{split}.jsonl").read_text(encoding="utf-8")
+        lines = lines.replace('"name"', '"person"').replace("昨天", "明天")
+        (tmp_path / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+    return {"data.train": str(tmp_path / "train.jsonl"), "data.dev": str(tmp_path / "dev.jsonl")}
+
+
+UNMOVED = {"encoder_learning_rate": "0.0", "learning_rate": "0.0", "crf_learning_rate": "0.0"}
+
+
+def test_a_teacher_begins_with_another_one(teacher_configuration, toy_teacher, tmp_path):
+    overrides = UNMOVED | {"initial": str(toy_teacher), "loop.epochs": "1"}
+    finetune(read_config(teacher_configuration, TeacherRun, overrides), tmp_path)
+    assert (tmp_path / "best" / "model.safetensors").read_bytes() == (toy_teacher / "model.safetensors").read_bytes()
+
+
+def test_a_teacher_begins_with_one_of_other_entity_types(teacher_configuration, toy_teacher, other_types, tmp_path):
+    for name, initial in (("fresh", {}), ("begun", {"initial": str(toy_teacher)})):
+        overrides = UNMOVED | other_types | initial | {"loop.epochs": "1"}
+        finetune(read_config(teacher_configuration, TeacherRun, overrides), tmp_path / name)
+    fresh, begun, earlier = (load_model(run) for run in (tmp_path / "fresh/best", tmp_path / "begun/best", toy_teacher))
+    rows = "encoder.embeddings.word_embeddings.weight", "fusion.type_embedding.weight"
+    for name, weight in begun[0].state_dict().items():
+        if name not in rows:
+            source = fresh if name.startswith("tag.") else earlier
+            assert torch.equal(weight, source[0].state_dict()[name]), name
+    for name, offset, attribute in ((rows[0], 0, "vocabulary"), (rows[1], 1, "types")):
+        names, earlier_names = (getattr(model[2], attribute) for model in (begun, earlier))
+        assert set(names) - set(earlier_names) == ({"明"} if attribute == "vocabulary" else {"person"})
+        for row, own in enumerate(names):
+            known = own in earlier_names
+            source, source_row = (earlier, earlier_names.index(own)) if known else (fresh, row)
+            ours, theirs = begun[0].state_dict()[name][row + offset], source[0].state_dict()[name][source_row + offset]
+            assert torch.equal(ours, theirs), own
+
+
+def test_a_wrong_model_to_begin_with_is_refused(teacher_configuration, toy_teacher, toy_student, tmp_path):
+    for overrides, message in (
+        ({"initial": str(toy_student)}, "initial: .* is not a teacher"),
+        ({"initial": str(toy_teacher), "head": "16"}, r"its weight head\.weight of shape \(32, .* should be \(16, "),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            finetune(read_config(teacher_configuration, TeacherRun, overrides), tmp_path)
+
+
 def test_the_adversarial_step_changes_training_but_not_the_encoder_hooks(teacher_configuration, toy_teacher, tmp_path):
     finetune(read_config(teacher_configuration, TeacherRun, {"adversarial": "0.5"}), tmp_path)
     assert read_metrics(tmp_path)[0]["loss"] > read_metrics(toy_teacher.parent)[0]["loss"]

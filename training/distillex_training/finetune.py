@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from distillex_matcher import FeatureLayout
 from torch import Tensor
 
 from distillex_training import processes
@@ -78,7 +79,7 @@ class AdversarialTask(GoldTask):
         return (plain + moved) / 2
 
 
-def begin_with(directory: Path, teacher: Teacher, crf: ConstrainedCrf, vocabulary: tuple[str, ...]) -> None:
+def begin_with(directory: Path, teacher: Teacher, crf: ConstrainedCrf, layout: FeatureLayout) -> None:
     """Begin with another teacher's weights; its CRF's too, where its entity types are these.
 
     Raises
@@ -86,11 +87,11 @@ def begin_with(directory: Path, teacher: Teacher, crf: ConstrainedCrf, vocabular
     ConfigError
         For a student, or a teacher of other sizes.
     """
-    earlier, earlier_crf, layout = load_model(directory)
+    earlier, earlier_crf, earlier_layout = load_model(directory)
     if not isinstance(earlier, Teacher):
         raise ConfigError(f"initial: {directory} is not a teacher")
     try:
-        start_from(teacher, vocabulary, earlier, layout.vocabulary)
+        start_from(teacher, layout, earlier, earlier_layout)
     except ValueError as error:
         raise ConfigError(f"{directory}: {error}") from None
     if earlier.config.entity_types == teacher.config.entity_types:
@@ -133,7 +134,7 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
     teacher = Teacher(config, encoder)
     crf = ConstrainedCrf(data.entity_types)
     if run.initial is not None:
-        begin_with(run.initial, teacher, crf, data.layout.vocabulary)
+        begin_with(run.initial, teacher, crf, data.layout)
     LOG.info("teacher: %.2f M parameters", sum(p.numel() for p in teacher.parameters()) / 1e6)
     arguments = (teacher, crf, data, run.augmentation, run.loop, layerwise_groups(teacher, crf, run))
     task: GoldTask

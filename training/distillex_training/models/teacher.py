@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from distillex_matcher import FeatureLayout
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -125,36 +126,43 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
     return encoder, settings, lacking
 
 
-def start_from(teacher: Teacher, vocabulary: tuple[str, ...], earlier: Teacher, earlier_vocabulary: tuple[str, ...]) -> None:
+def start_from(teacher: Teacher, layout: FeatureLayout, earlier: Teacher, earlier_layout: FeatureLayout) -> None:
     """Copy an earlier teacher's weights into a new one, as far as they mean the same there.
 
-    Embedding rows go by their characters; those that the earlier teacher lacks stay as they are. Where the entity types
-    are others, so does the layer that scores the labels.
+    Embedding rows go by their characters and lexicon types; those that the earlier teacher lacks stay as they are. So
+    does the layer that scores the labels, where the entity types are others.
 
     Raises
     ------
     ValueError
         For an earlier teacher of other sizes, naming the first weight that differs.
     """
-    embedding = teacher.encoder.get_input_embeddings().weight
-    earlier_embedding = earlier.encoder.get_input_embeddings().weight
-    target = dict(teacher.named_parameters())
+    encoder: Any = teacher.encoder
+    characters, types = encoder.get_input_embeddings().weight, teacher.fusion.type_embedding.weight
+    named = dict(teacher.named_parameters())
     with torch.no_grad():
         for name, weight in earlier.named_parameters():
-            if weight is earlier_embedding:
-                continue
             if name.startswith("tag.") and earlier.config.entity_types != teacher.config.entity_types:
                 continue
-            if name not in target or target[name].shape != weight.shape:
-                shape = tuple(target[name].shape) if name in target else None
-                raise ValueError(f"initial: its weight {name} has the shape {tuple(weight.shape)}, this run needs {shape}")
-            target[name].copy_(weight)
-        if embedding.shape[1] != earlier_embedding.shape[1]:
-            raise ValueError(f"initial: its embeddings have {earlier_embedding.shape[1]} units, not {embedding.shape[1]}")
-        rows = {token: row for row, token in enumerate(earlier_vocabulary)}
-        for index, token in enumerate(vocabulary):
-            if token in rows:
-                embedding[index] = earlier_embedding[rows[token]]
+            target = named.get(name)
+            by_row = target is characters or target is types
+            if target is None or target.shape[by_row:] != weight.shape[by_row:]:
+                needed = "is not known here" if target is None else f"should be {tuple(target.shape)}"
+                raise ValueError(f"initial: its weight {name} of shape {tuple(weight.shape)} {needed}")
+            if target is characters:
+                _copy_rows(target, layout.vocabulary, weight, earlier_layout.vocabulary)
+            elif target is types:
+                target[0] = weight[0]
+                _copy_rows(target[1:], layout.types, weight[1:], earlier_layout.types)
+            else:
+                target.copy_(weight)
+
+
+def _copy_rows(target: Tensor, names: tuple[str, ...], source: Tensor, source_names: tuple[str, ...]) -> None:
+    rows = {name: row for row, name in enumerate(source_names)}
+    for index, name in enumerate(names):
+        if name in rows:
+            target[index] = source[rows[name]]
 
 
 def tokens_of(name_or_path: str | Path) -> dict[str, int]:
