@@ -1,6 +1,7 @@
-"""What is each loss of distillation worth? Gold alone, with the teacher's best sequence, and that with each other loss.
+"""What is each loss of distillation worth? Gold alone, with the teacher's best sequence, and that with each other loss;
+then what two ways are worth to make a student remember less of its sentences.
 
-    python training/ablations/losses_in_turn.py --teacher runs/teacher-cluener/best [--seeds 1 2 3]
+    python training/ablations/losses_in_turn.py --teacher models/teacher-cluener [--seeds 1 2 3] [--rows 1 2 8]
         [--output runs/losses] [--results docs/results.json]
 
 All students see the gold sentences and the same 20,000 raw ones as often (training/configs/student-losses.yaml); gold
@@ -24,19 +25,23 @@ sys.path.insert(0, str(ROOT / "training" / "evidence"))
 from record_run import record  # noqa: E402
 from results_file import RESULTS  # noqa: E402
 
-BEST_SEQUENCE = {"viterbi": "1.0"}
+BEST_SEQUENCE = {"distillation.viterbi": "1.0"}
+WITH_MARGINALS = BEST_SEQUENCE | {"distillation.marginals": "0.5"}
 SETTINGS: dict[str, dict[str, str]] = {
-    "gold alone": {"gold_repeats": "3"},
+    "gold alone": {"distillation.gold_repeats": "3"},
     "gold, best sequence": BEST_SEQUENCE,
-    "gold, best sequence, marginals": BEST_SEQUENCE | {"marginals": "0.5"},
-    "gold, best sequence, marginals at temperature 2": BEST_SEQUENCE | {"marginals": "0.5", "temperature": "2.0"},
-    "gold, best sequence, CRF posteriors": BEST_SEQUENCE | {"posteriors": "0.5"},
-    "gold, five best sequences": {"best_paths": "1.0"},
-    "gold, best sequence, squared error of emissions": BEST_SEQUENCE | {"emission_error": "0.1"},
-    "gold, best sequence, divergence of emissions": BEST_SEQUENCE | {"emission_divergence": "0.5"},
-    "gold, best sequence, hidden states": BEST_SEQUENCE | {"hidden": "0.5"},
+    "gold, best sequence, marginals": WITH_MARGINALS,
+    "gold, best sequence, marginals at temperature 2": WITH_MARGINALS | {"distillation.temperature": "2.0"},
+    "gold, best sequence, CRF posteriors": BEST_SEQUENCE | {"distillation.posteriors": "0.5"},
+    "gold, five best sequences": {"distillation.best_paths": "1.0"},
+    "gold, best sequence, squared error of emissions": BEST_SEQUENCE | {"distillation.emission_error": "0.1"},
+    "gold, best sequence, divergence of emissions": BEST_SEQUENCE | {"distillation.emission_divergence": "0.5"},
+    "gold, best sequence, hidden states": BEST_SEQUENCE | {"distillation.hidden": "0.5"},
+    "gold, best sequence, marginals, hidden states": WITH_MARGINALS | {"distillation.hidden": "0.5"},
+    "gold, best sequence, marginals; hidden characters": WITH_MARGINALS | {"student.character_dropout": "0.1"},
+    "gold, best sequence, marginals; exchanged entities": WITH_MARGINALS | {"augmentation.exchanged": "0.5"},
 }
-"""Row of the table → keys of ``distillation``."""
+"""Row of the table → keys of the configuration; rows are counted from 0."""
 
 
 def main() -> None:
@@ -47,12 +52,22 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/losses"))
     parser.add_argument("--cache", type=Path, default=Path("runs/teacher-cache"))
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument(
+        "--rows",
+        type=int,
+        nargs="+",
+        choices=range(len(SETTINGS)),
+        default=list(range(len(SETTINGS))),
+        metavar="ROW",
+        help="only these: " + "; ".join(f"{number} {name}" for number, name in enumerate(SETTINGS)),
+    )
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for seed in asked.seeds:
-        for number, (name, keys) in enumerate(SETTINGS.items()):
+        for number in asked.rows:
+            name, keys = list(SETTINGS.items())[number]
             folder = asked.output / f"{number}-seed{seed}"
-            settings = {f"distillation.{key}": value for key, value in keys.items()}
+            settings = dict(keys)
             if name != "gold alone":
                 settings["distillation.teacher"] = str(asked.teacher)
             settings["loop.seed"] = str(seed)
