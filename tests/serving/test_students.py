@@ -87,6 +87,11 @@ def test_students_are_found_by_name_and_unknown_names_list_them(student, tmp_pat
         find_student("planet")
 
 
+def test_the_shipped_students_are_known():
+    assert find_student("cluener") is None
+    assert set(entity_types(find_student("msra"))) == {"LOC", "ORG", "PER"}
+
+
 def test_a_student_that_lacks_a_file_is_refused(student, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (student / "student/1/model.onnx").unlink()
