@@ -2,6 +2,7 @@ import json
 
 import pytest
 from distillex_training.data.labelled import DataError, GoldSpan, Sentence, read_labelled, read_splits
+from distillex_training.data.raw import read_raw
 
 
 @pytest.fixture
@@ -126,3 +127,15 @@ def test_a_missing_file_and_bytes_that_are_not_utf8_are_named(tmp_path):
     (tmp_path / "latin.jsonl").write_bytes(b'{"text": "a"}\n\xe9\n')
     with pytest.raises(DataError, match=r"latin\.jsonl:2: not UTF-8"):
         read_labelled(tmp_path / "latin.jsonl")
+
+
+def test_the_texts_of_labelled_files_are_raw_text_too(read, tmp_path):
+    read(GOOD, record("上海"), record("很长很长的一句"))
+    lines = tmp_path / "raw.txt"
+    lines.write_text('上海\n{"text"\n', encoding="utf-8")
+    texts = ["北京大学", "上海", "很长很长的一句", '{"text"']
+    assert read_raw([tmp_path / "data.jsonl", lines], max_length=7) == (texts, 0)
+    assert read_raw([tmp_path / "data.jsonl"], max_length=6) == (["北京大学", "上海"], 1)
+    (tmp_path / "data.jsonl").write_text("上海\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"data\.jsonl:1: not JSON"):
+        read_raw([tmp_path / "data.jsonl"], max_length=7)

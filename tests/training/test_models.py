@@ -16,7 +16,7 @@ def student(encoder="gated_cnn", **options):
     return Student(StudentConfig(8, 2, 32, ("company", "name"), encoder=encoder, **(sizes | options))).eval()
 
 
-WITH_ALL_OPTIONS = {"trigram_embedding": 8, "trigram_hash_size": 64, "context": True}
+WITH_ALL_OPTIONS = {"trigram_embedding": 8, "trigram_hash_size": 64, "context": True, "owned_bigrams": True}
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,26 @@ def test_more_bigrams_than_trigrams_can_be_made_of_are_refused():
         student(bigram_hash_size=131072, trigram_embedding=8)
 
 
+def test_a_row_belongs_to_the_most_frequent_of_its_bigrams_and_rare_ones_share_one():
+    model = student(bigram_hash_size=2, owned_bigrams=True)
+    # BIGRAM_FACTOR is odd: in a table of two rows a bigram's is the parity of its sum.
+    sentences = [torch.tensor([[4, 5, 4, 5, 4, 5]]), torch.tensor([[7, 4, 7, 4, 0, 0], [5, 6, 6, 6, 6, 0]])]
+    assert model.give_rows_to_bigrams(ids.int() for ids in sentences) == 1
+    assert model.bigram_rows(torch.tensor([[4, 5, 4, 5]])).tolist() == [[1, 0, 1, 0]]  # 5 and 4 came less often
+    assert model.bigram_rows(torch.tensor([[5, 6, 6, 4, 7, 2]])).tolist() == [[0] * 6]
+    with pytest.raises(ValueError, match="vocabulary of 46341; with owned bigrams at most 46340"):
+        StudentConfig(46341, 2, 32, ("name",), owned_bigrams=True)
+
+
 def test_a_saved_model_is_the_model(tmp_path):
     model, crf = student(**WITH_ALL_OPTIONS), ConstrainedCrf(("company", "name"))
+    model.give_rows_to_bigrams([random_inputs(LAYOUT, 8, 20)[0]])
     save_model(tmp_path, model, crf, LAYOUT)
     loaded, loaded_crf, layout = load_model(tmp_path)
     inputs = random_inputs(LAYOUT, 2, 10)
     with torch.no_grad():
         assert torch.equal(model(*inputs), loaded(*inputs))
+    assert torch.equal(model.bigram_owners, loaded.bigram_owners)
     assert loaded_crf.parameters_for_serving() == crf.parameters_for_serving()
     assert layout == LAYOUT
 

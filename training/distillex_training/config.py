@@ -30,7 +30,8 @@ class DataConfig:
     lexicon: Path
     """Compiled base lexicon (``distillex lexicon build``)."""
     raw: tuple[Path, ...] = ()
-    """Unlabelled text, one sentence a line: for the vocabulary, and for the teacher to label."""
+    """Unlabelled text, one sentence a line, or labelled files (``.jsonl``) of whatever types: for the vocabulary, and
+    for the teacher to label."""
     raw_max_length: int = 80
     raw_limit: int = 0
     """Use so many raw sentences, drawn with ``seed``; 0 uses all."""
@@ -50,6 +51,7 @@ class StudentSizes:
     character_embedding: int = 96
     bigram_embedding: int = 32
     bigram_hash_size: int = 32768
+    owned_bigrams: bool = False
     trigram_embedding: int = 0
     trigram_hash_size: int = 65536
     lexicon_embedding: int = 32

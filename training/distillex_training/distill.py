@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from distillex_matcher import Featurizer
 from torch import Tensor, nn
 
 from distillex_training import processes
@@ -168,7 +169,19 @@ def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, Constrai
         "lexicon_types": len(data.layout.types),
         "entity_types": data.entity_types,
     }
-    return Student(StudentConfig(**sizes)), crf
+    student = Student(StudentConfig(**sizes))
+    if student.bigram_owners is not None:
+        texts = [*(sentence.text for sentence in data.train), *data.raw]
+        count = student.give_rows_to_bigrams(token_ids(data.layout.featurizer(data.base), texts))
+        LOG.info("%d of %d rows belong to a bigram", count, run.student.bigram_hash_size)
+    return student, crf
+
+
+def token_ids(featurizer: Featurizer, texts: Sequence[str], batch_size: int = 256) -> Iterator[Tensor]:
+    """Token ids of texts, those of similar length together. *Shape:* each [B, T], int32."""
+    ordered = sorted(texts, key=len)
+    for begin in range(0, len(ordered), batch_size):
+        yield torch.from_numpy(featurizer.featurize(ordered[begin : begin + batch_size]).input_ids)
 
 
 def principal_embeddings(table: Tensor, width: int) -> Tensor:

@@ -6,6 +6,7 @@ the lexicon features once more beside the encoder's output, a two-layer head.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,10 @@ from distillex_training.models.fusion import LexiconFusion
 BIGRAM_FACTOR = 31337
 LARGEST_HASHED = 2**16
 """Ids up to here, times the factor and plus another id, stay within int32."""
+LARGEST_PAIRED = 46_340
+"""The square of this many ids is within int32."""
+UNKNOWN_BIGRAM = 0
+"""Row of the bigrams that own none."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,9 @@ class StudentConfig:
     character_embedding: int = 96
     bigram_embedding: int = 32
     bigram_hash_size: int = 32768
+    owned_bigrams: bool = False
+    """Each row of the bigram table belongs to one bigram, the most frequent of those that hash to it; all others share
+    row 0, so that bigrams which training never met do not take the vectors of those it did."""
     trigram_embedding: int = 0
     """Width of the hashed trigrams; 0: none."""
     trigram_hash_size: int = 65536
@@ -55,6 +63,10 @@ class StudentConfig:
         if self.trigram_embedding and self.bigram_hash_size > LARGEST_HASHED:
             raise ValueError(
                 f"bigram_hash_size is {self.bigram_hash_size}; with trigrams at most {LARGEST_HASHED} is accepted"
+            )
+        if self.owned_bigrams and self.vocabulary > LARGEST_PAIRED:
+            raise ValueError(
+                f"a vocabulary of {self.vocabulary}; with owned bigrams at most {LARGEST_PAIRED} is accepted"
             )
 
 
@@ -154,6 +166,9 @@ class Student(nn.Module):
         self.config = config
         self.character_embedding = nn.Embedding(config.vocabulary, config.character_embedding, padding_idx=0)
         self.bigram_embedding = nn.Embedding(config.bigram_hash_size, config.bigram_embedding)
+        self.bigram_owners: Tensor | None
+        nobody = torch.full((config.bigram_hash_size,), -1, dtype=torch.int32)
+        self.register_buffer("bigram_owners", nobody if config.owned_bigrams else None)
         nn.init.normal_(self.character_embedding.weight, std=0.1)
         nn.init.normal_(self.bigram_embedding.weight, std=0.02)
         self.trigram_embedding: nn.Embedding | None = None
@@ -227,7 +242,7 @@ class Student(nn.Module):
 
     def _grams(self, input_ids: Tensor) -> list[Tensor]:
         """Vectors of the bigrams and trigrams that end and begin at each token. *Shape:* each [B, T, E]."""
-        bigrams = self._hashed(input_ids, _following(input_ids, 1), self.config.bigram_hash_size)
+        bigrams = self.bigram_rows(input_ids)
         after = self.bigram_embedding(bigrams)
         grams = [_preceding(after, 1), after]
         if self.trigram_embedding is not None:
@@ -235,6 +250,47 @@ class Student(nn.Module):
             after = self.trigram_embedding(trigrams)
             grams += [_preceding(after, 2), after]
         return grams
+
+    def bigram_rows(self, input_ids: Tensor) -> Tensor:
+        """Return the table's row of the bigram that begins at each token. *Shape:* [B, T]."""
+        following = _following(input_ids, 1)
+        rows = self._hashed(input_ids, following, self.config.bigram_hash_size)
+        if self.bigram_owners is None:
+            return rows
+        # As an embedding, which every runtime reads with int32 rows.
+        owners = functional.embedding(rows, self.bigram_owners.unsqueeze(1)).squeeze(-1)
+        owned = owners == input_ids * self.config.vocabulary + following
+        return torch.where(owned, rows, UNKNOWN_BIGRAM)
+
+    def give_rows_to_bigrams(self, sentences: Iterable[Tensor], minimum_count: int = 2) -> int:
+        """Give each row of the bigram table to the most frequent bigram that hashes to it.
+
+        Parameters
+        ----------
+        sentences
+            Token ids of the training text. *Shape:* each [B, T], integer.
+        minimum_count
+            Rarer bigrams own none: what they share is learnt from them.
+
+        Returns
+        -------
+        int
+            How many rows belong to a bigram.
+        """
+        assert self.bigram_owners is not None
+        pairs = torch.cat([(ids * self.config.vocabulary + _following(ids, 1))[ids != 0].int() for ids in sentences])
+        bigrams, counts = pairs.unique(return_counts=True)
+        frequent = counts >= minimum_count
+        bigrams, counts = bigrams[frequent], counts[frequent]
+        # Written in this order, the most frequent one of a row is the last.
+        bigrams = bigrams[counts.argsort(stable=True)]
+        first = bigrams // self.config.vocabulary
+        rows = self._hashed(first, bigrams % self.config.vocabulary, self.config.bigram_hash_size)
+        owners = torch.full((self.config.bigram_hash_size,), -1, dtype=torch.int32).numpy()
+        owners[rows.numpy()] = bigrams.numpy()
+        owners[UNKNOWN_BIGRAM] = -1
+        self.bigram_owners.copy_(torch.from_numpy(owners))
+        return int((owners >= 0).sum())
 
     @staticmethod
     def _hashed(first: Tensor, second: Tensor, size: int) -> Tensor:
