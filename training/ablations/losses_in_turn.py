@@ -1,5 +1,5 @@
 """What is each loss of distillation worth? Gold alone, with the teacher's best sequence, and that with each other loss;
-then what two ways are worth to make a student remember less of its sentences.
+then what other things are worth that make a student remember less of its sentences.
 
     python training/ablations/losses_in_turn.py --teacher models/teacher-cluener [--seeds 1 2 3] [--rows 1 2 8]
         [--output runs/losses] [--results docs/results.json]
@@ -27,6 +27,8 @@ from results_file import RESULTS  # noqa: E402
 
 BEST_SEQUENCE = {"distillation.viterbi": "1.0"}
 WITH_MARGINALS = BEST_SEQUENCE | {"distillation.marginals": "0.5"}
+MORE_BIGRAMS = WITH_MARGINALS | {"student.bigram_hash_size": "131072"}
+OWNED_BIGRAMS = MORE_BIGRAMS | {"student.owned_bigrams": "true"}
 SETTINGS: dict[str, dict[str, str]] = {
     "gold alone": {"distillation.gold_repeats": "3"},
     "gold, best sequence": BEST_SEQUENCE,
@@ -40,6 +42,10 @@ SETTINGS: dict[str, dict[str, str]] = {
     "gold, best sequence, marginals, hidden states": WITH_MARGINALS | {"distillation.hidden": "0.5"},
     "gold, best sequence, marginals; hidden characters": WITH_MARGINALS | {"student.character_dropout": "0.1"},
     "gold, best sequence, marginals; exchanged entities": WITH_MARGINALS | {"augmentation.exchanged": "0.5"},
+    "gold, best sequence, marginals; twice the bigrams": MORE_BIGRAMS,
+    "gold, best sequence, marginals; twice the bigrams, owned": OWNED_BIGRAMS,
+    "gold, best sequence, marginals; twice the bigrams, owned; more hidden characters": OWNED_BIGRAMS
+    | {"student.character_dropout": "0.2"},
 }
 """Row of the table → keys of the configuration; rows are counted from 0."""
 
@@ -63,9 +69,10 @@ def main() -> None:
     )
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    rows = list(SETTINGS.items())
     for seed in asked.seeds:
         for number in asked.rows:
-            name, keys = list(SETTINGS.items())[number]
+            name, keys = rows[number]
             folder = asked.output / f"{number}-seed{seed}"
             settings = dict(keys)
             if name != "gold alone":
