@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("torch", reason="needs torch: pip install 'distillex[train]'")
 pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'distillex[train]'")
+from distillex_training.models import load_model
 from server_under_test import why_no_server
 
 pytestmark = pytest.mark.server
@@ -45,6 +46,8 @@ def test_a_row_a_run_and_a_row_a_file(written, toy_student):
     metrics = [json.loads(line) for line in (toy_student.parent / "metrics.jsonl").read_text().splitlines()]
     assert results["runs"][0]["f1"] == max(row["f1"] for row in metrics)
     assert results["runs"][0]["command"] == "distillex distill toy.yaml"
+    model, crf, _ = load_model(toy_student)
+    assert results["runs"][0]["parameters"] == sum(p.numel() for part in (model, crf) for p in part.parameters())
     assert [row["model"] for row in results["files"]] == ["student", "teacher, with lexicon"]
     for row in results["files"]:
         assert all(row[key] > 0 for key in ("sentences_per_second", "served_sentences_per_second", "bytes"))
