@@ -48,7 +48,7 @@ def toy(tmp_path_factory):
         """
 data: {train: train.jsonl, dev: dev.jsonl, lexicon: base.lex, minimum_count: 1}
 student: {width: 24, head: 24, dilations: [1, 2], character_embedding: 16, bigram_embedding: 8, bigram_hash_size: 128,
-          owned_bigrams: true, lexicon_embedding: 8, word_hash_size: 64, dropout: 0.1}
+          lexicon_embedding: 8, word_hash_size: 64, dropout: 0.1}
 loop: {epochs: 4, batch_size: 16, averaging: 0.9, seed: 1}
 learning_rate: 1e-2
 """,

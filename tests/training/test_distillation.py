@@ -20,7 +20,10 @@ from distillex_training.tagging import read_data
 from distillex_training.teacher_cache import BATCH_SIZE, JoinedCaches, Wanted, label_raw_text
 
 LOSSES = ("viterbi", "marginals", "posteriors", "best_paths", "emission_error", "emission_divergence", "hidden")
-EVERY_LOSS = {f"distillation.{name}": "0.5" for name in LOSSES} | {"distillation.paths": "3"}
+EVERY_LOSS = {f"distillation.{name}": "0.5" for name in LOSSES} | {
+    "distillation.paths": "3",
+    "student.owned_bigrams": "true",
+}
 
 
 def read_metrics(run):

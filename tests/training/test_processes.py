@@ -35,7 +35,11 @@ def train(processes, config, run, *settings, steps=0):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     arguments = [str(script), str(config), str(run), str(steps), *SETTINGS, *settings]
-    done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=300)
+    for _ in range(2):
+        done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=300)
+        # PyTorch's own threads abort a process that has done its work and exits, about once in thirty runs.
+        if "terminate called without an active exception" not in done.stderr:
+            break
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -54,4 +58,4 @@ def test_two_processes_train_like_one_that_accumulates_and_resume(toy, tmp_path)
     one, two = (load_model(tmp_path / name / "best")[0].state_dict() for name in ("one", "two"))
     # Sums are taken in another order, and Adam's first steps make much of little: near, not equal.
     for name, tensor in one.items():
-        assert (tensor - two[name]).abs().mean() < 2e-3, name
+        assert (tensor - two[name]).abs().float().mean() < 2e-3, name

@@ -80,5 +80,5 @@ def test_the_shipped_int8_file_scores_like_float32(server, pytorch_spans):
 
 
 def test_the_shipped_weights_are_small():
-    for path in (REPOSITORY / "student" / "1" / "model.onnx", MODEL / "model.safetensors"):
-        assert path.stat().st_size <= 10_000_000  # a tenth of the teacher's model.onnx
+    assert (REPOSITORY / "student" / "1" / "model.onnx").stat().st_size <= 10_000_000  # a tenth of the teacher's
+    assert (MODEL / "model.safetensors").stat().st_size <= 15_000_000  # float16, to train on from; not served

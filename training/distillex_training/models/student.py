@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -279,15 +280,12 @@ class Student(nn.Module):
         """
         assert self.bigram_owners is not None
         pairs = torch.cat([(ids * self.config.vocabulary + _following(ids, 1))[ids != 0].int() for ids in sentences])
-        bigrams, counts = pairs.unique(return_counts=True)
-        frequent = counts >= minimum_count
-        bigrams, counts = bigrams[frequent], counts[frequent]
-        # Written in this order, the most frequent one of a row is the last.
-        bigrams = bigrams[counts.argsort(stable=True)]
-        first = bigrams // self.config.vocabulary
-        rows = self._hashed(first, bigrams % self.config.vocabulary, self.config.bigram_hash_size)
-        owners = torch.full((self.config.bigram_hash_size,), -1, dtype=torch.int32).numpy()
-        owners[rows.numpy()] = bigrams.numpy()
+        bigrams, counts = np.unique(pairs.numpy(), return_counts=True)
+        # In this order the most frequent bigram of a row is written last.
+        ordered = torch.from_numpy(bigrams[np.argsort(counts, kind="stable")][(counts < minimum_count).sum() :])
+        first, second = ordered // self.config.vocabulary, ordered % self.config.vocabulary
+        owners = np.full(self.config.bigram_hash_size, -1, dtype=np.int32)
+        owners[self._hashed(first, second, self.config.bigram_hash_size).numpy()] = ordered.numpy()
         owners[UNKNOWN_BIGRAM] = -1
         self.bigram_owners.copy_(torch.from_numpy(owners))
         return int((owners >= 0).sum())
