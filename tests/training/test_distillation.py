@@ -1,5 +1,6 @@
 """Distillation at toy size: every loss, the teacher's cache, interruptions at any place."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -250,6 +251,18 @@ def test_a_student_can_start_from_the_teachers_characters(toy, toy_teacher, ever
     expected = principal_embeddings(table, student.character_embedding.embedding_dim)
     torch.testing.assert_close(student.character_embedding.weight, expected)
     assert distill(run, tmp_path / "run", max_steps=2) == {}
+
+
+def test_bigrams_of_raw_text_own_rows_where_a_teacher_labels_it(toy, toy_teacher, everything):
+    whole = student_run(toy, toy_teacher, everything[1], **EVERY_LOSS)
+    alone = student_run(toy, toy_teacher, everything[1], **{"student.owned_bigrams": "true"})
+    alone = dataclasses.replace(alone, distillation=dataclasses.replace(alone.distillation, teacher=None))
+    data = read_run_data(whole, toy_teacher)
+    backwards = data.train[0].text[1::-1] * 3
+    data = dataclasses.replace(data, train=data.train[:1], raw=[backwards])
+    ids = data.layout.featurizer(data.base).featurize(data.raw).input_ids[0].tolist()
+    own = ids[1] * len(data.layout.vocabulary) + ids[2]
+    assert [own in build_student(run, data)[0].bigram_owners for run in (whole, alone)] == [True, False]
 
 
 def test_joined_caches_give_each_row_of_each(toy, toy_teacher, everything):

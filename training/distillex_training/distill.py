@@ -171,7 +171,8 @@ def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, Constrai
     }
     student = Student(StudentConfig(**sizes))
     if student.bigram_owners is not None:
-        texts = [*(sentence.text for sentence in data.train), *data.raw]
+        # Raw text that no teacher labels is not trained on.
+        texts = [*(s.text for s in data.train), *(data.raw if run.distillation.teacher is not None else ())]
         count = student.give_rows_to_bigrams(token_ids(data.layout.featurizer(data.base), texts))
         LOG.info("%d of %d rows belong to a bigram", count, run.student.bigram_hash_size)
     return student, crf
