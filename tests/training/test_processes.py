@@ -37,7 +37,7 @@ def train(processes, config, run, *settings, steps=0):
     arguments = [str(script), str(config), str(run), str(steps), *SETTINGS, *settings]
     for _ in range(2):
         done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=300)
-        # PyTorch's own threads abort a process that has done its work and exits, about once in thirty runs.
+        # PyTorch's own threads abort a process that has done its work and exits, now and then.
         if "terminate called without an active exception" not in done.stderr:
             break
     assert done.returncode == 0, done.stderr[-3000:]
