@@ -254,14 +254,16 @@ class Student(nn.Module):
 
     def bigram_rows(self, input_ids: Tensor) -> Tensor:
         """Return the table's row of the bigram that begins at each token. *Shape:* [B, T]."""
-        following = _following(input_ids, 1)
-        rows = self._hashed(input_ids, following, self.config.bigram_hash_size)
+        rows = self._hashed(input_ids, _following(input_ids, 1), self.config.bigram_hash_size)
         if self.bigram_owners is None:
             return rows
         # As an embedding, which every runtime reads with int32 rows.
         owners = functional.embedding(rows, self.bigram_owners.unsqueeze(1)).squeeze(-1)
-        owned = owners == input_ids * self.config.vocabulary + following
-        return torch.where(owned, rows, UNKNOWN_BIGRAM)
+        return torch.where(owners == self._bigrams(input_ids), rows, UNKNOWN_BIGRAM)
+
+    def _bigrams(self, input_ids: Tensor) -> Tensor:
+        """Return a number for each bigram, by which its row is owned. *Shape:* [B, T]."""
+        return input_ids * self.config.vocabulary + _following(input_ids, 1)
 
     def give_rows_to_bigrams(self, sentences: Iterable[Tensor], minimum_count: int = 2) -> int:
         """Give each row of the bigram table to the most frequent bigram that hashes to it.
@@ -279,7 +281,7 @@ class Student(nn.Module):
             How many rows belong to a bigram.
         """
         assert self.bigram_owners is not None
-        pairs = torch.cat([(ids * self.config.vocabulary + _following(ids, 1))[ids != 0].int() for ids in sentences])
+        pairs = torch.cat([self._bigrams(ids)[ids != 0].int() for ids in sentences])
         bigrams, counts = np.unique(pairs.numpy(), return_counts=True)
         # In this order the most frequent bigram of a row is written last.
         ordered = torch.from_numpy(bigrams[np.argsort(counts, kind="stable")][(counts < minimum_count).sum() :])
