@@ -52,6 +52,7 @@ class StudentSizes:
     bigram_embedding: int = 32
     bigram_hash_size: int = 32768
     owned_bigrams: bool = False
+    owned_words: bool = False
     trigram_embedding: int = 0
     trigram_hash_size: int = 65536
     lexicon_embedding: int = 32

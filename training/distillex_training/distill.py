@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from distillex_matcher import Featurizer
+from distillex_matcher import Features, Featurizer
 from torch import Tensor, nn
 
 from distillex_training import processes
@@ -32,6 +32,11 @@ from distillex_training.training_loop import fit
 
 LOG = logging.getLogger("distillex.training")
 Caches = TeacherCache | JoinedCaches
+BEGINNINGS = [0, 3]
+"""Slots of the features in which each word that occurs stands once: Begin and Single."""
+WORD_IDS = 1 + 512 * 32767
+"""Word ids of students whose words own their rows: far more than words, so that hardly two share one; and a multiple
+of what other layouts have, whose ids can be told from them."""
 CERTAIN = 0.8
 """The teacher's posterior of an entity that others may be exchanged for."""
 BY_CHARACTER = ("best_paths", "emission_error", "emission_divergence", "hidden")
@@ -170,19 +175,27 @@ def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, Constrai
         "entity_types": data.entity_types,
     }
     student = Student(StudentConfig(**sizes))
+    # Raw text that no teacher labels is not trained on.
+    texts = [*(s.text for s in data.train), *(data.raw if run.distillation.teacher is not None else ())]
+    featurizer = data.layout.featurizer(data.base)
     if student.bigram_owners is not None:
-        # Raw text that no teacher labels is not trained on.
-        texts = [*(s.text for s in data.train), *(data.raw if run.distillation.teacher is not None else ())]
-        count = student.give_rows_to_bigrams(token_ids(data.layout.featurizer(data.base), texts))
+        ids = (torch.from_numpy(features.input_ids) for features in features_of(featurizer, texts))
+        count = student.give_rows_to_bigrams(ids)
         LOG.info("%d of %d rows belong to a bigram", count, run.student.bigram_hash_size)
+    if student.fusion.word_owners is not None:
+        words = (
+            torch.from_numpy(features.lexicon_words[:, :, BEGINNINGS]) for features in features_of(featurizer, texts)
+        )
+        count = student.fusion.give_rows_to_words(words)
+        LOG.info("%d of %d rows belong to a word", count, run.student.word_hash_size)
     return student, crf
 
 
-def token_ids(featurizer: Featurizer, texts: Sequence[str], batch_size: int = 256) -> Iterator[Tensor]:
-    """Token ids of texts, those of similar length together. *Shape:* each [B, T], int32."""
+def features_of(featurizer: Featurizer, texts: Sequence[str], batch_size: int = 256) -> Iterator[Features]:
+    """Featurise texts, those of similar length together."""
     ordered = sorted(texts, key=len)
     for begin in range(0, len(ordered), batch_size):
-        yield torch.from_numpy(featurizer.featurize(ordered[begin : begin + batch_size]).input_ids)
+        yield featurizer.featurize(ordered[begin : begin + batch_size])
 
 
 def principal_embeddings(table: Tensor, width: int) -> Tensor:
@@ -278,6 +291,8 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     elif run.initial is not None:
         layout = load_model(run.initial)[2]
     data = read_data(run.data, word_hash_size=run.student.word_hash_size, layout=layout)
+    if run.student.owned_words and run.initial is None:
+        data = dataclasses.replace(data, layout=dataclasses.replace(data.layout, word_hash_size=WORD_IDS))
     cache: Caches | None = None
     if teacher_directory is not None:
         with processes.first_goes_ahead():

@@ -46,6 +46,9 @@ class StudentConfig:
     owned_bigrams: bool = False
     """Each row of the bigram table belongs to one bigram, the most frequent of those that hash to it; all others share
     row 0, so that bigrams which training never met do not take the vectors of those it did."""
+    owned_words: bool = False
+    """The same for the table of lexicon words; a word that owns no row has its type alone, like one added at run
+    time."""
     trigram_embedding: int = 0
     """Width of the hashed trigrams; 0: none."""
     trigram_hash_size: int = 65536
@@ -178,7 +181,9 @@ class Student(nn.Module):
             nn.init.normal_(self.trigram_embedding.weight, std=0.02)
         lexicon_width = SLOT_WIDTH_FACTOR * config.lexicon_embedding
         self.fusion = LexiconFusion(
-            config.lexicon_types, config.word_hash_size, config.lexicon_embedding, lexicon_width, config.word_dropout
+            *(config.lexicon_types, config.word_hash_size, config.lexicon_embedding, lexicon_width),
+            config.word_dropout,
+            owned=config.owned_words,
         )
         grams = 2 * config.bigram_embedding + 2 * config.trigram_embedding
         inputs = config.character_embedding + grams + lexicon_width
