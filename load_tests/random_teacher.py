@@ -10,10 +10,10 @@ output, a two-layer head, CRF), over the vocabulary and lexicon types of the shi
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from distillex_matcher import FeatureLayout
@@ -22,9 +22,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PREPROCESS = ROOT / "model_repository" / "preprocess" / "1"
 STUDENT_CRF = ROOT / "model_repository" / "decode" / "1" / "crf.json"
 SEED = 1
+WORD_ROWS = 32768
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class TeacherSizes:
     """Sizes of the encoder; the defaults are those of training/configs/teacher-cluener.yaml."""
 
@@ -41,7 +42,7 @@ def export_random_teacher(target: Path, sizes: TeacherSizes | None = None) -> No
     from distillex_training.models.teacher import Teacher, TeacherConfig
 
     sizes = sizes or TeacherSizes()
-    layout = FeatureLayout.load(PREPROCESS)
+    layout = dataclasses.replace(FeatureLayout.load(PREPROCESS), word_hash_size=WORD_ROWS)
     entity_types = tuple(json.loads(STUDENT_CRF.read_text(encoding="utf-8"))["entity_types"])
     torch.manual_seed(SEED)
     config = TeacherConfig(

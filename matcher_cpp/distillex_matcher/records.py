@@ -64,6 +64,12 @@ class Features(NamedTuple):
     errors: list[str | None]
     """Per row: None, or one sentence that says what is wrong with this text."""
 
+    @property
+    def occurring_words(self) -> NDArray[np.int32]:
+        """Word ids where a word begins, so that each occurrence counts once. *Shape:* [B, T, 2, K]."""
+        begin_and_single = [0, 3]
+        return self.lexicon_words[:, :, begin_and_single]
+
 
 class Spans(NamedTuple):
     """Decoded spans of a batch, ordered by (row, start); offsets are code points of the text."""

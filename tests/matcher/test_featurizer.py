@@ -55,6 +55,9 @@ def test_features_are_those_of_the_reference(texts, base_words, overlay_words, r
         assert features.input_ids[row].tolist() == tokens + [0] * (bucket - len(tokens))
         assert features.lengths[row, 0] == len(tokens)
         assert slots_of(features, row) == {key: [tuple(word) for word in words] for key, words in slots.items()}
+        occurring = [word for (_, slot), words in slots.items() if slot in (0, 3) for _, word, _ in words if word]
+        found = features.occurring_words[row]
+        assert sorted(found[found > 0].tolist()) == sorted(occurring)
         assert not features.lexicon_types[row][features.lexicon_weights[row] == 0].any()
 
 

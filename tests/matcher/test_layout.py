@@ -1,7 +1,8 @@
 import json
 
+import numpy as np
 import pytest
-from distillex_matcher import CrfParameters, FeatureLayout, LayoutError
+from distillex_matcher import CrfParameters, FeatureLayout, LayoutError, Lexicon
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁", "甲", "\x85", "乙")
 
@@ -13,6 +14,19 @@ def test_a_saved_layout_is_the_layout(tmp_path):
     featurizer = FeatureLayout.load(tmp_path).featurizer()
     assert featurizer.vocabulary == VOCABULARY
     assert (featurizer.types, featurizer.word_hash_size, featurizer.words_per_slot) == (("n", "company"), 64, 2)
+
+
+def test_word_ids_can_be_told_from_those_of_a_layout_with_distinct_words():
+    layout = FeatureLayout(VOCABULARY, ("n",))
+    larger = layout.with_distinct_words()
+    assert larger.word_hash_size == 1 + 512 * 32767
+    assert larger.with_distinct_words() == larger
+    assert layout.tells_words_of(larger)
+    assert not larger.tells_words_of(layout)
+    base = Lexicon.from_entries([(word, "n", 0.5) for word in ("甲乙", "乙丙丁", "丁", "甲乙丙丁")])
+    folded, ids = (each.featurizer(base).featurize(["甲乙丙丁"]).lexicon_words for each in (layout, larger))
+    assert (ids.max() > 32768, (ids > 0).sum()) == (True, 2 + 3 + 1 + 4)
+    assert (folded == np.where(ids > 0, 1 + (ids - 1) % 32767, 0)).all()
 
 
 def test_a_saved_crf_decodes_like_the_crf(tmp_path):

@@ -24,6 +24,7 @@ LOSSES = ("viterbi", "marginals", "posteriors", "best_paths", "emission_error", 
 EVERY_LOSS = {f"distillation.{name}": "0.5" for name in LOSSES} | {
     "distillation.paths": "3",
     "student.owned_bigrams": "true",
+    "student.owned_words": "true",
 }
 
 
@@ -263,6 +264,28 @@ def test_bigrams_of_raw_text_own_rows_where_a_teacher_labels_it(toy, toy_teacher
     ids = data.layout.featurizer(data.base).featurize(data.raw).input_ids[0].tolist()
     own = ids[1] * len(data.layout.vocabulary) + ids[2]
     assert [own in build_student(run, data)[0].bigram_owners for run in (whole, alone)] == [True, False]
+
+
+def test_words_of_the_text_own_rows_by_ids_that_the_teacher_can_tell(toy, toy_teacher, everything):
+    student, _, layout = load_model(everything[0] / "best")
+    theirs = load_model(toy_teacher)[2]
+    assert layout.word_hash_size > 2**23
+    assert theirs.tells_words_of(layout)
+    base = read_run_data(student_run(toy, toy_teacher, everything[1]), toy_teacher).base
+    texts = ["东方电子昨天加入", "昨天"]
+    ours, folded = (each.featurizer(base).featurize(texts).lexicon_words for each in (layout, theirs))
+    known = ours[ours > 0]
+    assert len(set(known.tolist())) == 4
+    assert (1 + (known - 1) % (theirs.word_hash_size - 1) == folded[folded > 0]).all()
+    assert set(known.tolist()) == set(student.fusion.word_owners[student.fusion.word_owners >= 0].tolist())
+
+
+def test_a_run_that_begins_with_a_student_keeps_its_words(toy, toy_teacher, everything, tmp_path):
+    run = student_run(toy, toy_teacher, everything[1], initial=str(everything[0] / "best"))
+    distill(run, tmp_path / "run")
+    before, after = (load_model(folder / "best") for folder in (everything[0], tmp_path / "run"))
+    assert after[2] == before[2]
+    assert torch.equal(after[0].fusion.word_owners, before[0].fusion.word_owners)
 
 
 def test_joined_caches_give_each_row_of_each(toy, toy_teacher, everything):

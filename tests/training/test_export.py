@@ -3,10 +3,10 @@ import onnx
 import pytest
 import torch
 from distillex_matcher import CrfParameters, FeatureLayout
-from distillex_training.export.onnx import ParityError, export_onnx, open_session, random_inputs
+from distillex_training.export.onnx import ParityError, export_onnx, inputs_of, open_session, random_inputs
 from distillex_training.export.quantize import QuantizedEmbedding, quantize_tables
 from distillex_training.export.repository import export_repository, load_layout_and_crf
-from distillex_training.models import load_model
+from distillex_training.models import Student, StudentConfig, load_model
 
 NAMES = ("INPUT_IDS", "LEXICON_TYPES", "LEXICON_WORDS", "LEXICON_WEIGHTS")
 
@@ -47,6 +47,18 @@ def test_onnx_runtime_computes_what_pytorch_computes_at_any_shape(exported, toy_
     found = session.run(None, feeds)[0]
     real = inputs[0].numpy() != 0
     np.testing.assert_allclose(found[real], expected[real], atol=1e-4)
+
+
+def test_half_of_what_a_model_is_checked_with_owns_rows():
+    layout = FeatureLayout(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *map(chr, range(0x4E00, 0x4E00 + 200))), ("n",))
+    student = Student(StudentConfig(204, 1, 32768, ("name",), owned_bigrams=True, owned_words=True))
+    assert (student.bigram_rows(inputs_of(student, layout, 8, 64)[0]) == 0).all()
+    student.give_rows_to_bigrams([torch.tensor([[4, 5, 6, 7, 8, 9]])], minimum_count=1)
+    student.fusion.give_rows_to_words([torch.tensor([100_000, 200_000])], minimum_count=1)
+    ids, _, words, _ = inputs_of(student, layout, 8, 64)
+    assert (ids == 0).sum() == 32
+    assert 0.4 < (student.bigram_rows(ids)[ids != 0] > 0).float().mean() < 0.8
+    assert 0.4 < (student.fusion.word_rows(words)[words > 0] > 0).float().mean() < 0.6
 
 
 def test_int8_rows_stay_within_half_a_step():

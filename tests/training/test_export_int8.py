@@ -91,12 +91,15 @@ def test_a_convolution_as_a_product_gives_the_same(kernel, dilation):
     torch.testing.assert_close(ProductConvolution(convolution)(inputs), convolution(inputs))
 
 
+OWNED = {"owned_bigrams": True, "owned_words": True}
+
+
 @pytest.mark.parametrize(
     ("options", "mode"),
     [
         ({"encoder": "separable_cnn"}, Int8.STATIC),
         ({"encoder": "transformer"}, Int8.DYNAMIC),
-        ({"context": True, "trigram_embedding": 8, "trigram_hash_size": 64, "owned_bigrams": True}, Int8.STATIC),
+        ({"context": True, "trigram_embedding": 8, "trigram_hash_size": 64, **OWNED}, Int8.STATIC),
     ],
 )
 def test_other_students_give_the_same_with_products_and_can_be_quantised(
@@ -119,6 +122,7 @@ def test_other_students_give_the_same_with_products_and_can_be_quantised(
     inputs = random_inputs(layout, 2, 12)
     if student.bigram_owners is not None:
         student.give_rows_to_bigrams([inputs[0]], minimum_count=1)
+        student.fusion.give_rows_to_words([inputs[2]], minimum_count=1)
     torch.testing.assert_close(convolutions_as_products(student)(*inputs), student(*inputs), atol=1e-5, rtol=1e-5)
     export_quantized(student, layout, tmp_path / "model.onnx", mode, calibration)
     assert operators(tmp_path / "model.onnx") & {"MatMulInteger", "QuantizeLinear"}

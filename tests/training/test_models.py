@@ -16,7 +16,13 @@ def student(encoder="gated_cnn", **options):
     return Student(StudentConfig(8, 2, 32, ("company", "name"), encoder=encoder, **(sizes | options))).eval()
 
 
-WITH_ALL_OPTIONS = {"trigram_embedding": 8, "trigram_hash_size": 64, "context": True, "owned_bigrams": True}
+WITH_ALL_OPTIONS = {
+    "trigram_embedding": 8,
+    "trigram_hash_size": 64,
+    "context": True,
+    "owned_bigrams": True,
+    "owned_words": True,
+}
 
 
 @pytest.mark.parametrize(
@@ -88,15 +94,36 @@ def test_a_row_belongs_to_the_most_frequent_of_its_bigrams_and_rare_ones_share_o
         StudentConfig(46341, 2, 32, ("name",), owned_bigrams=True)
 
 
+def test_a_word_without_a_row_counts_as_one_added_at_run_time():
+    model = student(owned_words=True)
+    # 5 and 36 share row 5 (of 31 behind that of no word); 7 came once.
+    assert model.fusion.give_rows_to_words([torch.tensor([[5, 36, 36, 0]]), torch.tensor([36, 5, 7, 9, 9])]) == 2
+    assert model.fusion.word_rows(torch.tensor([0, 5, 36, 7, 9, 40, 16_776_705])).tolist() == [0, 0, 5, 0, 9, 0, 0]
+    ids, types, _, weights = random_inputs(LAYOUT, 1, 6)
+    added, foreign, own = (torch.full_like(types, word) for word in (0, 5, 36))
+    with torch.no_grad():
+        first, second, third = (model(ids, types, words, weights) for words in (added, foreign, own))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, third)
+
+
+def test_without_owners_more_word_ids_are_folded_into_the_table():
+    rows = student().fusion.word_rows(torch.tensor([0, 1, 31, 32, 63, 1 + 31 * 512], dtype=torch.int32))
+    assert rows.tolist() == [0, 1, 31, 1, 1, 1]
+
+
 def test_a_saved_model_is_the_model(tmp_path):
     model, crf = student(**WITH_ALL_OPTIONS), ConstrainedCrf(("company", "name"))
-    model.give_rows_to_bigrams([random_inputs(LAYOUT, 8, 20)[0]])
+    ids, _, words, _ = random_inputs(LAYOUT, 8, 20)
+    model.give_rows_to_bigrams([ids])
+    assert model.fusion.give_rows_to_words([words]) == 31
     save_model(tmp_path, model, crf, LAYOUT)
     loaded, loaded_crf, layout = load_model(tmp_path)
     inputs = random_inputs(LAYOUT, 2, 10)
     with torch.no_grad():
         assert torch.equal(model(*inputs), loaded(*inputs))
     assert torch.equal(model.bigram_owners, loaded.bigram_owners)
+    assert torch.equal(model.fusion.word_owners, loaded.fusion.word_owners)
     assert loaded_crf.parameters_for_serving() == crf.parameters_for_serving()
     assert layout == LAYOUT
 

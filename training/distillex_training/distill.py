@@ -32,11 +32,6 @@ from distillex_training.training_loop import fit
 
 LOG = logging.getLogger("distillex.training")
 Caches = TeacherCache | JoinedCaches
-BEGINNINGS = [0, 3]
-"""Slots of the features in which each word that occurs stands once: Begin and Single."""
-WORD_IDS = 1 + 512 * 32767
-"""Word ids of students whose words own their rows: far more than words, so that hardly two share one; and a multiple
-of what other layouts have, whose ids can be told from them."""
 CERTAIN = 0.8
 """The teacher's posterior of an entity that others may be exchanged for."""
 BY_CHARACTER = ("best_paths", "emission_error", "emission_divergence", "hidden")
@@ -183,9 +178,7 @@ def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, Constrai
         count = student.give_rows_to_bigrams(ids)
         LOG.info("%d of %d rows belong to a bigram", count, run.student.bigram_hash_size)
     if student.fusion.word_owners is not None:
-        words = (
-            torch.from_numpy(features.lexicon_words[:, :, BEGINNINGS]) for features in features_of(featurizer, texts)
-        )
+        words = (torch.from_numpy(features.occurring_words) for features in features_of(featurizer, texts))
         count = student.fusion.give_rows_to_words(words)
         LOG.info("%d of %d rows belong to a word", count, run.student.word_hash_size)
     return student, crf
@@ -288,11 +281,11 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     teacher = layout = None
     if teacher_directory is not None:
         teacher, _, layout = load_model(teacher_directory)
-    elif run.initial is not None:
+    if run.initial is not None:
         layout = load_model(run.initial)[2]
     data = read_data(run.data, word_hash_size=run.student.word_hash_size, layout=layout)
     if run.student.owned_words and run.initial is None:
-        data = dataclasses.replace(data, layout=dataclasses.replace(data.layout, word_hash_size=WORD_IDS))
+        data = dataclasses.replace(data, layout=data.layout.with_distinct_words())
     cache: Caches | None = None
     if teacher_directory is not None:
         with processes.first_goes_ahead():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from distillex_training.models.owners import NOBODY, most_frequent_owners, no_owners, owned_rows
 
 SLOTS = 4
 
@@ -28,7 +28,7 @@ class LexiconFusion(nn.Module):
         self.word_embedding = nn.Embedding(word_rows, embedding, padding_idx=0)
         self._hashes = word_rows - 1
         self.word_owners: Tensor | None
-        self.register_buffer("word_owners", torch.full((word_rows,), -1, dtype=torch.int32) if owned else None)
+        self.register_buffer("word_owners", no_owners(word_rows) if owned else None)
         nn.init.normal_(self.word_embedding.weight, std=0.02)
         nn.init.normal_(self.type_embedding.weight, std=0.1)
         with torch.no_grad():
@@ -66,16 +66,12 @@ class LexiconFusion(nn.Module):
 
     def word_rows(self, words: Tensor) -> Tensor:
         """Return the table's row of each word id, 0 for a word that owns none. *Shape:* any."""
-        rows = self._hashed(words)
-        if self.word_owners is None:
-            return rows
-        # As an embedding, which every runtime reads with int32 rows.
-        owners = functional.embedding(rows, self.word_owners.unsqueeze(1)).squeeze(-1)
-        return torch.where(owners == words, rows, 0)
+        # The ids of a layout with more of them are folded: see FeatureLayout.with_distinct_words.
+        rows = torch.where(words > 0, self._folded(words), 0)
+        return rows if self.word_owners is None else owned_rows(words, rows, self.word_owners)
 
-    def _hashed(self, words: Tensor) -> Tensor:
-        # Word ids are 1 + hash % (word_hash_size - 1): a larger word_hash_size than the table has rows is folded.
-        return torch.where(words > 0, 1 + (words - 1) % self._hashes, 0)
+    def _folded(self, words: Tensor) -> Tensor:
+        return 1 + (words - 1) % self._hashes
 
     def give_rows_to_words(self, sentences: Iterable[Tensor], minimum_count: int = 2) -> int:
         """Give each row of the word table to the most frequent word that hashes to it.
@@ -83,7 +79,7 @@ class LexiconFusion(nn.Module):
         Parameters
         ----------
         sentences
-            Word ids of the training text, those where a word begins. *Shape:* any, integer; 0 is no word.
+            Word ids of the training text, each occurrence once. *Shape:* any, integer; 0 is no word.
         minimum_count
             Rarer words own none.
 
@@ -93,10 +89,6 @@ class LexiconFusion(nn.Module):
             How many rows belong to a word.
         """
         assert self.word_owners is not None
-        ids, counts = np.unique(torch.cat([words[words != 0].int() for words in sentences]).numpy(), return_counts=True)
-        ordered = torch.from_numpy(ids[np.argsort(counts, kind="stable")][(counts < minimum_count).sum() :])
-        owners = np.full(1 + self._hashes, -1, dtype=np.int32)
-        owners[self._hashed(ordered).numpy()] = ordered.numpy()
-        owners[0] = -1
-        self.word_owners.copy_(torch.from_numpy(owners))
-        return int((owners >= 0).sum())
+        words = (ids[ids != 0] for ids in sentences)
+        self.word_owners.copy_(most_frequent_owners(words, self._folded, len(self.word_owners), minimum_count))
+        return int((self.word_owners != NOBODY).sum())

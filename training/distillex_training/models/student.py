@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,14 +16,13 @@ from torch.nn import functional
 from distillex_training.data.vocabulary import MASK_ID, SPECIAL_TOKENS
 from distillex_training.models.dropout import Dropout
 from distillex_training.models.fusion import LexiconFusion
+from distillex_training.models.owners import NOBODY, most_frequent_owners, no_owners, owned_rows
 
 BIGRAM_FACTOR = 31337
 LARGEST_HASHED = 2**16
 """Ids up to here, times the factor and plus another id, stay within int32."""
 LARGEST_PAIRED = 46_340
 """The square of this many ids is within int32."""
-UNKNOWN_BIGRAM = 0
-"""Row of the bigrams that own none."""
 
 
 @dataclass(frozen=True)
@@ -171,8 +169,7 @@ class Student(nn.Module):
         self.character_embedding = nn.Embedding(config.vocabulary, config.character_embedding, padding_idx=0)
         self.bigram_embedding = nn.Embedding(config.bigram_hash_size, config.bigram_embedding)
         self.bigram_owners: Tensor | None
-        nobody = torch.full((config.bigram_hash_size,), -1, dtype=torch.int32)
-        self.register_buffer("bigram_owners", nobody if config.owned_bigrams else None)
+        self.register_buffer("bigram_owners", no_owners(config.bigram_hash_size) if config.owned_bigrams else None)
         nn.init.normal_(self.character_embedding.weight, std=0.1)
         nn.init.normal_(self.bigram_embedding.weight, std=0.02)
         self.trigram_embedding: nn.Embedding | None = None
@@ -260,15 +257,15 @@ class Student(nn.Module):
     def bigram_rows(self, input_ids: Tensor) -> Tensor:
         """Return the table's row of the bigram that begins at each token. *Shape:* [B, T]."""
         rows = self._hashed(input_ids, _following(input_ids, 1), self.config.bigram_hash_size)
-        if self.bigram_owners is None:
-            return rows
-        # As an embedding, which every runtime reads with int32 rows.
-        owners = functional.embedding(rows, self.bigram_owners.unsqueeze(1)).squeeze(-1)
-        return torch.where(owners == self._bigrams(input_ids), rows, UNKNOWN_BIGRAM)
+        return rows if self.bigram_owners is None else owned_rows(self._bigrams(input_ids), rows, self.bigram_owners)
 
     def _bigrams(self, input_ids: Tensor) -> Tensor:
         """Return a number for each bigram, by which its row is owned. *Shape:* [B, T]."""
         return input_ids * self.config.vocabulary + _following(input_ids, 1)
+
+    def _row_of_bigram(self, bigrams: Tensor) -> Tensor:
+        first, second = bigrams // self.config.vocabulary, bigrams % self.config.vocabulary
+        return self._hashed(first, second, self.config.bigram_hash_size)
 
     def give_rows_to_bigrams(self, sentences: Iterable[Tensor], minimum_count: int = 2) -> int:
         """Give each row of the bigram table to the most frequent bigram that hashes to it.
@@ -278,7 +275,7 @@ class Student(nn.Module):
         sentences
             Token ids of the training text. *Shape:* each [B, T], integer.
         minimum_count
-            Rarer bigrams own none: what they share is learnt from them.
+            Rarer bigrams own none.
 
         Returns
         -------
@@ -286,16 +283,10 @@ class Student(nn.Module):
             How many rows belong to a bigram.
         """
         assert self.bigram_owners is not None
-        pairs = torch.cat([self._bigrams(ids)[ids != 0].int() for ids in sentences])
-        bigrams, counts = np.unique(pairs.numpy(), return_counts=True)
-        # In this order the most frequent bigram of a row is written last.
-        ordered = torch.from_numpy(bigrams[np.argsort(counts, kind="stable")][(counts < minimum_count).sum() :])
-        first, second = ordered // self.config.vocabulary, ordered % self.config.vocabulary
-        owners = np.full(self.config.bigram_hash_size, -1, dtype=np.int32)
-        owners[self._hashed(first, second, self.config.bigram_hash_size).numpy()] = ordered.numpy()
-        owners[UNKNOWN_BIGRAM] = -1
-        self.bigram_owners.copy_(torch.from_numpy(owners))
-        return int((owners >= 0).sum())
+        bigrams = (self._bigrams(ids)[ids != 0] for ids in sentences)
+        owners = most_frequent_owners(bigrams, self._row_of_bigram, len(self.bigram_owners), minimum_count)
+        self.bigram_owners.copy_(owners)
+        return int((self.bigram_owners != NOBODY).sum())
 
     @staticmethod
     def _hashed(first: Tensor, second: Tensor, size: int) -> Tensor:
