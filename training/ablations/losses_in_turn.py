@@ -46,6 +46,8 @@ SETTINGS: dict[str, dict[str, str]] = {
     "gold, best sequence, marginals; twice the bigrams, owned": OWNED_BIGRAMS,
     "gold, best sequence, marginals; twice the bigrams, owned; more hidden characters": OWNED_BIGRAMS
     | {"student.character_dropout": "0.2"},
+    "gold, best sequence, marginals; twice the bigrams, owned; more hidden characters; owned words": OWNED_BIGRAMS
+    | {"student.character_dropout": "0.2", "student.owned_words": "true"},
 }
 """Row of the table → keys of the configuration; rows are counted from 0."""
 

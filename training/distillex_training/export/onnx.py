@@ -98,7 +98,7 @@ def inputs_of(
         words = torch.where((words > 0) & (torch.rand(words.shape, generator=generator) < 0.5), drawn, words)
     known_bigrams = known_bigrams[known_bigrams % len(layout.vocabulary) != 0]  # no padding within the text
     if len(known_bigrams):
-        pairs = ids[:, : tokens // 2 * 2].unflatten(1, (-1, 2))
+        pairs = ids[:, : tokens // 2 * 2].view(batch, -1, 2)
         drawn = known_bigrams[torch.randint(len(known_bigrams), pairs.shape[:2], generator=generator)]
         known = torch.stack([drawn // len(layout.vocabulary), drawn % len(layout.vocabulary)], dim=-1)
         pairs.copy_(torch.where((pairs != 0).all(-1, keepdim=True), known, pairs))
