@@ -2,9 +2,11 @@
 
     python training/ablations/agreement.py runs/losses/2-seed1/best runs/losses/10-seed1/best
         --teacher models/teacher-cluener [--config training/configs/student-losses.yaml] [--sentences 6000]
+        [--longest 500]
 
 A teacher labels as many sentences as one likes, so this compares students more closely than a small development set,
-and without picking anything on it. The sentences are those that the configuration's ``raw_limit`` leaves over. Unseen:
+and without picking anything on it. The sentences are those that the configuration's ``raw_limit`` leaves over, or with
+``--longest`` those that are longer than its ``raw_max_length``. Unseen:
 neither the gold sentences nor the teacher's labels of the raw text that the students saw hold the entity; give
 ``--cache`` where those labels are.
 """
@@ -47,6 +49,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--config", type=Path, default=ROOT / "training" / "configs" / "student-losses.yaml")
     parser.add_argument("--sentences", type=int, default=6000)
+    parser.add_argument("--longest", type=int, help="code points; all longer sentences than students read, up to this")
     parser.add_argument("--cache", type=Path, default=Path("runs/teacher-cache"))
     asked = parser.parse_args()
     run = read_config(asked.config, StudentRun, {"distillation.cache": str(asked.cache)})
@@ -54,8 +57,13 @@ def main() -> None:
     seen = label_raw_text(asked.teacher, data, asked.cache)
     assert seen is not None
     known = surfaces([*data.train, *(sentence_of(seen, row) for row in range(len(seen)))])
-    everything, _ = read_raw(run.data.raw, max_length=run.data.raw_max_length)
-    left_over = sorted(set(everything) - set(data.raw))
+    shorter, _ = read_raw(run.data.raw, max_length=run.data.raw_max_length)
+    if asked.longest is not None:
+        everything, _ = read_raw(run.data.raw, max_length=asked.longest)
+        left_over = sorted(set(everything) - set(shorter))
+        asked.sentences = min(asked.sentences, len(left_over))
+    else:
+        left_over = sorted(set(shorter) - set(data.raw))
     if len(left_over) < asked.sentences:
         parser.error(f"{asked.config} leaves {len(left_over)} sentences over; --sentences is {asked.sentences}")
     held_out = dataclasses.replace(data, raw=random.Random(HELD_OUT_SEED).sample(left_over, asked.sentences))
@@ -67,13 +75,14 @@ def main() -> None:
         {(start, end, kind) for start, end, kind in spans if (text[start:end], kind) not in known}
         for text, spans in zip(texts, teachers, strict=True)
     ]
-    print(f"{sum(map(len, teachers)):,} entities of the teacher, {sum(map(len, unseen)):,} of them unseen\n")
+    count, new = sum(map(len, teachers)), sum(map(len, unseen))
+    print(f"{len(texts):,} sentences, {count:,} entities of the teacher, {new:,} of them unseen\n")
     print("| student | F1 against the teacher | precision | recall | recall, unseen |\n|---|---|---|---|---|")
     for student in asked.students:
         found = spans_of(student, data, texts)
         micro = score(teachers, found).micro
         hits = sum(len(rare.intersection(spans)) for rare, spans in zip(unseen, found, strict=True))
-        recall = hits / max(1, sum(map(len, unseen)))
+        recall = hits / max(1, new)
         print(f"| {student} | {micro.f1:.4f} | {micro.precision:.4f} | {micro.recall:.4f} | {recall:.4f} |", flush=True)
 
 
