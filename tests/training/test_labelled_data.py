@@ -139,3 +139,13 @@ def test_the_texts_of_labelled_files_are_raw_text_too(read, tmp_path):
     (tmp_path / "data.jsonl").write_text("上海\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"data\.jsonl:1: not JSON"):
         read_raw([tmp_path / "data.jsonl"], max_length=7)
+
+
+def test_raw_text_that_is_not_utf8_is_named_line_by_line(tmp_path):
+    raw = tmp_path / "raw.txt"
+    raw.write_bytes("\ufeff上海\r\n\n".encode() + "北京".encode("gb18030") + b"\n" + "天津\n".encode() + b"\xff")
+    with pytest.raises(DataError) as raised:
+        read_raw([raw], max_length=9)
+    assert [f"{raw}:{number}: not UTF-8" in str(raised.value) for number in (1, 3, 4, 5)] == [False, True, False, True]
+    raw.write_bytes("\ufeff上海\r\n\n天津".encode())
+    assert read_raw([raw], max_length=9) == (["上海", "天津"], 0)

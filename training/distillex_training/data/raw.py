@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from distillex_training.data.records import DataError, read_records
+from distillex_training.data.records import DataError, read_lines, read_records
 
 LABELLED_SUFFIX = ".jsonl"
 
@@ -28,7 +28,7 @@ def read_raw(paths: Sequence[Path], *, max_length: int) -> tuple[list[str], int]
     Raises
     ------
     DataError
-        For a file that is missing, not UTF-8 or wrong as a labelled one, or when nothing is left.
+        For a file that is missing, a line that is not UTF-8 or wrong as a labelled one, or when nothing is left.
     """
     sentences: dict[str, None] = {}
     longer = 0
@@ -45,10 +45,10 @@ def read_raw(paths: Sequence[Path], *, max_length: int) -> tuple[list[str], int]
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: {error}") from None
+    lines, problems = read_lines(path)
+    if problems:
+        raise DataError.of(problems)
+    return [line for _, line in lines]
 
 
 def _labelled_texts(path: Path) -> list[str]:
