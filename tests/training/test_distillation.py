@@ -288,6 +288,12 @@ def test_a_run_that_begins_with_a_student_keeps_its_words(toy, toy_teacher, ever
     assert torch.equal(after[0].fusion.word_owners, before[0].fusion.word_owners)
 
 
+def test_a_student_begins_with_another_one_or_with_the_teachers_characters(toy, toy_teacher, everything, tmp_path):
+    both = {"initial": str(everything[0] / "best"), "distillation.start_from_teacher": "true"}
+    with pytest.raises(ConfigError, match="start_from_teacher is true; with initial"):
+        distill(student_run(toy, toy_teacher, everything[1], **both), tmp_path / "run")
+
+
 def test_joined_caches_give_each_row_of_each(toy, toy_teacher, everything):
     run = student_run(toy, toy_teacher, everything[1], **EVERY_LOSS)
     cache = label_raw_text(toy_teacher, read_run_data(run, toy_teacher), everything[1], wanted_parts(run.distillation))

@@ -275,7 +275,14 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     -------
     dict
         Development metrics of the best epoch.
+
+    Raises
+    ------
+    ConfigError
+        For settings that exclude each other.
     """
+    if run.initial is not None and run.distillation.start_from_teacher:
+        raise ConfigError("distillation.start_from_teacher is true; with initial, which has characters, give false")
     torch.manual_seed(run.loop.seed)
     teacher_directory = run.distillation.teacher
     teacher = layout = None
