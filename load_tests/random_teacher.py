@@ -22,7 +22,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PREPROCESS = ROOT / "model_repository" / "preprocess" / "1"
 STUDENT_CRF = ROOT / "model_repository" / "decode" / "1" / "crf.json"
 SEED = 1
-WORD_ROWS = 32768
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +41,7 @@ def export_random_teacher(target: Path, sizes: TeacherSizes | None = None) -> No
     from distillex_training.models.teacher import Teacher, TeacherConfig
 
     sizes = sizes or TeacherSizes()
-    layout = dataclasses.replace(FeatureLayout.load(PREPROCESS), word_hash_size=WORD_ROWS)
+    layout = dataclasses.replace(FeatureLayout.load(PREPROCESS), word_hash_size=FeatureLayout.word_hash_size)
     entity_types = tuple(json.loads(STUDENT_CRF.read_text(encoding="utf-8"))["entity_types"])
     torch.manual_seed(SEED)
     config = TeacherConfig(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from distillex_matcher import Features, Featurizer
+from distillex_matcher import Featurizer
 from torch import Tensor, nn
 
 from distillex_training import processes
@@ -170,25 +170,28 @@ def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, Constrai
         "entity_types": data.entity_types,
     }
     student = Student(StudentConfig(**sizes))
-    # Raw text that no teacher labels is not trained on.
-    texts = [*(s.text for s in data.train), *(data.raw if run.distillation.teacher is not None else ())]
-    featurizer = data.layout.featurizer(data.base)
-    if student.bigram_owners is not None:
-        ids = (torch.from_numpy(features.input_ids) for features in features_of(featurizer, texts))
-        count = student.give_rows_to_bigrams(ids)
-        LOG.info("%d of %d rows belong to a bigram", count, run.student.bigram_hash_size)
-    if student.fusion.word_owners is not None:
-        words = (torch.from_numpy(features.occurring_words) for features in features_of(featurizer, texts))
-        count = student.fusion.give_rows_to_words(words)
-        LOG.info("%d of %d rows belong to a word", count, run.student.word_hash_size)
+    if run.student.owned_bigrams or run.student.owned_words:
+        # Raw text that no teacher labels is not trained on.
+        texts = [*(s.text for s in data.train), *(data.raw if run.distillation.teacher is not None else ())]
+        give_rows_to_text(student, data.layout.featurizer(data.base), texts)
     return student, crf
 
 
-def features_of(featurizer: Featurizer, texts: Sequence[str], batch_size: int = 256) -> Iterator[Features]:
-    """Featurise texts, those of similar length together."""
+def give_rows_to_text(student: Student, featurizer: Featurizer, texts: Sequence[str], batch_size: int = 256) -> None:
+    """Give the rows of a student's tables to the bigrams and words of texts, where rows have owners."""
+    token_ids, words = [], []
     ordered = sorted(texts, key=len)
     for begin in range(0, len(ordered), batch_size):
-        yield featurizer.featurize(ordered[begin : begin + batch_size])
+        features = featurizer.featurize(ordered[begin : begin + batch_size])
+        token_ids.append(torch.from_numpy(features.input_ids))
+        occurring = features.occurring_words
+        words.append(torch.from_numpy(occurring[occurring != 0]))
+    if student.bigram_owners is not None:
+        count = student.give_rows_to_bigrams(token_ids)
+        LOG.info("%d of %d rows belong to a bigram", count, student.config.bigram_hash_size)
+    if student.fusion.word_owners is not None:
+        count = student.fusion.give_rows_to_words(words)
+        LOG.info("%d of %d rows belong to a word", count, student.config.word_hash_size)
 
 
 def principal_embeddings(table: Tensor, width: int) -> Tensor:

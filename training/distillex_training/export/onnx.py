@@ -19,7 +19,7 @@ from torch import nn
 
 from distillex_training.evaluate import EmissionFunction
 from distillex_training.models import Student
-from distillex_training.models.owners import NOBODY
+from distillex_training.models.owners import keys_with_rows
 
 LOG = logging.getLogger("distillex.export")
 
@@ -89,18 +89,15 @@ def inputs_of(
     if not isinstance(model, Student):
         return ids, types, words, weights
     generator = torch.Generator().manual_seed(seed)
-    known_words, known_bigrams = (
-        owners[owners != NOBODY] if owners is not None else torch.empty(0, dtype=torch.int32)
-        for owners in (model.fusion.word_owners, model.bigram_owners)
-    )
+    known_words = keys_with_rows(model.fusion.word_owners)
     if len(known_words):
         drawn = known_words[torch.randint(len(known_words), words.shape, generator=generator)]
         words = torch.where((words > 0) & (torch.rand(words.shape, generator=generator) < 0.5), drawn, words)
-    known_bigrams = known_bigrams[known_bigrams % len(layout.vocabulary) != 0]  # no padding within the text
+    known_bigrams = torch.stack(model.characters_of(keys_with_rows(model.bigram_owners)), dim=-1)
+    known_bigrams = known_bigrams[known_bigrams[:, 1] != 0]  # no padding within the text
     if len(known_bigrams):
         pairs = ids[:, : tokens // 2 * 2].view(batch, -1, 2)
-        drawn = known_bigrams[torch.randint(len(known_bigrams), pairs.shape[:2], generator=generator)]
-        known = torch.stack([drawn // len(layout.vocabulary), drawn % len(layout.vocabulary)], dim=-1)
+        known = known_bigrams[torch.randint(len(known_bigrams), pairs.shape[:2], generator=generator)]
         pairs.copy_(torch.where((pairs != 0).all(-1, keepdim=True), known, pairs))
     return ids, types, words, weights
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from distillex_training.models.owners import NOBODY, most_frequent_owners, no_owners, owned_rows
+from distillex_training.models.owners import give_rows, no_owners, owned_rows
 
 SLOTS = 4
 
@@ -26,7 +26,7 @@ class LexiconFusion(nn.Module):
         super().__init__()
         self.type_embedding = nn.Embedding(types + 1, embedding, padding_idx=0)
         self.word_embedding = nn.Embedding(word_rows, embedding, padding_idx=0)
-        self._hashes = word_rows - 1
+        self._hashes = word_rows - 1  # kept, since a quantised table does not tell its size
         self.word_owners: Tensor | None
         self.register_buffer("word_owners", no_owners(word_rows) if owned else None)
         nn.init.normal_(self.word_embedding.weight, std=0.02)
@@ -90,5 +90,4 @@ class LexiconFusion(nn.Module):
         """
         assert self.word_owners is not None
         words = (ids[ids != 0] for ids in sentences)
-        self.word_owners.copy_(most_frequent_owners(words, self._folded, len(self.word_owners), minimum_count))
-        return int((self.word_owners != NOBODY).sum())
+        return give_rows(self.word_owners, words, self._folded, minimum_count)

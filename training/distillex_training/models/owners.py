@@ -27,31 +27,35 @@ def owned_rows(keys: Tensor, rows: Tensor, owners: Tensor) -> Tensor:
     return torch.where(owner == keys, rows, COMMON_ROW)
 
 
-def most_frequent_owners(
-    keys: Iterable[Tensor], rows_of: Callable[[Tensor], Tensor], rows: int, minimum_count: int
-) -> Tensor:
-    """Find the most frequent key of each row.
+def keys_with_rows(owners: Tensor | None) -> Tensor:
+    """Return the keys that own a row; none where no row has an owner. *Shape:* [N], int32."""
+    return torch.empty(0, dtype=torch.int32) if owners is None else owners[owners != NOBODY]
+
+
+def give_rows(owners: Tensor, keys: Iterable[Tensor], rows_of: Callable[[Tensor], Tensor], minimum_count: int) -> int:
+    """Give each row of a table to the most frequent key that hashes to it.
 
     Parameters
     ----------
+    owners
+        Overwritten. *Shape:* [rows], int32.
     keys
         Those of the training text, repeated as often as they occur. *Shape:* each [N], integer.
     rows_of
         Keys → their rows. *Shape:* [N] → [N].
-    rows
-        Size of the table.
     minimum_count
         Rarer keys own none: what the common row means is learnt from them.
 
     Returns
     -------
-    Tensor
-        *Shape:* [rows], int32.
+    int
+        How many rows have an owner.
     """
     found, counts = np.unique(torch.cat([some.int() for some in keys]).numpy(), return_counts=True)
     # In this order the most frequent key of a row is written last.
     ordered = torch.from_numpy(found[np.argsort(counts, kind="stable")][(counts < minimum_count).sum() :])
-    owners = no_owners(rows).numpy()
-    owners[rows_of(ordered).numpy()] = ordered.numpy()
-    owners[COMMON_ROW] = NOBODY
-    return torch.from_numpy(owners)
+    given = no_owners(len(owners)).numpy()
+    given[rows_of(ordered).numpy()] = ordered.numpy()
+    given[COMMON_ROW] = NOBODY
+    owners.copy_(torch.from_numpy(given))
+    return len(keys_with_rows(owners))

@@ -16,7 +16,7 @@ from torch.nn import functional
 from distillex_training.data.vocabulary import MASK_ID, SPECIAL_TOKENS
 from distillex_training.models.dropout import Dropout
 from distillex_training.models.fusion import LexiconFusion
-from distillex_training.models.owners import NOBODY, most_frequent_owners, no_owners, owned_rows
+from distillex_training.models.owners import give_rows, no_owners, owned_rows
 
 BIGRAM_FACTOR = 31337
 LARGEST_HASHED = 2**16
@@ -263,9 +263,12 @@ class Student(nn.Module):
         """Return a number for each bigram, by which its row is owned. *Shape:* [B, T]."""
         return input_ids * self.config.vocabulary + _following(input_ids, 1)
 
+    def characters_of(self, bigrams: Tensor) -> tuple[Tensor, Tensor]:
+        """Return first and second token id of bigrams, given by the numbers in ``bigram_owners``. *Shape:* any."""
+        return bigrams // self.config.vocabulary, bigrams % self.config.vocabulary
+
     def _row_of_bigram(self, bigrams: Tensor) -> Tensor:
-        first, second = bigrams // self.config.vocabulary, bigrams % self.config.vocabulary
-        return self._hashed(first, second, self.config.bigram_hash_size)
+        return self._hashed(*self.characters_of(bigrams), self.config.bigram_hash_size)
 
     def give_rows_to_bigrams(self, sentences: Iterable[Tensor], minimum_count: int = 2) -> int:
         """Give each row of the bigram table to the most frequent bigram that hashes to it.
@@ -284,9 +287,7 @@ class Student(nn.Module):
         """
         assert self.bigram_owners is not None
         bigrams = (self._bigrams(ids)[ids != 0] for ids in sentences)
-        owners = most_frequent_owners(bigrams, self._row_of_bigram, len(self.bigram_owners), minimum_count)
-        self.bigram_owners.copy_(owners)
-        return int((self.bigram_owners != NOBODY).sum())
+        return give_rows(self.bigram_owners, bigrams, self._row_of_bigram, minimum_count)
 
     @staticmethod
     def _hashed(first: Tensor, second: Tensor, size: int) -> Tensor:
