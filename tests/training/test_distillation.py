@@ -288,6 +288,56 @@ def test_a_run_that_begins_with_a_student_keeps_its_words(toy, toy_teacher, ever
     assert torch.equal(after[0].fusion.word_owners, before[0].fusion.word_owners)
 
 
+def test_a_run_that_begins_with_a_student_takes_its_rates_of_dropout_from_the_file(toy, toy_teacher, everything):
+    initial = everything[0] / "best"
+    rates = {"student.dropout": "0.07", "student.character_dropout": "0.03", "student.width": "999"}
+    run = student_run(toy, toy_teacher, everything[1], initial=str(initial), **rates)
+    student, _ = build_student(run, read_run_data(run, toy_teacher))
+    assert (student.config.dropout, student.config.character_dropout) == (0.07, 0.03)
+    assert student.config.width == load_model(initial)[0].config.width != 999
+
+
+def test_a_student_begins_with_one_of_other_entity_types(toy, everything, tmp_path):
+    for split in ("train", "dev"):
+        lines = (toy / f"{split}.jsonl").read_text(encoding="utf-8").replace('"name"', '"person"')
+        (tmp_path / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+    files = {f"data.{split}": str(tmp_path / f"{split}.jsonl") for split in ("train", "dev")}
+    overrides = {"learning_rate": "0.0", "crf_learning_rate": "0.0", "loop.epochs": "1", **files}
+    initial = everything[0] / "best"
+    distill(read_config(toy / "student.yaml", StudentRun, overrides | {"initial": str(initial)}), tmp_path / "run")
+    (begun, _, layout), (earlier, _, earlier_layout) = load_model(tmp_path / "run" / "best"), load_model(initial)
+    assert layout.vocabulary == earlier_layout.vocabulary
+    assert layout.word_hash_size == earlier_layout.word_hash_size
+    assert "person" in layout.types and "person" not in earlier_layout.types
+    weights = earlier.state_dict()
+    for name, weight in begun.state_dict().items():
+        if name.startswith("tag."):
+            assert weight.shape[0] == 1 + 4 * len(begun.config.entity_types)
+            assert not torch.equal(weight, weights[name])
+        elif name != "fusion.type_embedding.weight":
+            assert torch.equal(weight, weights[name]), name
+    rows, earlier_rows = (model.fusion.type_embedding.weight for model in (begun, earlier))
+    for row, kind in enumerate(layout.types):
+        if kind != "person":
+            assert torch.equal(rows[row + 1], earlier_rows[earlier_layout.types.index(kind) + 1]), kind
+
+
+def test_only_a_student_can_be_begun_with(toy, toy_teacher, everything, tmp_path):
+    run = student_run(toy, toy_teacher, everything[1], initial=str(toy_teacher))
+    with pytest.raises(ConfigError, match="initial: .* is not a student"):
+        distill(run, tmp_path)
+
+
+def test_a_teacher_of_other_entity_types_is_refused(toy, toy_teacher, everything, tmp_path):
+    lines = (toy / "train.jsonl").read_text(encoding="utf-8").replace('"name"', '"person"')
+    (tmp_path / "train.jsonl").write_text(lines, encoding="utf-8")
+    (tmp_path / "dev.jsonl").write_text(lines, encoding="utf-8")
+    files = {f"data.{split}": str(tmp_path / f"{split}.jsonl") for split in ("train", "dev")}
+    run = student_run(toy, toy_teacher, everything[1], **files)
+    with pytest.raises(ConfigError, match=r"labels company, name; the training file, company, person"):
+        distill(run, tmp_path / "run")
+
+
 def test_a_student_begins_with_another_one_or_with_the_teachers_characters(toy, toy_teacher, everything, tmp_path):
     both = {"initial": str(everything[0] / "best"), "distillation.start_from_teacher": "true"}
     with pytest.raises(ConfigError, match="start_from_teacher is true; with initial"):

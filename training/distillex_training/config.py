@@ -117,7 +117,7 @@ class StudentRun:
     learning_rate: float = 2e-3
     crf_learning_rate: float = 1e-2
     initial: Path | None = None
-    """Model directory of a student to begin with."""
+    """Model directory of a student to begin with: its sizes, its vocabulary; its entity types may be others."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from distillex_matcher import Featurizer
 from torch import Tensor, nn
 
 from distillex_training import processes
-from distillex_training.config import ConfigError, DataConfig, DistillationConfig, StudentRun
+from distillex_training.config import ConfigError, DataConfig, DistillationConfig, StudentRun, StudentSizes
 from distillex_training.data.batches import Batch, length_bucketed_batches
 from distillex_training.data.labelled import GoldSpan, Sentence
 from distillex_training.data.substitution import substituted_sentences
@@ -26,6 +26,7 @@ from distillex_training.losses import (
     posterior_cross_entropy,
 )
 from distillex_training.models import ConstrainedCrf, Student, StudentConfig, Teacher, load_model
+from distillex_training.models.initial import start_from
 from distillex_training.tagging import GoldTask, TaggingData, read_data
 from distillex_training.teacher_cache import JoinedCaches, TeacherCache, Wanted, label_raw_text
 from distillex_training.training_loop import fit
@@ -157,13 +158,10 @@ class DistillationTask(GoldTask):
 
 
 def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, ConstrainedCrf]:
-    """Return a new student, or the initial one that the run names."""
-    crf = ConstrainedCrf(data.entity_types)
+    """Return a new student, or one that begins with the initial one that the run names."""
     if run.initial is not None:
-        student, initial_crf, _ = load_model(run.initial)
-        if not isinstance(student, Student):
-            raise ValueError(f"{run.initial}: not a student")
-        return student, initial_crf
+        return begun_student(run.initial, run.student, data)
+    crf = ConstrainedCrf(data.entity_types)
     sizes = vars(run.student) | {
         "vocabulary": len(data.layout.vocabulary),
         "lexicon_types": len(data.layout.types),
@@ -174,6 +172,33 @@ def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, Constrai
         # Raw text that no teacher labels is not trained on.
         texts = [*(s.text for s in data.train), *(data.raw if run.distillation.teacher is not None else ())]
         give_rows_to_text(student, data.layout.featurizer(data.base), texts)
+    return student, crf
+
+
+def begun_student(directory: Path, sizes: StudentSizes, data: TaggingData) -> tuple[Student, ConstrainedCrf]:
+    """Return a student with the weights of another one, as far as they mean the same for this run's entity types.
+
+    Its sizes are the other one's, its rates of dropout the run's.
+
+    Raises
+    ------
+    ConfigError
+        For a model that is no student.
+    """
+    initial, initial_crf, initial_layout = load_model(directory)
+    if not isinstance(initial, Student):
+        raise ConfigError(f"initial: {directory} is not a student")
+    rates = {name: rate for name, rate in vars(sizes).items() if name.endswith("dropout")}
+    config = dataclasses.replace(
+        initial.config, lexicon_types=len(data.layout.types), entity_types=data.entity_types, **rates
+    )
+    other = {name: size for name, size in vars(sizes).items() if size != getattr(config, name)}
+    for name, size in other.items():
+        LOG.info("student.%s is that of the initial student, %s, not %s", name, getattr(config, name), size)
+    student, crf = Student(config), ConstrainedCrf(data.entity_types)
+    start_from(student, data.layout, initial, initial_layout)
+    if data.entity_types == initial.config.entity_types:
+        crf.load_state_dict(initial_crf.state_dict())
     return student, crf
 
 
@@ -225,13 +250,8 @@ def principal_embeddings(table: Tensor, width: int) -> Tensor:
 
 def start_from_teacher(student: Student, teacher: Student | Teacher) -> None:
     """Give a student the character embeddings of a teacher with the same vocabulary, cut to its width."""
-    if isinstance(teacher, Student):
-        table = teacher.character_embedding.weight
-    else:
-        encoder: Any = teacher.encoder
-        table = encoder.get_input_embeddings().weight
     with torch.no_grad():
-        student.character_embedding.weight.copy_(principal_embeddings(table, student.character_embedding.embedding_dim))
+        student.character_table.copy_(principal_embeddings(teacher.character_table, student.config.character_embedding))
 
 
 def wanted_parts(switches: DistillationConfig) -> Wanted:
@@ -246,6 +266,19 @@ def wanted_parts(switches: DistillationConfig) -> Wanted:
 def sentence_of(cache: Caches, row: int) -> Sentence:
     """Return a raw sentence with the teacher's spans as its labels."""
     return Sentence(cache.text(row), tuple(GoldSpan(*span) for span in cache.spans(row)))
+
+
+def refuse_other_types(directory: Path, teacher: Student | Teacher, data: TaggingData) -> None:
+    """Refuse a teacher that labels other entity types than the training file does.
+
+    Raises
+    ------
+    ConfigError
+        Naming both.
+    """
+    if teacher.config.entity_types != data.entity_types:
+        theirs, ours = (", ".join(types) for types in (teacher.config.entity_types, data.entity_types))
+        raise ConfigError(f"distillation.teacher: {directory} labels {theirs}; the training file, {ours}")
 
 
 def labelled_by_teacher(
@@ -297,7 +330,8 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     if run.student.owned_words and run.initial is None:
         data = dataclasses.replace(data, layout=data.layout.with_distinct_words())
     cache: Caches | None = None
-    if teacher_directory is not None:
+    if teacher_directory is not None and teacher is not None:
+        refuse_other_types(teacher_directory, teacher, data)
         with processes.first_goes_ahead():
             cache = labelled_by_teacher(teacher_directory, run.distillation, run.data, data)
     student, crf = build_student(run, data)

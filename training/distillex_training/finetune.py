@@ -14,10 +14,11 @@ from torch import Tensor
 
 from distillex_training import processes
 from distillex_training.config import ConfigError, TeacherRun
-from distillex_training.distill import DistillationTask, labelled_by_teacher
+from distillex_training.distill import DistillationTask, labelled_by_teacher, refuse_other_types
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, load_model
 from distillex_training.models.dropout import use_cheap_dropout
-from distillex_training.models.teacher import load_encoder, start_from
+from distillex_training.models.initial import start_from
+from distillex_training.models.teacher import load_encoder
 from distillex_training.tagging import GoldTask, read_data
 from distillex_training.training_loop import fit
 
@@ -110,9 +111,10 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
     earlier, cache = run.distillation.teacher, None
     if earlier is not None and run.adversarial > 0:
         raise ConfigError("adversarial: not together with distillation.teacher")
-    layout = load_model(earlier)[2] if earlier is not None else None
+    earlier_teacher, _, layout = load_model(earlier) if earlier is not None else (None, None, None)
     data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout)
-    if earlier is not None:
+    if earlier is not None and earlier_teacher is not None:
+        refuse_other_types(earlier, earlier_teacher, data)
         with processes.first_goes_ahead():
             cache = labelled_by_teacher(earlier, run.distillation, run.data, data)
     encoder, settings, lacking = load_encoder(run.encoder, data.layout.vocabulary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import random
 from collections.abc import Iterable, Sequence
@@ -43,6 +44,8 @@ class TaggingData:
 def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout | None = None) -> TaggingData:
     """Read the files of a run; ``layout`` (a teacher's, an initial student's) is kept where given.
 
+    Of one that does not know all types of the base lexicon and of the labels, the vocabulary is kept.
+
     Raises
     ------
     DataError, LexiconError
@@ -58,12 +61,15 @@ def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout 
     if config.raw:
         raw, longer = read_raw(config.raw, max_length=config.raw_max_length)
         LOG.info("%d raw sentences; %d longer than %d left out", len(raw), longer, config.raw_max_length)
+    types = (*sorted(base.types), *(t for t in entity_types if t not in base.types))
     if layout is None:
         layout = FeatureLayout(
             vocabulary=build_vocabulary((*(s.text for s in train), *raw), minimum_count=config.minimum_count),
-            types=(*sorted(base.types), *(t for t in entity_types if t not in base.types)),
+            types=types,
             word_hash_size=word_hash_size,
         )
+    elif not set(types) <= set(layout.types):
+        layout = dataclasses.replace(layout, types=types)
     LOG.info("vocabulary %d, lexicon types %d", len(layout.vocabulary), len(layout.types))
     if config.raw_limit and config.raw_limit < len(raw):
         raw = random.Random(config.seed).sample(raw, config.raw_limit)

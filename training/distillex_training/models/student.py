@@ -199,6 +199,11 @@ class Student(nn.Module):
         """Units of the encoder's output."""
         return self.config.width
 
+    @property
+    def character_table(self) -> Tensor:
+        """Embeddings of the characters. *Shape:* [vocabulary, character_embedding]."""
+        return self.character_embedding.weight
+
     def forward(
         self, input_ids: Tensor, lexicon_types: Tensor, lexicon_words: Tensor, lexicon_weights: Tensor
     ) -> Tensor:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from distillex_matcher import FeatureLayout
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -60,6 +59,13 @@ class Teacher(nn.Module):
     def hidden_width(self) -> int:
         """Units of the encoder's output."""
         return int(self.config.encoder_config["hidden_size"])
+
+    @property
+    def character_table(self) -> Tensor:
+        """Embeddings of the characters. *Shape:* [vocabulary, W]."""
+        encoder: Any = self.encoder
+        table: Tensor = encoder.get_input_embeddings().weight
+        return table
 
     def forward(
         self, input_ids: Tensor, lexicon_types: Tensor, lexicon_words: Tensor, lexicon_weights: Tensor
@@ -124,45 +130,6 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
     settings.pop("dtype", None)
     settings.pop("transformers_version", None)
     return encoder, settings, lacking
-
-
-def start_from(teacher: Teacher, layout: FeatureLayout, earlier: Teacher, earlier_layout: FeatureLayout) -> None:
-    """Copy an earlier teacher's weights into a new one, as far as they mean the same there.
-
-    Embedding rows go by their characters and lexicon types; those that the earlier teacher lacks stay as they are. So
-    does the layer that scores the labels, where the entity types are others.
-
-    Raises
-    ------
-    ValueError
-        For an earlier teacher of other sizes, naming the first weight that differs.
-    """
-    encoder: Any = teacher.encoder
-    characters, types = encoder.get_input_embeddings().weight, teacher.fusion.type_embedding.weight
-    named = dict(teacher.named_parameters())
-    with torch.no_grad():
-        for name, weight in earlier.named_parameters():
-            if name.startswith("tag.") and earlier.config.entity_types != teacher.config.entity_types:
-                continue
-            target = named.get(name)
-            by_row = target is characters or target is types
-            if target is None or target.shape[by_row:] != weight.shape[by_row:]:
-                needed = "is not known here" if target is None else f"should be {tuple(target.shape)}"
-                raise ValueError(f"initial: its weight {name} of shape {tuple(weight.shape)} {needed}")
-            if target is characters:
-                _copy_rows(target, layout.vocabulary, weight, earlier_layout.vocabulary)
-            elif target is types:
-                target[0] = weight[0]
-                _copy_rows(target[1:], layout.types, weight[1:], earlier_layout.types)
-            else:
-                target.copy_(weight)
-
-
-def _copy_rows(target: Tensor, names: tuple[str, ...], source: Tensor, source_names: tuple[str, ...]) -> None:
-    rows = {name: row for row, name in enumerate(source_names)}
-    for index, name in enumerate(names):
-        if name in rows:
-            target[index] = source[rows[name]]
 
 
 def tokens_of(name_or_path: str | Path) -> dict[str, int]:
