@@ -147,5 +147,10 @@ def test_raw_text_that_is_not_utf8_is_named_line_by_line(tmp_path):
     with pytest.raises(DataError) as raised:
         read_raw([raw], max_length=9)
     assert [f"{raw}:{number}: not UTF-8" in str(raised.value) for number in (1, 3, 4, 5)] == [False, True, False, True]
+    labelled = tmp_path / "labelled.jsonl"
+    labelled.write_text("上海\n", encoding="utf-8")
+    with pytest.raises(DataError) as raised:
+        read_raw([raw, labelled], max_length=9)
+    assert [where in str(raised.value) for where in (f"{raw}:5", f"{labelled}:1")] == [True, True]
     raw.write_bytes("\ufeff上海\r\n\n天津".encode())
     assert read_raw([raw], max_length=9) == (["上海", "天津"], 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from distillex_training.data.records import DataError, read_lines, read_records
+from distillex_training.data.records import DataError, Problem, read_lines, read_records
 
 LABELLED_SUFFIX = ".jsonl"
 
@@ -28,31 +28,33 @@ def read_raw(paths: Sequence[Path], *, max_length: int) -> tuple[list[str], int]
     Raises
     ------
     DataError
-        For a file that is missing, a line that is not UTF-8 or wrong as a labelled one, or when nothing is left.
+        For a file that is missing, lines that are not UTF-8 or wrong as labelled ones (those of all files), or when
+        nothing is left.
     """
     sentences: dict[str, None] = {}
+    problems: list[Problem] = []
     longer = 0
     for path in paths:
-        for line in _labelled_texts(path) if path.suffix == LABELLED_SUFFIX else _lines(path):
+        lines, found = _labelled_texts(path) if path.suffix == LABELLED_SUFFIX else _lines(path)
+        problems += found
+        for line in lines:
             text = line.strip()
             if len(text) > max_length:
                 longer += 1
             elif text:
                 sentences[text] = None
+    if problems:
+        raise DataError.of(problems)
     if not sentences:
         raise DataError(f"no sentence of at most {max_length} characters in {', '.join(map(str, paths))}")
     return list(sentences), longer
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> tuple[list[str], list[Problem]]:
     lines, problems = read_lines(path)
-    if problems:
-        raise DataError.of(problems)
-    return [line for _, line in lines]
+    return [line for _, line in lines], problems
 
 
-def _labelled_texts(path: Path) -> list[str]:
+def _labelled_texts(path: Path) -> tuple[list[str], list[Problem]]:
     file = read_records(path)
-    if file.problems:
-        raise DataError.of(file.problems)
-    return [record.text for record in file.records]
+    return [record.text for record in file.records], file.problems
