@@ -308,7 +308,8 @@ def test_a_student_begins_with_one_of_other_entity_types(toy, everything, tmp_pa
     (begun, _, layout), (earlier, _, earlier_layout) = load_model(tmp_path / "run" / "best"), load_model(initial)
     assert layout.vocabulary == earlier_layout.vocabulary
     assert layout.word_hash_size == earlier_layout.word_hash_size
-    assert "person" in layout.types and "person" not in earlier_layout.types
+    assert "person" in layout.types
+    assert "person" not in earlier_layout.types
     weights = earlier.state_dict()
     for name, weight in begun.state_dict().items():
         if name.startswith("tag."):
@@ -324,7 +325,7 @@ def test_a_student_begins_with_one_of_other_entity_types(toy, everything, tmp_pa
 
 def test_only_a_student_can_be_begun_with(toy, toy_teacher, everything, tmp_path):
     run = student_run(toy, toy_teacher, everything[1], initial=str(toy_teacher))
-    with pytest.raises(ConfigError, match="initial: .* is not a student"):
+    with pytest.raises(ConfigError, match=r"initial: .* is not a student"):
         distill(run, tmp_path)
 
 
