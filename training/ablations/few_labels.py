@@ -1,4 +1,4 @@
-"""What is it worth to begin with the shipped student? Students from scratch and begun with it, from few labels and many.
+"""What is it worth to begin with the shipped student? Students from scratch and begun with it, from few labels.
 
     python training/ablations/few_labels.py TRAIN DEV [--sentences 100 300 1000 0] [--seed 1] [--output runs/few-labels]
 
