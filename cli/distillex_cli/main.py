@@ -47,6 +47,9 @@ COMMANDS: dict[str, LazyCommand] = {
         "Train a student, from a teacher or from gold labels alone.",
         "train",
     ),
+    "average": LazyCommand(
+        "distillex_training.cli", "average", "Write the mean of the weights of models that began alike.", "train"
+    ),
     "evaluate": LazyCommand(
         "distillex_training.cli",
         "evaluate",

@@ -1,4 +1,4 @@
-"""Commands ``distillex pretrain | finetune | distill | evaluate | export``; they import what they need on use."""
+"""Commands ``distillex pretrain | finetune | distill | average | evaluate``; they import what they need on use."""
 
 from __future__ import annotations
 
@@ -63,6 +63,25 @@ def distill(
 
     _prepare(threads)
     _run(lambda: run(read_config(config, StudentRun, _overrides(setting)), output, max_steps=max_steps), output)
+
+
+def average(
+    models: Annotated[list[Path], typer.Argument(exists=True, file_okay=False, help="Model directories.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Model directory to write.")],
+    half_precision: Annotated[bool, typer.Option("--half-precision", help="Store the weights as float16.")] = False,
+) -> None:
+    """Write the mean of the weights of models that began with the same one, such as runs of several seeds."""
+    from distillex_matcher import LayoutError
+
+    from distillex_training.average import average as run
+    from distillex_training.config import ConfigError
+    from distillex_training.models.directory import ModelDirectoryError
+
+    try:
+        run(models, output, half_precision=half_precision)
+    except (ConfigError, LayoutError, ModelDirectoryError) as error:
+        _fail("average", str(error))
+    typer.echo(f"the mean of {len(models)} models: {output}")
 
 
 def evaluate(

@@ -1,0 +1,77 @@
+"""The mean of models, as a library function and as a command."""
+
+import pytest
+import torch
+from distillex_training.config import StudentRun, read_config
+from distillex_training.distill import distill
+from distillex_training.models import load_model, save_model
+from typer.testing import CliRunner
+
+OWNED = {"student.owned_bigrams": "true"}
+
+
+@pytest.fixture(scope="module")
+def command():
+    from distillex_cli.main import application
+
+    def run(*arguments):
+        done = CliRunner().invoke(application, ["average", *map(str, arguments)])
+        return done.exit_code, done.output
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def begun(toy, tmp_path_factory):
+    """A student whose bigrams own rows, and two that begin with it, of other seeds and rates of dropout."""
+    folder = tmp_path_factory.mktemp("begun")
+    train = {"data.train": str(toy / "train.jsonl"), "data.dev": str(toy / "dev.jsonl"), "loop.epochs": "1"}
+    distill(read_config(toy / "student.yaml", StudentRun, train | OWNED), folder / "first")
+    found = [folder / "first" / "best"]
+    for seed in ("2", "3"):
+        keys = {"initial": str(found[0]), "loop.seed": seed, "student.dropout": f"0.{seed}"}
+        distill(read_config(toy / "student.yaml", StudentRun, train | keys), folder / seed)
+        found.append(folder / seed / "best")
+    return found
+
+
+def weights_of(directory):
+    model, crf, _ = load_model(directory)
+    return {f"{part}.{n}": t for part, each in (("model", model), ("crf", crf)) for n, t in each.state_dict().items()}
+
+
+def test_the_mean_is_that_of_every_weight(begun, command, tmp_path):
+    code, output = command(*begun, "-o", tmp_path / "mean")
+    assert (code, str(tmp_path / "mean") in output.replace("\n", "")) == (0, True), output
+    mean, *each = (weights_of(directory) for directory in (tmp_path / "mean", *begun))
+    for name, weight in mean.items():
+        if weight.is_floating_point():
+            torch.testing.assert_close(weight, torch.stack([weights[name] for weights in each]).mean(dim=0), msg=name)
+        else:
+            assert torch.equal(weight, each[0][name]), name
+    assert not torch.equal(mean["model.head.weight"], each[0]["model.head.weight"])
+    assert load_model(tmp_path / "mean")[2] == load_model(begun[0])[2]
+
+
+def test_one_model_may_be_stored_in_half_precision(begun, command, tmp_path):
+    assert command(begun[1], "-o", tmp_path / "half", "--half-precision")[0] == 0
+    half, whole = weights_of(tmp_path / "half"), weights_of(begun[1])
+    assert torch.equal(half["model.head.weight"], whole["model.head.weight"].half().float())
+    sizes = [(directory / "model.safetensors").stat().st_size for directory in (tmp_path / "half", begun[1])]
+    assert sizes[0] < 0.7 * sizes[1]
+
+
+def test_models_that_did_not_begin_alike_are_refused(begun, toy_student, toy_teacher, command, tmp_path):
+    student, crf, layout = load_model(begun[0])
+    student.bigram_owners.copy_(student.bigram_owners.roll(1))
+    save_model(tmp_path / "owned", student, crf, layout)
+    for second, reason in (
+        (toy_student, "not of the same kind, sizes"),
+        (toy_teacher, "not of the same kind, sizes"),
+        (tmp_path / "owned", "bigram_owners differs"),
+        (tmp_path, "missing"),
+    ):
+        code, output = command(begun[0], second, "-o", tmp_path / "mean")
+        assert (code, reason in output.replace("\n", "")) == (1, True), output
+        assert str(second) in output.replace("\n", "")
+        assert not (tmp_path / "mean").exists()
