@@ -32,6 +32,8 @@ def written(toy, toy_student, toy_lexicons, tmp_path_factory):
     for seed in (1, 2, 2):
         run("record_run.py", toy_student.parent, "--set", "toy", "--model", "student", "--seed", seed,
             "--command", "distillex distill toy.yaml", "--results", results)  # fmt: skip
+    run("record_run.py", toy_student, "--set", "toy", "--model", "student, measured", "--base", toy / "base.lex",
+        "--development", toy / "dev.jsonl", "--command", "distillex average", "--results", results)  # fmt: skip
     file = folder / "repository" / "student" / "1" / "model.onnx"
     run("measure_files.py", toy / "dev.jsonl", f"teacher, with lexicon={file}", f"student={file}", "--set", "toy",
         "--base", toy / "base.lex", "--rounds", 1, "--served-rounds", 1, "--served-sentences", 40,
@@ -42,7 +44,12 @@ def written(toy, toy_student, toy_lexicons, tmp_path_factory):
 
 def test_a_row_a_run_and_a_row_a_file(written, toy_student):
     results = json.loads((written / "results.json").read_text(encoding="utf-8"))
+    *results["runs"], measured = results["runs"]
     assert [row["seed"] for row in results["runs"]] == [1, 2]
+    assert {key: measured[key] for key in ("f1", "precision", "recall", "parameters")} == {
+        key: results["runs"][0][key] for key in ("f1", "precision", "recall", "parameters")
+    }
+    assert (measured["model"], measured["curve"]) == ("student, measured", [])
     metrics = [json.loads(line) for line in (toy_student.parent / "metrics.jsonl").read_text().splitlines()]
     assert results["runs"][0]["f1"] == max(row["f1"] for row in metrics)
     assert results["runs"][0]["command"] == "distillex distill toy.yaml"

@@ -3,8 +3,11 @@
     python training/evidence/record_run.py runs/student-cluener --set cluener --model "student, distilled" --seed 1
         --command "distillex distill training/configs/student-cluener.yaml" [--note "stopped after epoch 3"]
 
-Reads metrics.jsonl and best/ of the run directory; the commit is the one that is checked out. Then
-training/evidence/write_results.py.
+    python training/evidence/record_run.py models/student-cluener --set cluener --model "student, mean of three"
+        --command "distillex average …" --development ../shared/data/labelled/cluener/dev.jsonl
+
+Reads metrics.jsonl and best/ of the run directory, or measures a model directory on a development file; the commit is
+the one that is checked out. Then training/evidence/write_results.py.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from typing import Any
 
 from results_file import RESULTS, RUNS, current_commit, put_row
 from safetensors import safe_open
+
+BASE = Path("lexicons/base/1.lex")
 
 
 def count_parameters(model: Path) -> int:
@@ -41,12 +46,42 @@ def row_of_run(run: Path) -> dict[str, Any]:
     }
 
 
+def row_of_model(directory: Path, development: Path, base: Path) -> dict[str, Any]:
+    """Measure a model that no run wrote, such as a mean of several."""
+    from distillex_matcher import Lexicon
+    from distillex_training.data.labelled import read_labelled
+    from distillex_training.evaluate import predict_and_score, torch_emissions
+    from distillex_training.models import load_model
+
+    tagger, crf, layout = load_model(directory)
+    sentences, _ = read_labelled(development, entity_types=crf.scheme.entity_types)
+    featurizer = layout.featurizer(Lexicon.load(base))
+    scores = predict_and_score(featurizer, torch_emissions(tagger), crf.decoder(), sentences).micro
+    return {
+        "f1": scores.f1,
+        "precision": scores.precision,
+        "recall": scores.recall,
+        "parameters": count_parameters(directory),
+        "curve": [],
+    }
+
+
 def record(
-    run: Path, of_set: str, model: str, seed: int, command: str, *, note: str = "", results: Path = RESULTS
+    run: Path,
+    of_set: str,
+    model: str,
+    seed: int,
+    command: str,
+    *,
+    note: str = "",
+    results: Path = RESULTS,
+    development: Path | None = None,
+    base: Path = BASE,
 ) -> dict[str, Any]:
-    """Put a run directory's row into the results and return it."""
+    """Put the row of a run directory into the results and return it; with ``development``, of a model directory."""
     named = {"set": of_set, "model": model, "seed": seed}
-    row = named | row_of_run(run) | {"command": command, "commit": current_commit(), "note": note}
+    measured = row_of_run(run) if development is None else row_of_model(run, development, base)
+    row = named | measured | {"command": command, "commit": current_commit(), "note": note}
     put_row(RUNS, row, results)
     return row
 
@@ -61,8 +96,16 @@ def main() -> None:
     parser.add_argument("--command", required=True)
     parser.add_argument("--note", default="")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--development", type=Path, help="RUN is a model directory, to be measured on this file")
+    parser.add_argument("--base", type=Path, default=BASE)
     asked = parser.parse_args()
-    row = record(asked.run, asked.set, asked.model, asked.seed, asked.command, note=asked.note, results=asked.results)
+    row = record(
+        *(asked.run, asked.set, asked.model, asked.seed, asked.command),
+        note=asked.note,
+        results=asked.results,
+        development=asked.development,
+        base=asked.base,
+    )
     print(f"{asked.set}, {asked.model}, seed {asked.seed}: F1 {row['f1']:.4f}, {row['parameters']:,} parameters")
 
 

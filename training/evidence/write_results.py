@@ -106,7 +106,7 @@ def draw(results: dict[str, list[dict[str, Any]]], folder: Path) -> None:
         figure = Figure(figsize=(7, 4), layout="constrained")
         axes = figure.add_subplot()
         for run in results[RUNS]:
-            if run["set"] == name:
+            if run["set"] == name and run["curve"]:
                 points = [(each["epoch"], each["f1"]) for each in run["curve"]]
                 axes.plot(*zip(*points, strict=True), marker=".", label=f"{run['model']}, seed {run['seed']}")
         axes.set_xlabel("epoch")
