@@ -35,6 +35,8 @@ LOG = logging.getLogger("distillex.training")
 Caches = TeacherCache | JoinedCaches
 CERTAIN = 0.8
 """The teacher's posterior of an entity that others may be exchanged for."""
+SEED_OF_NEW_LAYERS = 1
+"""Of those that a student begun with another one does not take over."""
 BY_CHARACTER = ("best_paths", "emission_error", "emission_divergence", "hidden")
 """Losses against what the teacher said of each character, which is not known of a new one."""
 TEACHER_LOSSES = (
@@ -178,7 +180,8 @@ def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, Constrai
 def begun_student(directory: Path, sizes: StudentSizes, data: TaggingData) -> tuple[Student, ConstrainedCrf]:
     """Return a student with the weights of another one, as far as they mean the same for this run's entity types.
 
-    Its sizes are the other one's, its rates of dropout the run's.
+    Its sizes are the other one's, its rates of dropout the run's. What begins anew does so alike whatever the seed: the
+    mean of runs of several seeds would mean nothing otherwise.
 
     Raises
     ------
@@ -195,7 +198,9 @@ def begun_student(directory: Path, sizes: StudentSizes, data: TaggingData) -> tu
     other = {name: size for name, size in vars(sizes).items() if size != getattr(config, name)}
     for name, size in other.items():
         LOG.info("student.%s is that of the initial student, %s, not %s", name, getattr(config, name), size)
-    student, crf = Student(config), ConstrainedCrf(data.entity_types)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(SEED_OF_NEW_LAYERS)
+        student, crf = Student(config), ConstrainedCrf(data.entity_types)
     start_from(student, data.layout, initial, initial_layout)
     if data.entity_types == initial.config.entity_types:
         crf.load_state_dict(initial_crf.state_dict())
