@@ -1,4 +1,4 @@
-"""The mean of models, as a library function and as a command."""
+"""The mean of models, as a command; a model to begin with that is not there."""
 
 import pytest
 import torch
@@ -19,6 +19,14 @@ def command():
         return done.exit_code, done.output
 
     return run
+
+
+def test_a_model_to_begin_with_that_is_not_there_is_named(toy, tmp_path):
+    from distillex_cli.main import application
+
+    asked = ["distill", str(toy / "student.yaml"), "-o", str(tmp_path / "run"), "--set", "initial=models/nowhere"]
+    done = CliRunner().invoke(application, asked)
+    assert (done.exit_code, "models/nowhere/config.json: missing" in done.output.replace("\n", "")) == (1, True)
 
 
 @pytest.fixture(scope="module")

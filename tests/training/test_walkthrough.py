@@ -19,12 +19,7 @@ from server_under_test import ROOT, why_no_server
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 SMALL = {
-    "distill": [
-        *("--set", "student.width=24", "--set", "student.head=24", "--set", "student.dilations=[1, 2]"),
-        *("--set", "student.word_hash_size=64", "--set", "student.bigram_hash_size=128"),
-        *("--set", "loop.epochs=4", "--set", "loop.averaging=0.9", "--set", "learning_rate=1e-2"),
-        *("--set", "data.minimum_count=1", "--set", "student.dropout=0.1"),
-    ],
+    "distill": ["--set", "loop.epochs=4", "--set", "loop.averaging=0.9", "--set", "student.dropout=0.1"],
     "serve": ["--grpc-port", "0", "--http-port", "0", "--metrics-port", "0"],
 }
 
@@ -36,10 +31,11 @@ def commands():
 
 @pytest.fixture
 def folder(tmp_path, toy):
-    """A folder as a clone is: training/ and lexicons/, and the user's labelled files."""
+    """A folder as a clone is: training/, lexicons/ and the shipped student, and the user's labelled files."""
     if reason := why_no_server():
         pytest.skip(reason)
-    for name in ("training", "lexicons"):
+    (tmp_path / "models").mkdir()
+    for name in ("training", "lexicons", "models/student-cluener"):
         (tmp_path / name).symlink_to(ROOT / name)
     labelled = tmp_path / "labelled"
     labelled.mkdir()

@@ -165,14 +165,15 @@ def _overrides(settings: list[str] | None) -> dict[str, str]:
 
 
 def _run(train: Any, output: Path) -> None:
-    from distillex_matcher import LexiconError
+    from distillex_matcher import LayoutError, LexiconError
 
     from distillex_training.config import ConfigError
     from distillex_training.data.labelled import DataError
+    from distillex_training.models.directory import ModelDirectoryError
 
     try:
         best = train()
-    except (ConfigError, DataError, LexiconError) as error:
+    except (ConfigError, DataError, LayoutError, LexiconError, ModelDirectoryError) as error:
         _fail("training", str(error))
     except KeyboardInterrupt:
         _fail("training", f"interrupted; the same command goes on from {output / 'checkpoint.pt'}", 130)
