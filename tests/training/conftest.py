@@ -57,6 +57,16 @@ learning_rate: 1e-2
     return folder
 
 
+@pytest.fixture
+def other_types(toy, tmp_path):
+    """Overrides for a run that calls names persons and whose text holds a character more."""
+    for split in ("train", "dev"):
+        lines = (toy / f"{split}.jsonl").read_text(encoding="utf-8")
+        lines = lines.replace('"name"', '"person"').replace("昨天", "明天")
+        (tmp_path / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+    return {"data.train": str(tmp_path / "train.jsonl"), "data.dev": str(tmp_path / "dev.jsonl")}
+
+
 @pytest.fixture(scope="session")
 def toy_lexicons(toy, tmp_path_factory):
     """A lexicon directory whose base lexicon is the toy one."""

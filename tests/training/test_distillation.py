@@ -297,19 +297,13 @@ def test_a_run_that_begins_with_a_student_takes_its_rates_of_dropout_from_the_fi
     assert student.config.width == load_model(initial)[0].config.width != 999
 
 
-def test_a_student_begins_with_one_of_other_entity_types(toy, everything, tmp_path):
-    for split in ("train", "dev"):
-        lines = (toy / f"{split}.jsonl").read_text(encoding="utf-8").replace('"name"', '"person"')
-        (tmp_path / f"{split}.jsonl").write_text(lines, encoding="utf-8")
-    files = {f"data.{split}": str(tmp_path / f"{split}.jsonl") for split in ("train", "dev")}
-    overrides = {"learning_rate": "0.0", "crf_learning_rate": "0.0", "loop.epochs": "1", **files}
+def test_a_student_begins_with_one_of_other_entity_types(toy, everything, other_types, tmp_path):
     initial = everything[0] / "best"
-    distill(read_config(toy / "student.yaml", StudentRun, overrides | {"initial": str(initial)}), tmp_path / "run")
+    unmoved = {"learning_rate": "0.0", "crf_learning_rate": "0.0", "loop.epochs": "1", "initial": str(initial)}
+    for name, seed in (("run", "1"), ("other", "2")):
+        overrides = other_types | unmoved | {"loop.seed": seed}
+        distill(read_config(toy / "student.yaml", StudentRun, overrides), tmp_path / name)
     (begun, _, layout), (earlier, _, earlier_layout) = load_model(tmp_path / "run" / "best"), load_model(initial)
-    distill(
-        read_config(toy / "student.yaml", StudentRun, overrides | {"initial": str(initial), "loop.seed": "2"}),
-        tmp_path / "other",
-    )
     ours, theirs = ((tmp_path / run / "best" / "model.safetensors").read_bytes() for run in ("run", "other"))
     assert ours == theirs  # nothing was learnt, and what is new does not hang on the seed
     assert layout.vocabulary == earlier_layout.vocabulary
@@ -335,12 +329,8 @@ def test_only_a_student_can_be_begun_with(toy, toy_teacher, everything, tmp_path
         distill(run, tmp_path)
 
 
-def test_a_teacher_of_other_entity_types_is_refused(toy, toy_teacher, everything, tmp_path):
-    lines = (toy / "train.jsonl").read_text(encoding="utf-8").replace('"name"', '"person"')
-    (tmp_path / "train.jsonl").write_text(lines, encoding="utf-8")
-    (tmp_path / "dev.jsonl").write_text(lines, encoding="utf-8")
-    files = {f"data.{split}": str(tmp_path / f"{split}.jsonl") for split in ("train", "dev")}
-    run = student_run(toy, toy_teacher, everything[1], **files)
+def test_a_teacher_of_other_entity_types_is_refused(toy, toy_teacher, everything, other_types, tmp_path):
+    run = student_run(toy, toy_teacher, everything[1], **other_types)
     with pytest.raises(ConfigError, match=r"labels company, name; the training file, company, person"):
         distill(run, tmp_path / "run")
 

@@ -71,16 +71,6 @@ def test_early_stopping_is_final(toy, tmp_path):
     assert len(read_metrics(tmp_path)) == 3
 
 
-@pytest.fixture
-def other_types(toy, tmp_path):
-    """Overrides for a run that calls names persons and whose text holds a character more."""
-    for split in ("train", "dev"):
-        lines = (toy / f"{split}.jsonl").read_text(encoding="utf-8")
-        lines = lines.replace('"name"', '"person"').replace("昨天", "明天")
-        (tmp_path / f"{split}.jsonl").write_text(lines, encoding="utf-8")
-    return {"data.train": str(tmp_path / "train.jsonl"), "data.dev": str(tmp_path / "dev.jsonl")}
-
-
 UNMOVED = {"encoder_learning_rate": "0.0", "learning_rate": "0.0", "crf_learning_rate": "0.0"}
 
 

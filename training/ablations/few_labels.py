@@ -2,8 +2,8 @@
 
     python training/ablations/few_labels.py TRAIN DEV [--sentences 100 300 1000 0] [--seed 1] [--output runs/few-labels]
 
-The settings are those of training/configs/student-own-data.yaml; those from scratch have the sizes and the dropout that
-are best for them (FROM_SCRATCH). Both make the same number of steps. 0 sentences: all. A run that is complete is not
+The settings are those of training/configs/student-own-data.yaml; students from scratch have sizes and a learning rate
+of their own (FROM_SCRATCH). Both make the same number of steps. 0 sentences: all. A run that is complete is not
 repeated; an interrupted one goes on.
 """
 
@@ -27,7 +27,6 @@ FROM_SCRATCH = {
     "student.bigram_hash_size": "131072",
     "student.owned_bigrams": "true",
 }
-BATCH = 32
 FEWEST_STEPS, FEWEST_EPOCHS = 400, 12
 
 
@@ -55,11 +54,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/few-labels"))
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    batch_size = read_config(CONFIG, StudentRun).loop.batch_size
     rows = []
     for count in asked.sentences:
         file = draw(asked.train, count, asked.seed, asked.output)
         sentences = len(file.read_text(encoding="utf-8").splitlines())
-        epochs = max(FEWEST_EPOCHS, -(-FEWEST_STEPS * BATCH // sentences))
+        epochs = max(FEWEST_EPOCHS, -(-FEWEST_STEPS * batch_size // sentences))
         found = []
         for name, settings in (("from-scratch", FROM_SCRATCH), ("begun", {})):
             keys = {

@@ -1,4 +1,4 @@
-"""The mean of several models' weights: one model, no slower than each, that often scores above all of them."""
+"""The mean of several models' weights: one model, no slower than each."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from distillex_training.losses import (
     posterior_cross_entropy,
 )
 from distillex_training.models import ConstrainedCrf, Student, StudentConfig, Teacher, load_model
+from distillex_training.models.directory import read_model_config
 from distillex_training.models.initial import start_from
 from distillex_training.tagging import GoldTask, TaggingData, read_data
 from distillex_training.teacher_cache import JoinedCaches, TeacherCache, Wanted, label_raw_text
@@ -195,15 +196,13 @@ def begun_student(directory: Path, sizes: StudentSizes, data: TaggingData) -> tu
     config = dataclasses.replace(
         initial.config, lexicon_types=len(data.layout.types), entity_types=data.entity_types, **rates
     )
-    other = {name: size for name, size in vars(sizes).items() if size != getattr(config, name)}
-    for name, size in other.items():
-        LOG.info("student.%s is that of the initial student, %s, not %s", name, getattr(config, name), size)
+    for name, size in vars(sizes).items():
+        if size != getattr(config, name):
+            LOG.info("student.%s is that of the initial student, %s, not %s", name, getattr(config, name), size)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(SEED_OF_NEW_LAYERS)
         student, crf = Student(config), ConstrainedCrf(data.entity_types)
-    start_from(student, data.layout, initial, initial_layout)
-    if data.entity_types == initial.config.entity_types:
-        crf.load_state_dict(initial_crf.state_dict())
+    start_from(*(student, crf, data.layout), earlier=initial, earlier_crf=initial_crf, earlier_layout=initial_layout)
     return student, crf
 
 
@@ -273,23 +272,20 @@ def sentence_of(cache: Caches, row: int) -> Sentence:
     return Sentence(cache.text(row), tuple(GoldSpan(*span) for span in cache.spans(row)))
 
 
-def refuse_other_types(directory: Path, teacher: Student | Teacher, data: TaggingData) -> None:
-    """Refuse a teacher that labels other entity types than the training file does.
+def labelled_by_teacher(
+    teacher: Path, switches: DistillationConfig, config: DataConfig, data: TaggingData
+) -> Caches | None:
+    """Have the teacher label the raw text, and what is made from it by exchanging entities.
 
     Raises
     ------
     ConfigError
-        Naming both.
+        For a teacher that labels other entity types than the training file does.
     """
-    if teacher.config.entity_types != data.entity_types:
-        theirs, ours = (", ".join(types) for types in (teacher.config.entity_types, data.entity_types))
-        raise ConfigError(f"distillation.teacher: {directory} labels {theirs}; the training file, {ours}")
-
-
-def labelled_by_teacher(
-    teacher: Path, switches: DistillationConfig, config: DataConfig, data: TaggingData
-) -> Caches | None:
-    """Have the teacher label the raw text, and what is made from it by exchanging entities."""
+    labels = read_model_config(teacher).entity_types
+    if labels != data.entity_types:
+        theirs, ours = (", ".join(types) for types in (labels, data.entity_types))
+        raise ConfigError(f"distillation.teacher: {teacher} labels {theirs}; the training file, {ours}")
     wanted = wanted_parts(switches)
     cache = label_raw_text(teacher, data, switches.cache, wanted)
     if cache is None or switches.substituted == 0:
@@ -335,8 +331,7 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     if run.student.owned_words and run.initial is None:
         data = dataclasses.replace(data, layout=data.layout.with_distinct_words())
     cache: Caches | None = None
-    if teacher_directory is not None and teacher is not None:
-        refuse_other_types(teacher_directory, teacher, data)
+    if teacher_directory is not None:
         with processes.first_goes_ahead():
             cache = labelled_by_teacher(teacher_directory, run.distillation, run.data, data)
     student, crf = build_student(run, data)

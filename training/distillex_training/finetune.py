@@ -14,7 +14,7 @@ from torch import Tensor
 
 from distillex_training import processes
 from distillex_training.config import ConfigError, TeacherRun
-from distillex_training.distill import DistillationTask, labelled_by_teacher, refuse_other_types
+from distillex_training.distill import DistillationTask, labelled_by_teacher
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, load_model
 from distillex_training.models.dropout import use_cheap_dropout
 from distillex_training.models.initial import start_from
@@ -92,11 +92,9 @@ def begin_with(directory: Path, teacher: Teacher, crf: ConstrainedCrf, layout: F
     if not isinstance(earlier, Teacher):
         raise ConfigError(f"initial: {directory} is not a teacher")
     try:
-        start_from(teacher, layout, earlier, earlier_layout)
+        start_from(*(teacher, crf, layout), earlier=earlier, earlier_crf=earlier_crf, earlier_layout=earlier_layout)
     except ValueError as error:
         raise ConfigError(f"{directory}: {error}") from None
-    if earlier.config.entity_types == teacher.config.entity_types:
-        crf.load_state_dict(earlier_crf.state_dict())
 
 
 def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) -> dict[str, float]:
@@ -111,10 +109,9 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
     earlier, cache = run.distillation.teacher, None
     if earlier is not None and run.adversarial > 0:
         raise ConfigError("adversarial: not together with distillation.teacher")
-    earlier_teacher, _, layout = load_model(earlier) if earlier is not None else (None, None, None)
+    layout = load_model(earlier)[2] if earlier is not None else None
     data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout)
-    if earlier is not None and earlier_teacher is not None:
-        refuse_other_types(earlier, earlier_teacher, data)
+    if earlier is not None:
         with processes.first_goes_ahead():
             cache = labelled_by_teacher(earlier, run.distillation, run.data, data)
     encoder, settings, lacking = load_encoder(run.encoder, data.layout.vocabulary)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from distillex_matcher import FeatureLayout
@@ -15,7 +16,7 @@ from distillex_training.models.crf import ConstrainedCrf
 from distillex_training.models.student import Student, StudentConfig
 from distillex_training.models.teacher import Teacher, TeacherConfig
 
-KINDS = {"student": (StudentConfig, Student), "teacher": (TeacherConfig, Teacher)}
+KINDS: dict[str, type[StudentConfig | TeacherConfig]] = {"student": StudentConfig, "teacher": TeacherConfig}
 
 
 class ModelDirectoryError(ValueError):
@@ -49,8 +50,8 @@ def save_model(
     write_atomically(directory / "config.json", json.dumps(config, ensure_ascii=False, indent=1) + "\n")
 
 
-def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, FeatureLayout]:
-    """Read a model directory; the model is in evaluation mode, in float32.
+def read_model_config(directory: Path) -> StudentConfig | TeacherConfig:
+    """Read what a model directory says of its model, without the weights.
 
     Raises
     ------
@@ -65,9 +66,20 @@ def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, Feat
     config.pop("format", None)
     if kind not in KINDS:
         raise ModelDirectoryError(f"{directory}: unknown kind {kind!r}; known kinds: {', '.join(KINDS)}")
-    config_class, model_class = KINDS[kind]
-    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    model = model_class(config_class(**fields))
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+    return KINDS[kind](**fields)
+
+
+def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, FeatureLayout]:
+    """Read a model directory; the model is in evaluation mode, in float32.
+
+    Raises
+    ------
+    ModelDirectoryError
+        For a missing file or an unknown kind.
+    """
+    config = read_model_config(directory)
+    model = Student(config) if isinstance(config, StudentConfig) else Teacher(config)
     crf = ConstrainedCrf(model.config.entity_types)
     tensors = load_file(directory / "model.safetensors")
     model.load_state_dict(_part(tensors, "model."))

@@ -8,18 +8,27 @@ import torch
 from distillex_matcher import FeatureLayout
 from torch import Tensor
 
+from distillex_training.models.crf import ConstrainedCrf
 from distillex_training.models.student import Student
 from distillex_training.models.teacher import Teacher
 
 Tagger = TypeVar("Tagger", Student, Teacher)
 
 
-def start_from(tagger: Tagger, layout: FeatureLayout, earlier: Tagger, earlier_layout: FeatureLayout) -> None:
+def start_from(
+    tagger: Tagger,
+    crf: ConstrainedCrf,
+    layout: FeatureLayout,
+    *,
+    earlier: Tagger,
+    earlier_crf: ConstrainedCrf,
+    earlier_layout: FeatureLayout,
+) -> None:
     """Copy an earlier model's weights into a new one, as far as they mean the same there.
 
-    Embedding rows go by their characters and lexicon types; those that the earlier model lacks stay as they are. So
-    does the layer that scores the labels, where the entity types are others. Owners of rows are taken over: they are
-    numbers of the vocabulary's order, so a student with owned rows needs the earlier one's vocabulary.
+    Embedding rows go by their characters and lexicon types; those that the earlier model lacks stay as they are. So do
+    the layer that scores the labels and the CRF, where the entity types are others. Owners of rows are taken over: they
+    are numbers of the vocabulary's order, so a student with owned rows needs the earlier one's vocabulary.
 
     Raises
     ------
@@ -27,10 +36,11 @@ def start_from(tagger: Tagger, layout: FeatureLayout, earlier: Tagger, earlier_l
         For an earlier model of other sizes, naming the first weight that differs.
     """
     characters, types = tagger.character_table, tagger.fusion.type_embedding.weight
+    same_labels = earlier.config.entity_types == tagger.config.entity_types
     named: dict[str, Tensor] = {**dict(tagger.named_parameters()), **dict(tagger.named_buffers())}
     with torch.no_grad():
         for name, weight in (*earlier.named_parameters(), *earlier.named_buffers()):
-            if name.startswith("tag.") and earlier.config.entity_types != tagger.config.entity_types:
+            if name.startswith("tag.") and not same_labels:
                 continue
             target = named.get(name)
             by_row = target is characters or target is types
@@ -44,6 +54,8 @@ def start_from(tagger: Tagger, layout: FeatureLayout, earlier: Tagger, earlier_l
                 _copy_rows(target[1:], layout.types, weight[1:], earlier_layout.types)
             else:
                 target.copy_(weight)
+    if same_labels:
+        crf.load_state_dict(earlier_crf.state_dict())
 
 
 def _copy_rows(target: Tensor, names: tuple[str, ...], source: Tensor, source_names: tuple[str, ...]) -> None:
