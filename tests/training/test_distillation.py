@@ -6,15 +6,18 @@ import json
 import numpy as np
 import pytest
 import torch
+from distillex_matcher import Lexicon
 from distillex_training.config import ConfigError, StudentRun, TeacherRun, read_config
 from distillex_training.distill import (
     DistillationTask,
     build_student,
     distill,
+    labelled_by_teacher,
     principal_embeddings,
     start_from_teacher,
     wanted_parts,
 )
+from distillex_training.ensemble import Ensemble
 from distillex_training.finetune import finetune
 from distillex_training.models import load_model
 from distillex_training.tagging import read_data
@@ -60,7 +63,9 @@ def test_distillation_interrupted_and_resumed_ends_like_one_that_was_not(toy, to
     whole, _ = everything
     run = student_run(toy, toy_teacher, tmp_path / "cache", **EVERY_LOSS)
     data = read_run_data(run, toy_teacher)
-    assert label_raw_text(toy_teacher, data, tmp_path / "cache", wanted_parts(run.distillation), max_batches=1) is None
+    assert (
+        label_raw_text([toy_teacher], data, tmp_path / "cache", wanted_parts(run.distillation), max_batches=1) is None
+    )
     for part in (tmp_path / "cache").glob("*/*.f16"):  # killed while it wrote
         with part.open("ab") as file:
             file.write(b"broken")
@@ -89,7 +94,7 @@ def test_each_loss_is_a_switch_of_its_own(toy, toy_teacher, everything, tmp_path
 def test_the_teacher_s_marginals_follow_the_characters_that_were_not_exchanged(toy, toy_teacher, everything, tmp_path):
     run = student_run(toy, toy_teacher, everything[1], **{"augmentation.exchanged": "1.0"})
     data = read_run_data(run, toy_teacher)
-    cache = label_raw_text(toy_teacher, data, everything[1])
+    cache = label_raw_text([toy_teacher], data, everything[1])
     student, crf = build_student(run, data)
     task = DistillationTask(
         *(student, crf, data, run.augmentation, run.loop, []),
@@ -156,41 +161,39 @@ def test_a_run_with_nothing_to_learn_from_is_refused(toy, toy_teacher, everythin
 def test_the_cache_holds_only_what_is_asked_for_and_is_not_computed_again(toy, toy_teacher, everything, tmp_path):
     run = student_run(toy, toy_teacher, tmp_path)
     data = read_run_data(run, toy_teacher)
-    label_raw_text(toy_teacher, data, tmp_path)
+    label_raw_text([toy_teacher], data, tmp_path)
     (directory,) = tmp_path.iterdir()
     assert {f.name for f in directory.iterdir()} == {"spans.jsonl", "marginals.f16", "meta.json", "complete"}
     written = (directory / "spans.jsonl").stat().st_mtime_ns
-    label_raw_text(toy_teacher, data, tmp_path, Wanted(paths=2))
+    label_raw_text([toy_teacher], data, tmp_path, Wanted(paths=2))
     assert (directory / "paths2.u8").exists()
     assert not (directory / "hidden.f16").exists()
     assert (directory / "spans.jsonl").stat().st_mtime_ns == written
     # Computed in one pass or part by part: the same bytes.
-    label_raw_text(toy_teacher, data, tmp_path, Wanted(emissions=True, hidden=True, paths=3))
+    label_raw_text([toy_teacher], data, tmp_path, Wanted(emissions=True, hidden=True, paths=3))
     (other,) = everything[1].iterdir()
     for name in ("spans.jsonl", "marginals.f16", "emissions.f16", "hidden.f16", "paths3.u8", "paths3-scores.f32"):
         assert (directory / name).read_bytes() == (other / name).read_bytes(), name
 
 
 def test_the_cache_is_another_for_another_teacher_text_or_lexicon(toy, toy_teacher, tmp_path):
-    from distillex_matcher import Lexicon
-
     cache = tmp_path / "cache"
     data = read_run_data(student_run(toy, toy_teacher, cache), toy_teacher)
-    label_raw_text(toy_teacher, data, cache)
+    label_raw_text([toy_teacher], data, cache)
     (tmp_path / "raw.txt").write_text("赵伟昨天加入了东方电子。\n", encoding="utf-8")
     other_text = student_run(toy, toy_teacher, cache, **{"data.raw": f"[{tmp_path}/raw.txt]"})
-    label_raw_text(toy_teacher, read_run_data(other_text, toy_teacher), cache)
+    label_raw_text([toy_teacher], read_run_data(other_text, toy_teacher), cache)
     assert len(list(cache.iterdir())) == 2
     Lexicon.from_entries([("昨天", "t", 0.9), ("加入", "v", 0.7), ("电子", "n", 0.4)]).save(tmp_path / "b.lex")
     other_lexicon = student_run(toy, toy_teacher, cache, **{"data.lexicon": str(tmp_path / "b.lex")})
-    label_raw_text(toy_teacher, read_run_data(other_lexicon, toy_teacher), cache)
+    label_raw_text([toy_teacher], read_run_data(other_lexicon, toy_teacher), cache)
     assert len(list(cache.iterdir())) == 3
 
 
 def test_cached_outputs_are_the_teachers(toy, toy_teacher, tmp_path):
     run = student_run(toy, toy_teacher, tmp_path)
     data = read_run_data(run, toy_teacher)
-    cache = label_raw_text(toy_teacher, data, tmp_path, Wanted(emissions=True, hidden=True, paths=3))
+    cache = label_raw_text([toy_teacher], data, tmp_path, Wanted(emissions=True, hidden=True, paths=3))
     teacher, crf, layout = load_model(toy_teacher)
     decoder = crf.decoder()
     rows = [0, BATCH_SIZE, len(cache) - 1]
@@ -223,7 +226,7 @@ def test_sentences_that_the_teacher_doubts_are_left_out(toy, toy_teacher, everyt
     with caplog.at_level("INFO", "distillex.training"):
         distill(run, tmp_path, max_steps=1)
     kept = next(message for message in caplog.messages if "kept by the teacher's confidence" in message)
-    without_spans = label_raw_text(toy_teacher, read_run_data(run, toy_teacher), everything[1])
+    without_spans = label_raw_text([toy_teacher], read_run_data(run, toy_teacher), everything[1])
     expected = sum(not without_spans.spans(row) for row in range(len(without_spans)))
     assert kept.startswith(f"{expected} of {len(without_spans)} ")
 
@@ -331,8 +334,47 @@ def test_only_a_student_can_be_begun_with(toy, toy_teacher, everything, tmp_path
 
 def test_a_teacher_of_other_entity_types_is_refused(toy, toy_teacher, everything, other_types, tmp_path):
     run = student_run(toy, toy_teacher, everything[1], **other_types)
-    with pytest.raises(ConfigError, match=r"labels company, name; the training file, company, person"):
+    with pytest.raises(ConfigError, match=r"teacher: .* labels company, name; the training file, company, person"):
         distill(run, tmp_path / "run")
+
+
+def test_models_that_label_together_give_the_mean_of_emissions_and_crf(toy, toy_teacher, everything, tmp_path):
+    student = everything[0] / "best"
+    run = student_run(toy, toy_teacher, tmp_path, **{"distillation.beside": f"[{student}]"})
+    data = read_run_data(run, toy_teacher)
+    together = labelled_by_teacher(run.distillation, run.data, data)
+    emissions = Wanted(emissions=True)
+    cache = label_raw_text([toy_teacher, student], data, tmp_path, emissions)
+    alone = [label_raw_text([model], data, tmp_path, emissions) for model in (toy_teacher, student)]
+    assert len(list(tmp_path.iterdir())) == 3
+    rows = [0, BATCH_SIZE, len(cache) - 1]
+    longest = max(len(cache.text(row)) for row in rows)
+    first, second = (one.emissions(rows, longest) for one in alone)
+    assert (first - second).abs().max() > 0.1
+    torch.testing.assert_close(cache.emissions(rows, longest), (first + second) / 2, atol=0.02, rtol=0.01)
+    crf = load_model(toy_teacher)[1]
+    ours, theirs = crf.state_dict(), load_model(student)[1].state_dict()
+    crf.load_state_dict({name: (ours[name] + theirs[name]) / 2 for name in ours})
+    text = cache.text(rows[-1])
+    exact = np.zeros((1, len(text) + 2, len(crf.scheme)), dtype=np.float32)
+    exact[0, 1:-1] = cache.emissions(rows[-1:], len(text))[0].numpy()
+    expected = crf.decoder().marginals(exact, np.array([[len(text) + 2]], dtype=np.int32))[0, 1:-1]
+    np.testing.assert_allclose(together.marginals(rows[-1:], len(text))[0].numpy(), expected, atol=0.01)
+
+
+def test_a_model_beside_the_teacher_has_its_entity_types_and_a_teacher(
+    toy, toy_teacher, toy_student, everything, other_types, tmp_path
+):
+    other = tmp_path / "other"
+    distill(read_config(toy / "student.yaml", StudentRun, {"loop.epochs": "1", **other_types}), other)
+    run = student_run(toy, toy_teacher, everything[1], **{"distillation.beside": f"[{other}/best]"})
+    with pytest.raises(ConfigError, match=r"beside: .* labels company, person; the training file, company, name"):
+        distill(run, tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"other/best labels company, person; .* company, name"):
+        Ensemble([toy_teacher, other / "best"], Lexicon.load(run.data.lexicon))
+    alone = student_run(toy, "null", everything[1], **{"distillation.beside": f"[{toy_student}]"})
+    with pytest.raises(ConfigError, match=r"distillation\.beside names models, but distillation\.teacher none"):
+        distill(alone, tmp_path / "run")
 
 
 def test_a_student_begins_with_another_one_or_with_the_teachers_characters(toy, toy_teacher, everything, tmp_path):
@@ -343,7 +385,9 @@ def test_a_student_begins_with_another_one_or_with_the_teachers_characters(toy, 
 
 def test_joined_caches_give_each_row_of_each(toy, toy_teacher, everything):
     run = student_run(toy, toy_teacher, everything[1], **EVERY_LOSS)
-    cache = label_raw_text(toy_teacher, read_run_data(run, toy_teacher), everything[1], wanted_parts(run.distillation))
+    cache = label_raw_text(
+        [toy_teacher], read_run_data(run, toy_teacher), everything[1], wanted_parts(run.distillation)
+    )
     joined, count = JoinedCaches([cache, cache]), len(cache)
     assert len(joined) == 2 * count
     assert joined.hidden_width == cache.hidden_width

@@ -54,7 +54,7 @@ def main() -> None:
     asked = parser.parse_args()
     run = read_config(asked.config, StudentRun, {"distillation.cache": str(asked.cache)})
     data = read_data(run.data, word_hash_size=run.student.word_hash_size, layout=load_model(asked.teacher)[2])
-    seen = label_raw_text(asked.teacher, data, asked.cache)
+    seen = label_raw_text([asked.teacher], data, asked.cache)
     assert seen is not None
     known = surfaces([*data.train, *(sentence_of(seen, row) for row in range(len(seen)))])
     shorter, _ = read_raw(run.data.raw, max_length=run.data.raw_max_length)
@@ -67,7 +67,7 @@ def main() -> None:
     if len(left_over) < asked.sentences:
         parser.error(f"{asked.config} leaves {len(left_over)} sentences over; --sentences is {asked.sentences}")
     held_out = dataclasses.replace(data, raw=random.Random(HELD_OUT_SEED).sample(left_over, asked.sentences))
-    labelled = label_raw_text(asked.teacher, held_out, asked.cache)
+    labelled = label_raw_text([asked.teacher], held_out, asked.cache)
     assert labelled is not None
     texts = [labelled.text(row) for row in range(len(labelled))]
     teachers = [set(labelled.spans(row)) for row in range(len(labelled))]

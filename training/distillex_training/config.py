@@ -70,6 +70,9 @@ class DistillationConfig:
 
     teacher: Path | None = None
     """Model directory of the teacher."""
+    beside: tuple[Path, ...] = ()
+    """Model directories of further teachers, or students, that label together with it: the mean of their emissions and
+    of their CRF scores. ``hidden`` and ``start_from_teacher`` are the teacher's alone."""
     cache: Path = Path("runs/teacher-cache")
     """Where the teacher's predictions are kept, by a hash of teacher, text and lexicon."""
     gold: float = 1.0

@@ -272,36 +272,46 @@ def sentence_of(cache: Caches, row: int) -> Sentence:
     return Sentence(cache.text(row), tuple(GoldSpan(*span) for span in cache.spans(row)))
 
 
-def labelled_by_teacher(
-    teacher: Path, switches: DistillationConfig, config: DataConfig, data: TaggingData
-) -> Caches | None:
-    """Have the teacher label the raw text, and what is made from it by exchanging entities.
+def labelled_by_teacher(switches: DistillationConfig, config: DataConfig, data: TaggingData) -> Caches | None:
+    """Have the teacher, and those beside it, label the raw text and what is made from it by exchanging entities.
+
+    Returns
+    -------
+    TeacherCache or JoinedCaches or None
+        None without a teacher.
 
     Raises
     ------
     ConfigError
-        For a teacher that labels other entity types than the training file does.
+        For a teacher that labels other entity types than the training file does, or one beside none.
     """
-    labels = read_model_config(teacher).entity_types
-    if labels != data.entity_types:
-        theirs, ours = (", ".join(types) for types in (labels, data.entity_types))
-        raise ConfigError(f"distillation.teacher: {teacher} labels {theirs}; the training file, {ours}")
+    if switches.teacher is None:
+        if switches.beside:
+            raise ConfigError("distillation.beside names models, but distillation.teacher none")
+        return None
+    teachers = (switches.teacher, *switches.beside)
+    for name, teacher in zip(("teacher", *("beside" for _ in switches.beside)), teachers, strict=True):
+        labels = read_model_config(teacher).entity_types
+        if labels != data.entity_types:
+            theirs, ours = (", ".join(types) for types in (labels, data.entity_types))
+            raise ConfigError(f"distillation.{name}: {teacher} labels {theirs}; the training file, {ours}")
     wanted = wanted_parts(switches)
-    cache = label_raw_text(teacher, data, switches.cache, wanted)
-    if cache is None or switches.substituted == 0:
-        return cache
-    labelled = [*data.train, *(sentence_of(cache, row) for row in range(len(cache)))]
-    made = substituted_sentences(
-        labelled,
-        switches.substituted,
-        longest=config.raw_max_length,
-        seed=config.seed,
-        crossed=switches.crossed,
-    )
-    LOG.info("%d sentences made by exchanging entities", len(made))
-    if not made:
-        return cache
-    further = label_raw_text(teacher, dataclasses.replace(data, raw=made), switches.cache, wanted)
+    with processes.first_goes_ahead():
+        cache = label_raw_text(teachers, data, switches.cache, wanted)
+        if cache is None or switches.substituted == 0:
+            return cache
+        labelled = [*data.train, *(sentence_of(cache, row) for row in range(len(cache)))]
+        made = substituted_sentences(
+            labelled,
+            switches.substituted,
+            longest=config.raw_max_length,
+            seed=config.seed,
+            crossed=switches.crossed,
+        )
+        LOG.info("%d sentences made by exchanging entities", len(made))
+        if not made:
+            return cache
+        further = label_raw_text(teachers, dataclasses.replace(data, raw=made), switches.cache, wanted)
     return JoinedCaches([cache, further]) if further is not None else None
 
 
@@ -330,10 +340,7 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     data = read_data(run.data, word_hash_size=run.student.word_hash_size, layout=layout)
     if run.student.owned_words and run.initial is None:
         data = dataclasses.replace(data, layout=data.layout.with_distinct_words())
-    cache: Caches | None = None
-    if teacher_directory is not None:
-        with processes.first_goes_ahead():
-            cache = labelled_by_teacher(teacher_directory, run.distillation, run.data, data)
+    cache = labelled_by_teacher(run.distillation, run.data, data)
     student, crf = build_student(run, data)
     if teacher is not None and run.distillation.start_from_teacher:
         start_from_teacher(student, teacher)

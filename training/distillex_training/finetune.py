@@ -106,14 +106,12 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
         Development metrics of the best epoch.
     """
     torch.manual_seed(run.loop.seed)
-    earlier, cache = run.distillation.teacher, None
+    earlier = run.distillation.teacher
     if earlier is not None and run.adversarial > 0:
         raise ConfigError("adversarial: not together with distillation.teacher")
     layout = load_model(earlier)[2] if earlier is not None else None
     data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout)
-    if earlier is not None:
-        with processes.first_goes_ahead():
-            cache = labelled_by_teacher(earlier, run.distillation, run.data, data)
+    cache = labelled_by_teacher(run.distillation, run.data, data)
     encoder, settings, lacking = load_encoder(run.encoder, data.layout.vocabulary)
     LOG.info("%d of %d tokens have no row in the encoder: %s", len(lacking), len(data.layout.vocabulary), lacking[:20])
     config = TeacherConfig(

@@ -19,10 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distillex_training import processes
-from distillex_training.models import load_model
+from distillex_training.ensemble import Ensemble
 from distillex_training.tagging import TaggingData
-from distillex_training.teacher_outputs import MOST_LABELS, Outputs, cut, files_of, finished, rows_of
+from distillex_training.teacher_outputs import MOST_LABELS, cut, files_of, finished, rows_of
 
 LOG = logging.getLogger("distillex.training")
 T = TypeVar("T")
@@ -176,9 +175,11 @@ class JoinedCaches:
         return [read(cache, [own], characters) for cache, own in (self._places[row] for row in rows)]
 
 
-def cache_key(teacher: Path, data: TaggingData) -> str:
-    """Hash of the teacher's weights, the raw text and the base lexicon."""
-    digest = hashlib.sha256((teacher / "model.safetensors").read_bytes())
+def cache_key(teachers: Sequence[Path], data: TaggingData) -> str:
+    """Hash of the teachers' weights, the raw text and the base lexicon."""
+    digest = hashlib.sha256()
+    for teacher in teachers:
+        digest.update((teacher / "model.safetensors").read_bytes())
     digest.update(data.base.checksum.encode())
     for text in data.raw:
         digest.update(text.encode() + b"\n")
@@ -186,14 +187,20 @@ def cache_key(teacher: Path, data: TaggingData) -> str:
 
 
 def label_raw_text(
-    teacher: Path, data: TaggingData, cache: Path, wanted: Wanted = SPANS_ALONE, *, max_batches: int | None = None
+    teachers: Sequence[Path],
+    data: TaggingData,
+    cache: Path,
+    wanted: Wanted = SPANS_ALONE,
+    *,
+    max_batches: int | None = None,
 ) -> TeacherCache | None:
     """Label ``data.raw`` with a teacher, or open what was labelled before; resumes after an interruption.
 
     Parameters
     ----------
-    teacher
-        Model directory.
+    teachers
+        Model directories, at least one; several label together, as an
+        :class:`~distillex_training.ensemble.Ensemble`.
     data
         The raw sentences, the base lexicon.
     cache
@@ -203,37 +210,28 @@ def label_raw_text(
     max_batches
         Stop after so many batches of this call and return None; for tests and time limits.
     """
-    directory = cache / cache_key(teacher, data)
+    directory = cache / cache_key(teachers, data)
     missing = [part for part in wanted.parts if not _complete(directory, part).exists()]
     if not missing:
         return TeacherCache(directory, wanted)
     directory.mkdir(parents=True, exist_ok=True)
-    model, crf, layout = load_model(teacher)
-    device = processes.device()
-    model.to(device)
-    labels = len(crf.scheme)
+    ensemble = Ensemble(teachers, data.base)
+    labels = ensemble.labels
     if wanted.paths and labels > MOST_LABELS:
         raise ValueError(f"best paths: {labels} labels; at most {MOST_LABELS} can be stored")
-    files = [file for part in missing for file in files_of(part, labels, model.hidden_width)]
+    files = [file for part in missing for file in files_of(part, labels, ensemble.hidden_width)]
     texts = sorted(data.raw, key=len)
     done = min(finished(directory, file, texts) for file in files) // BATCH_SIZE * BATCH_SIZE
     for file in files:
         cut(directory, file, texts[:done])
     LOG.info("labelling %d raw sentences with the teacher: %s (%d done before)", len(texts), ", ".join(missing), done)
-    featurizer, decoder, types = layout.featurizer(data.base), crf.decoder(), crf.scheme.entity_types
     for count, begin in enumerate(range(done, len(texts), BATCH_SIZE)):
         if max_batches is not None and count == max_batches:
             return None
         batch = texts[begin : begin + BATCH_SIZE]
-        features = featurizer.featurize(batch)
-        arrays = (features.input_ids, features.lexicon_types, features.lexicon_words, features.lexicon_weights)
-        longest = int(features.lengths.max())
-        inputs = [torch.from_numpy(array[:, :longest]).to(device) for array in arrays]
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-            emissions, hidden = model.forward_with_hidden(*inputs)
-        outputs = Outputs(batch, features.lengths, emissions.float().cpu().numpy(), hidden.float().cpu().numpy())
+        outputs = ensemble.outputs(batch)
         for part in missing:
-            for name, rows in rows_of(part, outputs, decoder, types).items():
+            for name, rows in rows_of(part, outputs, ensemble.decoder, ensemble.entity_types).items():
                 with (directory / name).open("ab") as file_of_part:
                     file_of_part.write(b"".join(rows))
         if begin // BATCH_SIZE % 100 == 99:

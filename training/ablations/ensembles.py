@@ -1,0 +1,54 @@
+"""What models find together that none finds alone: F1 of each, and of the mean of their emissions and CRF scores.
+
+    python training/ablations/ensembles.py cluener/dev.jsonl models/teacher-cluener models/student-cluener
+
+All in bfloat16, as they label raw text for a student (``distillation.beside``).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from distillex_matcher import Lexicon
+from distillex_training.data.labelled import read_labelled
+from distillex_training.ensemble import Ensemble
+from distillex_training.evaluate import Span, gold_spans, score
+
+BATCH = 32
+
+
+def spans_of(ensemble: Ensemble, texts: list[str]) -> list[list[Span]]:
+    """Return what an ensemble finds."""
+    found: list[list[Span]] = [[] for _ in texts]
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for begin in range(0, len(order), BATCH):
+        rows = order[begin : begin + BATCH]
+        outputs = ensemble.outputs([texts[i] for i in rows])
+        spans = ensemble.decoder.decode(outputs.emissions, outputs.lengths)
+        for row, start, end, kind, _ in zip(*(column.tolist() for column in spans), strict=True):
+            found[rows[row]].append((start, end, ensemble.entity_types[kind]))
+    return found
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("models", type=Path, nargs="+", help="model directories")
+    parser.add_argument("--base", type=Path, default=Path("lexicons/base/1.lex"))
+    asked = parser.parse_args()
+    base = Lexicon.load(asked.base)
+    print("| models | F1 | precision | recall |\n|---|---|---|---|")
+    together = [asked.models] if len(asked.models) > 1 else []
+    for models in [*([model] for model in asked.models), *together]:
+        ensemble = Ensemble(models, base)
+        sentences, _ = read_labelled(asked.data, entity_types=ensemble.entity_types)
+        found = spans_of(ensemble, [sentence.text for sentence in sentences])
+        micro = score(gold_spans(sentences), found).micro
+        names = " and ".join(map(str, models))
+        print(f"| {names} | {micro.f1:.4f} | {micro.precision:.4f} | {micro.recall:.4f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
