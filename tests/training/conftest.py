@@ -100,7 +100,7 @@ def toy_encoder(tmp_path_factory):
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=32,
-        max_position_embeddings=64,
+        max_position_embeddings=512,
     )
     torch.manual_seed(1)
     transformers.AlbertModel(config).save_pretrained(folder)

@@ -21,7 +21,7 @@ def run(script, *arguments):
 
 
 @pytest.fixture(scope="module")
-def written(toy, toy_student, toy_lexicons, tmp_path_factory):
+def written(toy, toy_student, toy_teacher, toy_lexicons, tmp_path_factory):
     from distillex_training.export.repository import export_repository
 
     if reason := why_no_server():
@@ -29,13 +29,15 @@ def written(toy, toy_student, toy_lexicons, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evidence")
     results = folder / "results.json"
     export_repository(toy_student, folder / "repository")
+    export_repository(toy_teacher, folder / "teacher")
     for seed in (1, 2, 2):
         run("record_run.py", toy_student.parent, "--set", "toy", "--model", "student", "--seed", seed,
             "--command", "distillex distill toy.yaml", "--results", results)  # fmt: skip
     run("record_run.py", toy_student, "--set", "toy", "--model", "student, measured", "--base", toy / "base.lex",
         "--development", toy / "dev.jsonl", "--command", "distillex average", "--results", results)  # fmt: skip
     file = folder / "repository" / "student" / "1" / "model.onnx"
-    run("measure_files.py", toy / "dev.jsonl", f"teacher, with lexicon={file}", f"student={file}", "--set", "toy",
+    teacher = folder / "teacher" / "teacher" / "1" / "model.onnx"
+    run("measure_files.py", toy / "dev.jsonl", f"teacher, with lexicon={teacher}", f"student={file}", "--set", "toy",
         "--base", toy / "base.lex", "--rounds", 1, "--served-rounds", 1, "--served-sentences", 40,
         "--lexicons", toy_lexicons, "--results", results)  # fmt: skip
     run("write_results.py", "--results", results, "--output", folder)
@@ -64,7 +66,11 @@ def test_the_page_has_means_spreads_ratios_and_pictures(written):
     page = (written / "models.md").read_text(encoding="utf-8")
     rows = {line.split(" | ")[0].strip("| "): line for line in page.splitlines() if line.startswith("| ")}
     assert " (0.0000) | 2 | " in rows["student"]
-    assert "| 1.0 |" in rows["student"]
+    student, teacher = json.loads((written / "results.json").read_text(encoding="utf-8"))["files"]
+    ratios = [teacher["bytes"] / student["bytes"]] + [
+        student[key] / teacher[key] for key in ("sentences_per_second", "served_sentences_per_second")
+    ]
+    assert rows["student"].split(" | ")[-3:] == [f"{ratio:.1f}" for ratio in ratios[:2]] + [f"{ratios[2]:.1f} |"]
     assert rows["teacher, with lexicon"].rstrip().endswith("| 1.0 | 1.0 | 1.0 |")
     for picture in ("curves-toy.png", "size-speed-f1.png"):
         assert f"images/{picture}" in page

@@ -1,11 +1,13 @@
 """Teachers as ONNX: dynamic batch and length, parity, and the files that serving reads."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from distillex_matcher import CrfParameters, FeatureLayout
 from distillex_training.export.int8 import Int8
-from distillex_training.export.onnx import INPUT_NAMES, open_session, random_inputs
+from distillex_training.export.onnx import INPUT_NAMES, export_onnx, open_session, random_inputs
 from distillex_training.export.repository import export_repository, load_layout_and_crf
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, save_model
 
@@ -36,6 +38,15 @@ def teacher(request, tmp_path_factory):
     model, crf = Teacher(config).eval(), ConstrainedCrf(("name", "org"))
     save_model(directory, model, crf, LAYOUT)
     return directory, model, crf
+
+
+def test_an_encoder_of_few_positions_is_refused(teacher, tmp_path):
+    _, model, _ = teacher
+    sizes = model.config.encoder_config | {"max_position_embeddings": 64}
+    short = Teacher(dataclasses.replace(model.config, encoder_config=sizes))
+    with pytest.raises(ValueError, match=r"the encoder reads 64 tokens; served are up to 512"):
+        export_onnx(short, LAYOUT, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_teachers_folder_holds_network_layout_and_crf_and_agrees_with_pytorch(teacher, tmp_path):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from distillex_training.evaluate import EmissionFunction
-from distillex_training.models import Student
+from distillex_training.models import Student, Teacher
 from distillex_training.models.owners import keys_with_rows
 
 LOG = logging.getLogger("distillex.export")
@@ -125,7 +125,13 @@ def export_onnx(model: nn.Module, layout: FeatureLayout, path: Path, *, half: bo
     ------
     ParityError
         When that difference is above 1e-4; with ``half``, above 0.2 % of the largest emission.
+    ValueError
+        For a teacher whose encoder reads shorter texts than are served.
     """
+    if isinstance(model, Teacher):
+        positions = model.config.encoder_config.get("max_position_embeddings", layout.buckets[-1])
+        if positions < layout.buckets[-1]:
+            raise ValueError(f"the encoder reads {positions} tokens; served are up to {layout.buckets[-1]}")
     model = model.eval()
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
