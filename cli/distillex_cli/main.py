@@ -50,6 +50,9 @@ COMMANDS: dict[str, LazyCommand] = {
     "average": LazyCommand(
         "distillex_training.cli", "average", "Write the mean of the weights of models that began alike.", "train"
     ),
+    "calibrate": LazyCommand(
+        "distillex_training.cli", "calibrate", "Make a model's scores say how often its entities are right.", "train"
+    ),
     "evaluate": LazyCommand(
         "distillex_training.cli",
         "evaluate",

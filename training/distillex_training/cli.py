@@ -1,4 +1,4 @@
-"""Commands ``distillex pretrain | finetune | distill | average | evaluate``; they import what they need on use."""
+"""Commands ``distillex pretrain | finetune | distill | average | calibrate | evaluate``; each imports what it needs."""
 
 from __future__ import annotations
 
@@ -82,6 +82,32 @@ def average(
     except (ConfigError, LayoutError, ModelDirectoryError) as error:
         _fail("average", str(error))
     typer.echo(f"the mean of {len(models)} models: {output}")
+
+
+def calibrate(
+    model: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Model directory.")],
+    data: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="Labelled JSON Lines, not those of the training.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Model directory to write.")],
+    base: Annotated[Path, typer.Option(help="Compiled base lexicon.")] = Path("lexicons/base/1.lex"),
+    half_precision: Annotated[bool, typer.Option("--half-precision", help="Store the weights as float16.")] = False,
+) -> None:
+    """Scale a model's scores so that entities of score 0.8 are right eight times in ten; what is found stays."""
+    from distillex_matcher import LexiconError
+
+    from distillex_training.calibrate import calibrate as run
+
+    _prepare(0)
+    try:
+        done = run(model, data, base, output, half_precision=half_precision)
+    except (LexiconError, ValueError) as error:
+        _fail("calibrate", str(error))
+    typer.echo(f"temperature {done.temperature:.3f}, fitted on {done.sentences} sentences; model in {output}")
+    typer.echo("\n| scores | mean | precision | calibration error |\n|---|---|---|---|")
+    for name, measured in (("before", done.before), ("after", done.after)):
+        figures = (measured.mean_score, measured.precision, measured.calibration_error)
+        typer.echo(f"| {name} | " + " | ".join(f"{figure:.4f}" for figure in figures) + " |")
 
 
 def evaluate(
