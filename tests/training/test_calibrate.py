@@ -77,6 +77,13 @@ def test_the_temperature_is_the_likeliest_one(toy, overconfident, tmp_path):
     assert best < min(cooler, warmer)
 
 
+def test_a_model_without_mistakes_is_not_scaled_without_end(toy, toy_student, tmp_path):
+    done = calibrate(toy_student, toy / "dev.jsonl", toy / "base.lex", tmp_path, half_precision=True)
+    assert done.before.precision == 1.0
+    assert 0.1 <= done.temperature < 1.0
+    assert found_by(tmp_path, toy, toy / "dev.jsonl") == found_by(toy_student, toy, toy / "dev.jsonl")
+
+
 def test_the_command_prints_what_it_did_and_names_what_is_wrong(toy, overconfident, tmp_path):
     from distillex_cli.main import application
 

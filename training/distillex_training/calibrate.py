@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from distillex_training.losses import CrfScores, crf_log_partition, crf_path_sco
 from distillex_training.models import ConstrainedCrf, Student, Teacher, load_model, save_model
 
 BATCH_SIZE = 32
+FARTHEST = 10.0
+"""Temperatures are between this and its inverse: a model that makes no mistake would be scaled without end."""
 EVALUATIONS = 20
 """Of the likelihood, at most, in the search for the temperature; about eight are enough."""
 BINS = 10
@@ -116,27 +119,30 @@ def _score(
 
 def _likeliest_temperature(crf: ConstrainedCrf, scored: Sequence[_Scored]) -> float:
     """Minimise the negative log likelihood of the gold labels, which is convex in the temperature's inverse."""
-    logarithm = torch.zeros((), requires_grad=True)
+    position = torch.zeros((), requires_grad=True)
     characters = sum(int(part.mask.sum()) for part in scored)
     scores = CrfScores(*(tensor.detach() for tensor in crf.scores()))
-    optimizer: Any = torch.optim.LBFGS([logarithm], max_iter=EVALUATIONS, line_search_fn="strong_wolfe")
+    optimizer: Any = torch.optim.LBFGS([position], max_iter=EVALUATIONS, line_search_fn="strong_wolfe")
+
+    def inverse() -> Tensor:
+        return (math.log(FARTHEST) * torch.tanh(position)).exp()
 
     def loss() -> Tensor:
         total = torch.zeros(())
         slope = torch.zeros(())
         for part in scored:
-            factor = logarithm.exp()
+            factor = inverse()
             scaled = CrfScores(*(tensor * factor for tensor in scores))
             emissions = part.emissions * factor
             gold = crf_path_scores(emissions, scaled, part.labels.unsqueeze(1), part.mask).squeeze(1)
             lost = (crf_log_partition(emissions, scaled, part.mask) - gold).sum() / characters
-            slope += torch.autograd.grad(lost, logarithm)[0]
+            slope += torch.autograd.grad(lost, position)[0]
             total += lost.detach()
-        logarithm.grad = slope
+        position.grad = slope
         return total
 
     optimizer.step(loss)
-    return float((-logarithm).detach().exp())
+    return 1 / float(inverse().detach())
 
 
 def _confidence(crf: ConstrainedCrf, scored: Sequence[_Scored]) -> Confidence:
