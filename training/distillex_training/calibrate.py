@@ -14,7 +14,7 @@ from torch import Tensor
 
 from distillex_training.config import ConfigError
 from distillex_training.data.batches import make_batch
-from distillex_training.data.labelled import Sentence, read_labelled
+from distillex_training.data.labelled import ReadReport, Sentence, read_labelled
 from distillex_training.data.substitution import unchanged
 from distillex_training.losses import CrfScores, crf_log_partition, crf_path_scores
 from distillex_training.models import ConstrainedCrf, Student, Teacher, load_model, save_model
@@ -44,7 +44,8 @@ class Calibration:
     """What calibrating a model did; both confidences are of the sentences that the temperature was fitted on."""
 
     temperature: float
-    sentences: int
+    read: ReadReport
+    """What reading the labelled file found."""
     before: Confidence
     after: Confidence
 
@@ -88,7 +89,7 @@ def calibrate(directory: Path, data: Path, base: Path, output: Path, *, half_pre
         For a directory that holds no model.
     """
     model, crf, layout = load_model(directory)
-    sentences, _ = read_labelled(data, entity_types=crf.scheme.entity_types)
+    sentences, report = read_labelled(data, entity_types=crf.scheme.entity_types)
     if not sentences:
         raise ConfigError(f"{data}: no sentence to calibrate with")
     scored = _score(model, crf, layout.featurizer(Lexicon.load(base)), sentences)
@@ -100,7 +101,7 @@ def calibrate(directory: Path, data: Path, base: Path, output: Path, *, half_pre
     crf.hold_constraints()
     after = _confidence(crf, [_Scored(s.sentences, s.emissions / temperature, s.labels, s.mask) for s in scored])
     save_model(output, model, crf, layout, half_precision=half_precision)
-    return Calibration(temperature, len(sentences), before, after)
+    return Calibration(temperature, report, before, after)
 
 
 def _score(

@@ -93,7 +93,7 @@ def calibrate(
     base: Annotated[Path, typer.Option(help="Compiled base lexicon.")] = Path("lexicons/base/1.lex"),
     half_precision: Annotated[bool, typer.Option("--half-precision", help="Store the weights as float16.")] = False,
 ) -> None:
-    """Scale a model's scores so that entities of score 0.8 are right eight times in ten; what is found stays."""
+    """Scale a model's scores so that entities of score 0.8 are right about eight times in ten; what is found stays."""
     from distillex_matcher import LexiconError
 
     from distillex_training.calibrate import calibrate as run
@@ -103,7 +103,9 @@ def calibrate(
         done = run(model, data, base, output, half_precision=half_precision)
     except (LexiconError, ValueError) as error:
         _fail("calibrate", str(error))
-    typer.echo(f"temperature {done.temperature:.3f}, fitted on {done.sentences} sentences; model in {output}")
+    for line in done.read.lines():
+        typer.echo(line)
+    typer.echo(f"temperature {done.temperature:.3f}; model in {output}")
     typer.echo("\n| scores | mean | precision | calibration error |\n|---|---|---|---|")
     for name, measured in (("before", done.before), ("after", done.after)):
         figures = (measured.mean_score, measured.precision, measured.calibration_error)

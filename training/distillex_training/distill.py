@@ -290,11 +290,12 @@ def labelled_by_teacher(switches: DistillationConfig, config: DataConfig, data: 
             raise ConfigError("distillation.beside names models, but distillation.teacher none")
         return None
     teachers = (switches.teacher, *switches.beside)
-    for name, teacher in zip(("teacher", *("beside" for _ in switches.beside)), teachers, strict=True):
+    for teacher in teachers:
         labels = read_model_config(teacher).entity_types
         if labels != data.entity_types:
+            key = "teacher" if teacher == switches.teacher else "beside"
             theirs, ours = (", ".join(types) for types in (labels, data.entity_types))
-            raise ConfigError(f"distillation.{name}: {teacher} labels {theirs}; the training file, {ours}")
+            raise ConfigError(f"distillation.{key}: {teacher} labels {theirs}; the training file, {ours}")
     wanted = wanted_parts(switches)
     with processes.first_goes_ahead():
         cache = label_raw_text(teachers, data, switches.cache, wanted)
