@@ -10,25 +10,22 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
 from distillex_matcher import Lexicon
 from distillex_training.data.labelled import read_labelled
 from distillex_training.ensemble import Ensemble
-from distillex_training.evaluate import Span, gold_spans, score
-
-BATCH = 32
+from distillex_training.evaluate import Span, gold_spans, predict_scored, score
+from numpy.typing import NDArray
 
 
 def spans_of(ensemble: Ensemble, texts: list[str]) -> list[list[Span]]:
     """Return what an ensemble finds."""
-    found: list[list[Span]] = [[] for _ in texts]
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    for begin in range(0, len(order), BATCH):
-        rows = order[begin : begin + BATCH]
-        outputs = ensemble.outputs([texts[i] for i in rows])
-        spans = ensemble.decoder.decode(outputs.emissions, outputs.lengths)
-        for row, start, end, kind, _ in zip(*(column.tolist() for column in spans), strict=True):
-            found[rows[row]].append((start, end, ensemble.entity_types[kind]))
-    return found
+
+    def scored(batch: list[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        outputs = ensemble.outputs(batch)
+        return outputs.emissions, outputs.lengths
+
+    return predict_scored(scored, ensemble.decoder, texts)
 
 
 def main() -> None:

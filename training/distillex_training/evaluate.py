@@ -114,13 +114,40 @@ def predict(
 
     ``overlay``: lexicons laid over the featurizer's base for all texts.
     """
+
+    def scored(batch: list[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        features = featurizer.featurize(batch, [list(overlay)] * len(batch) if overlay else None)
+        return emissions_of(features), features.lengths
+
+    return predict_scored(scored, decoder, texts, batch_size=batch_size)
+
+
+def predict_scored(
+    scored: Callable[[list[str]], tuple[NDArray[np.float32], NDArray[np.int32]]],
+    decoder: CrfDecoder,
+    texts: Sequence[str],
+    *,
+    batch_size: int = 32,
+) -> list[list[Span]]:
+    """Spans of each text, from whatever scores batches of them.
+
+    Parameters
+    ----------
+    scored
+        Texts of similar length → emissions [B, T, L] and lengths [B, 1].
+    decoder
+        The C++ decoder.
+    texts
+        In any order.
+    batch_size
+        Texts scored at once.
+    """
     types = decoder.scheme.entity_types
     predicted: list[list[Span]] = [[] for _ in texts]
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     for begin in range(0, len(order), batch_size):
         rows = order[begin : begin + batch_size]
-        features = featurizer.featurize([texts[i] for i in rows], [list(overlay)] * len(rows) if overlay else None)
-        spans = decoder.decode(emissions_of(features), features.lengths)
+        spans = decoder.decode(*scored([texts[i] for i in rows]))
         for row, start, end, kind in zip(
             spans.row.tolist(), spans.start.tolist(), spans.end.tolist(), spans.type.tolist(), strict=True
         ):
