@@ -326,6 +326,17 @@ def test_a_student_begins_with_one_of_other_entity_types(toy, everything, other_
             assert torch.equal(rows[row + 1], earlier_rows[earlier_layout.types.index(kind) + 1]), kind
 
 
+@pytest.mark.parametrize(("moving", "rates"), [("tables", ("0.0", "1e-2")), ("rest", ("1e-2", "0.0"))])
+def test_tables_have_a_learning_rate_of_their_own(toy, everything, tmp_path, moving, rates):
+    initial = everything[0] / "best"
+    overrides = {"learning_rate": rates[0], "table_learning_rate": rates[1], "loop.averaging": "0.0", "loop.epochs": "1"}
+    distill(read_config(toy / "student.yaml", StudentRun, overrides | {"initial": str(initial)}), tmp_path)
+    begun, earlier = (load_model(folder)[0].state_dict() for folder in (tmp_path / "best", initial))
+    moved = {name for name, weight in begun.items() if not torch.equal(weight, earlier[name])}
+    tables = {f"{name}embedding.weight" for name in ("character_", "bigram_", "fusion.type_", "fusion.word_")}
+    assert moved == (tables if moving == "tables" else {n for n in begun if "owners" not in n} - tables)
+
+
 def test_only_a_student_can_be_begun_with(toy, toy_teacher, everything, tmp_path):
     run = student_run(toy, toy_teacher, everything[1], initial=str(toy_teacher))
     with pytest.raises(ConfigError, match=r"initial: .* is not a student"):

@@ -316,6 +316,25 @@ def labelled_by_teacher(switches: DistillationConfig, config: DataConfig, data: 
     return JoinedCaches([cache, further]) if further is not None else None
 
 
+def parameter_groups(student: Student, crf: ConstrainedCrf, run: StudentRun) -> list[dict[str, Any]]:
+    """Return the optimiser groups of a student with their learning rates: tables (with a rate of their own), rest, CRF."""
+    tables, rest = [], []
+    for name, parameter in student.named_parameters():
+        apart = run.table_learning_rate is not None and is_table(name)
+        (tables if apart else rest).append(parameter)
+    groups = [
+        {"params": tables, "lr": run.table_learning_rate},
+        {"params": rest, "lr": run.learning_rate},
+        {"params": list(crf.parameters()), "lr": run.crf_learning_rate, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def is_table(name: str) -> bool:
+    """Tell whether a parameter of a student is an embedding table."""
+    return name.endswith("embedding.weight")
+
+
 def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -> dict[str, float]:
     """Train (or go on training) a student in a run directory; the best epoch is in ``directory/best``.
 
@@ -345,15 +364,11 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     student, crf = build_student(run, data)
     if teacher is not None and run.distillation.start_from_teacher:
         start_from_teacher(student, teacher)
-    tables = sum(p.numel() for n, p in student.named_parameters() if "embedding" in n)
+    tables = sum(p.numel() for n, p in student.named_parameters() if is_table(n))
     everything = sum(p.numel() for p in student.parameters())
     LOG.info("student: %.2f M parameters, %.2f M of them in tables", everything / 1e6, tables / 1e6)
-    groups = [
-        {"params": list(student.parameters()), "lr": run.learning_rate},
-        {"params": list(crf.parameters()), "lr": run.crf_learning_rate, "weight_decay": 0.0},
-    ]
     task = DistillationTask(
-        *(student, crf, data, run.augmentation, run.loop, groups),
+        *(student, crf, data, run.augmentation, run.loop, parameter_groups(student, crf, run)),
         switches=run.distillation,
         projection_rate=run.learning_rate,
         cache=cache,
