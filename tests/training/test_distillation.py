@@ -329,7 +329,12 @@ def test_a_student_begins_with_one_of_other_entity_types(toy, everything, other_
 @pytest.mark.parametrize(("moving", "rates"), [("tables", ("0.0", "1e-2")), ("rest", ("1e-2", "0.0"))])
 def test_tables_have_a_learning_rate_of_their_own(toy, everything, tmp_path, moving, rates):
     initial = everything[0] / "best"
-    overrides = {"learning_rate": rates[0], "table_learning_rate": rates[1], "loop.averaging": "0.0", "loop.epochs": "1"}
+    overrides = {
+        "learning_rate": rates[0],
+        "table_learning_rate": rates[1],
+        "loop.averaging": "0.0",
+        "loop.epochs": "1",
+    }
     distill(read_config(toy / "student.yaml", StudentRun, overrides | {"initial": str(initial)}), tmp_path)
     begun, earlier = (load_model(folder)[0].state_dict() for folder in (tmp_path / "best", initial))
     moved = {name for name, weight in begun.items() if not torch.equal(weight, earlier[name])}

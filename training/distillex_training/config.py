@@ -119,11 +119,12 @@ class StudentRun:
     loop: LoopConfig = field(default_factory=LoopConfig)
     learning_rate: float = 2e-3
     table_learning_rate: float | None = None
-    """Of the embedding tables; like ``learning_rate`` where it is not given. For a student that begins with another one: what
-    little text moves only the rows that it holds, away from those that it does not (Howard and Ruder, ACL 2018)."""
+    """Of the embedding tables; like ``learning_rate`` where it is not given."""
     crf_learning_rate: float = 1e-2
     initial: Path | None = None
     """Model directory of a student to begin with: its sizes, its vocabulary; its entity types may be others."""
+    hand_over_bigrams: bool = False
+    """With ``initial``: rows of the bigram table whose owners the training text lacks go to bigrams that it repeats."""
 
 
 @dataclass(frozen=True)
