@@ -329,17 +329,17 @@ def labelled_by_teacher(switches: DistillationConfig, config: DataConfig, data: 
 
 
 def parameter_groups(student: Student, crf: ConstrainedCrf, run: StudentRun) -> list[dict[str, Any]]:
-    """Return the optimiser groups of a student with their learning rates: tables (with a rate of their own), rest, CRF."""
-    tables, rest = [], []
-    for name, parameter in student.named_parameters():
-        apart = run.table_learning_rate is not None and is_table(name)
-        (tables if apart else rest).append(parameter)
-    groups = [
-        {"params": tables, "lr": run.table_learning_rate},
-        {"params": rest, "lr": run.learning_rate},
+    """Return the optimiser groups of a student: all but the CRF, the CRF, and tables that have a rate of their own."""
+    groups: list[dict[str, Any]] = [
+        {"params": list(student.parameters()), "lr": run.learning_rate},
         {"params": list(crf.parameters()), "lr": run.crf_learning_rate, "weight_decay": 0.0},
     ]
-    return [group for group in groups if group["params"]]
+    if run.table_learning_rate is not None:
+        named = list(student.named_parameters())
+        groups[0]["params"] = [parameter for name, parameter in named if not is_table(name)]
+        tables = [parameter for name, parameter in named if is_table(name)]
+        groups.append({"params": tables, "lr": run.table_learning_rate})
+    return groups
 
 
 def is_table(name: str) -> bool:
