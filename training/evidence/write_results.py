@@ -9,15 +9,17 @@ are of the exported file. Ratios are against the set's row "teacher, with lexico
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean
 from typing import Any
 
 from distillex_matcher.layout import write_atomically
 from results_file import FILES, RESULTS, ROOT, RUNS, read_results
 
 TEACHER = "teacher, with lexicon"
+COLOURS = 10
+DASHES = ("-", "--", ":", "-.")
 HEAD = """# Models
 
 Written by `python training/evidence/write_results.py` from [results.json](results.json), which holds every run with its
@@ -98,39 +100,60 @@ def markdown(results: dict[str, list[dict[str, Any]]]) -> str:
 
 def draw(results: dict[str, list[dict[str, Any]]], folder: Path) -> None:
     """Draw one picture of learning curves a set, and one of all files."""
-    # Figure alone, without pyplot: no display, no global state.
-    from matplotlib.figure import Figure
-
     folder.mkdir(parents=True, exist_ok=True)
     for name in _sets(results):
-        figure = Figure(figsize=(7, 4), layout="constrained")
-        axes = figure.add_subplot()
-        for run in results[RUNS]:
-            if run["set"] == name and run["curve"]:
-                points = [(each["epoch"], each["f1"]) for each in run["curve"]]
-                axes.plot(*zip(*points, strict=True), marker=".", label=f"{run['model']}, seed {run['seed']}")
-        axes.set_xlabel("epoch")
-        axes.set_ylabel("development F1")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
-        figure.savefig(folder / f"curves-{name}.png", dpi=120)
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
-    middle = median(file["sentences_per_second"] for file in results[FILES]) if results[FILES] else 0.0
-    for file in results[FILES]:
-        # The area of a mark is proportional to the file's size.
-        place = (file["sentences_per_second"], file["f1"])
-        axes.scatter(*place, s=file["bytes"] / 1e5, alpha=0.5)
+        runs = [run for run in results[RUNS] if run["set"] == name and run["curve"]]
+        draw_curves(runs, folder / f"curves-{name}.png")
+    draw_files(results[FILES], folder / "size-speed-f1.png")
+
+
+def draw_curves(runs: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw development F1 by epoch: a colour and dash a model, a line a seed, the legend below, best models first."""
+    models: dict[str, list[dict[str, Any]]] = {}
+    for run in sorted(runs, key=lambda run: -float(run["f1"])):
+        models.setdefault(run["model"], []).append(run)
+    axes, save = _picture(len(models))
+    for number, (model, of_model) in enumerate(models.items()):
+        look = {"color": f"C{number % COLOURS}", "linestyle": DASHES[number // COLOURS % len(DASHES)]}
+        for seed, run in enumerate(of_model):
+            points = [(each["epoch"], each["f1"]) for each in run["curve"]]
+            axes.plot(*zip(*points, strict=True), marker=".", label=model if seed == 0 else None, **look)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("development F1")
+    save(path)
+
+
+def draw_files(files: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw development F1 by speed; the area of a mark is proportional to the file's size, the legend is below."""
+    axes, save = _picture(len(files))
+    for file in sorted(files, key=lambda file: -float(file["f1"])):
         label = f"{file['set']}: {file['model']}, {file['bytes'] / 1e6:.1f} MB"
-        # The label stands on the side that has room.
-        side, shift = ("right", -6) if place[0] > middle else ("left", 6)
-        axes.annotate(label, place, fontsize="x-small", ha=side, xytext=(shift, 6), textcoords="offset points")
+        area = file["bytes"] / 1e5
+        axes.scatter(file["sentences_per_second"], file["f1"], s=area, alpha=0.5, label=label)
     axes.set_xscale("log")
     axes.set_xlabel("sentences/s in process")
     axes.set_ylabel("development F1")
-    axes.margins(x=0.35, y=0.2)
+    axes.margins(x=0.2, y=0.2)
+    save(path, mark_area=40.0)
+
+
+def _picture(entries: int) -> tuple[Any, Callable[..., None]]:
+    """Return axes with room for a legend of so many lines below them, and what saves the picture."""
+    # Figure alone, without pyplot: no display, no global state.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5 + 0.2 * entries), layout="constrained")
+    axes = figure.add_subplot()
     axes.grid(alpha=0.3)
-    figure.savefig(folder / "size-speed-f1.png", dpi=120)
+
+    def save(path: Path, mark_area: float | None = None) -> None:
+        if entries:
+            legend: Any = figure.legend(loc="outside lower left", fontsize="small", frameon=False)
+            for mark in legend.legend_handles if mark_area is not None else ():
+                mark.set_sizes([mark_area])
+        figure.savefig(path, dpi=120)
+
+    return axes, save
 
 
 def _sets(results: dict[str, list[dict[str, Any]]]) -> list[str]:
