@@ -35,6 +35,8 @@ class DataConfig:
     raw_max_length: int = 80
     raw_limit: int = 0
     """Use so many raw sentences, drawn with ``seed``; 0 uses all."""
+    raw_nearest: int = 0
+    """Use so many raw sentences, those most like the training text (before ``raw_limit``); 0 uses all."""
     seed: int = 1
     """Of what is drawn from the raw text or made of it: one labelling by the teacher does for all ``loop.seed``."""
     minimum_count: int = 2
