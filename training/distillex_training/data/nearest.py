@@ -14,7 +14,8 @@ def nearest_sentences(raw: Sequence[str], like: Sequence[str], count: int) -> li
     """Pick the raw sentences that a model of one text finds likely and one of the raw text does not.
 
     By the difference of cross-entropies (Moore and Lewis, *Intelligent Selection of Language Model Training Data*, ACL
-    2010) under two models of character bigrams with add-one smoothing.
+    2010) under two models of character bigrams with add-one smoothing, made of equally much text: the counts of the raw
+    text are scaled down, else a bigram that hardly occurs anywhere would speak for its sentence.
 
     Parameters
     ----------
@@ -32,12 +33,13 @@ def nearest_sentences(raw: Sequence[str], like: Sequence[str], count: int) -> li
     """
     known = set(like)
     places = [place for place, sentence in enumerate(raw) if len(sentence) > 1 and sentence not in known]
-    if not places:
-        return []
     theirs, owner = _bigrams([raw[place] for place in places])
-    ours, _ = _bigrams([sentence for sentence in like if len(sentence) > 1])
+    ours, _ = _bigrams(like)
+    if not len(theirs) or not len(ours):
+        return []
     kinds, of_theirs = np.unique(theirs, return_inverse=True)
-    gain = (_log_probabilities(kinds, ours) - _log_probabilities(kinds, theirs))[of_theirs]
+    scaled = _counts(kinds, theirs) * (len(ours) / len(theirs))
+    gain = (np.log(_counts(kinds, ours) + 1) - np.log(scaled + 1))[of_theirs]
     score = np.bincount(owner, weights=gain) / np.bincount(owner)
     best = np.argsort(-score, kind="stable")[:count]
     return [raw[places[number]] for number in sorted(best.tolist())]
@@ -52,13 +54,9 @@ def _bigrams(sentences: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.in
     return pairs[within], owner[:-1][within]
 
 
-def _log_probabilities(kinds: NDArray[np.int64], text: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how likely each kind of bigram is in a text, given as its bigrams. *Shape:* [K]."""
+def _counts(kinds: NDArray[np.int64], text: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how often each kind of bigram occurs in a text, given as its bigrams. *Shape:* [K]."""
     found, counts = np.unique(text, return_counts=True)
-    of_kinds = np.zeros(len(kinds))
-    place = np.searchsorted(found, kinds)
-    inside = place < len(found)
-    inside[inside] = found[place[inside]] == kinds[inside]
-    of_kinds[inside] = counts[place[inside]]
-    result: NDArray[np.float64] = np.log((of_kinds + 1) / (len(text) + len(kinds)))
-    return result
+    place = np.minimum(np.searchsorted(found, kinds), len(found) - 1)
+    occurring: NDArray[np.float64] = np.where(found[place] == kinds, counts[place], 0).astype(np.float64)
+    return occurring
