@@ -1,8 +1,9 @@
-"""Dropout with NumPy's numbers."""
+"""Dropout with pieces of one long mask."""
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch: pip install 'distillex[train]'")
+from distillex_training.models import dropout  # noqa: E402
 from distillex_training.models.dropout import Dropout, drop, use_cheap_dropout  # noqa: E402
 from transformers import BertConfig, BertModel  # noqa: E402
 
@@ -22,6 +23,18 @@ def test_torchs_seed_decides_and_draws_differ():
     torch.manual_seed(2)
     assert torch.equal(drop(torch.ones(50, 50), 0.5), first)
     assert not torch.equal(first, second)
+
+
+def test_what_is_longer_than_half_the_mask_is_dropped_by_torch(monkeypatch):
+    monkeypatch.setattr(dropout, "LONGEST", 100)
+    torch.manual_seed(4)
+    dropped = drop(torch.ones(1000), 0.2)
+    torch.manual_seed(4)
+    assert torch.equal(dropped, torch.nn.functional.dropout(torch.ones(1000), 0.2, training=True))
+
+
+def test_half_precision_stays_half_precision():
+    assert drop(torch.ones(8, dtype=torch.bfloat16), 0.5).dtype == torch.bfloat16
 
 
 def test_gradients_pass_where_values_do():
