@@ -107,26 +107,6 @@ def test_a_word_without_a_row_counts_as_one_added_at_run_time():
     assert not torch.equal(first, third)
 
 
-def test_rows_of_bigrams_that_a_text_lacks_go_to_those_that_it_repeats():
-    model = student(bigram_hash_size=64, owned_bigrams=True)
-    rows = {(a, b): int(model._hashed(torch.tensor(a), torch.tensor(b), 64)) for a in range(4, 8) for b in range(4, 8)}
-    kept, lost, coming, rare = (4, 5), (5, 6), (6, 7), (7, 4)
-    owners = model.bigram_owners
-    for row, owner in ((rows[kept], kept), (rows[coming], lost), (rows[rare], lost)):
-        owners[row] = owner[0] * model.config.vocabulary + owner[1]
-    assert len({rows[kept], rows[coming], rows[rare], 0}) == 4
-    before, vectors = owners.clone(), model.bigram_embedding.weight.detach().clone()
-    text = [torch.tensor([[*coming, 4], [*coming, 5]]), torch.tensor([[*kept, 7]])]
-    assert model.hand_over_bigrams(text) == 1
-    changed = torch.nonzero(owners != before).squeeze(1).tolist()
-    assert changed == [rows[coming]]
-    assert int(owners[rows[coming]]) == coming[0] * model.config.vocabulary + coming[1]
-    after = model.bigram_embedding.weight.detach()
-    assert torch.equal(after[rows[coming]], vectors[0])  # it computes what it did before
-    assert torch.equal(torch.nonzero((after != vectors).any(1)).squeeze(1), torch.tensor([rows[coming]]))
-    assert model.hand_over_bigrams(text) == 0
-
-
 def test_without_owners_more_word_ids_are_folded_into_the_table():
     rows = student().fusion.word_rows(torch.tensor([0, 1, 31, 32, 63, 1 + 31 * 512], dtype=torch.int32))
     assert rows.tolist() == [0, 1, 31, 1, 1, 1]

@@ -35,8 +35,6 @@ class DataConfig:
     raw_max_length: int = 80
     raw_limit: int = 0
     """Use so many raw sentences, drawn with ``seed``; 0 uses all."""
-    raw_nearest: int = 0
-    """Use so many raw sentences, those most like the training text (before ``raw_limit``); 0 uses all."""
     seed: int = 1
     """Of what is drawn from the raw text or made of it: one labelling by the teacher does for all ``loop.seed``."""
     minimum_count: int = 2
@@ -125,8 +123,6 @@ class StudentRun:
     crf_learning_rate: float = 1e-2
     initial: Path | None = None
     """Model directory of a student to begin with: its sizes, its vocabulary; its entity types may be others."""
-    hand_over_bigrams: bool = False
-    """With ``initial``: rows of the bigram table whose owners the training text lacks go to bigrams that it repeats."""
 
 
 @dataclass(frozen=True)

@@ -163,11 +163,7 @@ class DistillationTask(GoldTask):
 def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, ConstrainedCrf]:
     """Return a new student, or one that begins with the initial one that the run names."""
     if run.initial is not None:
-        student, crf = begun_student(run.initial, run.student, data)
-        if run.hand_over_bigrams and student.bigram_owners is not None:
-            token_ids, _ = occurrences(data.layout.featurizer(data.base), [s.text for s in data.train])
-            LOG.info("%d rows handed over to bigrams of the training text", student.hand_over_bigrams(token_ids))
-        return student, crf
+        return begun_student(run.initial, run.student, data)
     crf = ConstrainedCrf(data.entity_types)
     sizes = vars(run.student) | {
         "vocabulary": len(data.layout.vocabulary),
@@ -210,10 +206,8 @@ def begun_student(directory: Path, sizes: StudentSizes, data: TaggingData) -> tu
     return student, crf
 
 
-def occurrences(
-    featurizer: Featurizer, texts: Sequence[str], batch_size: int = 256
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Return token ids and lexicon words of texts. *Shape:* each [B, T] and [N], integer."""
+def give_rows_to_text(student: Student, featurizer: Featurizer, texts: Sequence[str], batch_size: int = 256) -> None:
+    """Give the rows of a student's tables to the bigrams and words of texts, where rows have owners."""
     token_ids, words = [], []
     ordered = sorted(texts, key=len)
     for begin in range(0, len(ordered), batch_size):
@@ -221,12 +215,6 @@ def occurrences(
         token_ids.append(torch.from_numpy(features.input_ids))
         occurring = features.occurring_words
         words.append(torch.from_numpy(occurring[occurring != 0]))
-    return token_ids, words
-
-
-def give_rows_to_text(student: Student, featurizer: Featurizer, texts: Sequence[str]) -> None:
-    """Give the rows of a student's tables to the bigrams and words of texts, where rows have owners."""
-    token_ids, words = occurrences(featurizer, texts)
     if student.bigram_owners is not None:
         count = student.give_rows_to_bigrams(token_ids)
         LOG.info("%d of %d rows belong to a bigram", count, student.config.bigram_hash_size)

@@ -19,7 +19,6 @@ from distillex_training import evaluate
 from distillex_training.config import DataConfig
 from distillex_training.data.batches import Batch, length_bucketed_batches, make_batch
 from distillex_training.data.labelled import Sentence, entity_types_of, read_splits
-from distillex_training.data.nearest import nearest_sentences
 from distillex_training.data.raw import read_raw
 from distillex_training.data.substitution import MentionExchanger, unchanged
 from distillex_training.data.vocabulary import build_vocabulary
@@ -72,9 +71,6 @@ def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout 
     elif not set(types) <= set(layout.types):
         layout = dataclasses.replace(layout, types=types)
     LOG.info("vocabulary %d, lexicon types %d", len(layout.vocabulary), len(layout.types))
-    if config.raw_nearest:
-        raw = nearest_sentences(raw, [sentence.text for sentence in train], config.raw_nearest)
-        LOG.info("%d raw sentences are most like the training text", len(raw))
     if config.raw_limit and config.raw_limit < len(raw):
         raw = random.Random(config.seed).sample(raw, config.raw_limit)
     return TaggingData(train, dev, raw, base, layout, entity_types)

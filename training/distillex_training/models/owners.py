@@ -51,44 +51,11 @@ def give_rows(owners: Tensor, keys: Iterable[Tensor], rows_of: Callable[[Tensor]
     int
         How many rows have an owner.
     """
-    ordered = _from_rare_to_frequent(keys, minimum_count)
+    found, counts = np.unique(torch.cat([some.int() for some in keys]).numpy(), return_counts=True)
+    # In this order the most frequent key of a row is written last.
+    ordered = torch.from_numpy(found[np.argsort(counts, kind="stable")][(counts < minimum_count).sum() :])
     given = no_owners(len(owners)).numpy()
     given[rows_of(ordered).numpy()] = ordered.numpy()
     given[COMMON_ROW] = NOBODY
     owners.copy_(torch.from_numpy(given))
     return len(keys_with_rows(owners))
-
-
-def hand_over_rows(
-    owners: Tensor, keys: Iterable[Tensor], rows_of: Callable[[Tensor], Tensor], minimum_count: int
-) -> Tensor:
-    """Give the rows whose owner does not occur in a text to the most frequent keys of it that hash to them.
-
-    Parameters
-    ----------
-    owners
-        Of the rows as they were; changed. *Shape:* [rows], int32.
-    keys, rows_of, minimum_count
-        As for :func:`give_rows`.
-
-    Returns
-    -------
-    Tensor
-        The rows that changed hands. *Shape:* [N], int64.
-    """
-    occurring = [some.int() for some in keys]
-    ordered = _from_rare_to_frequent(occurring, minimum_count)
-    before = owners.clone()
-    idle = ~torch.isin(owners, torch.cat(occurring))
-    idle[COMMON_ROW] = False
-    rows = rows_of(ordered).long()
-    taken = idle[rows]
-    given = owners.numpy()
-    given[rows[taken].numpy()] = ordered[taken].numpy()
-    return torch.nonzero(owners != before).squeeze(1)
-
-
-def _from_rare_to_frequent(keys: Iterable[Tensor], minimum_count: int) -> Tensor:
-    """Return each key once, in the order in which the most frequent one of a row is written last. *Shape:* [N]."""
-    found, counts = np.unique(torch.cat([some.int() for some in keys]).numpy(), return_counts=True)
-    return torch.from_numpy(found[np.argsort(counts, kind="stable")][(counts < minimum_count).sum() :])

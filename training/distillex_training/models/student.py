@@ -6,7 +6,7 @@ the lexicon features once more beside the encoder's output, a two-layer head.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,7 @@ from torch.nn import functional
 from distillex_training.data.vocabulary import MASK_ID, SPECIAL_TOKENS
 from distillex_training.models.dropout import Dropout
 from distillex_training.models.fusion import LexiconFusion
-from distillex_training.models.owners import COMMON_ROW, give_rows, hand_over_rows, no_owners, owned_rows
+from distillex_training.models.owners import give_rows, no_owners, owned_rows
 
 BIGRAM_FACTOR = 31337
 LARGEST_HASHED = 2**16
@@ -291,29 +291,8 @@ class Student(nn.Module):
             How many rows belong to a bigram.
         """
         assert self.bigram_owners is not None
-        return give_rows(self.bigram_owners, self._occurring(sentences), self._row_of_bigram, minimum_count)
-
-    def hand_over_bigrams(self, sentences: Iterable[Tensor], minimum_count: int = 2) -> int:
-        """Give rows whose bigram does not occur in a text to bigrams of it that own none; they begin as those do.
-
-        Parameters
-        ----------
-        sentences, minimum_count
-            As for :meth:`give_rows_to_bigrams`.
-
-        Returns
-        -------
-        int
-            How many rows changed hands.
-        """
-        assert self.bigram_owners is not None
-        rows = hand_over_rows(self.bigram_owners, self._occurring(sentences), self._row_of_bigram, minimum_count)
-        with torch.no_grad():
-            self.bigram_embedding.weight[rows] = self.bigram_embedding.weight[COMMON_ROW].clone()
-        return len(rows)
-
-    def _occurring(self, sentences: Iterable[Tensor]) -> Iterator[Tensor]:
-        return (self._bigrams(ids)[ids != 0] for ids in sentences)
+        bigrams = (self._bigrams(ids)[ids != 0] for ids in sentences)
+        return give_rows(self.bigram_owners, bigrams, self._row_of_bigram, minimum_count)
 
     @staticmethod
     def _hashed(first: Tensor, second: Tensor, size: int) -> Tensor:
