@@ -9,7 +9,7 @@ are of the exported file. Ratios are against the set's row "teacher, with lexico
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -20,6 +20,7 @@ from results_file import FILES, RESULTS, ROOT, RUNS, read_results
 TEACHER = "teacher, with lexicon"
 COLOURS = 10
 DASHES = ("-", "--", ":", "-.")
+DOTS_PER_INCH = 120
 HEAD = """# Models
 
 Written by `python training/evidence/write_results.py` from [results.json](results.json), which holds every run with its
@@ -112,7 +113,7 @@ def draw_curves(runs: Sequence[dict[str, Any]], path: Path) -> None:
     models: dict[str, list[dict[str, Any]]] = {}
     for run in sorted(runs, key=lambda run: -float(run["f1"])):
         models.setdefault(run["model"], []).append(run)
-    axes, save = _picture(len(models))
+    figure, axes = _figure(len(models))
     for number, (model, of_model) in enumerate(models.items()):
         look = {"color": f"C{number % COLOURS}", "linestyle": DASHES[number // COLOURS % len(DASHES)]}
         for seed, run in enumerate(of_model):
@@ -120,12 +121,13 @@ def draw_curves(runs: Sequence[dict[str, Any]], path: Path) -> None:
             axes.plot(*zip(*points, strict=True), marker=".", label=model if seed == 0 else None, **look)
     axes.set_xlabel("epoch")
     axes.set_ylabel("development F1")
-    save(path)
+    _legend_below(figure, axes)
+    figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
 def draw_files(files: Sequence[dict[str, Any]], path: Path) -> None:
     """Draw development F1 by speed; the area of a mark is proportional to the file's size, the legend is below."""
-    axes, save = _picture(len(files))
+    figure, axes = _figure(len(files))
     for file in sorted(files, key=lambda file: -float(file["f1"])):
         label = f"{file['set']}: {file['model']}, {file['bytes'] / 1e6:.1f} MB"
         area = file["bytes"] / 1e5
@@ -134,26 +136,25 @@ def draw_files(files: Sequence[dict[str, Any]], path: Path) -> None:
     axes.set_xlabel("sentences/s in process")
     axes.set_ylabel("development F1")
     axes.margins(x=0.2, y=0.2)
-    save(path, mark_area=40.0)
+    for mark in _legend_below(figure, axes).legend_handles:
+        mark.set_sizes([40.0])
+    figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
-def _picture(entries: int) -> tuple[Any, Callable[..., None]]:
-    """Return axes with room for a legend of so many lines below them, and what saves the picture."""
+def _figure(entries: int) -> tuple[Any, Any]:
+    """Return a figure with room for a legend of so many lines, and its axes."""
     # Figure alone, without pyplot: no display, no global state.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5 + 0.2 * entries), layout="constrained")
     axes = figure.add_subplot()
     axes.grid(alpha=0.3)
+    return figure, axes
 
-    def save(path: Path, mark_area: float | None = None) -> None:
-        if entries:
-            legend: Any = figure.legend(loc="outside lower left", fontsize="small", frameon=False)
-            for mark in legend.legend_handles if mark_area is not None else ():
-                mark.set_sizes([mark_area])
-        figure.savefig(path, dpi=120)
 
-    return axes, save
+def _legend_below(figure: Any, axes: Any) -> Any:
+    handles, labels = axes.get_legend_handles_labels()
+    return figure.legend(handles, labels, loc="outside lower left", fontsize="small", frameon=False)
 
 
 def _sets(results: dict[str, list[dict[str, Any]]]) -> list[str]:
