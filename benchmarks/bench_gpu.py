@@ -11,16 +11,19 @@ milliseconds a batch and their ratio are printed. Every form must compute what t
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
+from alternating import alternate
+from distillex_matcher import FeatureLayout
 from distillex_training.export.onnx import HALF_PARITY, HalfPrecision, inputs_of
-from distillex_training.models import load_model
+from distillex_training.models import Student, Teacher, load_model
 from torch import Tensor, nn
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,6 +79,23 @@ def check(name: str, found: Tensor, expected: Tensor) -> None:
         raise SystemExit(f"{name}: emissions are off by {off:.1e} of the largest; at most {10 * HALF_PARITY:.0e}")
 
 
+def median_milliseconds(
+    form: str, models: list[tuple[Student | Teacher, FeatureLayout]], shape: str, device: torch.device, rounds: int
+) -> list[float]:
+    """Check and time each model in one form at one shape; a median a model."""
+    batch, tokens = map(int, shape.split("x"))
+    turns = []
+    for model, layout in models:
+        drawn = inputs_of(model, layout, batch, tokens)
+        inputs = tuple(tensor.to(device) for tensor in drawn)
+        call = in_form(form, HalfPrecision(model).to(device) if device.type == "cuda" else model, inputs)
+        for _ in range(WARM_UP):
+            found = call()
+        check(f"{type(model).__name__}, {shape}, {form}", found, model(*drawn))
+        turns.append(partial(milliseconds, call, device))
+    return [statistics.median(taken) for taken in alternate(turns, rounds)]
+
+
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -94,33 +114,13 @@ def main() -> None:
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU, float32"
     print(f"PyTorch {torch.__version__}, {name}\n")
     print("| shape | form | student ms | teacher ms | ratio |\n|---|---|---|---|---|")
-    models = {}
-    for kind, directory in (("student", asked.student), ("teacher", asked.teacher)):
-        tagger, _, layout = load_model(directory)
-        models[kind] = (tagger.float().eval(), layout)
-    rows: list[dict[str, Any]] = []
+    models = [(model.float().eval(), layout) for model, _, layout in map(load_model, (asked.student, asked.teacher))]
+    rows = []
     with torch.inference_mode():
-        for shape in asked.shapes:
-            batch, tokens = map(int, shape.split("x"))
-            inputs, expected, on_device = {}, {}, {}
-            for kind, (tagger, layout) in models.items():
-                drawn = inputs_of(tagger, layout, batch, tokens)
-                expected[kind] = tagger(*drawn)
-                inputs[kind] = tuple(tensor.to(device) for tensor in drawn)
-                on_device[kind] = HalfPrecision(tagger).to(device) if device.type == "cuda" else tagger
-            for form in forms:
-                calls = {kind: in_form(form, on_device[kind], inputs[kind]) for kind in models}
-                for kind, call in calls.items():
-                    for _ in range(WARM_UP):
-                        found = call()
-                    check(f"{kind}, {shape}, {form}", found, expected[kind])
-                taken: dict[str, list[float]] = {kind: [] for kind in calls}
-                for _ in range(asked.rounds):
-                    for kind, call in calls.items():
-                        taken[kind].append(milliseconds(call, device))
-                student, teacher = (statistics.median(taken[kind]) for kind in ("student", "teacher"))
-                print(f"| {shape} | {form} | {student:.3f} | {teacher:.3f} | {teacher / student:.1f} |", flush=True)
-                rows.append({"shape": shape, "form": form, "student_ms": student, "teacher_ms": teacher})
+        for shape, form in itertools.product(asked.shapes, forms):
+            student, teacher = median_milliseconds(form, models, shape, device, asked.rounds)
+            print(f"| {shape} | {form} | {student:.3f} | {teacher:.3f} | {teacher / student:.1f} |", flush=True)
+            rows.append({"shape": shape, "form": form, "student_ms": student, "teacher_ms": teacher})
     if asked.json:
         asked.json.write_text(json.dumps({"device": name, "rows": rows}, indent=1) + "\n", encoding="utf-8")
 

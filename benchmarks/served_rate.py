@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from distillex_client import Extractor
@@ -12,16 +11,6 @@ from distillex_serving.embedded import EmbeddedServer, ServerOptions
 BATCH = 32
 TEACHER_SHARE = 10
 """A teacher gets every tenth sentence: it would take minutes otherwise."""
-
-
-def alternate(turns: Sequence[Callable[[], float]], rounds: int) -> list[list[float]]:
-    """Call all in turn, every other round backwards; return what each returned, a value a round."""
-    values: list[list[float]] = [[] for _ in turns]
-    for number in range(rounds):
-        order = range(len(turns)) if number % 2 == 0 else reversed(range(len(turns)))
-        for place in order:
-            values[place].append(turns[place]())
-    return values
 
 
 def served_rate(

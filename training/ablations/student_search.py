@@ -38,8 +38,9 @@ from distillex_training.models import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
+from alternating import alternate  # noqa: E402
 from bench_serving import read_sentences  # noqa: E402
-from served_rate import alternate, served_rate  # noqa: E402
+from served_rate import served_rate  # noqa: E402
 
 CONFIG = ROOT / "training" / "configs" / "student-search.yaml"
 BATCH, TOKENS = 32, 40

@@ -27,8 +27,9 @@ from distillex_training.export.repository import is_teacher, load_layout_and_crf
 from results_file import FILES, RESULTS, ROOT, current_commit, put_row
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
+from alternating import alternate
 from bench_serving import read_sentences
-from served_rate import alternate, served_rate
+from served_rate import served_rate
 
 BATCH = 32
 SINGLES = 100
