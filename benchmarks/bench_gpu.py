@@ -43,7 +43,7 @@ def as_graph(model: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[[], Tenso
     with torch.cuda.graph(graph):
         output: Tensor = model(*inputs)
 
-    def replay() -> Tensor:
+    def replay(_held: tuple[Tensor, ...] = inputs) -> Tensor:  # the graph reads the memory of its inputs
         graph.replay()
         return output
 
