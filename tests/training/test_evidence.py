@@ -35,6 +35,8 @@ def written(toy, toy_student, toy_teacher, toy_lexicons, tmp_path_factory):
             "--command", "distillex distill toy.yaml", "--results", results)  # fmt: skip
     run("record_run.py", toy_student, "--set", "toy", "--model", "student, measured", "--base", toy / "base.lex",
         "--development", toy / "dev.jsonl", "--command", "distillex average", "--results", results)  # fmt: skip
+    run("record_run.py", toy_student.parent, "--set", "toy", "--model", "few sentences: gold alone",
+        "--command", "distillex distill toy.yaml", "--results", results)  # fmt: skip
     file = folder / "repository" / "student" / "1" / "model.onnx"
     teacher = folder / "teacher" / "teacher" / "1" / "model.onnx"
     run("measure_files.py", toy / "dev.jsonl", f"teacher, with lexicon={teacher}", f"student={file}", "--set", "toy",
@@ -46,7 +48,8 @@ def written(toy, toy_student, toy_teacher, toy_lexicons, tmp_path_factory):
 
 def test_a_row_a_run_and_a_row_a_file(written, toy_student):
     results = json.loads((written / "results.json").read_text(encoding="utf-8"))
-    *results["runs"], measured = results["runs"]
+    of_ablation, *results["runs"], measured = results["runs"]
+    assert of_ablation["model"] == "few sentences: gold alone"
     assert [row["seed"] for row in results["runs"]] == [1, 2]
     assert {key: measured[key] for key in ("f1", "precision", "recall", "parameters")} == {
         key: results["runs"][0][key] for key in ("f1", "precision", "recall", "parameters")
@@ -72,6 +75,9 @@ def test_the_page_has_means_spreads_ratios_and_pictures(written):
     ]
     assert rows["student"].split(" | ")[-3:] == [f"{ratio:.1f}" for ratio in ratios[:2]] + [f"{ratios[2]:.1f} |"]
     assert rows["teacher, with lexicon"].rstrip().endswith("| 1.0 | 1.0 | 1.0 |")
-    for picture in ("curves-toy.png", "size-speed-f1.png"):
+    section = page[page.index("### toy, few sentences") :]
+    assert "| gold alone | " in section
+    assert "few sentences: gold alone" not in page[: page.index("### toy")]
+    for picture in ("curves-toy.png", "curves-toy-few-sentences.png", "size-speed-f1.png"):
         assert f"images/{picture}" in page
         assert (written / "images" / picture).read_bytes().startswith(b"\x89PNG")

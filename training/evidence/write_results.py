@@ -3,12 +3,14 @@
     python training/evidence/write_results.py
 
 The table's F1 is of the float32 network in PyTorch, mean and spread (largest less smallest) over seeds; "file" columns
-are of the exported file. Ratios are against the set's row "teacher, with lexicon".
+are of the exported file. Ratios are against the set's row "teacher, with lexicon". Models named "ABLATION: WHAT" get a
+table and a picture of their own.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
@@ -64,7 +66,7 @@ def _row(
 ) -> list[str]:
     scores = [run["f1"] for run in runs]
     spread = f" ({max(scores) - min(scores):.4f})" if len(scores) > 1 else ""
-    cells = [model, f"{mean(scores):.4f}{spread}" if scores else "", str(len(scores) or "")]
+    cells = [model.split(": ")[-1], f"{mean(scores):.4f}{spread}" if scores else "", str(len(scores) or "")]
     cells.append(f"{runs[0]['parameters']:,}" if runs else "")
     if file is None:
         return [*cells, *[""] * (len(COLUMNS) - len(cells))]
@@ -84,41 +86,51 @@ def _row(
 def markdown(results: dict[str, list[dict[str, Any]]]) -> str:
     """Return the whole page."""
     parts = [HEAD]
-    for name in _sets(results):
-        parts.append(f"## {name}\n")
-        lines = [COLUMNS, ["---"] * len(COLUMNS), *rows_of_set(name, results)]
+    for name, ablation in _sections(results):
+        parts.append(f"### {name}, {ablation}\n" if ablation else f"## {name}\n")
+        of_section = {kind: [row for row in results[kind] if _ablation(row) == ablation] for kind in (RUNS, FILES)}
+        lines = [COLUMNS, ["---"] * len(COLUMNS), *rows_of_set(name, of_section)]
         parts.append("".join(f"| {' | '.join(line)} |\n" for line in lines))
-        runs = [run for run in results[RUNS] if run["set"] == name]
+        runs = [run for run in of_section[RUNS] if run["set"] == name]
         commands = "".join(
             f"- {run['model']}, seed {run['seed']} (commit {run['commit']}): `{run['command']}`"
             f"{'; ' + run['note'] if run['note'] else ''}\n"
             for run in runs
         )
-        parts.append(f"{commands}\n![F1 by epoch](images/curves-{name}.png)\n" if runs else "")
+        parts.append(f"{commands}\n![F1 by epoch](images/{_picture(name, ablation)})\n" if runs else "")
     parts.append("## Size, speed and F1\n\n![Size, speed and F1 of the exported files](images/size-speed-f1.png)\n")
     return "\n".join(part for part in parts if part)
 
 
 def draw(results: dict[str, list[dict[str, Any]]], folder: Path) -> None:
-    """Draw one picture of learning curves a set, and one of all files."""
+    """Draw a picture of learning curves for each set and each ablation, and one of all files."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in _sets(results):
-        runs = [run for run in results[RUNS] if run["set"] == name and run["curve"]]
-        draw_curves(runs, folder / f"curves-{name}.png")
+    for name, ablation in _sections(results):
+        runs = [run for run in results[RUNS] if run["set"] == name and _ablation(run) == ablation and run["curve"]]
+        draw_curves(runs, folder / _picture(name, ablation))
     draw_files(results[FILES], folder / "size-speed-f1.png")
 
 
 def draw_curves(runs: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw development F1 by epoch: a colour and dash a model, a line a seed, the legend below, best models first."""
+    """Draw development F1 by epoch: a colour and dash a model, its seeds' mean in a band from worst to best."""
     models: dict[str, list[dict[str, Any]]] = {}
     for run in sorted(runs, key=lambda run: -float(run["f1"])):
         models.setdefault(run["model"], []).append(run)
     figure, axes = _figure(len(models))
     for number, (model, of_model) in enumerate(models.items()):
-        look = {"color": f"C{number % COLOURS}", "linestyle": DASHES[number // COLOURS % len(DASHES)]}
-        for seed, run in enumerate(of_model):
-            points = [(each["epoch"], each["f1"]) for each in run["curve"]]
-            axes.plot(*zip(*points, strict=True), marker=".", label=model if seed == 0 else None, **look)
+        colour = f"C{number % COLOURS}"
+        by_epoch: dict[float, list[float]] = {}
+        for run in of_model:
+            for each in run["curve"]:
+                by_epoch.setdefault(each["epoch"], []).append(each["f1"])
+        epochs = sorted(by_epoch)
+        scores = [by_epoch[epoch] for epoch in epochs]
+        look = {"color": colour, "linestyle": DASHES[number // COLOURS % len(DASHES)]}
+        axes.plot(epochs, [mean(each) for each in scores], marker=".", label=model.split(": ")[-1], **look)
+        if len(of_model) > 1:
+            axes.fill_between(
+                epochs, [min(each) for each in scores], [max(each) for each in scores], color=colour, alpha=0.1
+            )
     axes.set_xlabel("epoch")
     axes.set_ylabel("development F1")
     _legend_below(figure, axes)
@@ -157,8 +169,19 @@ def _legend_below(figure: Any, axes: Any) -> Any:
     return figure.legend(handles, labels, loc="outside lower left", fontsize="small", frameon=False)
 
 
-def _sets(results: dict[str, list[dict[str, Any]]]) -> list[str]:
-    return sorted({row["set"] for kind in (RUNS, FILES) for row in results[kind]})
+def _ablation(row: dict[str, Any]) -> str:
+    """Return what a model's name begins with before a colon; nothing where it has none."""
+    before, colon, _ = str(row["model"]).partition(": ")
+    return before if colon else ""
+
+
+def _picture(name: str, ablation: str) -> str:
+    return "-".join(["curves", *re.findall(r"[0-9a-z]+", f"{name} {ablation}".lower())]) + ".png"
+
+
+def _sections(results: dict[str, list[dict[str, Any]]]) -> list[tuple[str, str]]:
+    """Return each set, and after it each of its ablations."""
+    return sorted({(row["set"], _ablation(row)) for kind in (RUNS, FILES) for row in results[kind]})
 
 
 def main() -> None:
