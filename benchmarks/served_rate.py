@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,9 +15,7 @@ TEACHER_SHARE = 10
 """A teacher gets every tenth sentence: it would take minutes otherwise."""
 
 
-def served_rate(
-    network: Path, sentences: list[str], lexicons: Path | None = None, *, beside: Path | None = None
-) -> float:
+def served_rate(network: Path, sentences: list[str], lexicons: Path | None = None) -> float:
     """Start a server, send it all sentences, stop it.
 
     Parameters
@@ -26,26 +26,34 @@ def served_rate(
         Sent through gRPC by the client, which shares the machine's cores.
     lexicons
         Lexicon directory; by default the shipped one.
-    beside
-        Of a teacher: folder of the student that is served, idle, beside it and has its vocabulary; by default the
-        shipped one.
     """
     from distillex_training.export.repository import is_teacher  # the constants are read without PyTorch, too
 
     of_teacher = is_teacher(network)
     folder = network.resolve().parents[2]
-    options = ServerOptions(
-        grpc_port=0,
-        http_port=0,
-        metrics_port=0,
-        lexicon_directory=lexicons,
-        student=beside if of_teacher else folder,
-        teacher=folder if of_teacher else None,
-    )
     model = "extractor_teacher" if of_teacher else "extractor"
     sent = sentences[::TEACHER_SHARE] if of_teacher else sentences
-    with EmbeddedServer(options) as server, Extractor(server.grpc_url, batch_size=BATCH, model=model) as extractor:
-        extractor.extract_batch(sent[: 2 * BATCH])
-        began = time.perf_counter()
-        extractor.extract_batch(sent)
-        return len(sent) / (time.perf_counter() - began)
+    with tempfile.TemporaryDirectory() as place:
+        options = ServerOptions(
+            grpc_port=0,
+            http_port=0,
+            metrics_port=0,
+            lexicon_directory=lexicons,
+            student=in_place_of_student(folder, Path(place)) if of_teacher else folder,
+            teacher=folder if of_teacher else None,
+        )
+        with EmbeddedServer(options) as server, Extractor(server.grpc_url, batch_size=BATCH, model=model) as extractor:
+            extractor.extract_batch(sent[: 2 * BATCH])
+            began = time.perf_counter()
+            extractor.extract_batch(sent)
+            return len(sent) / (time.perf_counter() - began)
+
+
+def in_place_of_student(teacher: Path, place: Path) -> Path:
+    """Write a serving folder whose student is a teacher: a server has to have one of the teacher's vocabulary, idle."""
+    for source, target in (("teacher/1", "student/1"), ("teacher/1", "preprocess/1"), ("decode_teacher/1", "decode/1")):
+        (place / target).mkdir(parents=True)
+        for file in (teacher / source).iterdir():
+            if (file.name == "model.onnx") == (target == "student/1"):
+                shutil.copyfile(file, place / target / file.name)
+    return place

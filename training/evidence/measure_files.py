@@ -5,8 +5,7 @@
 
 Each file is a model.onnx of a serving folder. The labelled sentences are run in ONNX Runtime one by one and in batches
 of 32 sentences of similar length, features computed beforehand, rounds alternating; medians of the rounds. Then each
-is served by the embedded server, one after the other, and sent the sentences of examples/news.txt, rounds alternating;
-a teacher is served beside the first of the students, whose vocabulary it has to have.
+is served by the embedded server, one after the other, and sent the sentences of examples/news.txt, rounds alternating.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from distillex_matcher import Features, Lexicon
 from distillex_training.data.labelled import read_labelled
 from distillex_training.evaluate import EmissionFunction, predict_and_score
 from distillex_training.export.onnx import onnx_emissions
-from distillex_training.export.repository import is_teacher, load_layout_and_crf
+from distillex_training.export.repository import load_layout_and_crf
 from results_file import FILES, RESULTS, ROOT, current_commit, put_row
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -105,8 +104,7 @@ def main() -> None:
         for each in list(measured.values()) if number % 2 == 0 else reversed(measured.values()):
             each.time_once()
     sentences = read_sentences(ROOT / "examples" / "news.txt", asked.served_sentences)
-    beside = next((each.path.resolve().parents[2] for each in measured.values() if not is_teacher(each.path)), None)
-    turns = [partial(served_rate, each.path, sentences, asked.lexicons, beside=beside) for each in measured.values()]
+    turns = [partial(served_rate, each.path, sentences, asked.lexicons) for each in measured.values()]
     for each, rates in zip(measured.values(), alternate(turns, asked.served_rounds), strict=True):
         each.served = rates
     for name, each in measured.items():
