@@ -90,6 +90,7 @@ def test_students_are_found_by_name_and_unknown_names_list_them(student, tmp_pat
 def test_the_shipped_students_are_known():
     assert find_student("cluener") is None
     assert set(entity_types(find_student("msra"))) == {"LOC", "ORG", "PER"}
+    assert set(entity_types(find_student("resume"))) == {"CONT", "EDU", "LOC", "NAME", "ORG", "PRO", "RACE", "TITLE"}
 
 
 def test_a_student_that_lacks_a_file_is_refused(student, tmp_path, monkeypatch):
