@@ -3,10 +3,13 @@ then what other things are worth that make a student remember less of its senten
 
     python training/ablations/losses_in_turn.py --teacher models/teacher-cluener [--seeds 1 2 3] [--rows 1 2 8]
         [--output runs/losses] [--results docs/results.json]
+    python training/ablations/losses_in_turn.py --teacher runs/teacher-resume/best --set resume
+        --config training/configs/student-losses-resume.yaml --output runs/losses-resume
 
-All students see the gold sentences and the same 20,000 raw ones as often (training/configs/student-losses.yaml); gold
-alone sees no raw text, and the gold sentences so much more often. Each run goes into the results as it ends; a run that
-is complete is not repeated, an interrupted one goes on. Then training/evidence/write_results.py.
+All students see the gold sentences and the same raw ones, twice as many, as often (20,000 in
+training/configs/student-losses.yaml); gold alone sees no raw text, and the gold sentences so much more often. Each run
+goes into the results as it ends; a run that is complete is not repeated, an interrupted one goes on. Then
+training/evidence/write_results.py.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ from distillex_training.config import StudentRun, read_config
 from distillex_training.distill import distill
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = "training/configs/student-losses.yaml"
 sys.path.insert(0, str(ROOT / "training" / "evidence"))
 from record_run import record  # noqa: E402
 from results_file import RESULTS  # noqa: E402
@@ -56,6 +58,8 @@ def main() -> None:
     """Run all that is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", type=Path, required=True)
+    parser.add_argument("--config", type=Path, default=Path("training/configs/student-losses.yaml"))
+    parser.add_argument("--set", default="cluener", help="of the results' rows: the label set of the configuration")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--output", type=Path, default=Path("runs/losses"))
     parser.add_argument("--cache", type=Path, default=Path("runs/teacher-cache"))
@@ -72,6 +76,7 @@ def main() -> None:
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     rows = list(SETTINGS.items())
+    raw_limit = read_config(ROOT / asked.config, StudentRun).data.raw_limit
     for seed in asked.seeds:
         for number in asked.rows:
             name, keys = rows[number]
@@ -80,10 +85,12 @@ def main() -> None:
             if name != "gold alone":
                 settings["distillation.teacher"] = str(asked.teacher)
             settings["loop.seed"] = str(seed)
-            command = " ".join(["distillex distill", CONFIG, *(f"--set {k}={v}" for k, v in settings.items())])
+            command = " ".join(
+                ["distillex distill", str(asked.config), *(f"--set {k}={v}" for k, v in settings.items())]
+            )
             settings["distillation.cache"] = str(asked.cache)
-            distill(read_config(ROOT / CONFIG, StudentRun, settings), folder)
-            record(folder, "cluener", f"20,000 raw sentences: {name}", seed, command, results=asked.results)
+            distill(read_config(ROOT / asked.config, StudentRun, settings), folder)
+            record(folder, asked.set, f"{raw_limit:,} raw sentences: {name}", seed, command, results=asked.results)
 
 
 if __name__ == "__main__":
