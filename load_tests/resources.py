@@ -97,7 +97,8 @@ class Sampler:
                 with contextlib.suppress(psutil.Error):
                     cpu, memory = process.cpu_times(), process.memory_info()
                     own = memory.rss - memory.shared
-                    self.samples.append(Sample(time.time(), name, cpu.user + cpu.system, own))
+                    if memory.rss > 0:  # one that has ended and was not waited for yet has none
+                        self.samples.append(Sample(time.time(), name, cpu.user + cpu.system, own))
             self.samples.append(Sample(time.time(), "shared memory", 0.0, sum(map(_used, self._regions))))
 
 
