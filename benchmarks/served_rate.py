@@ -39,7 +39,7 @@ def served_rate(network: Path, sentences: list[str], lexicons: Path | None = Non
             http_port=0,
             metrics_port=0,
             lexicon_directory=lexicons,
-            student=in_place_of_student(folder, Path(place)) if of_teacher else folder,
+            student=in_place_of_student(network, Path(place)) if of_teacher else folder,
             teacher=folder if of_teacher else None,
         )
         with EmbeddedServer(options) as server, Extractor(server.grpc_url, batch_size=BATCH, model=model) as extractor:
@@ -50,10 +50,12 @@ def served_rate(network: Path, sentences: list[str], lexicons: Path | None = Non
 
 
 def in_place_of_student(teacher: Path, place: Path) -> Path:
-    """Write a serving folder whose student is a teacher: a server has to have one of the teacher's vocabulary, idle."""
-    for source, target in (("teacher/1", "student/1"), ("teacher/1", "preprocess/1"), ("decode_teacher/1", "decode/1")):
-        (place / target).mkdir(parents=True)
-        for file in (teacher / source).iterdir():
-            if (file.name == "model.onnx") == (target == "student/1"):
-                shutil.copyfile(file, place / target / file.name)
+    """Write a serving folder whose student is this network of a teacher: a server has to have one of its vocabulary."""
+    from distillex_training.export.repository import load_layout_and_crf
+
+    layout, crf = load_layout_and_crf(teacher)
+    layout.save(place / "preprocess" / "1")
+    crf.save(place / "decode" / "1" / "crf.json")
+    (place / "student" / "1").mkdir(parents=True)
+    shutil.copyfile(teacher, place / "student" / "1" / "model.onnx")
     return place

@@ -20,6 +20,7 @@ from distillex_matcher.layout import write_atomically
 from results_file import FILES, RESULTS, ROOT, RUNS, read_results
 
 TEACHER = "teacher, with lexicon"
+SEPARATOR = ": "
 COLOURS = 10
 DASHES = ("-", "--", ":", "-.")
 DOTS_PER_INCH = 120
@@ -66,7 +67,7 @@ def _row(
 ) -> list[str]:
     scores = [run["f1"] for run in runs]
     spread = f" ({max(scores) - min(scores):.4f})" if len(scores) > 1 else ""
-    cells = [model.split(": ")[-1], f"{mean(scores):.4f}{spread}" if scores else "", str(len(scores) or "")]
+    cells = [_within(model), f"{mean(scores):.4f}{spread}" if scores else "", str(len(scores) or "")]
     cells.append(f"{runs[0]['parameters']:,}" if runs else "")
     if file is None:
         return [*cells, *[""] * (len(COLUMNS) - len(cells))]
@@ -126,7 +127,7 @@ def draw_curves(runs: Sequence[dict[str, Any]], path: Path) -> None:
         epochs = sorted(by_epoch)
         scores = [by_epoch[epoch] for epoch in epochs]
         look = {"color": colour, "linestyle": DASHES[number // COLOURS % len(DASHES)]}
-        axes.plot(epochs, [mean(each) for each in scores], marker=".", label=model.split(": ")[-1], **look)
+        axes.plot(epochs, [mean(each) for each in scores], marker=".", label=_within(model), **look)
         if len(of_model) > 1:
             axes.fill_between(
                 epochs, [min(each) for each in scores], [max(each) for each in scores], color=colour, alpha=0.1
@@ -171,8 +172,12 @@ def _legend_below(figure: Any, axes: Any) -> Any:
 
 def _ablation(row: dict[str, Any]) -> str:
     """Return what a model's name begins with before a colon; nothing where it has none."""
-    before, colon, _ = str(row["model"]).partition(": ")
-    return before if colon else ""
+    return str(row["model"]).rpartition(SEPARATOR)[0]
+
+
+def _within(model: str) -> str:
+    """Return a model's name without that of its ablation."""
+    return model.rpartition(SEPARATOR)[2]
 
 
 def _picture(name: str, ablation: str) -> str:
