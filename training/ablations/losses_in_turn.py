@@ -5,11 +5,13 @@ then what other things are worth that make a student remember less of its senten
         [--output runs/losses] [--results docs/results.json]
     python training/ablations/losses_in_turn.py --teacher runs/teacher-resume/best --set resume
         --config training/configs/student-losses-resume.yaml --output runs/losses-resume
+    python training/ablations/losses_in_turn.py --teacher models/teacher-msra --set msra
+        --config training/configs/student-losses-msra.yaml --output runs/losses-msra --seeds 1
 
-All students see the gold sentences and the same raw ones, twice as many, as often (20,000 in
-training/configs/student-losses.yaml); gold alone sees no raw text, and the gold sentences so much more often. Each run
-goes into the results as it ends; a run that is complete is not repeated, an interrupted one goes on. Then
-training/evidence/write_results.py.
+All students see the gold sentences and the same raw ones as often; there are twice as many raw ones as gold ones
+(20,000 in training/configs/student-losses.yaml), on MSRA as many. Gold alone sees no raw text, and the gold sentences
+so much more often. Each run goes into the results as it ends; a run that is complete is not repeated, an interrupted
+one goes on. Then training/evidence/write_results.py.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import sys
 from pathlib import Path
 
 from distillex_training.config import StudentRun, read_config
+from distillex_training.data.labelled import read_labelled
 from distillex_training.distill import distill
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,8 +34,9 @@ BEST_SEQUENCE = {"distillation.viterbi": "1.0"}
 WITH_MARGINALS = BEST_SEQUENCE | {"distillation.marginals": "0.5"}
 MORE_BIGRAMS = WITH_MARGINALS | {"student.bigram_hash_size": "131072"}
 OWNED_BIGRAMS = MORE_BIGRAMS | {"student.owned_bigrams": "true"}
+GOLD_ALONE = "gold alone"
 SETTINGS: dict[str, dict[str, str]] = {
-    "gold alone": {"distillation.gold_repeats": "3"},
+    GOLD_ALONE: {},
     "gold, best sequence": BEST_SEQUENCE,
     "gold, best sequence, marginals": WITH_MARGINALS,
     "gold, best sequence, marginals at temperature 2": WITH_MARGINALS | {"distillation.temperature": "2.0"},
@@ -52,6 +56,11 @@ SETTINGS: dict[str, dict[str, str]] = {
     | {"student.character_dropout": "0.2", "student.owned_words": "true"},
 }
 """Row of the table → keys of the configuration; rows are counted from 0."""
+
+
+def gold_repeats(gold: int, raw: int) -> int:
+    """Return how often gold alone sees its sentences, to see as many as the others see of both kinds."""
+    return round((gold + raw) / gold)
 
 
 def main() -> None:
@@ -76,13 +85,17 @@ def main() -> None:
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     rows = list(SETTINGS.items())
-    raw_limit = read_config(ROOT / asked.config, StudentRun).data.raw_limit
+    data = read_config(ROOT / asked.config, StudentRun).data
+    gold, _ = read_labelled(data.train)
+    repeats = gold_repeats(len(gold), data.raw_limit)
     for seed in asked.seeds:
         for number in asked.rows:
             name, keys = rows[number]
             folder = asked.output / f"{number}-seed{seed}"
             settings = dict(keys)
-            if name != "gold alone":
+            if name == GOLD_ALONE:
+                settings["distillation.gold_repeats"] = str(repeats)
+            else:
                 settings["distillation.teacher"] = str(asked.teacher)
             settings["loop.seed"] = str(seed)
             command = " ".join(
@@ -90,7 +103,7 @@ def main() -> None:
             )
             settings["distillation.cache"] = str(asked.cache)
             distill(read_config(ROOT / asked.config, StudentRun, settings), folder)
-            record(folder, asked.set, f"{raw_limit:,} raw sentences: {name}", seed, command, results=asked.results)
+            record(folder, asked.set, f"{data.raw_limit:,} raw sentences: {name}", seed, command, results=asked.results)
 
 
 if __name__ == "__main__":
