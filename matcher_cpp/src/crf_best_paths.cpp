@@ -3,60 +3,117 @@
 #include "distillex/crf.hpp"
 
 namespace distillex {
+namespace {
+
+struct Candidate {
+    float score;
+    std::uint16_t label;  // of the position before
+    std::uint32_t rank;   // among that label's candidates
+};
+
+// Keeps the k highest scores, highest first; of equal ones those that came first.
+class Best {
+  public:
+    explicit Best(std::size_t k) : k_(k) {}
+
+    void clear() { candidates_.clear(); }
+
+    // False where the candidate is not above the lowest of k, so that none lower need be offered.
+    bool offer(const Candidate& candidate) {
+        if (candidates_.size() == k_) {
+            if (candidate.score <= candidates_.back().score) return false;
+            candidates_.pop_back();
+        }
+        const auto place =
+            std::upper_bound(candidates_.begin(), candidates_.end(), candidate,
+                             [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
+        candidates_.insert(place, candidate);
+        return true;
+    }
+
+    const std::vector<Candidate>& candidates() const { return candidates_; }
+
+  private:
+    std::size_t k_;
+    std::vector<Candidate> candidates_;
+};
+
+// The candidates of each position and label, one after the other.
+class Lattice {
+  public:
+    explicit Lattice(std::size_t cells) { ends_.reserve(cells); }
+
+    void append(const std::vector<Candidate>& cell) {
+        candidates_.insert(candidates_.end(), cell.begin(), cell.end());
+        ends_.push_back(candidates_.size());
+    }
+    std::size_t begin(std::size_t cell) const { return cell == 0 ? 0 : ends_[cell - 1]; }
+    std::size_t size(std::size_t cell) const { return ends_[cell] - begin(cell); }
+    const Candidate& at(std::size_t cell, std::size_t rank) const { return candidates_[begin(cell) + rank]; }
+
+  private:
+    std::vector<Candidate> candidates_;
+    std::vector<std::size_t> ends_;
+};
+
+std::vector<std::vector<std::uint16_t>> labels_before(std::size_t labels) {
+    std::vector<std::vector<std::uint16_t>> before(labels);
+    for (std::uint32_t to = 0; to < labels; ++to) {
+        for (std::uint32_t from = 0; from < labels; ++from) {
+            if (LabelScheme::allowed(from, to)) before[to].push_back(static_cast<std::uint16_t>(from));
+        }
+    }
+    return before;
+}
+
+}  // namespace
 
 std::vector<ScoredPath> CrfDecoder::best_paths(const EmissionBatch& batch, std::size_t row_index,
                                                std::size_t k) const {
-    struct Candidate {
-        float score;
-        std::uint16_t label;  // of the position before
-        std::uint16_t rank;   // among that label's candidates
-    };
     const std::size_t n = label_count_;
     const Row row = row_of(batch, row_index);
     if (row.length == 0 || k == 0) return {};
-    std::vector<std::vector<Candidate>> lattice(row.length * n);
-    const auto keep_best = [k](std::vector<Candidate>& candidates) {
-        std::stable_sort(candidates.begin(), candidates.end(),
-                         [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
-        if (candidates.size() > k) candidates.resize(k);
-    };
+    const auto before = labels_before(n);
+    Lattice lattice(row.length * n);
+    Best best(k);
     for (std::uint32_t label = 0; label < n; ++label) {
-        if (LabelScheme::opens(label)) lattice[label].push_back({start_[label] + row.emissions[label], 0, 0});
+        best.clear();
+        if (LabelScheme::opens(label)) best.offer({start_[label] + row.emissions[label], 0, 0});
+        lattice.append(best.candidates());
     }
     for (std::size_t t = 1; t < row.length; ++t) {
         for (std::uint32_t to = 0; to < n; ++to) {
-            auto& candidates = lattice[t * n + to];
-            for (std::uint32_t from = 0; from < n; ++from) {
-                if (!LabelScheme::allowed(from, to)) continue;
-                const auto& before = lattice[(t - 1) * n + from];
-                for (std::size_t rank = 0; rank < before.size(); ++rank) {
-                    candidates.push_back(
-                        {before[rank].score + transitions_[from * n + to] + row.emissions[t * n + to],
-                         static_cast<std::uint16_t>(from), static_cast<std::uint16_t>(rank)});
+            best.clear();
+            const float emission = row.emissions[t * n + to];
+            for (const std::uint16_t from : before[to]) {
+                const std::size_t cell = (t - 1) * n + from;
+                const float transition = transitions_[from * n + to];
+                for (std::uint32_t rank = 0; rank < lattice.size(cell); ++rank) {
+                    const float score = lattice.at(cell, rank).score + transition + emission;
+                    if (!best.offer({score, from, rank})) break;
                 }
             }
-            keep_best(candidates);
+            lattice.append(best.candidates());
         }
     }
-    std::vector<Candidate> last;
-    const std::size_t end = row.length - 1;
+    best.clear();
+    const std::size_t last = row.length - 1;
     for (std::uint32_t label = 0; label < n; ++label) {
         if (!LabelScheme::closes(label)) continue;
-        const auto& candidates = lattice[end * n + label];
-        for (std::size_t rank = 0; rank < candidates.size(); ++rank) {
-            last.push_back({candidates[rank].score + end_[label], static_cast<std::uint16_t>(label),
-                            static_cast<std::uint16_t>(rank)});
+        const std::size_t cell = last * n + label;
+        for (std::uint32_t rank = 0; rank < lattice.size(cell); ++rank) {
+            const float score = lattice.at(cell, rank).score + end_[label];
+            if (!best.offer({score, static_cast<std::uint16_t>(label), rank})) break;
         }
     }
-    keep_best(last);
     std::vector<ScoredPath> paths;
-    for (const Candidate& candidate : last) {
+    for (const Candidate& candidate : best.candidates()) {
         ScoredPath path{std::vector<std::int64_t>(row.length), candidate.score};
         std::uint16_t label = candidate.label;
-        std::uint16_t rank = candidate.rank;
+        std::uint32_t rank = candidate.rank;
         for (std::size_t t = row.length; t-- > 0;) {
             path.labels[t] = label;
-            const Candidate& step = lattice[t * n + label][rank];
+            const Candidate& step = lattice.at(t * n + label, rank);
             label = step.label;
             rank = step.rank;
         }

@@ -80,6 +80,30 @@ def test_brute_force_over_all_paths_agrees():
     assert [score for _, score in paths] == pytest.approx([totals[path][0] for path in ranked], abs=1e-5)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.sampled_from([1, 2, 5, 40, 1000]), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_k_best_paths_are_those_of_the_highest_scores_of_all(seed, length, k, with_ties):
+    generator = np.random.default_rng(seed)
+    scheme = LabelScheme(["a"])
+    scores = [generator.normal(size=shape).astype(np.float32) for shape in ((5, 5), 5, 5, (length, 5))]
+    if with_ties:
+        scores = [np.round(each) for each in scores]
+    transitions, start, end, row = scores
+    totals = {}
+    for path in itertools.product(range(5), repeat=length):
+        inside = all(scheme.allowed_transitions[a, b] for a, b in itertools.pairwise(path))
+        if inside and scheme.allowed_starts[path[0]] and scheme.allowed_ends[path[-1]]:
+            moves = sum(float(transitions[a, b]) for a, b in itertools.pairwise(path))
+            emitted = sum(float(row[t, label]) for t, label in enumerate(path))
+            totals[path] = float(start[path[0]]) + emitted + moves + float(end[path[-1]])
+    found = CrfDecoder(scheme, transitions, start, end).best_paths(*padded([row]), k)[0]
+    paths = [tuple(labels.tolist()) for labels, _ in found]
+    assert len(set(paths)) == len(paths) == min(k, len(totals))
+    assert [score for _, score in found] == pytest.approx([totals[path] for path in paths], abs=1e-5)
+    highest = sorted(totals.values(), reverse=True)[:k]
+    assert [score for _, score in found] == pytest.approx(highest, abs=1e-5)
+
+
 @pytest.mark.parametrize("scale", [1.0, 1e2, 1e4])
 def test_posteriors_stay_exact_for_512_tokens_and_extreme_scores(scale):
     generator = np.random.default_rng(5)
