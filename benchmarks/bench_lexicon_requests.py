@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from alternating import alternate
 from distillex_client import Extractor
 from distillex_serving.embedded import EmbeddedServer, ServerOptions
 
@@ -75,7 +76,6 @@ def main() -> None:
     arguments = parser.parse_args()
     numbers = iter(range(10**9))
     same = words_of(next(numbers))
-    figures: dict[str, list[float]] = {"no lexicon inputs": [], "no words": [], "same words": [], "new words": []}
     with tempfile.TemporaryDirectory() as folder:
         repository = without_lexicon_inputs(Path(folder))
         plain_options = ServerOptions(repository=repository, grpc_port=0, http_port=0, metrics_port=0)
@@ -94,11 +94,8 @@ def main() -> None:
             }
             for run in runs.values():
                 run()
-            for round_number in range(arguments.rounds):
-                # Every other round backwards: what drifts hits both ends alike.
-                for name in list(runs)[:: 1 if round_number % 2 == 0 else -1]:
-                    figures[name].append(runs[name]())
-    medians = {name: statistics.median(values) for name, values in figures.items()}
+            figures = alternate(list(runs.values()), arguments.rounds)
+    medians = {name: statistics.median(values) for name, values in zip(runs, figures, strict=True)}
     ratio = medians["no lexicon inputs"] / medians["no words"]
     extra = {name: medians[name] - medians["no words"] for name in ("same words", "new words")}
     print(f"server without lexicon inputs: p50 {medians['no lexicon inputs']:.3f} ms")

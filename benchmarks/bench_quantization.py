@@ -18,8 +18,11 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from alternating import alternate
 from distillex_matcher import FeatureLayout, Features, Lexicon
 from distillex_training.data.labelled import read_labelled
 from distillex_training.data.raw import read_raw
@@ -34,6 +37,8 @@ from distillex_training.export.int8 import (
 from distillex_training.export.onnx import INPUT_NAMES, export_onnx, onnx_emissions, open_session, random_inputs
 from distillex_training.export.quantize import quantize_tables
 from distillex_training.models import Student, load_model
+from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
 SHAPES = ((1, 32), (32, 32), (32, 64))
 REFERENCE = "tables, convolutions as they are"
@@ -60,6 +65,15 @@ def write_variants(
     return {name: folder / f"{name}.onnx" for name in writers}
 
 
+def milliseconds(session: InferenceSession, feeds: dict[str, NDArray[Any]], repeats: int) -> float:
+    """Return how long a batch takes, after one that does not count."""
+    session.run(None, feeds)
+    start = time.perf_counter()
+    for _ in range(repeats):
+        session.run(None, feeds)
+    return (time.perf_counter() - start) / repeats * 1e3
+
+
 def measure(
     variants: dict[str, Path], layout: FeatureLayout, threads: int, rounds: int
 ) -> dict[str, list[tuple[float, float]]]:
@@ -70,14 +84,9 @@ def measure(
         inputs = random_inputs(layout, batch, tokens)
         feeds = {name: tensor.numpy() for name, tensor in zip(INPUT_NAMES, inputs, strict=True)}
         repeats = 20 if batch == 1 else 3
-        times: dict[str, list[float]] = {name: [] for name in variants}
-        for _ in range(rounds):
-            for name, session in sessions.items():
-                session.run(None, feeds)
-                start = time.perf_counter()
-                for _ in range(repeats):
-                    session.run(None, feeds)
-                times[name].append((time.perf_counter() - start) / repeats * 1e3)
+
+        turns = [partial(milliseconds, session, feeds, repeats) for session in sessions.values()]
+        times = dict(zip(sessions, alternate(turns, rounds), strict=True))
         for name, taken in times.items():
             ratios = [theirs / ours for theirs, ours in zip(times[REFERENCE], taken, strict=True)]
             result[name].append((statistics.median(taken), statistics.median(ratios)))
