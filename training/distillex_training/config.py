@@ -79,13 +79,13 @@ class DistillationConfig:
     """CRF likelihood of the gold labels."""
     gold_repeats: int = 1
     """How often the gold sentences are seen in an epoch; 0 leaves them out."""
-    viterbi: float = 1.0
+    viterbi: float = 0.0
     """CRF likelihood of the teacher's best sequence on raw text."""
-    marginals: float = 0.5
+    marginals: float = 0.0
     """Cross-entropy of the student's token distributions with the teacher's posterior marginals, on raw text."""
     posteriors: float = 0.0
     """The same with the student's own CRF posteriors in place of its token distributions."""
-    best_paths: float = 0.0
+    best_paths: float = 1.0
     """CRF likelihood of the teacher's ``paths`` best sequences, weighted by the teacher's belief in each."""
     paths: int = 5
     emission_error: float = 0.0

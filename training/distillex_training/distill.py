@@ -67,7 +67,10 @@ class DistillationTask(GoldTask):
             raise ConfigError(f"distillation: gold_repeats is 0 and no loss is on ({', '.join(TEACHER_LOSSES)})")
         on = [name for name in BY_CHARACTER if getattr(switches, name) > 0]
         if self._teaches and self._exchanged > 0 and on:
-            raise ConfigError(f"augmentation.exchanged does not go with distillation.{on[0]}: give 0 for one of them")
+            raise ConfigError(
+                f"augmentation.exchanged does not go with distillation.{on[0]}: give 0 for one of them; exchanged "
+                "entities go with viterbi, marginals and posteriors"
+            )
         if cache is not None:
             kept = cache.confident(switches.minimum_confidence)
             LOG.info("%d of %d raw sentences kept by the teacher's confidence", len(kept), len(cache))
