@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from distillex_matcher import Lexicon
+from distillex_matcher import CrfDecoder, LabelScheme, Lexicon
 from distillex_training.config import ConfigError, StudentRun, TeacherRun, read_config
 from distillex_training.distill import (
     DistillationTask,
@@ -21,7 +21,8 @@ from distillex_training.ensemble import Ensemble
 from distillex_training.finetune import finetune
 from distillex_training.models import load_model
 from distillex_training.tagging import read_data
-from distillex_training.teacher_cache import BATCH_SIZE, JoinedCaches, Wanted, label_raw_text
+from distillex_training.teacher_cache import BATCH_SIZE, JoinedCaches, TeacherCache, Wanted, label_raw_text
+from distillex_training.teacher_outputs import Outputs, files_of, finished, rows_of
 
 LOSSES = ("viterbi", "marginals", "posteriors", "best_paths", "emission_error", "emission_divergence", "hidden")
 EVERY_LOSS = {f"distillation.{name}": "0.5" for name in LOSSES} | {
@@ -220,6 +221,30 @@ def test_cached_outputs_are_the_teachers(toy, toy_teacher, tmp_path):
         assert float(scores[i, 0]) == pytest.approx(best[0][1], rel=1e-2)
         np.testing.assert_allclose(marginals[i, :length].numpy(), decoder.marginals(exact, lengths)[0, 1:-1], atol=2e-2)
         assert paths[i, 0, :length].tolist() == best[0][0].tolist()
+
+
+def test_paths_over_more_labels_than_a_byte_holds_are_kept(tmp_path):
+    types = [f"type{number}" for number in range(70)]
+    labels = 4 * len(types) + 1
+    generator = np.random.default_rng(1)
+    scores = (generator.normal(size=shape).astype(np.float32) for shape in ((labels, labels), labels, labels))
+    decoder = CrfDecoder(LabelScheme(types), *scores)
+    texts = ["甲乙", "丙丁戊己"]
+    emissions = (generator.normal(size=(2, 6, labels)) * 3).astype(np.float32)
+    emissions[:, :, 256:] += 5
+    lengths = np.array([[len(text) + 2] for text in texts], dtype=np.int32)
+    outputs = Outputs(texts, lengths, emissions, np.zeros((2, 6, 1), dtype=np.float32))
+    for part in ("spans", "paths3"):
+        for name, rows in rows_of(part, outputs, decoder, types).items():
+            (tmp_path / name).write_bytes(b"".join(rows))
+            (file,) = (file for file in files_of(part, labels, 1) if file.name == name)
+            assert finished(tmp_path, file, texts) == 2
+    (tmp_path / "meta.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
+    paths, _ = TeacherCache(tmp_path, Wanted(paths=3)).paths([0, 1], 4)
+    for row, best in enumerate(decoder.best_paths(emissions, lengths, 3)):
+        found = paths[row, :, : len(texts[row])].tolist()
+        assert found == [path.tolist() for path, _ in best]
+    assert int(paths.max()) > 255
 
 
 def test_sentences_that_the_teacher_doubts_are_left_out(toy, toy_teacher, everything, tmp_path, caplog):

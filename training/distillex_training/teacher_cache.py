@@ -21,7 +21,7 @@ from torch import Tensor
 
 from distillex_training.ensemble import Ensemble
 from distillex_training.tagging import TaggingData
-from distillex_training.teacher_outputs import MOST_LABELS, cut, files_of, finished, rows_of
+from distillex_training.teacher_outputs import cut, files_of, finished, paths_file, rows_of
 
 LOG = logging.getLogger("distillex.training")
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class TeacherCache:
             self._hidden = mapped("hidden.f16", np.float16, (characters, self.hidden_width))
         if wanted.paths:
             name = f"paths{wanted.paths}"
-            self._paths = mapped(f"{name}.u8", np.uint8, (characters, wanted.paths))
+            self._paths = mapped(*paths_file(name, labels), (characters, wanted.paths))
             self._path_scores = mapped(f"{name}-scores.f32", np.float32, (len(self), wanted.paths))
 
     def __len__(self) -> int:
@@ -217,8 +217,6 @@ def label_raw_text(
     directory.mkdir(parents=True, exist_ok=True)
     ensemble = Ensemble(teachers, data.base)
     labels = ensemble.labels
-    if wanted.paths and labels > MOST_LABELS:
-        raise ValueError(f"best paths: {labels} labels; at most {MOST_LABELS} can be stored")
     files = [file for part in missing for file in files_of(part, labels, ensemble.hidden_width)]
     texts = sorted(data.raw, key=len)
     done = min(finished(directory, file, texts) for file in files) // BATCH_SIZE * BATCH_SIZE

@@ -7,13 +7,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from distillex_matcher import CrfDecoder
 from numpy.typing import NDArray
-
-MOST_LABELS = 256
-"""Labels of a path are stored in a byte each."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,14 @@ def files_of(part: str, labels: int, width: int) -> list[PartFile]:
     if part == "hidden":
         return [PartFile("hidden.f16", 2 * width)]
     k = int(part.removeprefix("paths"))
-    return [PartFile(f"{part}.u8", k), PartFile(f"{part}-scores.f32", 0, 4 * k)]
+    name, dtype = paths_file(part, labels)
+    return [PartFile(name, dtype.itemsize * k), PartFile(f"{part}-scores.f32", 0, 4 * k)]
+
+
+def paths_file(part: str, labels: int) -> tuple[str, np.dtype[Any]]:
+    """Return the name of the file of a part ``pathsK`` and what a label is stored as: a byte where 256 do, else two."""
+    dtype = np.min_scalar_type(labels - 1)
+    return f"{part}.u{8 * dtype.itemsize}", dtype
 
 
 def rows_of(part: str, outputs: Outputs, decoder: CrfDecoder, types: Sequence[str]) -> dict[str, list[bytes]]:
@@ -69,15 +74,16 @@ def rows_of(part: str, outputs: Outputs, decoder: CrfDecoder, types: Sequence[st
         marginals = decoder.marginals(outputs.emissions, outputs.lengths)
         return {"spans.jsonl": lines, "marginals.f16": _characters(marginals, lengths)}
     k = int(part.removeprefix("paths"))
+    name, dtype = paths_file(part, outputs.emissions.shape[2])
     paths, scores = [], []
     for length, best in zip(lengths, decoder.best_paths(outputs.emissions, outputs.lengths, k), strict=True):
-        labels = np.zeros((length, k), dtype=np.uint8)
+        labels = np.zeros((length, k), dtype=dtype)
         values = np.full(k, -np.inf, dtype=np.float32)  # a short sentence may have fewer paths
         for place, (path, value) in enumerate(best):
             labels[:, place], values[place] = path, value
         paths.append(labels.tobytes())
         scores.append(values.tobytes())
-    return {f"{part}.u8": paths, f"{part}-scores.f32": scores}
+    return {name: paths, f"{part}-scores.f32": scores}
 
 
 def finished(directory: Path, file: PartFile, texts: Sequence[str]) -> int:
