@@ -133,6 +133,7 @@ def draw_curves(runs: Sequence[dict[str, Any]], path: Path) -> None:
                 epochs, [min(each) for each in scores], [max(each) for each in scores], color=colour, alpha=0.1
             )
     axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel("development F1")
     _legend_below(figure, axes)
     figure.savefig(path, dpi=DOTS_PER_INCH)
