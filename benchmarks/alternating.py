@@ -1,7 +1,8 @@
-"""Contestants that take turns, so that a machine's good and bad minutes meet all of them."""
+"""Contestants that take turns, so that a machine's good and bad minutes meet all of them; how long a turn takes."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 
@@ -13,3 +14,11 @@ def alternate(turns: Sequence[Callable[[], float]], rounds: int) -> list[list[fl
         for place in order:
             values[place].append(turns[place]())
     return values
+
+
+def seconds_of(run: Callable[[], object], repeats: int = 1) -> float:
+    """Return how long so many calls take."""
+    began = time.perf_counter()
+    for _ in range(repeats):
+        run()
+    return time.perf_counter() - began

@@ -12,16 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from alternating import alternate
+from alternating import alternate, seconds_of
 from distillex_matcher import CrfDecoder, LabelScheme
-from distillex_matcher.reference import best_path
-from numpy.typing import NDArray
+from distillex_matcher.reference import best_path, best_paths
 from torchcrf import CRF
 
 BATCH, CHARACTERS = 32, 62
@@ -65,12 +63,9 @@ def main() -> None:
         },
         arguments.rounds,
     )
-    moves = np.where(scheme.allowed_transitions, transitions, -np.inf)
-    starts = np.where(scheme.allowed_starts, start, -np.inf)
-    ends = np.where(scheme.allowed_ends, end, -np.inf)
 
     def numpy_best_paths() -> list[list[list[int]]]:
-        return [best_paths(moves, starts, ends, row, PATHS) for row in inner.numpy()]
+        return [best_paths(scheme, transitions, start, end, row, PATHS) for row in inner.numpy()]
 
     ours = [[labels.tolist() for labels, _ in row] for row in decoder.best_paths(emissions, lengths, PATHS)]
     if numpy_best_paths() != ours:
@@ -83,34 +78,6 @@ def main() -> None:
     if arguments.json:
         content = summary(fastest) | {"best_paths": summary(several)}
         arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def best_paths(
-    transitions: NDArray[np.float32],
-    start: NDArray[np.float32],
-    end: NDArray[np.float32],
-    emissions: NDArray[np.float32],
-    k: int,
-) -> list[list[int]]:
-    """Return the k best label paths of a row in numpy; *shapes:* [L, L], [L], [L], [T, L]."""
-    labels = len(start)
-    scores = np.full((k, labels), -np.inf, dtype=np.float32)
-    scores[0] = start + emissions[0]
-    origins = []
-    for emission in emissions[1:]:
-        candidates = ((scores[:, :, None] + transitions) + emission).reshape(k * labels, labels)
-        origin = np.argsort(-candidates, axis=0, kind="stable")[:k]
-        scores = np.take_along_axis(candidates, origin, axis=0)
-        origins.append(origin)
-    last = (scores + end).ravel()
-    paths = []
-    for place in np.argsort(-last, kind="stable")[:k]:
-        path = [int(place)]
-        for origin in reversed(origins):
-            rank, label = divmod(path[-1], labels)
-            path.append(int(origin[rank, label]))
-        paths.append([each % labels for each in reversed(path)])
-    return paths
 
 
 def compare(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -127,14 +94,6 @@ def compare(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, flo
     for name, rate in rates.items():
         print(f"{name:12} {rate:12,.0f} tokens/s  distillex is {rates['distillex'] / rate:6.1f} times as fast")
     return rates
-
-
-def seconds_of(run: Callable[[], object], repeats: int) -> float:
-    """Return how long so many calls take."""
-    began = time.perf_counter()
-    for _ in range(repeats):
-        run()
-    return time.perf_counter() - began
 
 
 def summary(rates: dict[str, float]) -> dict[str, object]:

@@ -14,13 +14,12 @@ import argparse
 import itertools
 import json
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
-from alternating import alternate
+from alternating import alternate, seconds_of
 from distillex_matcher import FeatureLayout
 from distillex_training.export.onnx import HALF_PARITY, HalfPrecision, inputs_of
 from distillex_training.models import Student, Teacher, load_model
@@ -61,9 +60,7 @@ def in_form(form: str, model: nn.Module, inputs: tuple[Tensor, ...]) -> Callable
 def milliseconds(call: Callable[[], Tensor], device: torch.device) -> float:
     """Time one call, all that it started on the device included."""
     if device.type != "cuda":
-        began = time.perf_counter()
-        call()
-        return (time.perf_counter() - began) * 1e3
+        return seconds_of(call) * 1e3
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     begin.record()
     call()

@@ -16,13 +16,12 @@ import json
 import os
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alternating import alternate
+from alternating import alternate, seconds_of
 from distillex_matcher import FeatureLayout, Features, Lexicon
 from distillex_training.data.labelled import read_labelled
 from distillex_training.data.raw import read_raw
@@ -67,11 +66,9 @@ def write_variants(
 
 def milliseconds(session: InferenceSession, feeds: dict[str, NDArray[Any]], repeats: int) -> float:
     """Return how long a batch takes, after one that does not count."""
-    session.run(None, feeds)
-    start = time.perf_counter()
-    for _ in range(repeats):
-        session.run(None, feeds)
-    return (time.perf_counter() - start) / repeats * 1e3
+    run = partial(session.run, None, feeds)
+    run()
+    return seconds_of(run, repeats) / repeats * 1e3
 
 
 def measure(

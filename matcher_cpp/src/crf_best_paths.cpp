@@ -76,6 +76,13 @@ std::vector<ScoredPath> CrfDecoder::best_paths(const EmissionBatch& batch, std::
     const auto before = labels_before(n);
     Lattice lattice(row.length * n);
     Best best(k);
+    const auto offer_all_of = [&](std::size_t t, std::uint32_t from, float move, float emission) {
+        const std::size_t cell = t * n + from;
+        for (std::uint32_t rank = 0; rank < lattice.size(cell); ++rank) {
+            const float score = lattice.at(cell, rank).score + move + emission;
+            if (!best.offer({score, static_cast<std::uint16_t>(from), rank})) break;
+        }
+    };
     for (std::uint32_t label = 0; label < n; ++label) {
         best.clear();
         if (LabelScheme::opens(label)) best.offer({start_[label] + row.emissions[label], 0, 0});
@@ -86,25 +93,14 @@ std::vector<ScoredPath> CrfDecoder::best_paths(const EmissionBatch& batch, std::
             best.clear();
             const float emission = row.emissions[t * n + to];
             for (const std::uint16_t from : before[to]) {
-                const std::size_t cell = (t - 1) * n + from;
-                const float transition = transitions_[from * n + to];
-                for (std::uint32_t rank = 0; rank < lattice.size(cell); ++rank) {
-                    const float score = lattice.at(cell, rank).score + transition + emission;
-                    if (!best.offer({score, from, rank})) break;
-                }
+                offer_all_of(t - 1, from, transitions_[from * n + to], emission);
             }
             lattice.append(best.candidates());
         }
     }
     best.clear();
-    const std::size_t last = row.length - 1;
     for (std::uint32_t label = 0; label < n; ++label) {
-        if (!LabelScheme::closes(label)) continue;
-        const std::size_t cell = last * n + label;
-        for (std::uint32_t rank = 0; rank < lattice.size(cell); ++rank) {
-            const float score = lattice.at(cell, rank).score + end_[label];
-            if (!best.offer({score, static_cast<std::uint16_t>(label), rank})) break;
-        }
+        if (LabelScheme::closes(label)) offer_all_of(row.length - 1, label, end_[label], 0.0F);
     }
     std::vector<ScoredPath> paths;
     for (const Candidate& candidate : best.candidates()) {

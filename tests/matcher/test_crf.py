@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from distillex_matcher import CrfDecoder, LabelScheme
-from distillex_matcher.reference import best_path, marginals, span_probability
+from distillex_matcher.reference import best_path, best_paths, marginals, span_probability
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,19 +53,27 @@ def test_best_paths_and_posteriors_are_those_of_the_float64_reference(seed, leng
             assert spans.score[k] == pytest.approx(span_probability(scheme, *scores, row, span), abs=1e-5)
 
 
+def scores_of_all_paths(scheme, transitions, start, end, row):
+    """Path → score, of all paths that keep the scheme."""
+    scores = {}
+    for path in itertools.product(range(len(scheme)), repeat=len(row)):
+        try:
+            scheme.decode(path)
+        except ValueError:
+            continue
+        score = float(start[path[0]] + end[path[-1]] + sum(row[t, label] for t, label in enumerate(path)))
+        scores[path] = score + sum(float(transitions[a, b]) for a, b in itertools.pairwise(path))
+    return scores
+
+
 def test_brute_force_over_all_paths_agrees():
     generator = np.random.default_rng(3)
     scheme, (transitions, start, end), decoder = random_crf(generator, ("a",))
     row = generator.normal(size=(4, 5)).astype(np.float32)
-    totals = {}
-    for path in itertools.product(range(5), repeat=4):
-        try:
-            spans = scheme.decode(path)
-        except ValueError:
-            continue
-        score = float(start[path[0]] + end[path[-1]] + sum(row[t, label] for t, label in enumerate(path)))
-        score += sum(float(transitions[a, b]) for a, b in itertools.pairwise(path))
-        totals[path] = (score, spans)
+    totals = {
+        path: (score, scheme.decode(path))
+        for path, score in scores_of_all_paths(scheme, transitions, start, end, row).items()
+    }
     partition = sum(np.exp(score) for score, _ in totals.values())
     batch, sizes = padded([row])
     best = max(totals, key=lambda path: totals[path][0])
@@ -89,16 +97,11 @@ def test_k_best_paths_are_those_of_the_highest_scores_of_all(seed, length, k, wi
     if with_ties:
         scores = [np.round(each) for each in scores]
     transitions, start, end, row = scores
-    totals = {}
-    for path in itertools.product(range(5), repeat=length):
-        inside = all(scheme.allowed_transitions[a, b] for a, b in itertools.pairwise(path))
-        if inside and scheme.allowed_starts[path[0]] and scheme.allowed_ends[path[-1]]:
-            moves = sum(float(transitions[a, b]) for a, b in itertools.pairwise(path))
-            emitted = sum(float(row[t, label]) for t, label in enumerate(path))
-            totals[path] = float(start[path[0]]) + emitted + moves + float(end[path[-1]])
+    totals = scores_of_all_paths(scheme, transitions, start, end, row)
     found = CrfDecoder(scheme, transitions, start, end).best_paths(*padded([row]), k)[0]
     paths = [tuple(labels.tolist()) for labels, _ in found]
     assert len(set(paths)) == len(paths) == min(k, len(totals))
+    assert list(map(list, paths)) == best_paths(scheme, transitions, start, end, row, k)
     assert [score for _, score in found] == pytest.approx([totals[path] for path in paths], abs=1e-5)
     highest = sorted(totals.values(), reverse=True)[:k]
     assert [score for _, score in found] == pytest.approx(highest, abs=1e-5)

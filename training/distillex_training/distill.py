@@ -67,9 +67,10 @@ class DistillationTask(GoldTask):
             raise ConfigError(f"distillation: gold_repeats is 0 and no loss is on ({', '.join(TEACHER_LOSSES)})")
         on = [name for name in BY_CHARACTER if getattr(switches, name) > 0]
         if self._teaches and self._exchanged > 0 and on:
+            others = ", ".join(name for name in TEACHER_LOSSES if name not in BY_CHARACTER)
             raise ConfigError(
                 f"augmentation.exchanged does not go with distillation.{on[0]}: give 0 for one of them; exchanged "
-                "entities go with viterbi, marginals and posteriors"
+                f"entities go with {others}"
             )
         if cache is not None:
             kept = cache.confident(switches.minimum_confidence)

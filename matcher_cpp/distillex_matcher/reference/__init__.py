@@ -1,7 +1,7 @@
 """Slow, obvious Python versions of the C++ core: readable in one sitting, and the oracle of its tests."""
 
-from distillex_matcher.reference.crf import best_path, marginals, span_probability
+from distillex_matcher.reference.crf import best_path, best_paths, marginals, span_probability
 from distillex_matcher.reference.featurizer import featurize_text
 from distillex_matcher.reference.matching import find_all
 
-__all__ = ["best_path", "featurize_text", "find_all", "marginals", "span_probability"]
+__all__ = ["best_path", "best_paths", "featurize_text", "find_all", "marginals", "span_probability"]

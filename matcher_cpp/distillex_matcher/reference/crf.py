@@ -49,6 +49,38 @@ def best_path(
     return path[::-1]
 
 
+def best_paths(
+    scheme: LabelScheme,
+    transitions: NDArray[np.float32],
+    start: NDArray[np.float32],
+    end: NDArray[np.float32],
+    emissions: NDArray[np.float32],
+    k: int,
+) -> list[list[int]]:
+    """At most k best paths over emissions [C, L] in float32, best first; of equal scores the lower label wins."""
+    moves, first, last = (a.astype(np.float32) for a in _constrained(scheme, transitions, start, end))
+    labels = len(first)
+    scores = np.full((labels, k), -np.inf, dtype=np.float32)
+    scores[:, 0] = first + emissions[0]
+    back = []
+    for row in emissions[1:]:
+        candidates = (scores[:, :, None] + moves[:, None, :] + row).reshape(labels * k, labels)
+        origins = np.argsort(-candidates, axis=0, kind="stable")[:k]
+        scores = np.take_along_axis(candidates, origins, axis=0).T
+        back.append(origins)
+    totals = (scores + last[:, None]).ravel()
+    paths = []
+    for place in np.argsort(-totals, kind="stable")[:k]:
+        if not np.isfinite(totals[place]):
+            break
+        path = [int(place)]
+        for origins in reversed(back):
+            label, rank = divmod(path[-1], k)
+            path.append(int(origins[rank, label]))
+        paths.append([each // k for each in reversed(path)])
+    return paths
+
+
 def _forward_backward(
     scheme: LabelScheme,
     transitions: NDArray[np.float32],
