@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from distillex_matcher import LexiconError
 from distillex_matcher.base_lexicon import build_base_lexicon
-from distillex_serving.cli import lexicon_app as app
+from distillex_serving.lexicon_command import lexicon_app as app
 
 
 @app.command()

@@ -29,7 +29,7 @@ class LazyCommand:
 
 COMMANDS: dict[str, LazyCommand] = {
     "serve": LazyCommand(
-        "distillex_serving.cli", "serve", "Start the embedded Triton server on the model repository.", "serve"
+        "distillex_serving.serve_command", "serve", "Start the embedded Triton server on the model repository.", "serve"
     ),
     "lexicon": LazyCommand(
         "distillex_cli.lexicon", "app", "Build, inspect, push, list and roll back lexicons.", "lexicon"

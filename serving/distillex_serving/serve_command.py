@@ -1,0 +1,117 @@
+"""Command ``distillex serve``."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from distillex_matcher import LayoutError
+from rich.logging import RichHandler
+
+from distillex_serving.command_options import (
+    EXIT_DIED,
+    EXIT_NOT_STARTED,
+    EXIT_PRECONDITION,
+    LexiconDirectory,
+    TokenFile,
+    admin_token,
+    fail,
+)
+from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions, TlsFiles
+from distillex_serving.locations import default_repository
+from distillex_serving.preconditions import PreconditionError
+from distillex_serving.students import DEFAULT_STUDENT, entity_types, find_student
+from distillex_serving.supervision import supervise
+
+
+def serve(
+    student: Annotated[
+        str | None, typer.Option(help=f"Student to serve: NAME of models/student-NAME; by default {DEFAULT_STUDENT}.")
+    ] = None,
+    repository: Annotated[
+        Path | None, typer.Option(help="Model repository; by default the shipped one. It holds its own student.")
+    ] = None,
+    lexicon_dir: LexiconDirectory = None,
+    host: Annotated[str, typer.Option(help="Address of gRPC. HTTP and metrics stay on 127.0.0.1.")] = "127.0.0.1",
+    grpc_port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8001,
+    http_port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8000,
+    metrics_port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8002,
+    expose_http: Annotated[
+        bool,
+        typer.Option(
+            help="Bind HTTP and metrics to --host too. Risk: one hostile HTTP request can end this Triton version."
+        ),
+    ] = False,
+    model_config_name: Annotated[str, typer.Option(help="Triton's custom model configuration.")] = "cpu",
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="Folder of an exported teacher, to serve as extractor_teacher beside extractor."),
+    ] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM certificate for gRPC.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM key for gRPC.")] = None,
+    tls_client_ca: Annotated[Path | None, typer.Option(help="PEM CA; demands client certificates.")] = None,
+    admin_token_file: TokenFile = None,
+    start_timeout: Annotated[float, typer.Option(help="Seconds to wait until the models are ready.")] = 60.0,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Triton's own log.")] = False,
+) -> None:
+    """Start the embedded Triton server on the model repository; Ctrl-C or SIGTERM stops it.
+
+    Exit codes: 0 stopped as asked, 2 this machine lacks something, 3 the server did not become ready, 4 it died too
+    often.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
+    if (tls_certificate is None) != (tls_key is None):
+        fail("serve", "--tls-certificate and --tls-key are given together or not at all", EXIT_PRECONDITION)
+    tls = TlsFiles(tls_certificate, tls_key, tls_client_ca) if tls_certificate and tls_key else None
+    if student is not None and repository is not None:
+        fail("serve", "--repository holds its own student: give it or --student, not both", EXIT_PRECONDITION)
+    try:
+        student_folder = None if repository is not None else find_student(student or DEFAULT_STUDENT)
+        _say_what_is_served(student or DEFAULT_STUDENT, student_folder, repository)
+    except (PreconditionError, LayoutError) as error:
+        fail("serve", str(error), EXIT_PRECONDITION)
+    options = ServerOptions(
+        repository=repository or default_repository(),
+        student=student_folder,
+        lexicon_directory=lexicon_dir,
+        host=host,
+        grpc_port=grpc_port,
+        http_port=http_port,
+        metrics_port=metrics_port,
+        expose_http=expose_http,
+        model_config_name=model_config_name,
+        teacher=teacher,
+        tls=tls,
+        admin_token=admin_token(admin_token_file),
+        start_timeout_s=start_timeout,
+        verbose=verbose,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    server = EmbeddedServer(options)
+    try:
+        server.start()
+        typer.echo(f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {server.metrics_url}")
+        kept_up = supervise(server, stop)
+    except PreconditionError as error:
+        fail("serve", str(error), EXIT_PRECONDITION)
+    except ServerError as error:
+        fail("serve", str(error), EXIT_NOT_STARTED)
+    finally:
+        server.stop()
+    if not kept_up:
+        raise typer.Exit(EXIT_DIED)
+    typer.echo("stopped")
+
+
+def _say_what_is_served(student: str, student_folder: Path | None, repository: Path | None) -> None:
+    served = student_folder or repository or default_repository()
+    if not served.is_dir():
+        return  # the server's own check says so
+    what = f"student {student}" if repository is None else "the student"
+    typer.echo(f"serving {what} of {served}: {', '.join(entity_types(served))}")
