@@ -67,6 +67,8 @@ class ServerOptions:
     host: str = LOOPBACK
     """Address of gRPC. HTTP and metrics stay on the loopback address unless ``expose_http``."""
     grpc_port: int = 8001
+    grpc_socket: Path | None = None
+    """Unix socket for gRPC, in place of ``host`` and ``grpc_port``; its name ends with ``:1``."""
     http_port: int = 8000
     metrics_port: int = 8002
     expose_http: bool = False
@@ -104,6 +106,8 @@ class EmbeddedServer:
     @property
     def grpc_url(self) -> str:
         """``host:port`` for gRPC clients."""
+        if self.options.grpc_socket is not None:
+            return f"unix:{self.options.grpc_socket}"
         host = LOOPBACK if self.options.host in ("0.0.0.0", "::") else self.options.host
         return f"{host}:{self.grpc_port}"
 
@@ -265,8 +269,7 @@ class EmbeddedServer:
             f"--model-config-name={options.model_config_name}",
             "--model-control-mode=none",
             "--disable-auto-complete-config",
-            f"--grpc-address={options.host}",
-            f"--grpc-port={self.grpc_port}",
+            *self._grpc_address(),
             f"--http-address={http_host}",
             f"--http-port={self.http_port}",
             f"--metrics-address={http_host}",
@@ -286,6 +289,13 @@ class EmbeddedServer:
             if options.tls.client_ca is not None:
                 arguments += ["--grpc-use-ssl-mutual=1", f"--grpc-root-cert={options.tls.client_ca}"]
         return arguments
+
+    def _grpc_address(self) -> list[str]:
+        if self.options.grpc_socket is None:
+            return [f"--grpc-address={self.options.host}", f"--grpc-port={self.grpc_port}"]
+        # Triton joins the two by a colon, and gRPC reads the whole as the name of a socket.
+        address, _, port = str(self.options.grpc_socket).rpartition(":")
+        return [f"--grpc-address=unix:{address}", f"--grpc-port={port}"]
 
     def _environment(self, libraries: Path) -> dict[str, str]:
         options = self.options

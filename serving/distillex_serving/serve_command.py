@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -22,6 +23,7 @@ from distillex_serving.command_options import (
     fail,
 )
 from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions, TlsFiles
+from distillex_serving.gate import Gate, is_loopback, put_gate_before
 from distillex_serving.locations import default_repository
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.students import DEFAULT_STUDENT, entity_types, find_student
@@ -36,16 +38,33 @@ def serve(
         Path | None, typer.Option(help="Model repository; by default the shipped one. It holds its own student.")
     ] = None,
     lexicon_dir: LexiconDirectory = None,
-    host: Annotated[str, typer.Option(help="Address of gRPC. HTTP and metrics stay on 127.0.0.1.")] = "127.0.0.1",
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address of gRPC. Beyond the loopback address the gate stands before it. HTTP and metrics stay on "
+            "127.0.0.1."
+        ),
+    ] = "127.0.0.1",
     grpc_port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8001,
     http_port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8000,
     metrics_port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8002,
     expose_http: Annotated[
         bool,
         typer.Option(
-            help="Bind HTTP and metrics to --host too. Risk: one hostile HTTP request can end this Triton version."
+            help="Bind HTTP and metrics to --host too: through the gate health checks and metrics alone; without it all "
+            "of Triton's HTTP, which one hostile request can end."
         ),
     ] = False,
+    gate: Annotated[
+        bool | None,
+        typer.Option(
+            "--gate/--no-gate",
+            help="Put Envoy before gRPC: limits, only the methods and models that clients need, no request that ends "
+            "Triton. By default where --host is not a loopback address.",
+        ),
+    ] = None,
+    max_request_mib: Annotated[float, typer.Option(help="Largest request that the gate lets through, in MiB.")] = 8.0,
+    max_connections: Annotated[int, typer.Option(help="Connections that the gate takes at once.")] = 1024,
     model_config_name: Annotated[str, typer.Option(help="Triton's custom model configuration.")] = "cpu",
     teacher: Annotated[
         Path | None,
@@ -74,6 +93,7 @@ def serve(
         _say_what_is_served(student or DEFAULT_STUDENT, student_folder, repository)
     except (PreconditionError, LayoutError) as error:
         fail("serve", str(error), EXIT_PRECONDITION)
+    guarded = gate if gate is not None else not is_loopback(host)
     options = ServerOptions(
         repository=repository or default_repository(),
         student=student_folder,
@@ -93,20 +113,35 @@ def serve(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    server = EmbeddedServer(options)
-    try:
-        server.start()
-        typer.echo(f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {server.metrics_url}")
-        kept_up = supervise(server, stop)
-    except PreconditionError as error:
-        fail("serve", str(error), EXIT_PRECONDITION)
-    except ServerError as error:
-        fail("serve", str(error), EXIT_NOT_STARTED)
-    finally:
-        server.stop()
+    with contextlib.ExitStack() as stack:
+        try:
+            front = None
+            if guarded:
+                front, options = put_gate_before(
+                    options, max_request_bytes=int(max_request_mib * 2**20), max_connections=max_connections
+                )
+                stack.callback(front.close)
+            server = EmbeddedServer(options)
+            stack.callback(server.stop)
+            server.start()
+            if front is not None:
+                front.start()
+            typer.echo(_ready_line(server, front))
+            kept_up = supervise(server, stop)
+        except PreconditionError as error:
+            fail("serve", str(error), EXIT_PRECONDITION)
+        except ServerError as error:
+            fail("serve", str(error), EXIT_NOT_STARTED)
     if not kept_up:
         raise typer.Exit(EXIT_DIED)
     typer.echo("stopped")
+
+
+def _ready_line(server: EmbeddedServer, gate: Gate | None) -> str:
+    if gate is None:
+        return f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {server.metrics_url}"
+    health, metrics = gate.http_urls or (server.http_url, server.metrics_url)
+    return f"ready: gRPC {gate.url} (through the gate), HTTP {health}, metrics {metrics}"
 
 
 def _say_what_is_served(student: str, student_folder: Path | None, repository: Path | None) -> None:

@@ -1,0 +1,12 @@
+"""The gate: an Envoy proxy before Triton's gRPC, for callers that are not trusted (docs/security.md).
+
+::
+
+    callers ──TLS──▶ Envoy (limits, methods, models, filter.lua) ──Unix socket──▶ tritonserver
+"""
+
+from distillex_serving.gate.before import is_loopback, put_gate_before
+from distillex_serving.gate.configuration import GateOptions
+from distillex_serving.gate.gate import Gate
+
+__all__ = ["Gate", "GateOptions", "is_loopback", "put_gate_before"]

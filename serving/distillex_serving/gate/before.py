@@ -1,0 +1,69 @@
+"""Divide a server's options between a gate, which takes the addresses and TLS, and the server behind it."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import os
+
+from distillex_serving.embedded import LOOPBACK, ServerOptions
+from distillex_serving.gate.configuration import HEALTH_PATHS, METRICS_PATHS, GateOptions, HttpDoor
+from distillex_serving.gate.gate import Gate
+from distillex_serving.preconditions import free_port
+
+CORES_A_WORKER = 4
+"""One thread of the gate passes on more than the models of four cores can answer."""
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address can be reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def put_gate_before(
+    options: ServerOptions, *, max_request_bytes: int, max_connections: int
+) -> tuple[Gate, ServerOptions]:
+    """Return a gate in front, and the options of the server behind it.
+
+    The gate listens where ``options`` say and ends TLS; the server listens on the gate's Unix socket, and its HTTP on
+    the loopback address. With ``expose_http`` the gate lets health checks and metrics through.
+
+    Raises
+    ------
+    PreconditionError
+        When Envoy is not installed.
+    """
+    http_port, metrics_port = options.http_port, options.metrics_port
+    doors: tuple[HttpDoor, ...] = ()
+    if options.expose_http:
+        http_port, metrics_port = free_port(), free_port()
+        doors = (
+            HttpDoor(options.http_port or free_port(), http_port, HEALTH_PATHS),
+            HttpDoor(options.metrics_port or free_port(), metrics_port, METRICS_PATHS),
+        )
+    gate = Gate(
+        GateOptions(
+            host=options.host,
+            port=options.grpc_port,
+            models=("extractor", *(("extractor_teacher",) if options.teacher else ()), "lexicons"),
+            tls=options.tls,
+            http_doors=doors,
+            max_request_bytes=max_request_bytes,
+            max_connections=max_connections,
+            workers=max(1, len(os.sched_getaffinity(0)) // CORES_A_WORKER),
+        ),
+        verbose=options.verbose,
+    )
+    behind = dataclasses.replace(
+        options,
+        host=LOOPBACK,
+        grpc_socket=gate.upstream,
+        http_port=http_port,
+        metrics_port=metrics_port,
+        expose_http=False,
+        tls=None,
+    )
+    return gate, behind

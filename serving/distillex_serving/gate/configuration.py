@@ -1,0 +1,352 @@
+"""The gate's Envoy configuration: who may call what, how large, how many, how long."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from distillex_serving.embedded import LOOPBACK, TlsFiles
+
+FILTER = Path(__file__).with_name("filter.lua")
+SERVICE = "inference.GRPCInferenceService"
+METHODS = (
+    "/grpc.health.v1.Health/Check",
+    *(
+        f"/{SERVICE}/{method}"
+        for method in (
+            "ServerLive",
+            "ServerReady",
+            "ServerMetadata",
+            "ModelReady",
+            "ModelMetadata",
+            "ModelConfig",
+            "ModelInfer",
+        )
+    ),
+)
+"""What the client, the command and a health check call. No streaming, no administration of Triton itself."""
+LARGE_BYTES = 256 * 1024
+"""From this size on a request is one of the few large ones: a batch with big lexicons, or a pushed lexicon."""
+
+
+HEALTH_PATHS = ("/v2/health/live", "/v2/health/ready")
+METRICS_PATHS = ("/metrics",)
+
+
+@dataclass(frozen=True)
+class HttpDoor:
+    """A second door, for probes and Prometheus: GET of some paths of a Triton port on the loopback address."""
+
+    port: int
+    triton_port: int
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GateOptions:
+    """What the gate listens on, lets through, and to what limits."""
+
+    host: str
+    port: int
+    """A port of 0 takes a free one."""
+    models: tuple[str, ...] = ("extractor", "lexicons")
+    tls: TlsFiles | None = None
+    http_doors: tuple[HttpDoor, ...] = ()
+    max_request_bytes: int = 8 * 1024 * 1024
+    max_connections: int = 1024
+    max_streams: int = 128
+    """Calls in flight on one connection."""
+    max_calls: int = 1024
+    """Calls in flight in all."""
+    max_large_calls: int = 16
+    """Of these, calls of more than :data:`LARGE_BYTES`: bounds the memory that they take in Triton."""
+    max_heap_bytes: int = 256 * 1024 * 1024
+    """Memory of the gate: near it the largest calls are ended, then new ones refused."""
+    message_timeout_s: float = 60.0
+    """Time to send a whole request."""
+    call_timeout_s: float = 300.0
+    workers: int = 1
+    """Threads."""
+    start_timeout_s: float = 20.0
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """How the filter tells the router that a request passed; nobody else can know the values."""
+
+    header: str = "x-distillex-passed"
+    small: str = field(default_factory=secrets.token_hex)
+    large: str = field(default_factory=secrets.token_hex)
+
+
+def envoy_configuration(options: GateOptions, upstream: Path, admin: Path) -> dict[str, Any]:
+    """Return Envoy's bootstrap configuration.
+
+    Parameters
+    ----------
+    options
+        The gate's settings.
+    upstream
+        Unix socket of Triton's gRPC.
+    admin
+        Unix socket to open for Envoy's own administration (readiness, statistics).
+    """
+    return {
+        "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
+        "static_resources": {
+            "listeners": [_listener(options), *(_http_listener(options.host, door) for door in options.http_doors)],
+            "clusters": [
+                _cluster("triton", {"pipe": {"path": str(upstream)}}, options.max_calls, http2=True),
+                _cluster("triton_large", {"pipe": {"path": str(upstream)}}, options.max_large_calls, http2=True),
+                *(
+                    _cluster(f"http_{door.port}", _socket_address(LOOPBACK, door.triton_port), 16, http2=False)
+                    for door in options.http_doors
+                ),
+            ],
+        },
+        "overload_manager": {
+            "refresh_interval": "0.25s",
+            "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
+            "resource_monitors": [
+                _named(
+                    "envoy.resource_monitors.fixed_heap",
+                    "envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+                    max_heap_size_bytes=options.max_heap_bytes,
+                ),
+                _named(
+                    "envoy.resource_monitors.global_downstream_max_connections",
+                    "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                    max_active_downstream_connections=options.max_connections,
+                ),
+            ],
+            "actions": [
+                {
+                    "name": "envoy.overload_actions.reset_high_memory_stream",
+                    "triggers": [
+                        {
+                            "name": "envoy.resource_monitors.fixed_heap",
+                            "scaled": {"scaling_threshold": 0.85, "saturation_threshold": 0.95},
+                        }
+                    ],
+                },
+                *(
+                    {
+                        "name": f"envoy.overload_actions.{action}",
+                        "triggers": [{"name": "envoy.resource_monitors.fixed_heap", "threshold": {"value": threshold}}],
+                    }
+                    for action, threshold in (("shrink_heap", 0.8), ("stop_accepting_requests", 0.95))
+                ),
+            ],
+        },
+    }
+
+
+def _listener(options: GateOptions) -> dict[str, Any]:
+    chain: dict[str, Any] = {"filters": [_manager_filter(_http_connection_manager(options))]}
+    if options.tls is not None:
+        chain["transport_socket"] = _tls(options.tls)
+    return {
+        "name": "grpc",
+        "address": _socket_address(options.host, options.port),
+        "per_connection_buffer_limit_bytes": 1024 * 1024,
+        # A port that another gate took is an error, not a port to share.
+        "enable_reuse_port": False,
+        "filter_chains": [chain],
+    }
+
+
+def _http_listener(host: str, door: HttpDoor) -> dict[str, Any]:
+    only_get = {"name": ":method", "string_match": {"exact": "GET"}}
+    routes = [
+        {"match": {"path": path, "headers": [only_get]}, "route": {"cluster": f"http_{door.port}", "timeout": "10s"}}
+        for path in door.paths
+    ]
+    manager = {
+        "stat_prefix": f"http_{door.port}",
+        "codec_type": "HTTP1",
+        "common_http_protocol_options": {"idle_timeout": "60s", "max_headers_count": 64},
+        "request_headers_timeout": "10s",
+        "request_timeout": "10s",
+        "server_name": "distillex",
+        "route_config": {"virtual_hosts": [{"name": "triton", "domains": ["*"], "routes": routes}]},
+        "http_filters": [_buffer(1024), _router()],
+    }
+    return {
+        "name": f"http_{door.port}",
+        "address": _socket_address(host, door.port),
+        "per_connection_buffer_limit_bytes": 64 * 1024,
+        "enable_reuse_port": False,
+        "filter_chains": [{"filters": [_manager_filter(manager)]}],
+    }
+
+
+def _socket_address(host: str, port: int) -> dict[str, Any]:
+    address: dict[str, Any] = {"address": host, "port_value": port}
+    if host == "::":
+        address["ipv4_compat"] = True
+    return {"socket_address": address}
+
+
+def _http_connection_manager(options: GateOptions) -> dict[str, Any]:
+    mark = _Mark()
+    too_large = f"the request has more than {options.max_request_bytes:,} bytes (--max-request-mib)"
+    return {
+        "stat_prefix": "grpc",
+        "codec_type": "HTTP2",
+        "http2_protocol_options": {
+            "max_concurrent_streams": options.max_streams,
+            "initial_stream_window_size": 256 * 1024,
+            "initial_connection_window_size": 1024 * 1024,
+        },
+        "common_http_protocol_options": {
+            "idle_timeout": "900s",
+            "max_headers_count": 64,
+            "headers_with_underscores_action": "REJECT_REQUEST",
+        },
+        "request_headers_timeout": "10s",
+        "request_timeout": f"{options.message_timeout_s}s",
+        "stream_idle_timeout": f"{options.call_timeout_s}s",
+        "server_name": "distillex",
+        "generate_request_id": False,
+        "normalize_path": True,
+        "use_remote_address": True,
+        "local_reply_config": {
+            "mappers": [
+                {
+                    "filter": {
+                        "status_code_filter": {
+                            "comparison": {"op": "EQ", "value": {"default_value": 413, "runtime_key": "unused"}}
+                        }
+                    },
+                    "headers_to_add": [
+                        {"header": {"key": "grpc-status", "value": "8"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+                    ],
+                    "body": {"inline_string": too_large},
+                }
+            ]
+        },
+        "route_config": {
+            "virtual_hosts": [{"name": "triton", "domains": ["*"], "routes": _routes(options, mark)}],
+            # Envoy passes on what it does not know; Triton's gRPC is told nothing but what its clients say.
+            "request_headers_to_remove": ["content-encoding", "grpc-internal-encoding-request"],
+        },
+        "http_filters": [
+            _buffer(options.max_request_bytes),
+            _named(
+                "envoy.filters.http.lua",
+                "envoy.extensions.filters.http.lua.v3.Lua",
+                default_source_code={"inline_string": _filter_source(options, mark)},
+            ),
+            _router(),
+        ],
+    }
+
+
+def _filter_source(options: GateOptions, mark: _Mark) -> str:
+    """Return filter.lua with the settings in it."""
+    settings = {
+        "METHODS": ", ".join(f'["{method}"] = true' for method in METHODS),
+        "MODELS": ", ".join(f'["{model}"] = true' for model in options.models),
+        "MODELS_IN_WORDS": ", ".join(options.models),
+        "LARGE_BYTES": str(LARGE_BYTES),
+        "MARK": mark.header,
+        "SMALL": mark.small,
+        "LARGE": mark.large,
+    }
+    source = FILTER.read_text(encoding="utf-8")
+    for name, value in settings.items():
+        source = source.replace(f"@{name}@", value)
+    return source
+
+
+def _routes(options: GateOptions, mark: _Mark) -> list[dict[str, Any]]:
+    def route(cluster: str, value: str) -> dict[str, Any]:
+        header = {"name": mark.header, "string_match": {"exact": value}}
+        return {
+            "match": {"prefix": "/", "grpc": {}, "headers": [header]},
+            "route": {
+                "cluster": cluster,
+                "timeout": "0s",
+                "max_stream_duration": {"max_stream_duration": f"{options.call_timeout_s}s"},
+            },
+            "request_headers_to_remove": [mark.header],
+        }
+
+    return [route("triton", mark.small), route("triton_large", mark.large)]
+
+
+def _cluster(name: str, address: dict[str, Any], max_calls: int, *, http2: bool) -> dict[str, Any]:
+    protocol = {"http2_protocol_options": {"initial_stream_window_size": 1024 * 1024}}
+    kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    explicit = protocol if http2 else {"http_protocol_options": {}}
+    return {
+        "name": name,
+        "connect_timeout": "5s",
+        "type": "STATIC",
+        "circuit_breakers": {
+            "thresholds": [
+                {"max_requests": max_calls, "max_pending_requests": max_calls, "max_connections": 64, "max_retries": 0}
+            ]
+        },
+        "typed_extension_protocol_options": {
+            kind: {"@type": f"type.googleapis.com/{kind}", "explicit_http_config": explicit}
+        },
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+    }
+
+
+def _tls(files: TlsFiles) -> dict[str, Any]:
+    context: dict[str, Any] = {
+        "alpn_protocols": ["h2"],
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+        "tls_certificates": [
+            {
+                "certificate_chain": {"filename": str(files.certificate.resolve())},
+                "private_key": {"filename": str(files.key.resolve())},
+            }
+        ],
+    }
+    if files.client_ca is not None:
+        context["validation_context"] = {"trusted_ca": {"filename": str(files.client_ca.resolve())}}
+    return _named(
+        "envoy.transport_sockets.tls",
+        "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        common_tls_context=context,
+        require_client_certificate=files.client_ca is not None,
+    )
+
+
+def _manager_filter(settings: dict[str, Any]) -> dict[str, Any]:
+    return _named(
+        "envoy.filters.network.http_connection_manager",
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        **settings,
+    )
+
+
+def _buffer(max_request_bytes: int) -> dict[str, Any]:
+    return _named(
+        "envoy.filters.http.buffer",
+        "envoy.extensions.filters.http.buffer.v3.Buffer",
+        max_request_bytes=max_request_bytes,
+    )
+
+
+def _router() -> dict[str, Any]:
+    return _named("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", dynamic_stats=False)
+
+
+def _named(name: str, kind: str, **settings: Any) -> dict[str, Any]:
+    return {"name": name, "typed_config": {"@type": f"type.googleapis.com/{kind}", **settings}}
+
+
+def write_configuration(path: Path, configuration: dict[str, Any]) -> None:
+    """Write it as JSON, which Envoy reads, for the owner alone: it names files and addresses."""
+    path.write_text(json.dumps(configuration, indent=1), encoding="utf-8")
+    path.chmod(0o600)

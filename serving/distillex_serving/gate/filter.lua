@@ -1,0 +1,190 @@
+-- What the gate lets through to Triton (docs/security.md). Envoy runs this once for each request, after the buffer filter:
+-- the whole body is there, and its size is bounded.
+--
+-- The body of a unary gRPC call is one message behind five bytes: a flag (1: compressed) and the length. The message is
+-- walked field by field, as protobuf's wire format says, so that nothing can be hidden from the check by another way of
+-- writing it: a number or a length that is not written in its shortest form, which no protobuf library writes, is refused.
+
+-- Envoy passes a request on where a script ends with an error. So what passed the check is marked with a secret, and only
+-- marked requests have a route.
+
+local METHODS = { @METHODS@ }
+local MODELS = { @MODELS@ }
+local MODELS_IN_WORDS = "@MODELS_IN_WORDS@"
+local LARGE_BYTES = @LARGE_BYTES@
+local MARK, SMALL, LARGE = "@MARK@", "@SMALL@", "@LARGE@"
+
+local INFER = "/inference.GRPCInferenceService/ModelInfer"
+-- Number of the field that names the model, by method; methods that are not here name none.
+local MODEL_FIELD = {
+  [INFER] = 1,
+  ["/inference.GRPCInferenceService/ModelReady"] = 1,
+  ["/inference.GRPCInferenceService/ModelMetadata"] = 1,
+  ["/inference.GRPCInferenceService/ModelConfig"] = 1,
+}
+local OUTPUTS, PARAMETERS, KEY = 6, 2, 1 -- of ModelInferRequest, InferRequestedOutputTensor and a map's entry
+
+local INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, INTERNAL = 3, 5, 12, 13
+local VARINT, FIXED_64, LENGTH_DELIMITED, FIXED_32 = 0, 1, 2, 5
+local WINDOW = 65536
+local MALFORMED = "the request is not a well-formed protobuf message"
+
+local floor = math.floor
+
+-- Reads single bytes of a buffer through a window, so that a large body is never copied whole.
+local function window_over(buffer, size)
+  local first, last, text = 0, -1, ""
+  local function at(position)
+    if position > last or position < first then
+      first = position
+      last = math.min(position + WINDOW, size) - 1
+      text = buffer:getBytes(first, last - first + 1)
+    end
+    return text:byte(position - first + 1)
+  end
+  return at
+end
+
+local function refuse(status, message)
+  error({ status = status, message = message }, 0)
+end
+
+-- Reads a varint of at most `most` bytes; returns it and the position behind it.
+local function varint(at, position, limit, most)
+  local value, factor = 0, 1
+  for count = 1, most do
+    if position >= limit then refuse(INVALID_ARGUMENT, MALFORMED) end
+    local byte = at(position)
+    position = position + 1
+    if byte < 128 then
+      if byte == 0 and count > 1 then refuse(INVALID_ARGUMENT, MALFORMED) end
+      return value + byte * factor, position
+    end
+    value = value + (byte - 128) * factor
+    factor = factor * 128
+  end
+  refuse(INVALID_ARGUMENT, MALFORMED)
+end
+
+-- Calls visit(field, from, to) for each length-delimited field of the message in [position, limit).
+local function each_field(at, position, limit, visit)
+  while position < limit do
+    local tag
+    tag, position = varint(at, position, limit, 5)
+    local field, wire_type = floor(tag / 8), tag % 8
+    if field == 0 then refuse(INVALID_ARGUMENT, MALFORMED) end
+    if wire_type == LENGTH_DELIMITED then
+      local length
+      length, position = varint(at, position, limit, 5)
+      if length > limit - position then refuse(INVALID_ARGUMENT, MALFORMED) end
+      visit(field, position, position + length)
+      position = position + length
+    elseif wire_type == VARINT then
+      -- A negative number takes ten bytes.
+      local byte
+      local count = 0
+      repeat
+        count = count + 1
+        if position >= limit or count > 10 then refuse(INVALID_ARGUMENT, MALFORMED) end
+        byte = at(position)
+        position = position + 1
+      until byte < 128
+    elseif wire_type == FIXED_64 then
+      position = position + 8
+    elseif wire_type == FIXED_32 then
+      position = position + 4
+    else
+      refuse(INVALID_ARGUMENT, MALFORMED)
+    end
+  end
+  if position ~= limit then refuse(INVALID_ARGUMENT, MALFORMED) end
+end
+
+local function text_of(at, from, to)
+  local bytes = {}
+  for position = from, math.min(to, from + 64) - 1 do
+    local byte = at(position)
+    bytes[#bytes + 1] = (byte >= 32 and byte < 127) and string.char(byte) or "?"
+  end
+  return table.concat(bytes)
+end
+
+local function check_model(at, from, to)
+  local name = text_of(at, from, to)
+  if to - from > 64 or not MODELS[name] then
+    refuse(NOT_FOUND, "unknown model '" .. name .. "': this server answers for " .. MODELS_IN_WORDS)
+  end
+end
+
+local function check_outputs(at, from, to)
+  each_field(at, from, to, function(field, entry_from, entry_to)
+    if field ~= PARAMETERS then return end
+    local name = ""
+    each_field(at, entry_from, entry_to, function(entry_field, key_from, key_to)
+      if entry_field == KEY then name = text_of(at, key_from, key_to) end
+    end)
+    refuse(INVALID_ARGUMENT, "an output was asked for with the parameter '" .. name
+      .. "': outputs take no parameters here (no classification, no shared memory)")
+  end)
+end
+
+local function check_message(method, at, from, to)
+  local named = false
+  each_field(at, from, to, function(field, field_from, field_to)
+    if field == MODEL_FIELD[method] then
+      named = true
+      check_model(at, field_from, field_to)
+    elseif method == INFER and field == OUTPUTS then
+      check_outputs(at, field_from, field_to)
+    end
+  end)
+  if MODEL_FIELD[method] and not named then
+    refuse(NOT_FOUND, "unknown model '': this server answers for " .. MODELS_IN_WORDS)
+  end
+end
+
+-- Returns the method that is called.
+local function check_headers(headers)
+  local method = headers:get(":path")
+  if not METHODS[method] then
+    refuse(UNIMPLEMENTED, "this method is not offered here")
+  end
+  local encoding = headers:get("grpc-encoding")
+  if encoding and encoding ~= "identity" then
+    refuse(UNIMPLEMENTED, "compressed requests are not accepted (grpc-encoding must be identity)")
+  end
+  return method
+end
+
+local function check_body(method, body)
+  local size = body:length()
+  if size < 5 then refuse(INVALID_ARGUMENT, MALFORMED) end
+  local at = window_over(body, size)
+  if at(0) ~= 0 then refuse(UNIMPLEMENTED, "compressed requests are not accepted") end
+  local length = ((at(1) * 256 + at(2)) * 256 + at(3)) * 256 + at(4)
+  if length ~= size - 5 then refuse(INVALID_ARGUMENT, "a call takes one message, whole and alone") end
+  check_message(method, at, 5, size)
+end
+
+local function answer(handle, refusal)
+  if type(refusal) ~= "table" then
+    handle:logErr("the gate's own check failed: " .. tostring(refusal))
+    refusal = { status = INTERNAL, message = "the request could not be checked" }
+  end
+  handle:respond({
+    [":status"] = "200",
+    ["content-type"] = "application/grpc",
+    ["grpc-status"] = tostring(refusal.status),
+    ["grpc-message"] = refusal.message:gsub("%%", "%%25"),
+  }, nil)
+end
+
+function envoy_on_request(handle)
+  local accepted, result = pcall(check_headers, handle:headers())
+  if not accepted then return answer(handle, result) end
+  local body = handle:body(true)
+  accepted, result = pcall(check_body, result, body)
+  if not accepted then return answer(handle, result) end
+  handle:headers():replace(MARK, body:length() > LARGE_BYTES and LARGE or SMALL)
+  handle:clearRouteCache()
+end

