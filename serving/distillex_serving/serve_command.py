@@ -51,8 +51,8 @@ def serve(
     expose_http: Annotated[
         bool,
         typer.Option(
-            help="Bind HTTP and metrics to --host too: through the gate health checks and metrics alone; without it all "
-            "of Triton's HTTP, which one hostile request can end."
+            help="Bind HTTP and metrics to --host too: through the gate, health checks and metrics alone; without it, "
+            "all of Triton's HTTP, where one hostile request can end the server."
         ),
     ] = False,
     gate: Annotated[

@@ -32,6 +32,8 @@ LARGE_BYTES = 256 * 1024
 """From this size on a request is one of the few large ones: a batch with big lexicons, or a pushed lexicon."""
 
 
+SOFT_HEAP_BYTES = 32 * 1024 * 1024
+"""Above so much the gate gives freed memory back to the system."""
 HEALTH_PATHS = ("/v2/health/live", "/v2/health/ready")
 METRICS_PATHS = ("/metrics",)
 
@@ -61,16 +63,19 @@ class GateOptions:
     """Calls in flight on one connection."""
     max_calls: int = 1024
     """Calls in flight in all."""
-    max_large_calls: int = 16
+    max_large_calls: int = 4
     """Of these, calls of more than :data:`LARGE_BYTES`: bounds the memory that they take in Triton."""
-    max_heap_bytes: int = 256 * 1024 * 1024
-    """Memory of the gate: near it the largest calls are ended, then new ones refused."""
     message_timeout_s: float = 60.0
     """Time to send a whole request."""
     call_timeout_s: float = 300.0
     workers: int = 1
     """Threads."""
     start_timeout_s: float = 20.0
+
+    @property
+    def max_heap_bytes(self) -> int:
+        """Memory of the gate: from a third of it on the largest calls are ended; near it new ones are refused."""
+        return max(256 * 1024 * 1024, 16 * self.max_request_bytes)
 
 
 @dataclass(frozen=True)
@@ -107,8 +112,15 @@ def envoy_configuration(options: GateOptions, upstream: Path, admin: Path) -> di
                 ),
             ],
         },
+        "memory_allocator_manager": {
+            "bytes_to_release": 32 * 1024 * 1024,
+            "memory_release_interval": "0.2s",
+            "soft_memory_limit_bytes": SOFT_HEAP_BYTES,
+            "max_unfreed_memory_bytes": SOFT_HEAP_BYTES,
+            "max_per_cpu_cache_size_bytes": 1024 * 1024,
+        },
         "overload_manager": {
-            "refresh_interval": "0.25s",
+            "refresh_interval": "0.05s",
             "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
             "resource_monitors": [
                 _named(
@@ -128,7 +140,7 @@ def envoy_configuration(options: GateOptions, upstream: Path, admin: Path) -> di
                     "triggers": [
                         {
                             "name": "envoy.resource_monitors.fixed_heap",
-                            "scaled": {"scaling_threshold": 0.85, "saturation_threshold": 0.95},
+                            "scaled": {"scaling_threshold": 0.4, "saturation_threshold": 0.6},
                         }
                     ],
                 },
@@ -137,7 +149,7 @@ def envoy_configuration(options: GateOptions, upstream: Path, admin: Path) -> di
                         "name": f"envoy.overload_actions.{action}",
                         "triggers": [{"name": "envoy.resource_monitors.fixed_heap", "threshold": {"value": threshold}}],
                     }
-                    for action, threshold in (("shrink_heap", 0.8), ("stop_accepting_requests", 0.95))
+                    for action, threshold in (("shrink_heap", 0.4), ("stop_accepting_requests", 0.95))
                 ),
             ],
         },

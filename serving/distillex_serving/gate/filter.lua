@@ -22,11 +22,17 @@ local MODEL_FIELD = {
   ["/inference.GRPCInferenceService/ModelMetadata"] = 1,
   ["/inference.GRPCInferenceService/ModelConfig"] = 1,
 }
-local OUTPUTS, PARAMETERS, KEY = 6, 2, 1 -- of ModelInferRequest, InferRequestedOutputTensor and a map's entry
+-- Fields of ModelInferRequest, InferInputTensor, InferTensorContents, InferRequestedOutputTensor, and of a map's entry.
+local VERSION, ID, INPUTS, OUTPUTS, RAW_CONTENTS = 2, 3, 5, 6, 7
+local INPUT_NAME, INPUT_TYPE, INPUT_SHAPE, INPUT_PARAMETERS, INPUT_CONTENTS = 1, 2, 3, 4, 5
+local STRING_CONTENTS = 8
+local OUTPUT_PARAMETERS = 2
+local KEY = 1
 
 local INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, INTERNAL = 3, 5, 12, 13
 local VARINT, FIXED_64, LENGTH_DELIMITED, FIXED_32 = 0, 1, 2, 5
 local WINDOW = 65536
+local LONGEST_NAME = 128
 local MALFORMED = "the request is not a well-formed protobuf message"
 
 local floor = math.floor
@@ -66,8 +72,9 @@ local function varint(at, position, limit, most)
   refuse(INVALID_ARGUMENT, MALFORMED)
 end
 
--- Calls visit(field, from, to) for each length-delimited field of the message in [position, limit).
-local function each_field(at, position, limit, visit)
+-- Calls visit(field, from, to) for each length-delimited field of the message in [position, limit). With `only_these`, a
+-- field of another kind is refused.
+local function each_field(at, position, limit, visit, only_these)
   while position < limit do
     local tag
     tag, position = varint(at, position, limit, 5)
@@ -79,6 +86,8 @@ local function each_field(at, position, limit, visit)
       if length > limit - position then refuse(INVALID_ARGUMENT, MALFORMED) end
       visit(field, position, position + length)
       position = position + length
+    elseif only_these then
+      refuse(INVALID_ARGUMENT, MALFORMED)
     elseif wire_type == VARINT then
       -- A negative number takes ten bytes.
       local byte
@@ -102,25 +111,32 @@ end
 
 local function text_of(at, from, to)
   local bytes = {}
-  for position = from, math.min(to, from + 64) - 1 do
+  for position = from, math.min(to, from + LONGEST_NAME) - 1 do
     local byte = at(position)
     bytes[#bytes + 1] = (byte >= 32 and byte < 127) and string.char(byte) or "?"
   end
   return table.concat(bytes)
 end
 
+-- Triton's refusals repeat names and ids, in a header of bounded size.
+local function check_length(what, from, to)
+  if to - from > LONGEST_NAME then
+    refuse(INVALID_ARGUMENT, what .. " has " .. (to - from) .. " bytes; at most " .. LONGEST_NAME .. " are accepted")
+  end
+end
+
 local function check_model(at, from, to)
   local name = text_of(at, from, to)
-  if to - from > 64 or not MODELS[name] then
+  if to - from > LONGEST_NAME or not MODELS[name] then
     refuse(NOT_FOUND, "unknown model '" .. name .. "': this server answers for " .. MODELS_IN_WORDS)
   end
 end
 
 local function check_outputs(at, from, to)
-  each_field(at, from, to, function(field, entry_from, entry_to)
-    if field ~= PARAMETERS then return end
+  each_field(at, from, to, function(field, field_from, field_to)
+    if field ~= OUTPUT_PARAMETERS then return check_length("an output's name", field_from, field_to) end
     local name = ""
-    each_field(at, entry_from, entry_to, function(entry_field, key_from, key_to)
+    each_field(at, field_from, field_to, function(entry_field, key_from, key_to)
       if entry_field == KEY then name = text_of(at, key_from, key_to) end
     end)
     refuse(INVALID_ARGUMENT, "an output was asked for with the parameter '" .. name
@@ -128,19 +144,89 @@ local function check_outputs(at, from, to)
   end)
 end
 
+-- Returns an input's name, the number of strings that its shape speaks of, and the number that it holds itself.
+local function input_of(at, from, to)
+  local name, elements, strings = "?", 1, 0
+  each_field(at, from, to, function(field, field_from, field_to)
+    if field == INPUT_NAME then
+      check_length("an input's name", field_from, field_to)
+      name = text_of(at, field_from, field_to)
+    elseif field == INPUT_TYPE then
+      local kind = text_of(at, field_from, field_to)
+      if kind ~= "BYTES" then
+        refuse(INVALID_ARGUMENT, "the input '" .. name .. "' is of type '" .. kind .. "'; BYTES is accepted")
+      end
+    elseif field == INPUT_SHAPE then
+      local size
+      while field_from < field_to do
+        size, field_from = varint(at, field_from, field_to, 10)
+        elements = elements * size
+      end
+    elseif field == INPUT_PARAMETERS then
+      refuse(INVALID_ARGUMENT, "the input '" .. name .. "' has a parameter: inputs take none here (no shared memory)")
+    elseif field == INPUT_CONTENTS then
+      each_field(at, field_from, field_to, function(content_field)
+        if content_field ~= STRING_CONTENTS then refuse(INVALID_ARGUMENT, MALFORMED) end
+        strings = strings + 1
+      end, true)
+    end
+  end, true)
+  return { name = name, elements = elements, strings = strings }
+end
+
+-- Counts the strings of raw contents, each behind the four bytes of its length.
+local function count_strings(at, position, to)
+  local count = 0
+  while position < to do
+    if position + 4 > to then return nil end
+    local length = at(position) + 256 * (at(position + 1) + 256 * (at(position + 2) + 256 * at(position + 3)))
+    position = position + 4 + length
+    count = count + 1
+  end
+  return position == to and count or nil
+end
+
+-- Triton joins requests, and where the strings of one are not what its shape says, it fails its neighbours too.
+local function check_strings(inputs, raw)
+  if #raw > 0 and #raw ~= #inputs then
+    refuse(INVALID_ARGUMENT, "the request has " .. #inputs .. " inputs and " .. #raw .. " raw contents")
+  end
+  for index, input in ipairs(inputs) do
+    local strings = input.strings
+    if #raw > 0 then strings = raw[index].strings end
+    if not strings then
+      refuse(INVALID_ARGUMENT, "the raw content of '" .. input.name .. "' is not strings, each behind its length in 4 bytes")
+    end
+    if strings ~= input.elements then
+      refuse(INVALID_ARGUMENT, "the input '" .. input.name .. "' holds " .. strings .. " strings, and its shape says "
+        .. string.format("%.0f", input.elements))
+    end
+  end
+end
+
 local function check_message(method, at, from, to)
   local named = false
+  local inputs, raw = {}, {}
   each_field(at, from, to, function(field, field_from, field_to)
     if field == MODEL_FIELD[method] then
       named = true
       check_model(at, field_from, field_to)
-    elseif method == INFER and field == OUTPUTS then
+    elseif method ~= INFER then
+      return
+    elseif field == VERSION or field == ID then
+      check_length(field == ID and "the request's id" or "the model's version", field_from, field_to)
+    elseif field == OUTPUTS then
       check_outputs(at, field_from, field_to)
+    elseif field == INPUTS then
+      inputs[#inputs + 1] = input_of(at, field_from, field_to)
+    elseif field == RAW_CONTENTS then
+      raw[#raw + 1] = { strings = count_strings(at, field_from, field_to) }
     end
   end)
   if MODEL_FIELD[method] and not named then
     refuse(NOT_FOUND, "unknown model '': this server answers for " .. MODELS_IN_WORDS)
   end
+  if method == INFER then check_strings(inputs, raw) end
 end
 
 -- Returns the method that is called.

