@@ -12,7 +12,6 @@ TOKEN_VARIABLE = "DISTILLEX_ADMIN_TOKEN"
 
 EXIT_PRECONDITION = 2
 EXIT_NOT_STARTED = 3
-EXIT_DIED = 4
 
 LexiconDirectory = Annotated[
     Path | None, typer.Option("--lexicon-dir", help="Directory of named lexicons; by default the shipped one.")

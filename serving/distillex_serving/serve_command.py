@@ -13,7 +13,6 @@ from distillex_matcher import LayoutError
 from rich.logging import RichHandler
 
 from distillex_serving.command_options import (
-    EXIT_DIED,
     EXIT_NOT_STARTED,
     EXIT_PRECONDITION,
     LexiconDirectory,
@@ -21,11 +20,12 @@ from distillex_serving.command_options import (
     admin_token,
     fail,
 )
-from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions, TlsFiles
+from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions
 from distillex_serving.locations import default_repository
-from distillex_serving.preconditions import PreconditionError
+from distillex_serving.preconditions import PreconditionError, check_working_folder
 from distillex_serving.students import DEFAULT_STUDENT, entity_types, find_student
 from distillex_serving.supervision import supervise
+from distillex_serving.tls_files import TlsFiles
 
 
 def serve(
@@ -60,16 +60,19 @@ def serve(
 ) -> None:
     """Start the embedded Triton server on the model repository; Ctrl-C or SIGTERM stops it.
 
-    Exit codes: 0 stopped as asked, 2 this machine lacks something, 3 the server did not become ready, 4 it died too
-    often.
+    Exit codes: 0 stopped as asked, 2 this machine lacks something or an option cannot be used, 3 the server did not
+    become ready. Once it was ready it is kept up for as long as it takes.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
     if (tls_certificate is None) != (tls_key is None):
         fail("serve", "--tls-certificate and --tls-key are given together or not at all", EXIT_PRECONDITION)
+    if tls_client_ca is not None and tls_certificate is None:
+        fail("serve", "--tls-client-ca needs --tls-certificate and --tls-key", EXIT_PRECONDITION)
     tls = TlsFiles(tls_certificate, tls_key, tls_client_ca) if tls_certificate and tls_key else None
     if student is not None and repository is not None:
         fail("serve", "--repository holds its own student: give it or --student, not both", EXIT_PRECONDITION)
     try:
+        check_working_folder()
         student_folder = None if repository is not None else find_student(student or DEFAULT_STUDENT)
         _say_what_is_served(student or DEFAULT_STUDENT, student_folder, repository)
     except (PreconditionError, LayoutError) as error:
@@ -97,15 +100,13 @@ def serve(
     try:
         server.start()
         typer.echo(f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {server.metrics_url}")
-        kept_up = supervise(server, stop)
+        supervise([server], stop)
     except PreconditionError as error:
         fail("serve", str(error), EXIT_PRECONDITION)
     except ServerError as error:
         fail("serve", str(error), EXIT_NOT_STARTED)
     finally:
         server.stop()
-    if not kept_up:
-        raise typer.Exit(EXIT_DIED)
     typer.echo("stopped")
 
 

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
 import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -22,38 +17,9 @@ from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOption
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.processes import session_members
 from server_under_test import REPOSITORY, why_no_server
+from serving_process import Serving
 
 pytestmark = pytest.mark.server
-
-
-class Serving:
-    """A ``distillex serve`` process and what it printed."""
-
-    def __init__(self, *arguments):
-        command = [sys.executable, "-m", "distillex_cli.main", "serve", "--repository", str(REPOSITORY)]
-        ports = ["--grpc-port", "0", "--http-port", "0", "--metrics-port", "0"]
-        environment = os.environ | {"COLUMNS": "200"}
-        self.process = subprocess.Popen(
-            [*command, *ports, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-        )
-        self.lines = []
-
-    def wait_for(self, pattern, timeout_s=60):
-        # Reading a pipe has no deadline of its own: a silent process is ended.
-        alarm = threading.Timer(timeout_s, self.process.kill)
-        alarm.start()
-        try:
-            for line in self.process.stdout:
-                self.lines.append(line)
-                if found := re.search(pattern, line):
-                    return found
-        finally:
-            alarm.cancel()
-        raise AssertionError(f"{pattern!r} was not printed:\n{''.join(self.lines)}")
-
-    def tritonserver(self):
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return int(children.read_text(encoding="ascii").split()[0])
 
 
 @pytest.fixture
