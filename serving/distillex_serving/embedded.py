@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,6 +38,8 @@ START_RACE = "boost::interprocess::lock_exception"
 """On a busy machine Triton 2.51 sometimes ends with this while it sets up a stub's shared memory (1 start of 25
 with 12 processes on 2 cores); the next start succeeds."""
 MOST_STARTS = 3
+NO_GPU = re.compile(r"CudaDriverHelper|CUDA driver version|pinned.memory|NVML|DCGM")
+"""What Triton says at each start without a GPU: nothing that a reader of its last words should look into."""
 
 
 class ServerError(RuntimeError):
@@ -312,7 +315,8 @@ class EmbeddedServer:
             return
         with contextlib.suppress(ValueError):
             for line in process.stdout:
-                self._log.append(line.rstrip())
+                if not NO_GPU.search(line):
+                    self._log.append(line.rstrip())
                 if self.options.verbose:
                     sys.stderr.write(line)
 

@@ -20,7 +20,7 @@ class RestartPolicy:
 
     first_delay_s: float = 1.0
     longest_delay_s: float = 30.0
-    calm_s: float = 60.0
+    calm_s: float = 10.0
     """After so long without a failure the count begins anew."""
     poll_s: float = 0.1
 

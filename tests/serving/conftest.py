@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from distillex_serving.embedded import EmbeddedServer
+from server_under_test import ROOT
+
+sys.path.insert(0, str(ROOT / "load_tests"))
 
 if TYPE_CHECKING:
     import tritonclient.grpc
