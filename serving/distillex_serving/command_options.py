@@ -30,8 +30,12 @@ def admin_token(path: Path | None) -> str | None:
         token = path.read_text(encoding="utf-8").strip()
     except OSError as error:
         fail("admin token", f"{path}: {error.strerror}", EXIT_PRECONDITION)
+    except UnicodeDecodeError:
+        fail("admin token", f"{path}: the file is not UTF-8", EXIT_PRECONDITION)
     if not token:
         fail("admin token", f"{path}: the file is empty", EXIT_PRECONDITION)
+    if not token.isprintable():
+        fail("admin token", f"{path}: the token has to be one line of printable characters", EXIT_PRECONDITION)
     return token
 
 

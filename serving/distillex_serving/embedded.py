@@ -26,6 +26,7 @@ from distillex_serving import preconditions
 from distillex_serving.addresses import LOOPBACK, own_address, reachable
 from distillex_serving.launcher import launch
 from distillex_serving.locations import default_lexicon_directory, default_repository
+from distillex_serving.preconditions import PreconditionError
 from distillex_serving.processes import command_line, session_members, status_of
 from distillex_serving.students import lay_over
 from distillex_serving.teacher import compose_teacher_repository
@@ -38,6 +39,8 @@ START_RACE = "boost::interprocess::lock_exception"
 """On a busy machine Triton 2.51 sometimes ends with this while it sets up a stub's shared memory (1 start of 25
 with 12 processes on 2 cores); the next start succeeds."""
 MOST_STARTS = 3
+CANNOT_START = re.compile(r"TritonModelException: (\w+ cannot start: .*?)(?:\\n|$)")
+"""How our models say why, in Triton's words."""
 NO_GPU = re.compile(r"CudaDriverHelper|CUDA driver version|pinned.memory|NVML|DCGM")
 """What Triton says at each start without a GPU: nothing that a reader of its last words should look into."""
 
@@ -136,8 +139,7 @@ class EmbeddedServer:
         """
         options = self.options
         triton = self._check()
-        lexicons = options.lexicon_directory or default_lexicon_directory(options.repository)
-        environment = triton_environment(triton.libraries, lexicons, options.admin_token)
+        environment = triton_environment(triton.libraries, self._lexicons, options.admin_token)
         try:
             command = [str(triton.binary), *self._prepare(triton).arguments()]
             for attempt in range(1, MOST_STARTS + 1):
@@ -148,8 +150,10 @@ class EmbeddedServer:
                     if attempt == MOST_STARTS or not any(START_RACE in line for line in self._log):
                         raise
                     self._end_process()
-        except BaseException:
+        except BaseException as error:
             self.stop()
+            if isinstance(error, OSError):
+                raise PreconditionError(f"{error.filename or triton.binary}: {error.strerror}") from error
             raise
 
     def stop(self, timeout_s: float = 15.0) -> None:
@@ -197,6 +201,10 @@ class EmbeddedServer:
     def _http_host(self) -> str:
         return self.options.host if self.options.expose_http else LOOPBACK
 
+    @property
+    def _lexicons(self) -> Path:
+        return self.options.lexicon_directory or default_lexicon_directory(self.options.repository)
+
     def _check(self) -> preconditions.TritonInstallation:
         options = self.options
         preconditions.check_working_folder()
@@ -207,8 +215,8 @@ class EmbeddedServer:
         preconditions.check_open_files()
         preconditions.check_timeout(options.start_timeout_s, "--start-timeout")
         preconditions.check_folder(options.repository, "the model repository", "--repository")
-        if options.lexicon_directory is not None:
-            preconditions.check_folder(options.lexicon_directory, "the directory of lexicons", "--lexicon-dir")
+        preconditions.check_folder(self._lexicons, "the directory of lexicons", "--lexicon-dir")
+        preconditions.check_base_lexicon(options.repository, self._lexicons)
         preconditions.check_configuration(options.repository, options.model_config_name)
         if options.tls is not None:
             options.tls.check()
@@ -307,7 +315,10 @@ class EmbeddedServer:
         if reader is not None:
             reader.join(timeout=0.5)
         lines = list(self._log)
-        telling = [line for line in lines if line.startswith("E") or "cannot start" in line or "UNAVAILABLE" in line]
+        # Triton tells the same thing of the model, of its version and of each ensemble that uses it.
+        if sentences := dict.fromkeys(sentence for line in lines for sentence in CANNOT_START.findall(line)):
+            return "\n".join(sentences)
+        telling = [line for line in lines if line.startswith("E") or "UNAVAILABLE" in line]
         return "\n".join((telling or lines)[-12:])
 
     def _read_log(self, process: subprocess.Popen[str]) -> None:

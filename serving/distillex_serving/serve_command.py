@@ -71,10 +71,11 @@ def serve(
     tls = TlsFiles(tls_certificate, tls_key, tls_client_ca) if tls_certificate and tls_key else None
     if student is not None and repository is not None:
         fail("serve", "--repository holds its own student: give it or --student, not both", EXIT_PRECONDITION)
+    name = DEFAULT_STUDENT if student is None else student
     try:
         check_working_folder()
-        student_folder = None if repository is not None else find_student(student or DEFAULT_STUDENT)
-        _say_what_is_served(student or DEFAULT_STUDENT, student_folder, repository)
+        student_folder = None if repository is not None else find_student(name)
+        _say_what_is_served(name, student_folder, repository)
     except (PreconditionError, LayoutError) as error:
         fail("serve", str(error), EXIT_PRECONDITION)
     options = ServerOptions(

@@ -25,6 +25,7 @@ LOG = logging.getLogger("distillex.serve")
 SHARED_MEMORY = Path("/dev/shm")
 NAME = re.compile(r"distillex-(?P<namespace>\d+)-(?P<pid>\d+)-(?P<started>\d+)-[0-9a-f]{8}")
 END_TIMEOUT_S = 5.0
+SET_TMPDIR = "set TMPDIR to a folder that can be written to"
 
 
 class Workspace:
@@ -40,13 +41,12 @@ class Workspace:
         own = status_of(os.getpid())
         started = own.started if own is not None else 0
         self.name = f"distillex-{_namespace()}-{os.getpid()}-{started}-{secrets.token_hex(4)}"
+        self.path = _temporary_folder() / self.name
         try:
-            self.path = Path(tempfile.gettempdir()) / self.name
             self.path.mkdir(mode=0o700)
         except OSError as error:
             raise PreconditionError(
-                f"no folder can be made in {error.filename or 'the temporary folder'} ({error.strerror}): set TMPDIR "
-                "to a folder that can be written to"
+                f"no folder can be made in {self.path.parent} ({error.strerror}): {SET_TMPDIR}"
             ) from None
 
     def remove(self) -> None:
@@ -65,14 +65,14 @@ def remove_leftovers() -> None:
         deadline = time.monotonic() + END_TIMEOUT_S
         while any(status_of(pid) for pid in orphans) and time.monotonic() < deadline:
             time.sleep(0.02)
-        shutil.rmtree(Path(tempfile.gettempdir()) / name, ignore_errors=True)
+        shutil.rmtree(_temporary_folder() / name, ignore_errors=True)
         _remove_shared_memory(name)
         LOG.info("removed what a killed process left: %s", name)
 
 
 def _names_of_the_dead() -> set[str]:
     names = set()
-    for folder in (Path(tempfile.gettempdir()), SHARED_MEMORY):
+    for folder in (_temporary_folder(), SHARED_MEMORY):
         for path in folder.glob("distillex-*") if folder.is_dir() else ():
             match = NAME.match(path.name)
             if match is None or int(match["namespace"]) != _namespace() or not _is_own(path):
@@ -81,6 +81,13 @@ def _names_of_the_dead() -> set[str]:
             if owner is None or owner.started != int(match["started"]):
                 names.add(match[0])
     return names
+
+
+def _temporary_folder() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError as error:
+        raise PreconditionError(f"{error.strerror}: {SET_TMPDIR}") from None
 
 
 def _namespace() -> int:
