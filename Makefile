@@ -10,7 +10,7 @@ PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving cli/distille
             training/distillex_training
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test install-serve install-test system-packages check cpp-test sanitize fuzz load attack develop clean
+.PHONY: demo test install-serve install-test system-packages check cpp-test sanitize fuzz load attack restarts develop clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -82,6 +82,10 @@ load: install-test
 # Hostile requests through the gate: 100,000 mutations that reach the models, and the list (some 5 minutes).
 attack: install-test
 	$(BIN)/python load_tests/attack.py
+
+# Every process of `distillex serve` is killed in turn under 5,000 calls, none of which may be lost (3 minutes).
+restarts: install-test
+	$(BIN)/python load_tests/restarts.py
 
 # For work on the source tree: the module in place, and the source folders on the environment's path.
 develop: $(BIN)/python

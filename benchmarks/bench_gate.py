@@ -32,12 +32,12 @@ def main() -> None:
     sentences = read_sentences(ROOT / "examples" / "news.txt", arguments.sentences)
     options = ServerOptions(grpc_port=0, http_port=0, metrics_port=0)
     with contextlib.ExitStack() as stack:
-        gate, behind = put_gate_before(options, max_request_bytes=8 * 2**20, max_connections=64)
+        gate, behind = put_gate_before(options)
         stack.callback(gate.close)
         stack.enter_context(EmbeddedServer(behind))
         gate.start()
         plain = stack.enter_context(EmbeddedServer(options))
-        extractors = [stack.enter_context(Extractor(url, batch_size=32)) for url in (gate.url, plain.grpc_url)]
+        extractors = [stack.enter_context(Extractor(url, batch_size=32)) for url in (gate.grpc_url, plain.grpc_url)]
         for extractor in extractors:
             extractor.extract_batch(sentences[:128])
 

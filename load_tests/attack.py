@@ -33,7 +33,7 @@ from statistics import median
 import hostile
 from distillex_matcher import Lexicon
 from distillex_serving.embedded import EmbeddedServer, ServerOptions
-from distillex_serving.gate import Gate, put_gate_before
+from distillex_serving.gate import Gate, GateLimits, put_gate_before
 from distillex_serving.locations import default_lexicon_directory, default_repository
 from distillex_serving.processes import session_members
 from machine import describe_machine
@@ -120,7 +120,7 @@ def target() -> Iterator[Target]:
         lexicons = Path(folder) / "lexicons"
         shutil.copytree(default_lexicon_directory(default_repository()), lexicons)
         options = ServerOptions(lexicon_directory=lexicons, grpc_port=0, http_port=0, metrics_port=0, admin_token=TOKEN)
-        gate, behind = put_gate_before(options, max_request_bytes=MAX_REQUEST_BYTES, max_connections=256)
+        gate, behind = put_gate_before(options, GateLimits(MAX_REQUEST_BYTES))
         stack.callback(gate.close)
         server = stack.enter_context(EmbeddedServer(behind))
         gate.start()
@@ -162,7 +162,7 @@ def attack(aim: Target, *, requests: int, rounds: int, large: int, seed: int, mo
 
 def _call_well(aim: Target, report: Report, stop: threading.Event, calls: int | None = None) -> None:
     message = hostile.infer_request(hostile.TEXT).SerializeToString()
-    with hostile.Caller(aim.gate.url) as caller:
+    with hostile.Caller(aim.gate.grpc_url) as caller:
         first = caller.call(hostile.INFER, message)[0]
         while not stop.is_set() and calls != 0:
             began = time.perf_counter()
@@ -176,7 +176,7 @@ def _call_well(aim: Target, report: Report, stop: threading.Event, calls: int | 
 
 
 def _send_list(aim: Target, report: Report) -> None:
-    with hostile.Caller(aim.gate.url) as caller:
+    with hostile.Caller(aim.gate.grpc_url) as caller:
         for each in hostile.listed_requests(MAX_REQUEST_BYTES):
             status, said = each.send(caller)
             report.statuses[status] += 1
@@ -196,7 +196,7 @@ def _speak_no_grpc(aim: Target) -> None:
     hostile.compressed_flag_without_encoding(host, port, good)
     idle = threading.Thread(target=hostile.open_idle_connections, args=(host, port, 100, 1.0))
     idle.start()
-    with hostile.Caller(aim.gate.url) as caller:
+    with hostile.Caller(aim.gate.grpc_url) as caller:
         for _ in range(300):
             caller.cancel_at_once(good)
     idle.join()
@@ -206,7 +206,7 @@ def _send_large(aim: Target, report: Report, count: int) -> None:
     message = hostile.infer_request({"TEXT": [b"x" * (MAX_REQUEST_BYTES - 1000)]}).SerializeToString()
 
     def send(_: int) -> str:
-        with hostile.Caller(aim.gate.url) as caller:
+        with hostile.Caller(aim.gate.grpc_url) as caller:
             return caller.call(hostile.INFER, message)[0]
 
     with ThreadPoolExecutor(LARGE_CALLERS) as pool:
@@ -223,7 +223,7 @@ def _send_mutations(aim: Target, report: Report, requests: int, seed: int) -> No
 
     def send(number: int) -> None:
         mutations = hostile.Mutations(seed * 1000 + number, TOKEN, lexicon)
-        with hostile.Caller(aim.gate.url) as caller:
+        with hostile.Caller(aim.gate.grpc_url) as caller:
             while not aim.deaths() and aim.reached() < goal:
                 for message in islice(mutations, 200):
                     status, said = caller.call(hostile.INFER, message)

@@ -14,7 +14,7 @@ from distillex_serving.processes import session_members
 
 SHARED_MEMORY = Path("/dev/shm")
 """Where Triton and its stubs exchange tensors: a region a stub, named in the stub's arguments."""
-REGION = "triton_python_backend_shm_region"
+REGION = "distillex-"
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,11 @@ from distillex_client.errors import (
     AccessDenied,
     ExtractorError,
     InvalidText,
+    ModelNotFound,
     ServerError,
     error_from_triton,
     was_hung_up_on,
+    while_not_ready,
 )
 from distillex_client.protocol import Lexicon
 
@@ -219,9 +221,19 @@ class AsyncExtractor(ExtractorCore):
                 return await send(self._connection().client, attempts)
             except triton.InferenceServerException as raised:
                 error = error_from_triton(raised)
+            if isinstance(error, ModelNotFound) and not await self._server_is_ready(attempts):
+                error = while_not_ready(error)
             if was_hung_up_on(error):
                 error = await asyncio.to_thread(self._look_for_tls, error)
             await asyncio.sleep(attempts.delay_s(error))
+
+    async def _server_is_ready(self, attempts: Attempts) -> bool:
+        import tritonclient.grpc as triton
+
+        try:
+            return bool(await self._ask_readiness(self._connection().client, attempts))
+        except triton.InferenceServerException as raised:
+            return self._says_ready(raised)
 
     def _connection(self) -> _Connection:
         import tritonclient.grpc.aio as triton

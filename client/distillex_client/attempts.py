@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 import time
 
-from distillex_client.errors import DeadlineExceeded, ExtractorError, ServerUnavailable
+from distillex_client.errors import DeadlineExceeded, ExtractorError, ServerUnavailable, is_not_served_now
 from distillex_client.options import Retries
+
+NOT_SERVED_FOR_S = 3.0
+"""How long a model may be away on servers that say they are ready: behind a balancer another one may have said so."""
 
 
 class Attempts:
@@ -27,6 +30,7 @@ class Attempts:
         self._expires = expires
         self._generator = generator
         self._failures = 0
+        self._not_served_since: float | None = None
 
     def timeout_s(self) -> float:
         """Return how long the next try may take.
@@ -44,10 +48,17 @@ class Attempts:
     def delay_s(self, error: ExtractorError) -> float:
         """Return the wait before the next try; raise ``error`` where there shall be none."""
         self._failures += 1
-        if not isinstance(error, ServerUnavailable):
+        if not isinstance(error, ServerUnavailable) and not self._may_be_back(error):
             raise error
         delay_s = self._retries.delay_s(self._failures, self._generator)
         if self._failures >= self._retries.attempts or time.monotonic() + delay_s >= self._expires:
             error.args = (f"{error} ({self._failures} attempt{'s' if self._failures > 1 else ''})",)
             raise error
         return delay_s
+
+    def _may_be_back(self, error: ExtractorError) -> bool:
+        if not is_not_served_now(error):
+            return False
+        now = time.monotonic()
+        self._not_served_since = self._not_served_since or now
+        return now - self._not_served_since < NOT_SERVED_FOR_S

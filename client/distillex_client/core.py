@@ -13,12 +13,19 @@ from typing import Any, Literal
 from distillex_client.attempts import Attempts
 from distillex_client.connection import check_url
 from distillex_client.entity import Entity, Extraction
-from distillex_client.errors import ExtractorError, InvalidText
+from distillex_client.errors import (
+    DeadlineExceeded,
+    ExtractorError,
+    InvalidText,
+    ServerUnavailable,
+    error_from_triton,
+)
 from distillex_client.headers import Metadata, checked_metadata, trace_headers
 from distillex_client.options import Retries, Tls
 from distillex_client.protocol import Lexicon, encode_lexicon, parse_answer, request_tensors
 
 Compression = Literal["gzip", "deflate"]
+READINESS_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,16 @@ class ExtractorCore:
         return client.get_model_config(
             self.model, self.model_version, headers=self._headers({}), client_timeout=attempts.timeout_s()
         )
+
+    def _ask_readiness(self, client: Any, attempts: Attempts) -> Any:
+        """Ask whether the server is ready; what comes back says so, or awaits it."""
+        timeout_s = min(READINESS_TIMEOUT_S, attempts.timeout_s())
+        return client.is_server_ready(headers=self._headers({}), client_timeout=timeout_s)
+
+    @staticmethod
+    def _says_ready(raised: Any) -> bool:
+        """Read the error of a server asked whether it is ready; one that keeps it to itself counts as ready."""
+        return not isinstance(error_from_triton(raised), (ServerUnavailable, DeadlineExceeded))
 
     def _call_options(self) -> dict[str, Any]:
         """Return the options of a health check."""

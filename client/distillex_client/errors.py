@@ -3,7 +3,7 @@
 ::
 
     ExtractorError
-    ├── ServerUnavailable     no connection, or the server is overloaded: retried, then raised
+    ├── ServerUnavailable     no connection, the server stops or starts, or is overloaded: retried, then raised
     ├── DeadlineExceeded      the answer did not come in time
     ├── TlsError              one side speaks TLS and the other does not, or a certificate is not accepted
     ├── AccessDenied          the server, or a proxy before it, wants other credentials
@@ -17,10 +17,16 @@ What the transport said is kept as ``__cause__``.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 # What gRPC says, in the words of an UNAVAILABLE, when the two ends do not agree on TLS.
 TLS_FAILURES = ("SSL_ERROR_SSL", "Verification Check failed", "security handshaker")
+# What Triton says, as an INTERNAL, of a model whose process died, and gRPC, as this or that, of a connection that ended
+# in the middle of a call. Another try is harmless: extraction changes nothing on the server.
+INTERRUPTION = re.compile(r"Stub process .*is not healthy|RST_STREAM|Stream removed")
+# What Triton says, as a NOT_FOUND, of a model that it has and does not serve now, such as while it stops.
+NOT_SERVED_NOW = "has no available versions"
 
 
 class ExtractorError(Exception):
@@ -87,7 +93,7 @@ def error_from_status(status: str, message: str) -> ExtractorError:
         return ModelNotFound(sentence)
     if status == "UNAVAILABLE" and any(failure in sentence for failure in TLS_FAILURES):
         return TlsError(sentence)
-    if status in ("UNAVAILABLE", "RESOURCE_EXHAUSTED"):
+    if status in ("UNAVAILABLE", "RESOURCE_EXHAUSTED") or INTERRUPTION.search(sentence):
         return ServerUnavailable(sentence)
     if status == "DEADLINE_EXCEEDED":
         return DeadlineExceeded(sentence)
@@ -102,6 +108,18 @@ def error_from_triton(raised: Any) -> ExtractorError:
     error = error_from_status(status, str(raised.message() or ""))
     error.__cause__ = raised
     return error
+
+
+def is_not_served_now(error: ExtractorError) -> bool:
+    """Tell whether the server has the model and does not serve it: it stops or starts, or the model was unloaded."""
+    return isinstance(error, ModelNotFound) and NOT_SERVED_NOW in str(error)
+
+
+def while_not_ready(error: ExtractorError) -> ServerUnavailable:
+    """Return what a model that is not found means while the server is not ready."""
+    told = ServerUnavailable(f"the server stops or starts: {error}")
+    told.__cause__ = error.__cause__
+    return told
 
 
 def was_hung_up_on(error: ExtractorError) -> bool:

@@ -18,9 +18,11 @@ from distillex_client.errors import (
     AccessDenied,
     ExtractorError,
     InvalidText,
+    ModelNotFound,
     ServerError,
     error_from_triton,
     was_hung_up_on,
+    while_not_ready,
 )
 from distillex_client.protocol import Lexicon
 
@@ -42,7 +44,7 @@ class Extractor(ExtractorCore):
     timeout_s
         Deadline of one request, with all of its attempts and the waits between them.
     retries
-        After UNAVAILABLE and RESOURCE_EXHAUSTED.
+        While the server cannot be reached, stops, starts or is overloaded.
     batch_size
         Texts a request in :meth:`extract_batch`, :meth:`extract_stream` and :meth:`extract_document`; more than the
         server takes are not sent.
@@ -261,10 +263,20 @@ class Extractor(ExtractorCore):
                 return send(self._connection(), attempts)
             except triton.InferenceServerException as raised:
                 error = error_from_triton(raised)
+            if isinstance(error, ModelNotFound) and not self._server_is_ready(attempts):
+                error = while_not_ready(error)
             if was_hung_up_on(error):
                 error = self._look_for_tls(error)
             if closing.wait(attempts.delay_s(error)):
                 raise error
+
+    def _server_is_ready(self, attempts: Attempts) -> bool:
+        import tritonclient.grpc as triton
+
+        try:
+            return bool(self._ask_readiness(self._connection(), attempts))
+        except triton.InferenceServerException as raised:
+            return self._says_ready(raised)
 
     def _connection(self) -> tritonclient.grpc.InferenceServerClient:
         import tritonclient.grpc as triton

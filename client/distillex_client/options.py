@@ -11,15 +11,16 @@ from distillex_client.errors import TlsError
 
 @dataclass(frozen=True)
 class Retries:
-    """Attempts after UNAVAILABLE or RESOURCE_EXHAUSTED, with jittered exponential backoff; nothing else is retried.
+    """Attempts before ServerUnavailable is raised, with jittered exponential backoff; other errors are raised at once.
 
-    Attempts and waits end with the request's deadline, however many are left.
+    The defaults outlast a server that starts again: their waits take 6 to 13 seconds. Attempts and waits end with the
+    request's deadline, however many are left.
     """
 
-    attempts: int = 4
+    attempts: int = 10
     """In all, the first included."""
     first_delay_s: float = 0.2
-    longest_delay_s: float = 5.0
+    longest_delay_s: float = 2.0
 
     def __post_init__(self) -> None:
         if self.attempts < 1:

@@ -33,8 +33,8 @@ def _mismatch(address: tuple[str, int], tls: Tls | None) -> str | None:
     if tls is None:
         return "the server speaks TLS: give the client tls=Tls(…)"
     # In TLS 1.3 the client's certificate is looked at after the handshake, in TLS 1.2 within it. A server that takes
-    # part in the one and not in the other does so because of the certificate; one that is about to stop, in neither.
-    if not _shakes_hands(address, tls, ssl.TLSVersion.TLSv1_2):
+    # part in the one and not in the other does so because of the certificate; one that stops meanwhile, in no third.
+    if not _shakes_hands(address, tls, ssl.TLSVersion.TLSv1_2) and _shakes_hands(address, tls, ssl.TLSVersion.TLSv1_3):
         wanted = "another client certificate" if tls.certificate else "a client certificate: Tls(certificate=…, key=…)"
         return f"the server demands {wanted}"
     return None

@@ -12,7 +12,6 @@ TOKEN_VARIABLE = "DISTILLEX_ADMIN_TOKEN"
 
 EXIT_PRECONDITION = 2
 EXIT_NOT_STARTED = 3
-EXIT_DIED = 4
 
 LexiconDirectory = Annotated[
     Path | None, typer.Option("--lexicon-dir", help="Directory of named lexicons; by default the shipped one.")
@@ -31,8 +30,12 @@ def admin_token(path: Path | None) -> str | None:
         token = path.read_text(encoding="utf-8").strip()
     except OSError as error:
         fail("admin token", f"{path}: {error.strerror}", EXIT_PRECONDITION)
+    except UnicodeDecodeError:
+        fail("admin token", f"{path}: the file is not UTF-8", EXIT_PRECONDITION)
     if not token:
         fail("admin token", f"{path}: the file is empty", EXIT_PRECONDITION)
+    if not token.isprintable():
+        fail("admin token", f"{path}: the token has to be one line of printable characters", EXIT_PRECONDITION)
     return token
 
 

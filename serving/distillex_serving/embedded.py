@@ -8,14 +8,11 @@ stub, interpreter) is set up here.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import secrets
-import shutil
+import re
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.error
@@ -26,33 +23,30 @@ from pathlib import Path
 from types import TracebackType
 
 from distillex_serving import preconditions
+from distillex_serving.addresses import LOOPBACK, in_brackets, own_address, reachable
+from distillex_serving.launcher import launch
 from distillex_serving.locations import default_lexicon_directory, default_repository
 from distillex_serving.preconditions import PreconditionError
-from distillex_serving.processes import session_members
+from distillex_serving.processes import command_line, session_members, status_of
 from distillex_serving.students import lay_over
 from distillex_serving.teacher import compose_teacher_repository
+from distillex_serving.tls_files import TlsFiles
+from distillex_serving.triton_command import TritonCommand, triton_environment
+from distillex_serving.workspace import Workspace, remove_leftovers
 
-LOOPBACK = "127.0.0.1"
-CLOSED_APIS = "shared-memory,model-repository,trace,logging"
-SET_PARENT_DEATH_SIGNAL = 1
 LOG_LINES_KEPT = 400
 START_RACE = "boost::interprocess::lock_exception"
 """On a busy machine Triton 2.51 sometimes ends with this while it sets up a stub's shared memory (1 start of 25
 with 12 processes on 2 cores); the next start succeeds."""
 MOST_STARTS = 3
+CANNOT_START = re.compile(r"TritonModelException: (\w+ cannot start: .*?)(?:\\n|$)")
+"""How our models say why, in Triton's words."""
+NO_GPU = re.compile(r"CudaDriverHelper|CUDA driver version|pinned.memory|NVML|DCGM")
+"""What Triton says at each start without a GPU: nothing that a reader of its last words should look into."""
 
 
 class ServerError(RuntimeError):
     """The server did not come up, or died; the message holds the lines of its log that say why."""
-
-
-@dataclass(frozen=True)
-class TlsFiles:
-    """PEM files for gRPC: the server's certificate and key, and a CA to demand client certificates of."""
-
-    certificate: Path
-    key: Path
-    client_ca: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +77,7 @@ class ServerOptions:
 
 
 class EmbeddedServer:
-    """Start, watch and stop one tritonserver.
+    """Start, watch and stop one tritonserver; a :class:`~distillex_serving.service.Service`.
 
     Examples
     --------
@@ -91,40 +85,42 @@ class EmbeddedServer:
     ...     print(server.grpc_url)
     """
 
+    name = "tritonserver"
+
     def __init__(self, options: ServerOptions | None = None) -> None:
         self.options = options or ServerOptions()
         self._process: subprocess.Popen[str] | None = None
-        self._workspace: Path | None = None
+        self._workspace: Workspace | None = None
         self._log: deque[str] = deque(maxlen=LOG_LINES_KEPT)
         self._reader: threading.Thread | None = None
-        self.processes: frozenset[int] = frozenset()
-        """Process ids of the server and its stubs when it became ready."""
+        self.processes: dict[int, str] = {}
+        """Process id → what it is (``tritonserver``, ``decode_0_0``), of the server and its stubs, once it is ready."""
         self.grpc_port = self.options.grpc_port
         self.http_port = self.options.http_port
         self.metrics_port = self.options.metrics_port
 
     @property
     def grpc_url(self) -> str:
-        """``host:port`` for gRPC clients."""
+        """``host:port`` for gRPC clients on this machine, or the ``unix:`` name of the socket."""
         if self.options.grpc_socket is not None:
             return f"unix:{self.options.grpc_socket}"
-        host = LOOPBACK if self.options.host in ("0.0.0.0", "::") else self.options.host
-        return f"{host}:{self.grpc_port}"
+        return reachable(self.options.host, self.grpc_port)
 
     @property
     def http_url(self) -> str:
         """Base URL of Triton's HTTP API."""
-        return f"http://{LOOPBACK}:{self.http_port}"
+        return f"http://{reachable(self._http_host, self.http_port)}"
 
     @property
     def metrics_url(self) -> str:
         """URL of the Prometheus metrics."""
-        return f"http://{LOOPBACK}:{self.metrics_port}/metrics"
+        return f"http://{reachable(self._http_host, self.metrics_port)}/metrics"
 
     @property
     def pid(self) -> int | None:
         """Process id of tritonserver, or None."""
-        return self._process.pid if self._process is not None else None
+        process = self._process
+        return process.pid if process is not None else None
 
     def __enter__(self) -> EmbeddedServer:
         self.start()
@@ -141,68 +137,56 @@ class EmbeddedServer:
         Raises
         ------
         PreconditionError
-            When this machine lacks something; says what.
+            When this machine lacks something, or an option cannot be used; says what.
         ServerError
             When the server does not become ready; holds its own words.
         """
+        options = self.options
         triton = self._check()
+        environment = triton_environment(triton.libraries, self._lexicons, options.admin_token)
         try:
-            command = self._prepare(triton)
+            command = [str(triton.binary), *self._prepare(triton).arguments()]
             for attempt in range(1, MOST_STARTS + 1):
                 try:
-                    self._launch(command, triton.libraries)
+                    self._launch(command, environment)
                     break
                 except ServerError:
                     if attempt == MOST_STARTS or not any(START_RACE in line for line in self._log):
                         raise
                     self._end_process()
-        except BaseException:
+        except BaseException as error:
             self.stop()
+            if isinstance(error, OSError):
+                raise PreconditionError(f"{error.filename or triton.binary}: {error.strerror}") from error
             raise
 
-    def _prepare(self, triton: preconditions.TritonInstallation) -> list[str]:
-        """Lay out the workspace; return tritonserver's command line."""
-        self._workspace = Path(tempfile.mkdtemp(prefix="distillex-server-"))
-        backend = self._workspace / "backends" / "python"
-        backend.mkdir(parents=True)
-        for path in (triton.backends / "python").glob("*"):
-            if path.name != "__pycache__":
-                (backend / path.name).symlink_to(path)
-        (backend / "triton_python_backend_stub").symlink_to(triton.stub)
-        repository = self.options.repository
-        if self.options.student is not None:
-            repository = self._workspace / "model_repository"
-            repository.mkdir()
-            lay_over(self.options.repository.resolve(), self.options.student, repository)
-        arguments = self._arguments(repository, self._workspace / "backends")
-        if self.options.teacher is not None:
-            view = compose_teacher_repository(self.options.teacher, repository, self._workspace / "teacher_repository")
-            # Triton joins its repositories: an ensemble of one may use a model of the other.
-            arguments.append(f"--model-repository={view}")
-        return [str(triton.binary), *arguments]
+    def stop(self, timeout_s: float = 15.0) -> None:
+        """Stop the server and every process that it started: SIGTERM, then SIGKILL.
 
-    def _launch(self, command: list[str], libraries: Path) -> None:
-        """Start tritonserver and wait until it is ready."""
-        self._log.clear()
-        self._process = subprocess.Popen(
-            command,
-            env=self._environment(libraries),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509
-        )
-        self._reader = threading.Thread(target=self._read_log, args=(self._process,), daemon=True)
-        self._reader.start()
-        self._wait_until_ready()
-        self.processes = frozenset(session_members(self._process.pid))
+        One of which a part died already is not asked: it would answer calls with errors for some seconds.
+        """
+        self._end_process(timeout_s)
+        workspace, self._workspace = self._workspace, None
+        if workspace is not None:
+            workspace.remove()
 
     def is_alive(self) -> bool:
         """Tell whether tritonserver still runs."""
-        return self._process is not None and self._process.poll() is None
+        process = self._process
+        return process is not None and process.poll() is None
+
+    def failure(self) -> str | None:
+        """Return what died, in words; None while all processes run."""
+        process = self._process
+        if process is None:
+            return "tritonserver was stopped"
+        if (code := process.poll()) is not None:
+            return f"tritonserver died ({_end_in_words(code)})"
+        for pid, what in self.processes.items():
+            status = status_of(pid)
+            if status is None or status.session != process.pid:
+                return f"a Python-backend stub died ({what})"
+        return None
 
     def is_ready(self, timeout_s: float = 1.0) -> bool:
         """Ask the server whether all its models are ready."""
@@ -213,17 +197,107 @@ class EmbeddedServer:
         except (urllib.error.URLError, OSError):
             return False
 
-    def stop(self, timeout_s: float = 15.0) -> None:
-        """Stop the server and every process that it started: SIGTERM, then SIGKILL."""
-        self._end_process(timeout_s)
-        if self._workspace is not None:
-            shutil.rmtree(self._workspace, ignore_errors=True)
-            self._workspace = None
+    def last_log_lines(self, count: int = 20) -> list[str]:
+        """Return the last lines that the server printed."""
+        return list(self._log)[-count:]
+
+    @property
+    def _http_host(self) -> str:
+        return self.options.host if self.options.expose_http else LOOPBACK
+
+    @property
+    def _lexicons(self) -> Path:
+        return self.options.lexicon_directory or default_lexicon_directory(self.options.repository)
+
+    def _check(self) -> preconditions.TritonInstallation:
+        options = self.options
+        preconditions.check_working_folder()
+        triton = preconditions.find_triton()
+        preconditions.find_libpython()
+        preconditions.check_numpy()
+        preconditions.check_onnxruntime()
+        preconditions.check_open_files()
+        preconditions.check_timeout(options.start_timeout_s, "--start-timeout")
+        preconditions.check_folder(options.repository, "the model repository", "--repository")
+        preconditions.check_folder(self._lexicons, "the directory of lexicons", "--lexicon-dir")
+        preconditions.check_base_lexicon(options.repository, self._lexicons)
+        preconditions.check_configuration(options.repository, options.model_config_name)
+        if options.tls is not None:
+            options.tls.check()
+        self._grpc_address, self._http_address = own_address(options.host), own_address(self._http_host)
+        preconditions.check_port_numbers(
+            {
+                "--grpc-port": options.grpc_port,
+                "--http-port": options.http_port,
+                "--metrics-port": options.metrics_port,
+            }
+        )
+        remove_leftovers()
+        preconditions.check_shared_memory()
+        for what, address in (
+            *((("grpc", self._grpc_address),) if options.grpc_socket is None else ()),
+            ("http", self._http_address),
+            ("metrics", self._http_address),
+        ):
+            # A port chosen once is kept: clients come back to it after a restart.
+            port = getattr(self, f"{what}_port") or preconditions.free_port(address)
+            preconditions.check_port(address, port, what)
+            setattr(self, f"{what}_port", port)
+        return triton
+
+    def _prepare(self, triton: preconditions.TritonInstallation) -> TritonCommand:
+        """Lay out the workspace; return how tritonserver is called."""
+        options = self.options
+        self._workspace = Workspace()
+        folder = self._workspace.path
+        backend = folder / "backends" / "python"
+        backend.mkdir(parents=True)
+        for path in (triton.backends / "python").glob("*"):
+            if path.name != "__pycache__":
+                (backend / path.name).symlink_to(path)
+        (backend / "triton_python_backend_stub").symlink_to(triton.stub)
+        repository = options.repository
+        if options.student is not None:
+            repository = folder / "model_repository"
+            repository.mkdir()
+            lay_over(options.repository.resolve(), options.student, repository)
+        repositories = [repository]
+        if options.teacher is not None:
+            repositories.append(compose_teacher_repository(options.teacher, repository, folder / "teacher_repository"))
+        return TritonCommand(
+            repositories=tuple(repositories),
+            backends=folder / "backends",
+            model_config_name=options.model_config_name,
+            grpc=self._grpc_listener(),
+            http=(self._http_address, self.http_port),
+            metrics=(self._http_address, self.metrics_port),
+            shared_memory_prefix=f"{self._workspace.name}-",
+            tls=options.tls,
+            verbose=options.verbose,
+        )
+
+    def _grpc_listener(self) -> tuple[str, int]:
+        if self.options.grpc_socket is None:
+            return in_brackets(self._grpc_address), self.grpc_port
+        # Triton joins the two by a colon, and gRPC reads the whole as the name of a socket.
+        address, _, port = str(self.options.grpc_socket).rpartition(":")
+        return f"unix:{address}", int(port)
+
+    def _launch(self, command: list[str], environment: dict[str, str]) -> None:
+        """Start tritonserver and wait until it is ready."""
+        self._log.clear()
+        self.processes = {}
+        self._process = process = launch(command, environment)
+        self._reader = threading.Thread(target=self._read_log, args=(process,), daemon=True)
+        self._reader.start()
+        self._wait_until_ready()
+        self.processes = {pid: _what_it_is(pid, name) for pid, name in session_members(process.pid).items()}
 
     def _end_process(self, timeout_s: float = 15.0) -> None:
+        whole = self.failure() is None
         process, self._process = self._process, None
         if process is not None:
-            if process.poll() is None:
+            if whole:
                 process.send_signal(signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(timeout_s)
@@ -231,87 +305,11 @@ class EmbeddedServer:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        if self._reader is not None:
-            self._reader.join(timeout=2)
-            self._reader = None
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.join(timeout=2)
         if process is not None and process.stdout is not None:
             process.stdout.close()
-
-    def last_log_lines(self, count: int = 20) -> list[str]:
-        """Return the last lines that the server printed."""
-        return list(self._log)[-count:]
-
-    def _check(self) -> preconditions.TritonInstallation:
-        options = self.options
-        triton = preconditions.find_triton()
-        preconditions.find_libpython()
-        preconditions.check_numpy()
-        preconditions.check_onnxruntime()
-        preconditions.check_shared_memory()
-        if not options.repository.is_dir():
-            raise PreconditionError(f"{options.repository}: the model repository does not exist (--repository)")
-        http_host = options.host if options.expose_http else LOOPBACK
-        for attribute, host in (("grpc", options.host), ("http", http_host), ("metrics", http_host)):
-            port = getattr(options, f"{attribute}_port")
-            if port == 0:
-                setattr(self, f"{attribute}_port", preconditions.free_port())
-            else:
-                preconditions.check_port(host, port, attribute)
-        return triton
-
-    def _arguments(self, repository: Path, backends: Path) -> list[str]:
-        options = self.options
-        http_host = options.host if options.expose_http else LOOPBACK
-        key = secrets.token_hex(16)
-        arguments = [
-            f"--model-repository={repository.resolve()}",
-            f"--backend-directory={backends}",
-            f"--model-config-name={options.model_config_name}",
-            "--model-control-mode=none",
-            "--disable-auto-complete-config",
-            *self._grpc_address(),
-            f"--http-address={http_host}",
-            f"--http-port={self.http_port}",
-            f"--metrics-address={http_host}",
-            f"--metrics-port={self.metrics_port}",
-            # Nothing of ours calls these; the key is forgotten at once.
-            f"--http-restricted-api={CLOSED_APIS}:admin-key={key}",
-            f"--grpc-restricted-protocol={CLOSED_APIS}:admin-key={key}",
-            "--exit-timeout-secs=10",
-            f"--log-info={'true' if options.verbose else 'false'}",
-        ]
-        if options.tls is not None:
-            arguments += [
-                "--grpc-use-ssl=1",
-                f"--grpc-server-cert={options.tls.certificate}",
-                f"--grpc-server-key={options.tls.key}",
-            ]
-            if options.tls.client_ca is not None:
-                arguments += ["--grpc-use-ssl-mutual=1", f"--grpc-root-cert={options.tls.client_ca}"]
-        return arguments
-
-    def _grpc_address(self) -> list[str]:
-        if self.options.grpc_socket is None:
-            return [f"--grpc-address={self.options.host}", f"--grpc-port={self.grpc_port}"]
-        # Triton joins the two by a colon, and gRPC reads the whole as the name of a socket.
-        address, _, port = str(self.options.grpc_socket).rpartition(":")
-        return [f"--grpc-address=unix:{address}", f"--grpc-port={port}"]
-
-    def _environment(self, libraries: Path) -> dict[str, str]:
-        options = self.options
-        environment = dict(os.environ)
-        libpython = preconditions.find_libpython().parent
-        paths = [str(libraries), str(libpython), environment.get("LD_LIBRARY_PATH", "")]
-        environment["LD_LIBRARY_PATH"] = ":".join(path for path in paths if path)
-        environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', '')}"
-        # The stubs embed Python without this interpreter's virtual environment: they get its path as it is.
-        environment["PYTHONPATH"] = ":".join(path for path in sys.path if path)
-        lexicons = options.lexicon_directory or default_lexicon_directory(options.repository)
-        environment["DISTILLEX_LEXICON_DIR"] = str(lexicons.resolve())
-        environment.pop("DISTILLEX_ADMIN_TOKEN", None)
-        if options.admin_token:
-            environment["DISTILLEX_ADMIN_TOKEN"] = options.admin_token
-        return environment
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self.options.start_timeout_s
@@ -324,10 +322,14 @@ class EmbeddedServer:
         raise ServerError(f"tritonserver was not ready within {self.options.start_timeout_s:.0f} s:\n{self._reasons()}")
 
     def _reasons(self) -> str:
-        if self._reader is not None:
-            self._reader.join(timeout=0.5)
+        reader = self._reader
+        if reader is not None:
+            reader.join(timeout=0.5)
         lines = list(self._log)
-        telling = [line for line in lines if line.startswith("E") or "cannot start" in line or "UNAVAILABLE" in line]
+        # Triton tells the same thing of the model, of its version and of each ensemble that uses it.
+        if sentences := dict.fromkeys(sentence for line in lines for sentence in CANNOT_START.findall(line)):
+            return "\n".join(sentences)
+        telling = [line for line in lines if line.startswith("E") or "UNAVAILABLE" in line]
         return "\n".join((telling or lines)[-12:])
 
     def _read_log(self, process: subprocess.Popen[str]) -> None:
@@ -335,12 +337,17 @@ class EmbeddedServer:
             return
         with contextlib.suppress(ValueError):
             for line in process.stdout:
-                self._log.append(line.rstrip())
+                if not NO_GPU.search(line):
+                    self._log.append(line.rstrip())
                 if self.options.verbose:
                     sys.stderr.write(line)
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to end the server when the process that started it dies, however it dies."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+def _what_it_is(pid: int, name: str) -> str:
+    """Return the model instance that a stub serves: the last but one of its arguments."""
+    arguments = command_line(pid)
+    return arguments[-2] if name.startswith("triton_python") and len(arguments) > 1 else name
+
+
+def _end_in_words(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import math
 import os
+import resource
 import shutil
 import socket
 import sys
 import sysconfig
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 SHARED_MEMORY_BYTES = 64 * 1024 * 1024
 """What four Python-backend stubs ask of /dev/shm, with room to grow."""
+OPEN_FILES = 256
+"""tritonserver opens 70 when nobody calls it; each connection is one more."""
 
 
 class PreconditionError(RuntimeError):
@@ -104,6 +109,71 @@ def check_shared_memory(folder: Path = Path("/dev/shm"), needed: int = SHARED_ME
         )
 
 
+def check_open_files(needed: int = OPEN_FILES) -> None:
+    """Raise PreconditionError where a process may not open enough files."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise PreconditionError(
+            f"a process may open {hard} files here; the server needs {needed} and one more for each connection "
+            "(ulimit -n; in a container: --ulimit nofile=65536)"
+        )
+
+
+def check_working_folder() -> None:
+    """Raise PreconditionError where the folder in which the command runs was deleted."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise PreconditionError(
+            f"the working folder cannot be used ({error.strerror}): it was deleted or moved; cd to another one"
+        ) from None
+
+
+def check_folder(path: Path, what: str, option: str) -> None:
+    """Raise PreconditionError where ``path`` is no folder that can be read."""
+    if not path.is_dir():
+        problem = "is not a folder" if path.exists() else "does not exist"
+    elif not os.access(path, os.R_OK | os.X_OK):
+        problem = "may not be read by this user"
+    else:
+        return
+    raise PreconditionError(f"{path}: {what} {problem} ({option})")
+
+
+def check_configuration(repository: Path, name: str) -> None:
+    """Raise PreconditionError where no model of a repository has the custom configuration ``name``."""
+    known = sorted({path.stem for path in repository.glob("*/configs/*.pbtxt")})
+    if name not in known:
+        raise PreconditionError(
+            f"--model-config-name {name!r}: no model of {repository} has it; they have {', '.join(known) or 'none'}"
+        )
+
+
+def check_base_lexicon(repository: Path, lexicons: Path) -> None:
+    """Raise PreconditionError where the model ``preprocess`` would miss its base lexicon."""
+    if (repository / "preprocess").is_dir() and not (lexicons / "base" / "CURRENT").is_file():
+        raise PreconditionError(
+            f"{lexicons}: no lexicon 'base' is installed there (--lexicon-dir); 'distillex lexicon build' makes one"
+        )
+
+
+def check_timeout(seconds: float, option: str) -> None:
+    """Raise PreconditionError where a time to wait is none."""
+    if not seconds > 0 or math.isinf(seconds):
+        raise PreconditionError(f"{option} {seconds:g}: a number of seconds above 0 is accepted")
+
+
+def check_port_numbers(ports: Mapping[str, int]) -> None:
+    """Raise PreconditionError where one of ``ports``, by their options, is no port, or is there twice."""
+    options: dict[int, str] = {}
+    for option, port in ports.items():
+        if not 0 <= port <= 65535:
+            raise PreconditionError(f"{option} {port}: ports are numbers from 1 to 65535; 0 takes a free one")
+        if port and port in options:
+            raise PreconditionError(f"{options[port]} and {option} are both {port}: each needs a port of its own")
+        options[port] = option
+
+
 def check_port(host: str, port: int, what: str) -> None:
     """Raise PreconditionError where a port cannot be bound."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -120,7 +190,8 @@ def check_port(host: str, port: int, what: str) -> None:
 
 def free_port(host: str = "127.0.0.1") -> int:
     """Return a port that is free at this moment."""
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port

@@ -14,7 +14,6 @@ from distillex_matcher import LayoutError
 from rich.logging import RichHandler
 
 from distillex_serving.command_options import (
-    EXIT_DIED,
     EXIT_NOT_STARTED,
     EXIT_PRECONDITION,
     LexiconDirectory,
@@ -22,12 +21,14 @@ from distillex_serving.command_options import (
     admin_token,
     fail,
 )
-from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions, TlsFiles
-from distillex_serving.gate import Gate, is_loopback, put_gate_before
+from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions
+from distillex_serving.gate import GateLimits, is_loopback, put_gate_before
 from distillex_serving.locations import default_repository
-from distillex_serving.preconditions import PreconditionError
+from distillex_serving.preconditions import PreconditionError, check_working_folder
+from distillex_serving.service import Service
 from distillex_serving.students import DEFAULT_STUDENT, entity_types, find_student
 from distillex_serving.supervision import supervise
+from distillex_serving.tls_files import TlsFiles
 
 
 def serve(
@@ -79,21 +80,24 @@ def serve(
 ) -> None:
     """Start the embedded Triton server on the model repository; Ctrl-C or SIGTERM stops it.
 
-    Exit codes: 0 stopped as asked, 2 this machine lacks something, 3 the server did not become ready, 4 it died too
-    often.
+    Exit codes: 0 stopped as asked, 2 this machine lacks something or an option cannot be used, 3 the server did not
+    become ready. Once it was ready it is kept up for as long as it takes.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
     if (tls_certificate is None) != (tls_key is None):
         fail("serve", "--tls-certificate and --tls-key are given together or not at all", EXIT_PRECONDITION)
+    if tls_client_ca is not None and tls_certificate is None:
+        fail("serve", "--tls-client-ca needs --tls-certificate and --tls-key", EXIT_PRECONDITION)
     tls = TlsFiles(tls_certificate, tls_key, tls_client_ca) if tls_certificate and tls_key else None
     if student is not None and repository is not None:
         fail("serve", "--repository holds its own student: give it or --student, not both", EXIT_PRECONDITION)
+    name = DEFAULT_STUDENT if student is None else student
     try:
-        student_folder = None if repository is not None else find_student(student or DEFAULT_STUDENT)
-        _say_what_is_served(student or DEFAULT_STUDENT, student_folder, repository)
+        check_working_folder()
+        student_folder = None if repository is not None else find_student(name)
+        _say_what_is_served(name, student_folder, repository)
     except (PreconditionError, LayoutError) as error:
         fail("serve", str(error), EXIT_PRECONDITION)
-    guarded = gate if gate is not None else not is_loopback(host)
     options = ServerOptions(
         repository=repository or default_repository(),
         student=student_folder,
@@ -115,33 +119,32 @@ def serve(
         signal.signal(number, lambda *_: stop.set())
     with contextlib.ExitStack() as stack:
         try:
-            front = None
-            if guarded:
-                front, options = put_gate_before(
-                    options, max_request_bytes=int(max_request_mib * 2**20), max_connections=max_connections
-                )
-                stack.callback(front.close)
-            server = EmbeddedServer(options)
-            stack.callback(server.stop)
-            server.start()
-            if front is not None:
-                front.start()
-            typer.echo(_ready_line(server, front))
-            kept_up = supervise(server, stop)
+            guarded = gate if gate is not None else not is_loopback(host)
+            limits = GateLimits(int(max_request_mib * 2**20), max_connections)
+            services, ready = _start(stack, options, limits if guarded else None)
+            typer.echo(ready)
+            supervise(services, stop)
         except PreconditionError as error:
             fail("serve", str(error), EXIT_PRECONDITION)
         except ServerError as error:
             fail("serve", str(error), EXIT_NOT_STARTED)
-    if not kept_up:
-        raise typer.Exit(EXIT_DIED)
     typer.echo("stopped")
 
 
-def _ready_line(server: EmbeddedServer, gate: Gate | None) -> str:
+def _start(stack: contextlib.ExitStack, options: ServerOptions, limits: GateLimits | None) -> tuple[list[Service], str]:
+    """Start the server, and the gate where there are limits; return what runs, and where it can be reached."""
+    gate = None
+    if limits is not None:
+        gate, options = put_gate_before(options, limits)
+        stack.callback(gate.close)
+    server = EmbeddedServer(options)
+    stack.callback(server.stop)
+    server.start()
     if gate is None:
-        return f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {server.metrics_url}"
+        return [server], f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {server.metrics_url}"
+    gate.start()
     health, metrics = gate.http_urls or (server.http_url, server.metrics_url)
-    return f"ready: gRPC {gate.url} (through the gate), HTTP {health}, metrics {metrics}"
+    return [server, gate], f"ready: gRPC {gate.grpc_url} (through the gate), HTTP {health}, metrics {metrics}"
 
 
 def _say_what_is_served(student: str, student_folder: Path | None, repository: Path | None) -> None:

@@ -1,68 +1,91 @@
-"""Keep an embedded server up: notice that it or a stub died, say so, start it again, give up in the end."""
+"""Keep services up: notice that one died, say so, start it again, for as long as it takes."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distillex_serving.embedded import EmbeddedServer
-from distillex_serving.processes import session_members
+from distillex_serving.service import Service
 
 LOG = logging.getLogger("distillex.serve")
+LAST_WORDS = 8
 
 
 @dataclass(frozen=True)
 class RestartPolicy:
-    """How often and how patiently to restart."""
+    """How patiently to restart: the first time at once, then after waits that double up to the longest."""
 
-    most_restarts: int = 5
     first_delay_s: float = 1.0
-    """Doubled at each restart."""
-    calm_s: float = 60.0
-    """After so long without a death the count begins anew."""
-    poll_s: float = 0.5
+    longest_delay_s: float = 30.0
+    calm_s: float = 10.0
+    """After so long without a failure the count begins anew."""
+    poll_s: float = 0.1
+
+    def delay_s(self, failures: int) -> float:
+        """Return the wait after the so-manieth failure in a row (1, 2, …)."""
+        # The exponent is bounded: 2.0 ** 1024 overflows.
+        return 0.0 if failures == 1 else min(self.longest_delay_s, self.first_delay_s * 2.0 ** min(failures - 2, 60))
 
 
-def supervise(server: EmbeddedServer, stop: threading.Event, policy: RestartPolicy | None = None) -> bool:
-    """Watch a started server until ``stop`` is set.
+def supervise(services: Sequence[Service], stop: threading.Event, policy: RestartPolicy | None = None) -> None:
+    """Keep started services up until ``stop`` is set, then stop them, the last one first.
 
-    Returns
-    -------
-    bool
-        True when stopped as asked; False when the server died more often than the policy allows.
-
-    Raises
-    ------
-    PreconditionError, ServerError
-        When a restart fails.
+    One that fails is stopped and started again alone; the others stay. A start that fails is one more failure: there
+    is no number of them after which it is not tried again.
     """
-    policy = policy or RestartPolicy()
-    restarts = 0
-    started = time.monotonic()
+    watchers = [
+        threading.Thread(target=_keep_up, args=(each, stop, policy or RestartPolicy()), name=f"watch {each.name}")
+        for each in services
+    ]
+    for watcher in watchers:
+        watcher.start()
+    stop.wait()
+    for service in reversed(services):
+        service.stop()
+    for watcher in watchers:
+        watcher.join()
+
+
+def _keep_up(service: Service, stop: threading.Event, policy: RestartPolicy) -> None:
+    failures = 0
+    up_since = time.monotonic()
     while not stop.wait(policy.poll_s):
-        missing = server.processes - _processes(server)
-        if server.is_alive() and not missing:
-            if time.monotonic() - started > policy.calm_s:
-                restarts = 0
+        reason = service.failure()
+        if reason is None or stop.is_set():
             continue
-        what = "a Python-backend stub died" if server.is_alive() else "tritonserver died"
-        LOG.error("%s; its last words:\n%s", what, "\n".join(server.last_log_lines(8)))
-        restarts += 1
-        if restarts > policy.most_restarts:
-            LOG.error("gave up after %d restarts", policy.most_restarts)
-            return False
-        delay = policy.first_delay_s * 2 ** (restarts - 1)
-        LOG.error("restarting in %.0f s (%d of %d)", delay, restarts, policy.most_restarts)
-        server.stop()
-        if stop.wait(delay):
-            return True
-        server.start()
-        LOG.info("the server is ready again")
-        started = time.monotonic()
-    return True
+        down_since = time.monotonic()
+        if down_since - up_since > policy.calm_s:
+            failures = 0
+        LOG.error("%s; the last words of %s:\n%s", reason, service.name, "\n".join(service.last_log_lines(LAST_WORDS)))
+        # What answers no longer is not left to be asked: clients and balancers shall see a closed port.
+        service.stop()
+        failures = _start_again(service, stop, policy, failures + 1)
+        up_since = time.monotonic()
+        if not stop.is_set():
+            LOG.warning("%s is ready again, after %.1f s", service.name, up_since - down_since)
+    # A start may have ended after it was told to stop.
+    service.stop()
 
 
-def _processes(server: EmbeddedServer) -> set[int]:
-    return set() if server.pid is None else set(session_members(server.pid))
+def _start_again(service: Service, stop: threading.Event, policy: RestartPolicy, failures: int) -> int:
+    """Start until it succeeds or ``stop`` is set; return the number of failures in a row."""
+    while True:
+        delay_s = policy.delay_s(failures)
+        LOG.error("starting %s again %s (failure %d in a row)", service.name, _when(delay_s), failures)
+        if stop.wait(delay_s):
+            return failures
+        try:
+            service.start()
+            return failures
+        except Exception as error:  # whatever it is, to try again is better than to leave it down
+            if stop.is_set():
+                return failures
+            failures += 1
+            LOG.error("%s did not start: %s", service.name, error)
+
+
+def _when(delay_s: float) -> str:
+    return f"in {delay_s:.0f} s" if delay_s else "now"

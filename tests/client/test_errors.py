@@ -28,8 +28,9 @@ from distillex_client import (
 )
 from distillex_client import errors as documented
 from distillex_client.errors import error_from_status
-from distillex_serving.embedded import EmbeddedServer, TlsFiles
+from distillex_serving.embedded import EmbeddedServer
 from distillex_serving.preconditions import free_port
+from distillex_serving.tls_files import TlsFiles
 from server_under_test import server_options
 
 ONCE = Retries(attempts=1)

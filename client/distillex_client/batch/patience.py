@@ -18,6 +18,7 @@ from distillex_client.errors import (
     ServerError,
     ServerUnavailable,
     TlsError,
+    is_not_served_now,
 )
 from distillex_client.extractor import Extractor
 from distillex_client.options import Retries
@@ -84,7 +85,7 @@ class PatientCaller:
                 failure: Exception = error
             except ModelNotFound as error:
                 # A server that starts again may answer before its models are ready.
-                if first_failure is None:
+                if first_failure is None and not is_not_served_now(error):
                     raise WrongUse(f"ModelNotFound: {error}") from error
                 failure = error
             except (InvalidRequest, AccessDenied, TlsError) as error:

@@ -6,10 +6,11 @@ import dataclasses
 import ipaddress
 import os
 
-from distillex_serving.embedded import LOOPBACK, ServerOptions
-from distillex_serving.gate.configuration import HEALTH_PATHS, METRICS_PATHS, GateOptions, HttpDoor
+from distillex_serving.addresses import LOOPBACK, own_address
+from distillex_serving.embedded import ServerOptions
+from distillex_serving.gate.configuration import HEALTH_PATHS, METRICS_PATHS, GateLimits, GateOptions, HttpDoor
 from distillex_serving.gate.gate import Gate
-from distillex_serving.preconditions import free_port
+from distillex_serving.preconditions import check_port_numbers, free_port
 
 CORES_A_WORKER = 4
 """One thread of the gate passes on more than the models of four cores can answer."""
@@ -23,9 +24,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def put_gate_before(
-    options: ServerOptions, *, max_request_bytes: int, max_connections: int
-) -> tuple[Gate, ServerOptions]:
+def put_gate_before(options: ServerOptions, limits: GateLimits | None = None) -> tuple[Gate, ServerOptions]:
     """Return a gate in front, and the options of the server behind it.
 
     The gate listens where ``options`` say and ends TLS; the server listens on the gate's Unix socket, and its HTTP on
@@ -34,25 +33,30 @@ def put_gate_before(
     Raises
     ------
     PreconditionError
-        When Envoy is not installed.
+        When Envoy is not installed, or the address, a port or a TLS file cannot be used.
     """
+    address = own_address(options.host)
+    check_port_numbers(
+        {"--grpc-port": options.grpc_port, "--http-port": options.http_port, "--metrics-port": options.metrics_port}
+    )
+    if options.tls is not None:
+        options.tls.check()
     http_port, metrics_port = options.http_port, options.metrics_port
     doors: tuple[HttpDoor, ...] = ()
     if options.expose_http:
         http_port, metrics_port = free_port(), free_port()
         doors = (
-            HttpDoor(options.http_port or free_port(), http_port, HEALTH_PATHS),
-            HttpDoor(options.metrics_port or free_port(), metrics_port, METRICS_PATHS),
+            HttpDoor("http", options.http_port or free_port(address), http_port, HEALTH_PATHS),
+            HttpDoor("metrics", options.metrics_port or free_port(address), metrics_port, METRICS_PATHS),
         )
     gate = Gate(
         GateOptions(
-            host=options.host,
+            address=address,
             port=options.grpc_port,
             models=("extractor", *(("extractor_teacher",) if options.teacher else ()), "lexicons"),
             tls=options.tls,
             http_doors=doors,
-            max_request_bytes=max_request_bytes,
-            max_connections=max_connections,
+            limits=limits or GateLimits(),
             workers=max(1, len(os.sched_getaffinity(0)) // CORES_A_WORKER),
         ),
         verbose=options.verbose,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distillex_serving.embedded import LOOPBACK, TlsFiles
+from distillex_serving.addresses import LOOPBACK
+from distillex_serving.tls_files import TlsFiles
 
 FILTER = Path(__file__).with_name("filter.lua")
 SERVICE = "inference.GRPCInferenceService"
@@ -42,21 +43,17 @@ METRICS_PATHS = ("/metrics",)
 class HttpDoor:
     """A second door, for probes and Prometheus: GET of some paths of a Triton port on the loopback address."""
 
+    name: str
+    """``http`` or ``metrics``."""
     port: int
     triton_port: int
     paths: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class GateOptions:
-    """What the gate listens on, lets through, and to what limits."""
+class GateLimits:
+    """How large, how many, how long."""
 
-    host: str
-    port: int
-    """A port of 0 takes a free one."""
-    models: tuple[str, ...] = ("extractor", "lexicons")
-    tls: TlsFiles | None = None
-    http_doors: tuple[HttpDoor, ...] = ()
     max_request_bytes: int = 8 * 1024 * 1024
     max_connections: int = 1024
     max_streams: int = 128
@@ -68,14 +65,28 @@ class GateOptions:
     message_timeout_s: float = 60.0
     """Time to send a whole request."""
     call_timeout_s: float = 300.0
-    workers: int = 1
-    """Threads."""
-    start_timeout_s: float = 20.0
 
     @property
     def max_heap_bytes(self) -> int:
-        """Memory of the gate: from a third of it on the largest calls are ended; near it new ones are refused."""
+        """Memory of the gate: from two fifths of it on the largest calls are ended; near it new ones are refused."""
         return max(256 * 1024 * 1024, 16 * self.max_request_bytes)
+
+
+@dataclass(frozen=True)
+class GateOptions:
+    """What the gate listens on, and what it lets through."""
+
+    address: str
+    """Numeric."""
+    port: int
+    """A port of 0 takes a free one."""
+    models: tuple[str, ...] = ("extractor", "lexicons")
+    tls: TlsFiles | None = None
+    http_doors: tuple[HttpDoor, ...] = ()
+    limits: GateLimits = field(default_factory=GateLimits)
+    workers: int = 1
+    """Threads."""
+    start_timeout_s: float = 20.0
 
 
 @dataclass(frozen=True)
@@ -102,10 +113,10 @@ def envoy_configuration(options: GateOptions, upstream: Path, admin: Path) -> di
     return {
         "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
         "static_resources": {
-            "listeners": [_listener(options), *(_http_listener(options.host, door) for door in options.http_doors)],
+            "listeners": [_listener(options), *(_http_listener(options.address, door) for door in options.http_doors)],
             "clusters": [
-                _cluster("triton", {"pipe": {"path": str(upstream)}}, options.max_calls, http2=True),
-                _cluster("triton_large", {"pipe": {"path": str(upstream)}}, options.max_large_calls, http2=True),
+                _cluster("triton", {"pipe": {"path": str(upstream)}}, options.limits.max_calls, http2=True),
+                _cluster("triton_large", {"pipe": {"path": str(upstream)}}, options.limits.max_large_calls, http2=True),
                 *(
                     _cluster(f"http_{door.port}", _socket_address(LOOPBACK, door.triton_port), 16, http2=False)
                     for door in options.http_doors
@@ -126,12 +137,12 @@ def envoy_configuration(options: GateOptions, upstream: Path, admin: Path) -> di
                 _named(
                     "envoy.resource_monitors.fixed_heap",
                     "envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
-                    max_heap_size_bytes=options.max_heap_bytes,
+                    max_heap_size_bytes=options.limits.max_heap_bytes,
                 ),
                 _named(
                     "envoy.resource_monitors.global_downstream_max_connections",
                     "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                    max_active_downstream_connections=options.max_connections,
+                    max_active_downstream_connections=options.limits.max_connections,
                 ),
             ],
             "actions": [
@@ -162,7 +173,7 @@ def _listener(options: GateOptions) -> dict[str, Any]:
         chain["transport_socket"] = _tls(options.tls)
     return {
         "name": "grpc",
-        "address": _socket_address(options.host, options.port),
+        "address": _socket_address(options.address, options.port),
         "per_connection_buffer_limit_bytes": 1024 * 1024,
         # A port that another gate took is an error, not a port to share.
         "enable_reuse_port": False,
@@ -204,12 +215,12 @@ def _socket_address(host: str, port: int) -> dict[str, Any]:
 
 def _http_connection_manager(options: GateOptions) -> dict[str, Any]:
     mark = _Mark()
-    too_large = f"the request has more than {options.max_request_bytes:,} bytes (--max-request-mib)"
+    too_large = f"the request has more than {options.limits.max_request_bytes:,} bytes (--max-request-mib)"
     return {
         "stat_prefix": "grpc",
         "codec_type": "HTTP2",
         "http2_protocol_options": {
-            "max_concurrent_streams": options.max_streams,
+            "max_concurrent_streams": options.limits.max_streams,
             "initial_stream_window_size": 256 * 1024,
             "initial_connection_window_size": 1024 * 1024,
         },
@@ -219,8 +230,8 @@ def _http_connection_manager(options: GateOptions) -> dict[str, Any]:
             "headers_with_underscores_action": "REJECT_REQUEST",
         },
         "request_headers_timeout": "10s",
-        "request_timeout": f"{options.message_timeout_s}s",
-        "stream_idle_timeout": f"{options.call_timeout_s}s",
+        "request_timeout": f"{options.limits.message_timeout_s}s",
+        "stream_idle_timeout": f"{options.limits.call_timeout_s}s",
         "server_name": "distillex",
         "generate_request_id": False,
         "normalize_path": True,
@@ -246,7 +257,7 @@ def _http_connection_manager(options: GateOptions) -> dict[str, Any]:
             "request_headers_to_remove": ["content-encoding", "grpc-internal-encoding-request"],
         },
         "http_filters": [
-            _buffer(options.max_request_bytes),
+            _buffer(options.limits.max_request_bytes),
             _named(
                 "envoy.filters.http.lua",
                 "envoy.extensions.filters.http.lua.v3.Lua",
@@ -282,7 +293,7 @@ def _routes(options: GateOptions, mark: _Mark) -> list[dict[str, Any]]:
             "route": {
                 "cluster": cluster,
                 "timeout": "0s",
-                "max_stream_duration": {"max_stream_duration": f"{options.call_timeout_s}s"},
+                "max_stream_duration": {"max_stream_duration": f"{options.limits.call_timeout_s}s"},
             },
             "request_headers_to_remove": [mark.header],
         }

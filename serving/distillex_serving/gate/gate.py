@@ -6,21 +6,22 @@ import contextlib
 import dataclasses
 import http.client
 import importlib.util
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
 from pathlib import Path
 
 from distillex_serving import preconditions
-from distillex_serving.embedded import LOG_LINES_KEPT, LOOPBACK, ServerError, _die_with_parent
+from distillex_serving.addresses import reachable
+from distillex_serving.embedded import LOG_LINES_KEPT, ServerError
 from distillex_serving.gate.configuration import GateOptions, envoy_configuration, write_configuration
+from distillex_serving.launcher import launch
 from distillex_serving.preconditions import PreconditionError
+from distillex_serving.workspace import Workspace
 
 LONGEST_SOCKET_PATH = 107
 """Bytes of a Unix socket's name on Linux."""
@@ -71,7 +72,8 @@ class Gate:
         self.port = options.port
         self._binary = find_envoy()
         self._verbose = verbose
-        self._folder = Path(tempfile.mkdtemp(prefix="distillex-gate-"))
+        self._workspace = Workspace()
+        self._folder = self._workspace.path
         self.upstream = upstream or self._folder / "triton:1"
         """Where Triton's gRPC has to listen: ``ServerOptions.grpc_socket``."""
         self._process: subprocess.Popen[str] | None = None
@@ -85,15 +87,15 @@ class Gate:
             )
 
     @property
-    def url(self) -> str:
-        """``host:port`` for gRPC clients."""
-        return self._url(self.port)
+    def grpc_url(self) -> str:
+        """``host:port`` for gRPC clients on this machine."""
+        return reachable(self.options.address, self.port)
 
     @property
     def http_urls(self) -> tuple[str, ...]:
         """URLs of the doors of ``options.http_doors``: health checks at ``…/v2/health/ready``, and the metrics."""
         return tuple(
-            f"http://{self._url(door.port)}{door.paths[0] if len(door.paths) == 1 else ''}"
+            f"http://{reachable(self.options.address, door.port)}{door.paths[0] if len(door.paths) == 1 else ''}"
             for door in self.options.http_doors
         )
 
@@ -112,33 +114,25 @@ class Gate:
         ServerError
             When Envoy does not become ready; holds its own words.
         """
-        if self.port == 0:
-            self.port = preconditions.free_port()
-        else:
-            preconditions.check_port(self.options.host, self.port, "grpc")
-        for door, what in zip(self.options.http_doors, ("http", "metrics"), strict=False):
-            preconditions.check_port(self.options.host, door.port, what)
+        # A port chosen once is kept: clients come back to it after a restart.
+        self.port = self.port or preconditions.free_port(self.options.address)
+        preconditions.check_port(self.options.address, self.port, "grpc")
+        for door in self.options.http_doors:
+            preconditions.check_port(self.options.address, door.port, door.name)
         admin = self._folder / "admin"
         admin.unlink(missing_ok=True)
         configuration = self._folder / "envoy.json"
         options = dataclasses.replace(self.options, port=self.port)
         write_configuration(configuration, envoy_configuration(options, self.upstream, admin))
         self._log.clear()
-        self._process = subprocess.Popen(
+        self._process = launch(
             [
                 str(self._binary),
                 *("--config-path", str(configuration)),
                 *("--concurrency", str(self.options.workers)),
                 *("--log-level", "info" if self._verbose else "warning"),
                 "--disable-hot-restart",
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509
+            ]
         )
         self._reader = threading.Thread(target=self._read_log, args=(self._process,), daemon=True)
         self._reader.start()
@@ -173,7 +167,7 @@ class Gate:
     def close(self) -> None:
         """Stop, and remove the folder with the sockets."""
         self.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._workspace.remove()
 
     def last_log_lines(self, count: int) -> list[str]:
         """Return the last lines that Envoy printed."""
@@ -193,10 +187,6 @@ class Gate:
             if value.isdigit():
                 values[name] = int(value)
         return values
-
-    def _url(self, port: int) -> str:
-        host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self.options.host, self.options.host)
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def _drain(self, process: subprocess.Popen[str]) -> None:
         deadline = time.monotonic() + DRAIN_S

@@ -1,0 +1,81 @@
+"""How tritonserver is called: its arguments and its environment."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from distillex_serving import preconditions
+from distillex_serving.addresses import for_http
+from distillex_serving.tls_files import TlsFiles
+
+CLOSED_APIS = "shared-memory,model-repository,trace,logging"
+
+
+@dataclass(frozen=True)
+class TritonCommand:
+    """What one tritonserver is told."""
+
+    repositories: tuple[Path, ...]
+    """Triton joins them: an ensemble of one may use a model of the other."""
+    backends: Path
+    model_config_name: str
+    grpc: tuple[str, int]
+    """Address, as gRPC reads it, and port."""
+    http: tuple[str, int]
+    """Numeric address and port."""
+    metrics: tuple[str, int]
+    shared_memory_prefix: str
+    tls: TlsFiles | None
+    verbose: bool
+
+    def arguments(self) -> list[str]:
+        """Return tritonserver's arguments."""
+        key = secrets.token_hex(16)
+        arguments = [
+            *(f"--model-repository={repository.resolve()}" for repository in self.repositories),
+            f"--backend-directory={self.backends}",
+            f"--backend-config=python,shm-region-prefix-name={self.shared_memory_prefix}",
+            f"--model-config-name={self.model_config_name}",
+            "--model-control-mode=none",
+            "--disable-auto-complete-config",
+            f"--grpc-address={self.grpc[0]}",
+            f"--grpc-port={self.grpc[1]}",
+            f"--http-address={for_http(self.http[0])}",
+            f"--http-port={self.http[1]}",
+            f"--metrics-address={for_http(self.metrics[0])}",
+            f"--metrics-port={self.metrics[1]}",
+            # Nothing of ours calls these; the key is forgotten at once.
+            f"--http-restricted-api={CLOSED_APIS}:admin-key={key}",
+            f"--grpc-restricted-protocol={CLOSED_APIS}:admin-key={key}",
+            "--exit-timeout-secs=10",
+            f"--log-info={'true' if self.verbose else 'false'}",
+        ]
+        if self.tls is not None:
+            arguments += [
+                "--grpc-use-ssl=1",
+                f"--grpc-server-cert={self.tls.certificate}",
+                f"--grpc-server-key={self.tls.key}",
+            ]
+            if self.tls.client_ca is not None:
+                arguments += ["--grpc-use-ssl-mutual=1", f"--grpc-root-cert={self.tls.client_ca}"]
+        return arguments
+
+
+def triton_environment(libraries: Path, lexicons: Path, admin_token: str | None) -> dict[str, str]:
+    """Return tritonserver's environment variables."""
+    environment = dict(os.environ)
+    libpython = preconditions.find_libpython().parent
+    paths = [str(libraries), str(libpython), environment.get("LD_LIBRARY_PATH", "")]
+    environment["LD_LIBRARY_PATH"] = ":".join(path for path in paths if path)
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', '')}"
+    # The stubs embed Python without this interpreter's virtual environment: they get its path as it is.
+    environment["PYTHONPATH"] = ":".join(path for path in sys.path if path)
+    environment["DISTILLEX_LEXICON_DIR"] = str(lexicons.resolve())
+    environment.pop("DISTILLEX_ADMIN_TOKEN", None)
+    if admin_token:
+        environment["DISTILLEX_ADMIN_TOKEN"] = admin_token
+    return environment

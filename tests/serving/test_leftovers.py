@@ -1,0 +1,206 @@
+"""Whose a process is and what it leaves: servers live as long as their process, and no trace of a killed one stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tritonclient.grpc")
+from distillex_client import Extractor
+from distillex_serving import workspace
+from distillex_serving.embedded import EmbeddedServer
+from distillex_serving.launcher import launch
+from distillex_serving.processes import processes_naming, session_members, status_of
+from distillex_serving.workspace import Workspace, remove_leftovers
+from server_under_test import ROOT, server_options, why_no_server
+from serving_process import Serving
+
+SHARED_MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture
+def start_serving():
+    if reason := why_no_server():
+        pytest.skip(reason)
+    started = []
+
+    def start():
+        started.append(Serving())
+        started[-1].wait_for("ready: gRPC")
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.process.terminate()
+        each.process.communicate(timeout=30)
+
+
+def traces_of(pid):
+    """Paths and processes that bear the name of the workspace of a process."""
+    mark = f"-{pid}-{traces_of.started[pid]}-"
+    folders = (Path(tempfile.gettempdir()), SHARED_MEMORY)
+    paths = [path for folder in folders for path in folder.glob("distillex-*") if mark in path.name]
+    return paths, processes_naming(mark)
+
+
+traces_of.started = {}
+
+
+def remember(pid):
+    traces_of.started[pid] = status_of(pid).started
+    return pid
+
+
+@pytest.mark.server
+def test_the_next_start_removes_all_that_a_killed_one_left_and_nothing_else(start_serving, server):
+    neighbour = remember(os.getpid())
+    killed = start_serving()
+    pid = remember(killed.process.pid)
+    tritonserver = killed.tritonserver()
+    stubs = [member for member in session_members(tritonserver) if member != tritonserver]
+    paths, processes = traces_of(pid)
+    assert {path.parent for path in paths} == {Path(tempfile.gettempdir()), SHARED_MEMORY}
+    assert {tritonserver, *stubs} <= set(processes)
+    others, other_processes = traces_of(neighbour)
+    assert others
+    assert server.pid in other_processes
+    # Both at once, as where a container runs out of memory: the stubs are left without anyone to end them.
+    killed.process.kill()
+    os.kill(tritonserver, signal.SIGKILL)
+    killed.process.wait(10)
+    assert any(status_of(stub) for stub in stubs)
+
+    start_serving()
+
+    assert traces_of(pid) == ([], [])
+    assert set(others) <= set(traces_of(neighbour)[0])
+    with Extractor(server.grpc_url) as extractor:
+        assert extractor.extract("华为技术有限公司")
+
+
+@pytest.mark.server
+def test_a_server_that_is_stopped_leaves_nothing(start_serving):
+    serving = start_serving()
+    pid = remember(serving.process.pid)
+    serving.process.terminate()
+    assert serving.process.wait(30) == 0
+    assert traces_of(pid) == ([], [])
+
+
+@pytest.fixture
+def folders(monkeypatch, tmp_path):
+    """A temporary folder and shared memory of this test's own."""
+    for name in ("tmp", "shm"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(workspace, "SHARED_MEMORY", tmp_path / "shm")
+    return tmp_path / "tmp", tmp_path / "shm"
+
+
+def test_only_what_is_surely_a_dead_owners_is_removed(folders):
+    temporary, shared_memory = folders
+    own = Workspace()
+    (own.path / "file").write_text("in use", encoding="utf-8")
+    _, namespace, pid, started, _ = own.name.split("-")
+    nobody = 2**22 + 1  # above the kernel's largest process id
+    dead = {
+        f"distillex-{namespace}-{nobody}-{started}-00000000",
+        f"distillex-{namespace}-{pid}-{int(started) + 1}-00000000",  # an earlier process with this one's id
+    }
+    live = {
+        f"distillex-{namespace}-{pid}-{started}-00000000",
+        f"distillex-{int(namespace) + 1}-{nobody}-{started}-00000000",  # of a container whose processes are not seen
+        "distillex-server-abc",
+        f"other-{namespace}-{nobody}-{started}-00000000",
+    }
+    for name in dead | live:
+        (temporary / name).mkdir()
+        (temporary / name / "file").touch()
+        (shared_memory / f"{name}-region").touch()
+
+    remove_leftovers()
+
+    assert {path.name for path in temporary.iterdir()} == live | {own.name}
+    assert {path.name for path in shared_memory.iterdir()} == {f"{name}-region" for name in live}
+    own.remove()
+    assert not own.path.exists()
+
+
+def test_a_workspace_goes_with_its_shared_memory(folders):
+    _, shared_memory = folders
+    one, other = Workspace(), Workspace()
+    for each in (one, other):
+        (shared_memory / f"{each.name}-region").touch()
+    one.remove()
+    assert [path.name for path in shared_memory.iterdir()] == [f"{other.name}-region"]
+
+
+def test_a_process_outlives_the_thread_that_launched_it():
+    launched = []
+    thread = threading.Thread(target=lambda: launched.append(launch(["sleep", "60"])))
+    thread.start()
+    thread.join()
+    process = launched[0]
+    try:
+        time.sleep(0.3)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_forked_process_can_launch_too():
+    # The thread that launches is not there in a copy of this process.
+    process = launch(["true"])
+    process.communicate()
+    copy = os.fork()
+    if copy == 0:
+        started = launch(["true"])
+        started.communicate()
+        os._exit(started.returncode)
+    assert os.waitpid(copy, 0)[1] == 0
+
+
+@pytest.mark.server
+def test_a_server_killed_and_started_again_has_its_ports_again():
+    if reason := why_no_server():
+        pytest.skip(reason)
+    server = EmbeddedServer(server_options(ROOT / "lexicons"))
+    try:
+        server.start()
+        assert server.failure() is None
+        urls = (server.grpc_url, server.http_url, server.metrics_url)
+        os.kill(server.pid, signal.SIGKILL)
+        while server.failure() is None:
+            time.sleep(0.01)
+        assert server.failure() == "tritonserver died (signal SIGKILL)"
+        assert not server.is_ready()
+        server.stop()
+        server.start()
+        assert (server.grpc_url, server.http_url, server.metrics_url) == urls
+    finally:
+        server.stop()
+
+
+@pytest.mark.server
+def test_a_server_one_of_whose_stubs_died_is_closed_at_once():
+    if reason := why_no_server():
+        pytest.skip(reason)
+    with EmbeddedServer(server_options(ROOT / "lexicons")) as server:
+        stub = next(pid for pid, what in server.processes.items() if what == "decode_0_0")
+        os.kill(stub, signal.SIGKILL)
+        while server.failure() is None:
+            time.sleep(0.01)
+        assert server.failure() == "a Python-backend stub died (decode_0_0)"
+        began = time.monotonic()
+        server.stop()
+        # Asked to stop, Triton would wait for the dead stub and answer calls with errors: more than a second.
+        assert time.monotonic() - began < 15
+        assert not server.is_ready()

@@ -1,0 +1,129 @@
+"""What fails is started again, alone, for as long as it takes; what it is told in the meantime, the log says."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import pytest
+from distillex_serving.preconditions import PreconditionError
+from distillex_serving.supervision import RestartPolicy, supervise
+
+QUICK = RestartPolicy(first_delay_s=0.01, longest_delay_s=0.04, poll_s=0.005)
+
+
+class Fragile:
+    """A service that breaks when told to; its next starts fail with the given errors first."""
+
+    def __init__(self, name):
+        self.name = name
+        self.events = []
+        self.broken = None
+        self.errors = []
+        self.waits = None
+        """Where it is an event, a start waits until it is set or the service is stopped."""
+
+    def start(self):
+        self.events.append("start")
+        if self.waits is not None:
+            self.waits.wait(10)
+            raise RuntimeError("stopped while it waited")
+        if self.errors:
+            raise self.errors.pop(0)
+        self.broken = None
+
+    def stop(self):
+        self.events.append("stop")
+        if self.waits is not None:
+            self.waits.set()
+
+    def failure(self):
+        return self.broken
+
+    def last_log_lines(self, count):
+        return ["its last line"]
+
+
+@pytest.fixture
+def kept_up():
+    """Supervise services in a thread; the test ends them."""
+    stop = threading.Event()
+    threads = []
+
+    def begin(*services, policy=QUICK):
+        threads.append(threading.Thread(target=supervise, args=(services, stop, policy)))
+        threads[-1].start()
+        return stop
+
+    yield begin
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def wait_until(condition, timeout_s=10):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_what_fails_is_started_again_alone(kept_up, caplog):
+    one, other = Fragile("one"), Fragile("other")
+    kept_up(one, other)
+    with caplog.at_level(logging.INFO):
+        one.broken = "one of its parts died"
+        wait_until(lambda: "one is ready again" in caplog.text)
+    assert one.events == ["stop", "start"]
+    assert other.events == []
+    assert "one of its parts died; the last words of one:\nits last line" in caplog.text
+
+
+def test_starts_that_fail_are_failures_more_and_never_the_end(kept_up, caplog):
+    service = Fragile("it")
+    service.errors = [PreconditionError("the port is taken"), RuntimeError("never ready"), OSError("no memory")] * 4
+    with caplog.at_level(logging.INFO):
+        kept_up(service)
+        service.broken = "it died"
+        wait_until(lambda: "ready again" in caplog.text)
+    assert service.events == ["stop", *["start"] * 13]
+    assert "it did not start: the port is taken" in caplog.text
+    assert "starting it again now (failure 1 in a row)" in caplog.text
+    assert "(failure 13 in a row)" in caplog.text
+
+
+def test_waits_double_up_to_the_longest_and_begin_anew_after_a_calm(kept_up, caplog):
+    assert [RestartPolicy().delay_s(n) for n in (1, 2, 3, 4, 5, 6, 7, 8, 10**6)] == [0, 1, 2, 4, 8, 16, 30, 30, 30]
+    service = Fragile("it")
+    kept_up(service, policy=RestartPolicy(calm_s=0.0, poll_s=0.005))
+    with caplog.at_level(logging.INFO):
+        for times in range(1, 4):
+            service.broken = "it died"
+            wait_until(lambda times=times: caplog.text.count("ready again") == times)
+    assert caplog.text.count("starting it again now (failure 1 in a row)") == 3
+
+
+def test_two_failures_without_a_calm_between_them_are_counted(kept_up, caplog):
+    service = Fragile("it")
+    kept_up(service)
+    with caplog.at_level(logging.INFO):
+        for times in range(1, 3):
+            service.broken = "it died"
+            wait_until(lambda times=times: caplog.text.count("ready again") == times)
+    assert "(failure 2 in a row)" in caplog.text
+
+
+def test_told_to_stop_it_ends_a_start_that_waits_and_stops_the_last_first(kept_up):
+    order = []
+    one, other = Fragile("one"), Fragile("other")
+    other.stop = lambda: order.append("other")
+    stop = kept_up(one, other)
+    one.waits = threading.Event()
+    one.broken = "one died"
+    wait_until(lambda: "start" in one.events)
+    one.stop = lambda: (order.append("one"), one.waits.set())
+    stop.set()
+    wait_until(lambda: "one" in order)
+    assert order[0] == "other"
