@@ -88,3 +88,10 @@ def test_a_model_that_differs_is_not_written(toy_student, tmp_path, monkeypatch)
     with pytest.raises(ParityError, match="differs from PyTorch"):
         export_onnx(model, layout, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_is_opened_with_a_thread_for_each_usable_core(exported, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
+    network = exported / "student" / "1" / "model.onnx"
+    assert open_session(network).get_session_options().intra_op_num_threads == 1
+    assert open_session(network, threads=2).get_session_options().intra_op_num_threads == 2

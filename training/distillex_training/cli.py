@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import torch
 import typer
+from distillex_matcher.cores import usable_cores
 from rich.logging import RichHandler
 
 Config = Annotated[
@@ -18,7 +19,7 @@ Output = Annotated[Path, typer.Option("--output", "-o", help="Run directory: che
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="KEY=VALUE over the file, such as --set loop.seed=2; repeatable.")
 ]
-Threads = Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")]
+Threads = Annotated[int, typer.Option(help="CPU threads; 0: torch's choice, at most one a usable core.")]
 MaxSteps = Annotated[
     int | None, typer.Option(min=1, help="Stop with a checkpoint after so many more steps; the same command goes on.")
 ]
@@ -178,8 +179,7 @@ def evaluate(
 def _prepare(threads: int) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
     logging.getLogger("distillex").setLevel(logging.INFO)
-    if threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or min(torch.get_num_threads(), usable_cores()))
 
 
 def _overrides(settings: list[str] | None) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -14,6 +13,7 @@ import onnx
 import onnxruntime
 import torch
 from distillex_matcher import FeatureLayout, Features
+from distillex_matcher.cores import usable_cores
 from numpy.typing import NDArray
 from torch import nn
 
@@ -186,9 +186,9 @@ def largest_difference(model: nn.Module, layout: FeatureLayout, path: Path) -> t
 
 
 def open_session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
-    """Open a model in ONNX Runtime on the CPU; 0 threads: one a core."""
+    """Open a model in ONNX Runtime on the CPU; 0 threads: one a usable core."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or (os.cpu_count() or 1)
+    options.intra_op_num_threads = threads or usable_cores()
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
