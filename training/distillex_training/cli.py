@@ -126,11 +126,11 @@ def evaluate(
 ) -> None:
     """Measure a model: micro F1 and per type, and how it uses a lexicon on entities it has never seen."""
     from distillex_matcher import Lexicon, LexiconError
+    from distillex_matcher.exported import ExportedFiles
 
     from distillex_training.data.labelled import DataError, read_labelled
     from distillex_training.evaluate import EmissionFunction, torch_emissions
     from distillex_training.export.onnx import onnx_emissions
-    from distillex_training.export.repository import load_layout_and_crf
     from distillex_training.lexicon_evaluation import evaluate_conditions, markdown_table
     from distillex_training.models import load_model
 
@@ -138,8 +138,8 @@ def evaluate(
     emissions_of: EmissionFunction
     try:
         if model.suffix == ".onnx":
-            layout, exported_crf = load_layout_and_crf(model)
-            decoder, emissions_of = exported_crf.decoder(), onnx_emissions(model)
+            files = ExportedFiles.beside(model)
+            layout, decoder, emissions_of = files.layout, files.crf.decoder(), onnx_emissions(model)
         else:
             tagger, crf, layout = load_model(model)
             decoder, emissions_of = crf.decoder(), torch_emissions(tagger)
