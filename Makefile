@@ -37,10 +37,10 @@ check:
 	MYPYPATH=training/evidence:benchmarks $(BIN)/mypy training/evidence/*.py
 	for model in model_repository/*/1/model.py teacher_repository/*/1/model.py; do $(BIN)/mypy $$model || exit 1; done
 
-# GoogleTest, clang and Chromium (which reads a rendered page back) come from the system; where they can be installed, they
-# are. What is missing is skipped below.
+# GoogleTest, clang, Chromium (which reads a rendered page back) and the locales' sources (of which a test builds one with a
+# decimal comma) come from the system; where they can be installed, they are. What is missing is skipped below.
 SYSTEM_PACKAGES = $(if $(wildcard /usr/include/gtest/gtest.h),,libgtest-dev) $(if $(shell command -v clang++),,clang) \
-  $(if $(shell command -v chromedriver),,chromium-driver)
+  $(if $(shell command -v chromedriver),,chromium-driver) $(if $(wildcard /usr/share/i18n/locales/de_DE),,locales)
 system-packages:
 	@test -z "$(strip $(SYSTEM_PACKAGES))" -o "$$(id -u)" != 0 || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(SYSTEM_PACKAGES) >/dev/null; } || true

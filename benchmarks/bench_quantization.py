@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from typing import Any
 
 from alternating import alternate, seconds_of
 from distillex_matcher import FeatureLayout, Features, Lexicon
+from distillex_matcher.cores import usable_cores
 from distillex_training.data.labelled import read_labelled
 from distillex_training.data.raw import read_raw
 from distillex_training.evaluate import predict_and_score
@@ -115,7 +115,7 @@ def main() -> None:
         for name, path in variants.items():
             f1 = predict_and_score(featurizer, onnx_emissions(path), decoder, sentences).micro.f1
             rows.append({"int8": name, "bytes": path.stat().st_size, "f1": f1, "times": times[name]})
-    print(f"{os.cpu_count()} cores, {arguments.rounds} rounds; ms (times as fast as {REFERENCE!r})\n")
+    print(f"{usable_cores()} cores, {arguments.rounds} rounds; ms (times as fast as {REFERENCE!r})\n")
     print("| int8 | " + " | ".join(f"{batch} × {tokens}" for batch, tokens in SHAPES) + " | MB | F1 |")
     print("|---|" + "---|" * (len(SHAPES) + 2))
     for row in rows:

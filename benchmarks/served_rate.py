@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from distillex_client import Extractor
+from distillex_matcher.exported import ExportedFiles, is_teacher
 from distillex_serving.embedded import EmbeddedServer, ServerOptions
 
 BATCH = 32
@@ -27,8 +28,6 @@ def served_rate(network: Path, sentences: list[str], lexicons: Path | None = Non
     lexicons
         Lexicon directory; by default the shipped one.
     """
-    from distillex_training.export.repository import is_teacher  # the constants are read without PyTorch, too
-
     of_teacher = is_teacher(network)
     folder = network.resolve().parents[2]
     model = "extractor_teacher" if of_teacher else "extractor"
@@ -51,11 +50,9 @@ def served_rate(network: Path, sentences: list[str], lexicons: Path | None = Non
 
 def in_place_of_student(teacher: Path, place: Path) -> Path:
     """Write a serving folder whose student is this network of a teacher: a server has to have one of its vocabulary."""
-    from distillex_training.export.repository import load_layout_and_crf
-
-    layout, crf = load_layout_and_crf(teacher)
-    layout.save(place / "preprocess" / "1")
-    crf.save(place / "decode" / "1" / "crf.json")
+    files = ExportedFiles.beside(teacher)
+    files.layout.save(place / "preprocess" / "1")
+    files.crf.save(place / "decode" / "1" / "crf.json")
     (place / "student" / "1").mkdir(parents=True)
     shutil.copyfile(teacher, place / "student" / "1" / "model.onnx")
     return place

@@ -7,6 +7,8 @@ import os
 import platform
 from pathlib import Path
 
+from distillex_matcher.cores import usable_cores
+
 
 def describe_machine() -> dict[str, str]:
     """Return processor, cores, memory, kernel, load and the versions that matter."""
@@ -18,7 +20,7 @@ def describe_machine() -> dict[str, str]:
     }
     return {
         "processor": model,
-        "cores": str(len(os.sched_getaffinity(0))),
+        "cores": str(usable_cores()),
         "memory": f"{memory:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "load before": f"{os.getloadavg()[0]:.1f} (other work running beside, where it is not near 0)",

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "bindings.hpp"
+#include "distillex/decimal.hpp"
 #include "distillex/lexicon.hpp"
 #include "matches.hpp"
 
@@ -81,10 +82,12 @@ LexiconPointer from_tsv(const std::filesystem::path& path, const std::string& na
         entry.hidden = fields[1] == "null" || fields[1] == "-";
         entry.type = fields[1];
         if (fields.size() == 3) {
-            char* end = nullptr;
-            entry.weight = std::strtof(fields[2].c_str(), &end);
-            if (fields[2].empty() || *end != '\0')
-                throw LexiconError(where + "the weight '" + fields[2] + "' is not a number");
+            const std::optional<float> weight = parse_decimal(fields[2]);
+            if (!weight) {
+                throw LexiconError(where + "the weight '" + fields[2] +
+                                   "' is not a number in (0, 1], such as 0.5");
+            }
+            entry.weight = *weight;
         }
         std::u32string key = entry.word;
         for (char32_t& point : key) point = normalize(point);

@@ -18,6 +18,8 @@ from distillex_matcher._core import CrfDecoder, Featurizer, LabelScheme, Lexicon
 FORMAT = 1
 FEATURES_FILE = "features.json"
 VOCABULARY_FILE = "vocabulary.txt"
+MOST_IDS = 2**31 - 1
+"""Ids are int32."""
 MOST_WORD_IDS = 2**24
 """Of a layout with distinct words: of the base lexicon's 337,461 words, one in fifty shares its id."""
 
@@ -38,12 +40,22 @@ def write_atomically(path: Path, text: str) -> None:
     Path(temporary).replace(path)
 
 
-def _read_json(path: Path, fields: tuple[str, ...]) -> dict[str, Any]:
+def _read_text(path: Path) -> str:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise LayoutError(f"{path}: missing; 'distillex export' writes it") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise LayoutError(f"{path}: not UTF-8: {error}") from None
+    except OSError as error:
+        raise LayoutError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _read_json(path: Path, fields: tuple[str, ...]) -> dict[str, Any]:
+    text = _read_text(path)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise LayoutError(f"{path}: not JSON: {error}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
@@ -52,6 +64,40 @@ def _read_json(path: Path, fields: tuple[str, ...]) -> dict[str, Any]:
         if field not in content:
             raise LayoutError(f"{path}: the field {field!r} is missing")
     return content
+
+
+def _list_of(kind: type | tuple[type, ...], value: object, what: str) -> tuple[Any, ...]:
+    """Return a JSON list as a tuple; ValueError where it is none, or holds another kind (true is no number)."""
+    if not isinstance(value, list):
+        raise ValueError(f"{what} is {_shortened(value)}; a list is expected")
+    for item in value:
+        if not isinstance(item, kind) or isinstance(item, bool):
+            names = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
+            raise ValueError(f"{what} holds {_shortened(item)}; only {names} is accepted")
+    return tuple(value)
+
+
+def _names(value: object, what: str) -> tuple[str, ...]:
+    names = _list_of(str, value, what)
+    for name in names:
+        name.encode()  # a lone surrogate is no character: UnicodeEncodeError is a ValueError
+    return names
+
+
+def _scores(value: object, what: str) -> tuple[float, ...]:
+    return tuple(float(score) for score in _list_of((int, float), value, what))
+
+
+def _whole_number(value: object, what: str, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise ValueError(f"{what} is {_shortened(value)}; a whole number from 1 to {most} is expected")
+    return value
+
+
+def _shortened(value: object) -> str:
+    """Return a value for a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:60] + "…"
 
 
 @dataclass(frozen=True)
@@ -73,20 +119,24 @@ class FeatureLayout:
         Raises
         ------
         LayoutError
-            For a missing file, another format or a missing field.
+            For a missing file, another format, a missing or wrong field.
         """
         folder = Path(directory)
         content = _read_json(folder / FEATURES_FILE, ("types", "word_hash_size", "words_per_slot", "buckets"))
-        vocabulary_path = folder / VOCABULARY_FILE
-        if not vocabulary_path.exists():
-            raise LayoutError(f"{vocabulary_path}: missing; 'distillex export' writes it")
-        return FeatureLayout(
-            vocabulary=tuple(vocabulary_path.read_text(encoding="utf-8").split("\n")[:-1]),
-            types=tuple(content["types"]),
-            word_hash_size=int(content["word_hash_size"]),
-            words_per_slot=int(content["words_per_slot"]),
-            buckets=tuple(int(bucket) for bucket in content["buckets"]),
-        )
+        tokens = _read_text(folder / VOCABULARY_FILE).removesuffix("\n").split("\n")
+        try:
+            buckets = _list_of(int, content["buckets"], "buckets")
+            layout = FeatureLayout(
+                vocabulary=tuple(tokens),
+                types=_names(content["types"], "types"),
+                word_hash_size=_whole_number(content["word_hash_size"], "word_hash_size", MOST_IDS),
+                words_per_slot=_whole_number(content["words_per_slot"], "words_per_slot", MOST_IDS),
+                buckets=tuple(_whole_number(bucket, "a bucket", MOST_IDS) for bucket in buckets),
+            )
+            layout.featurizer()  # knows what else is wrong: a token twice, falling buckets
+        except ValueError as error:
+            raise LayoutError(f"{folder / FEATURES_FILE}, {VOCABULARY_FILE}: {error}") from None
+        return layout
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write ``features.json`` and ``vocabulary.txt``, each atomically."""
@@ -162,14 +212,19 @@ class CrfParameters:
         """
         content = _read_json(Path(path), ("entity_types", "transitions", "start", "end"))
         try:
-            return CrfParameters(
-                entity_types=tuple(content["entity_types"]),
-                transitions=tuple(tuple(float(score) for score in row) for row in content["transitions"]),
-                start=tuple(float(score) for score in content["start"]),
-                end=tuple(float(score) for score in content["end"]),
+            parameters = CrfParameters(
+                entity_types=_names(content["entity_types"], "entity_types"),
+                transitions=tuple(
+                    _scores(row, "a row of transitions")
+                    for row in _list_of(list, content["transitions"], "transitions")
+                ),
+                start=_scores(content["start"], "start"),
+                end=_scores(content["end"], "end"),
             )
-        except (TypeError, ValueError) as error:
+            parameters.decoder()  # knows what else is wrong: an entity type twice, a score beyond what it can add
+        except (ValueError, OverflowError) as error:
             raise LayoutError(f"{path}: {error}") from None
+        return parameters
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a ``crf.json``, atomically."""
@@ -183,10 +238,13 @@ class CrfParameters:
         write_atomically(Path(path), json.dumps(content, ensure_ascii=False) + "\n")
 
     def decoder(self) -> CrfDecoder:
-        """Return the decoder of this CRF."""
-        return CrfDecoder(
-            LabelScheme(self.entity_types),
-            np.array(self.transitions, dtype=np.float32),
-            np.array(self.start, dtype=np.float32),
-            np.array(self.end, dtype=np.float32),
-        )
+        """Return the decoder of this CRF.
+
+        Raises
+        ------
+        ValueError
+            For an entity type given twice, or a score beyond ±1e6.
+        """
+        with np.errstate(over="ignore"):  # refused by the decoder, as infinite
+            scores = [np.array(part, dtype=np.float32) for part in (self.transitions, self.start, self.end)]
+        return CrfDecoder(LabelScheme(self.entity_types), *scores)

@@ -67,9 +67,10 @@ class CrfDecoder::RowDecoder {
         const double total = fast ? path_total(row.length) : 0.0;
         fast = fast && total >= kSmallestTotal;
         if (!fast) lattice().run(row.emissions, row.length);
-        for (std::size_t t = 0; t < row.length; ++t) {
-            for (std::uint32_t label = 0; label < n; ++label) {
-                const std::size_t i = t * planes_.stride + plane_of(label);
+        for (std::uint32_t label = 0; label < n; ++label) {
+            const std::size_t index = planes_.index_of(label);
+            for (std::size_t t = 0; t < row.length; ++t) {
+                const std::size_t i = t * planes_.stride + index;
                 const double value = fast ? static_cast<double>(scratch_.alpha[i]) * scratch_.beta[i] / total
                                           : lattice_->marginal(t, label);
                 out[t * n + label] = static_cast<float>(value);
@@ -91,21 +92,6 @@ class CrfDecoder::RowDecoder {
         return *lattice_;
     }
 
-    std::size_t plane_of(std::uint32_t label) const {
-        if (label == LabelScheme::kOutside) return 0;
-        const std::size_t type = LabelScheme::type_of(label);
-        switch (LabelScheme::position_of(label)) {
-            case LabelScheme::kBegin:
-                return 1 + type;
-            case LabelScheme::kSingle:
-                return 1 + planes_.types + type;
-            case LabelScheme::kInside:
-                return planes_.inside + type;
-            default:
-                return planes_.end + type;
-        }
-    }
-
     // The kernels keep scores, not pointers: of each position on the best path the predecessor is found
     // again, as the first in label order whose sum is the score that was kept.
     void trace_back(std::size_t length, std::vector<std::int64_t>& labels) const {
@@ -116,8 +102,9 @@ class CrfDecoder::RowDecoder {
             labels[t] = label;
             const float* before = score - planes_.stride;
             const float* emission = &scratch_.emissions[t * planes_.stride];
-            label = LabelScheme::opens(label) ? closing_before(before, emission, score, plane_of(label))
-                                              : within_before(before, emission, label);
+            label = LabelScheme::opens(label)
+                        ? closing_before(before, emission, score, planes_.index_of(label))
+                        : within_before(before, emission, label);
             score = before;
         }
         labels[0] = label;
@@ -155,7 +142,7 @@ class CrfDecoder::RowDecoder {
     std::uint32_t within_before(const float* before, const float* emission, std::uint32_t label) const {
         const std::uint32_t type = LabelScheme::type_of(label);
         const bool ends = LabelScheme::position_of(label) == LabelScheme::kEnd;
-        const float added = emission[plane_of(label)];
+        const float added = emission[planes_.index_of(label)];
         const float begin = (ends ? crf_.begin_end : crf_.begin_inside)[type];
         const float inside = (ends ? crf_.inside_end : crf_.inside_inside)[type];
         const float from_begin = before[1 + type] + begin + added;

@@ -33,6 +33,21 @@ LabelPlanes::LabelPlanes(std::size_t type_count)
       end(opening_width + type_width),
       stride(opening_width + 2 * type_width) {}
 
+std::size_t LabelPlanes::index_of(std::uint32_t label) const {
+    if (label == LabelScheme::kOutside) return 0;
+    const std::size_t type = LabelScheme::type_of(label);
+    switch (LabelScheme::position_of(label)) {
+        case LabelScheme::kBegin:
+            return 1 + type;
+        case LabelScheme::kSingle:
+            return 1 + types + type;
+        case LabelScheme::kInside:
+            return inside + type;
+        default:
+            return end + type;
+    }
+}
+
 PlaneScores::PlaneScores(std::size_t type_count, const std::vector<float>& transitions,
                          const std::vector<float>& start_scores, const std::vector<float>& end_scores)
     : planes(type_count) {
@@ -103,14 +118,25 @@ void RowScratch::resize(std::size_t length, const LabelPlanes& planes) {
     beta.assign(size + 2 * planes.stride, 0.0F);
 }
 
+const std::vector<const CrfKernels*>& runnable_crf_kernels() {
+    static const std::vector<const CrfKernels*> runnable = [] {
+        std::vector<const CrfKernels*> kernels;
+#if defined(DISTILLEX_AVX2_KERNELS)
+        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+            kernels.push_back(&avx2::kKernels);
+        }
+#endif
+        kernels.push_back(&portable::kKernels);
+        return kernels;
+    }();
+    return runnable;
+}
+
 const CrfKernels& crf_kernels() {
     static const CrfKernels& chosen = []() -> const CrfKernels& {
         const char* wanted = std::getenv("DISTILLEX_CRF_KERNELS");
         if (wanted != nullptr && std::strcmp(wanted, "portable") == 0) return portable::kKernels;
-#if defined(DISTILLEX_AVX2_KERNELS)
-        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::kKernels;
-#endif
-        return portable::kKernels;
+        return *runnable_crf_kernels().front();
     }();
     return chosen;
 }

@@ -22,6 +22,9 @@ struct LabelPlanes {
     explicit LabelPlanes(std::size_t type_count);
     static std::size_t whole_vectors(std::size_t count) { return (count + kVector - 1) / kVector * kVector; }
 
+    // Where a label stands in a position.
+    std::size_t index_of(std::uint32_t label) const;
+
     std::size_t types;
     std::size_t opening;        // 1 + 2 K: O, B.., S..; also the number of closing labels O, S.., E..
     std::size_t opening_width;  // with padding; also the width of a closing vector
@@ -78,8 +81,11 @@ struct CrfKernels {
     bool (*backward)(const PlaneScores& crf, std::size_t length, std::size_t first, RowScratch& scratch);
 };
 
-// The fastest implementation that this processor runs; the environment variable
-// DISTILLEX_CRF_KERNELS=portable takes the one for every processor.
+// All implementations that this processor runs, the fastest first.
+const std::vector<const CrfKernels*>& runnable_crf_kernels();
+
+// The fastest of them; the environment variable DISTILLEX_CRF_KERNELS=portable takes the one for every
+// processor.
 const CrfKernels& crf_kernels();
 
 namespace portable {

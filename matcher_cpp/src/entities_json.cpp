@@ -2,9 +2,12 @@
 #include <cstdio>
 
 #include "distillex/crf.hpp"
+#include "distillex/decimal.hpp"
 
 namespace distillex {
 namespace {
+
+constexpr int kScoreDigits = 4;
 
 void append_json_string(std::string_view bytes, std::string& out) {
     out.push_back('"');
@@ -66,10 +69,8 @@ std::vector<std::string> entities_json(const LabelScheme& scheme, const std::vec
             append_json_string(scheme.entity_types()[static_cast<std::size_t>(span.type)], json);
             json += ",\"text\":";
             append_json_string(texts[row].substr(begin, end - begin), json);
-            std::array<char, 24> score{};
-            std::snprintf(score.data(), score.size(), "%.4f", static_cast<double>(span.score));
             json += ",\"score\":";
-            json += score.data();
+            append_fixed(static_cast<double>(span.score), kScoreDigits, json);
             json.push_back('}');
         }
         json.push_back(']');

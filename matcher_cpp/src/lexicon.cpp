@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <sstream>
 #include <unordered_map>
 
 #include "distillex/checksum.hpp"
+#include "distillex/decimal.hpp"
 
 namespace distillex {
 
@@ -62,9 +62,8 @@ void check_entry(const LexiconEntryInput& entry) {
         }
     }
     if (!(entry.weight > 0.0F && entry.weight <= 1.0F)) {
-        std::ostringstream message;
-        message << "the weight " << entry.weight << " of " << in_quotes(entry.word) << " is not in (0, 1]";
-        throw LexiconError(message.str());
+        throw LexiconError("the weight " + shortest_decimal(entry.weight) + " of " + in_quotes(entry.word) +
+                           " is not in (0, 1]");
     }
     if (!entry.hidden) check_type(entry);
 }

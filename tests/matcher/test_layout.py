@@ -64,11 +64,92 @@ def test_wrong_files_are_refused(tmp_path, content, message):
 
 
 @pytest.mark.parametrize(
-    "change", [{"start": [0.0]}, {"transitions": [[0.0]]}, {"end": ["x"] * 5}, {"start": [1e999] * 5}]
+    ("change", "message"),
+    [
+        ({"start": [0.0]}, "a CRF over 1 entity types needs 5 start, end and transition scores"),
+        ({"transitions": [[0.0]]}, "needs 5 start"),
+        ({"transitions": 5}, "transitions is 5; a list is expected"),
+        ({"transitions": [0.0] * 5}, "transitions holds 0.0; only list is accepted"),
+        ({"end": ["x"] * 5}, "end holds 'x'; only int or float is accepted"),
+        ({"end": [True] * 5}, "end holds True"),
+        ({"start": [1e999] * 5}, "not finite"),
+        ({"start": [1e300] * 5}, "not finite or beyond ±1e6"),
+        ({"start": [10**400] * 5}, "too large"),
+        ({"entity_types": "abc"}, "entity_types is 'abc'; a list is expected"),
+        ({"entity_types": [["a"]]}, r"entity_types holds \['a'\]; only str is accepted"),
+        ({"entity_types": [""]}, "an entity type is empty"),
+        ({"entity_types": ["\ud800"]}, "surrogates not allowed"),
+        ({"entity_types": None}, "entity_types is None"),
+    ],
 )
-def test_wrong_crf_numbers_are_refused(tmp_path, change):
+def test_wrong_crf_fields_are_refused(tmp_path, change, message):
     content = {"format": 1, "entity_types": ["a"], "transitions": [[0.0] * 5] * 5, "start": [0.0] * 5, "end": [0.0] * 5}
     path = tmp_path / "crf.json"
     path.write_text(json.dumps(content | change), encoding="utf-8")
-    with pytest.raises(LayoutError):
+    with pytest.raises(LayoutError, match=rf"crf\.json: .*{message}"):
         CrfParameters.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"types": "abc"}, "types is 'abc'; a list is expected"),
+        ({"types": [1]}, "types holds 1; only str is accepted"),
+        ({"types": ["n", "n"]}, "the lexicon type 'n' is given twice"),
+        ({"types": ["\ud800"]}, "surrogates not allowed"),
+        ({"word_hash_size": -5}, "word_hash_size is -5; a whole number from 1"),
+        ({"word_hash_size": 2**40}, "word_hash_size is 1099511627776"),
+        ({"word_hash_size": 1}, "word_hash_size must be at least 2"),
+        ({"word_hash_size": "64"}, "word_hash_size is '64'"),
+        ({"words_per_slot": 2.5}, "words_per_slot is 2.5"),
+        ({"words_per_slot": True}, "words_per_slot is True"),
+        ({"words_per_slot": 65}, "words_per_slot must be in 1 .. 64"),
+        ({"buckets": 16}, "buckets is 16; a list is expected"),
+        ({"buckets": [8, "16"]}, "buckets holds '16'; only int is accepted"),
+        ({"buckets": [-8]}, "a bucket is -8"),
+        ({"buckets": [16, 8]}, "buckets must be increasing token counts"),
+    ],
+)
+def test_wrong_layout_fields_are_refused(tmp_path, change, message):
+    FeatureLayout(VOCABULARY, ("n",), buckets=(8, 16)).save(tmp_path)
+    path = tmp_path / "features.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(content | change), encoding="utf-8")
+    with pytest.raises(LayoutError, match=rf"features\.json.*: .*{message}"):
+        FeatureLayout.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "message"),
+    [
+        ("[PAD]\n甲\n".encode("gb18030"), r"vocabulary\.txt: not UTF-8"),
+        (b"", "lacks the token"),
+        ("[PAD]\n[UNK]\n[CLS]\n[SEP]\n甲\n甲\n".encode(), "the vocabulary holds the token '甲' twice"),
+    ],
+)
+def test_wrong_vocabularies_are_refused(tmp_path, vocabulary, message):
+    FeatureLayout(VOCABULARY, ("n",)).save(tmp_path)
+    (tmp_path / "vocabulary.txt").write_bytes(vocabulary)
+    with pytest.raises(LayoutError, match=message):
+        FeatureLayout.load(tmp_path)
+
+
+def test_the_last_token_counts_without_a_line_end_behind_it(tmp_path):
+    FeatureLayout(VOCABULARY, ("n",)).save(tmp_path)
+    path = tmp_path / "vocabulary.txt"
+    path.write_bytes(path.read_bytes().removesuffix(b"\n"))
+    assert FeatureLayout.load(tmp_path).vocabulary == VOCABULARY
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"format": ' + "9" * 5000 + "}", "\x00", ""])
+def test_json_that_python_cannot_read_is_refused(tmp_path, content):
+    for name in ("features.json", "crf.json"):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(LayoutError, match=r"features\.json: not JSON"):
+        FeatureLayout.load(tmp_path)
+    with pytest.raises(LayoutError, match=r"crf\.json: not JSON"):
+        CrfParameters.load(tmp_path / "crf.json")
+    (tmp_path / "crf.json").unlink()
+    (tmp_path / "crf.json").mkdir()
+    with pytest.raises(LayoutError, match=r"crf\.json: cannot be read: Is a directory"):
+        CrfParameters.load(tmp_path / "crf.json")

@@ -3,9 +3,10 @@ import onnx
 import pytest
 import torch
 from distillex_matcher import CrfParameters, FeatureLayout
+from distillex_matcher.exported import ExportedFiles
 from distillex_training.export.onnx import ParityError, export_onnx, inputs_of, open_session, random_inputs
 from distillex_training.export.quantize import QuantizedEmbedding, quantize_tables
-from distillex_training.export.repository import export_repository, load_layout_and_crf
+from distillex_training.export.repository import export_repository
 from distillex_training.models import Student, StudentConfig, load_model
 
 NAMES = ("INPUT_IDS", "LEXICON_TYPES", "LEXICON_WORDS", "LEXICON_WEIGHTS")
@@ -22,7 +23,8 @@ def test_a_repository_holds_what_serving_reads(exported, toy_student):
     _, crf, layout = load_model(toy_student)
     assert FeatureLayout.load(exported / "preprocess" / "1") == layout
     assert CrfParameters.load(exported / "decode" / "1" / "crf.json") == crf.parameters_for_serving()
-    assert load_layout_and_crf(exported / "student" / "1" / "model.onnx") == (layout, crf.parameters_for_serving())
+    files = ExportedFiles.beside(exported / "student" / "1" / "model.onnx")
+    assert (files.layout, files.crf) == (layout, crf.parameters_for_serving())
     assert [path.name for path in (exported / "student" / "1").iterdir()] == ["model.onnx"]
 
 
@@ -88,3 +90,10 @@ def test_a_model_that_differs_is_not_written(toy_student, tmp_path, monkeypatch)
     with pytest.raises(ParityError, match="differs from PyTorch"):
         export_onnx(model, layout, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_is_opened_with_a_thread_for_each_usable_core(exported, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
+    network = exported / "student" / "1" / "model.onnx"
+    assert open_session(network).get_session_options().intra_op_num_threads == 1
+    assert open_session(network, threads=2).get_session_options().intra_op_num_threads == 2

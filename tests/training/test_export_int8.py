@@ -1,4 +1,9 @@
-"""int8 exports: smaller, close to float32, and refused where they are not."""
+"""int8 exports: smaller, close to float32, refused where they are not, and the same on every processor."""
+
+import platform
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -7,7 +12,7 @@ import torch
 from distillex_matcher import Lexicon
 from distillex_training.export import int8 as int8_module
 from distillex_training.export.int8 import Int8, calibration_batches, export_quantized, label_agreement
-from distillex_training.export.onnx import ParityError, export_onnx, onnx_emissions, random_inputs
+from distillex_training.export.onnx import INPUT_NAMES, ParityError, export_onnx, onnx_emissions, random_inputs
 from distillex_training.export.products import ProductConvolution, convolutions_as_products
 from distillex_training.models import Student, StudentConfig, load_model
 
@@ -54,6 +59,54 @@ def test_head_and_tag_stay_in_float32(files, mode):
 @pytest.mark.parametrize("mode", [Int8.TABLES, Int8.DYNAMIC, Int8.STATIC])
 def test_int8_picks_the_labels_of_float32_on_real_text(files, calibration, mode):
     assert label_agreement(files[Int8.NONE], files[mode], calibration) > 0.98
+
+
+def product_weights(path):
+    """Return the int8 weights of all products and convolutions. *Shape of each:* [summed, outputs]."""
+    graph = onnx.load(path).graph
+    constants = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
+    stored = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "DequantizeLinear"}
+    weights = []
+    for node in graph.node:
+        if node.op_type in ("Conv", "MatMul", "MatMulInteger"):
+            weight = constants.get(stored.get(node.input[1], node.input[1]))
+            if weight is not None and weight.dtype == np.int8:
+                weights.append(weight.reshape(len(weight), -1).T if node.op_type == "Conv" else weight)
+    return weights
+
+
+@pytest.mark.parametrize("mode", [Int8.DYNAMIC, Int8.STATIC])
+def test_no_two_products_leave_the_16_bits_in_which_older_processors_add_them(files, mode):
+    weights = product_weights(files[mode])
+    assert len(weights) >= 3
+    for weight in weights:
+        for signed in (weight.astype(int), -weight.astype(int)):
+            largest_two = np.sort(signed.clip(min=0), axis=0)[-2:].sum(axis=0)
+            assert (255 * largest_two).max() <= np.iinfo(np.int16).max
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or shutil.which("qemu-x86_64") is None,
+    reason="needs an emulated processor beside the real one (Debian on x86-64: apt-get install qemu-user)",
+)
+@pytest.mark.parametrize("mode", [Int8.DYNAMIC, Int8.STATIC])
+def test_a_processor_without_vnni_gives_the_same(files, calibration, tmp_path, mode):
+    features = calibration[0]
+    inputs = (features.input_ids, features.lexicon_types, features.lexicon_words, features.lexicon_weights)
+    np.savez(tmp_path / "inputs.npz", **dict(zip(INPUT_NAMES, inputs, strict=True)))
+    script = """
+import sys, numpy, onnxruntime
+network, inputs, output = sys.argv[1:]
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+numpy.save(output, session.run(None, dict(numpy.load(inputs)))[0])
+"""
+    arguments = [files[mode], tmp_path / "inputs.npz", tmp_path / "emissions.npy"]
+    command = ["qemu-x86_64", "-cpu", "Haswell", sys.executable, "-c", script, *map(str, arguments)]
+    subprocess.run(command, check=True, capture_output=True)
+    here = onnx_emissions(files[mode], threads=1)(features)
+    np.testing.assert_allclose(np.load(tmp_path / "emissions.npy"), here, atol=1e-4)
 
 
 def test_static_results_do_not_depend_on_the_batch(files, calibration):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from distillex_matcher import CrfParameters, FeatureLayout
+from distillex_matcher.exported import ExportedFiles
 from distillex_training.export.int8 import Int8
 from distillex_training.export.onnx import INPUT_NAMES, export_onnx, open_session, random_inputs
-from distillex_training.export.repository import export_repository, load_layout_and_crf
+from distillex_training.export.repository import export_repository
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, save_model
 
 pytest.importorskip("transformers", reason="needs transformers")
@@ -55,8 +56,8 @@ def test_a_teachers_folder_holds_network_layout_and_crf_and_agrees_with_pytorch(
     assert all(path.is_file() for path in written)
     assert FeatureLayout.load(tmp_path / "teacher" / "1") == LAYOUT
     assert CrfParameters.load(tmp_path / "decode_teacher" / "1" / "crf.json") == crf.parameters_for_serving()
-    layout, parameters = load_layout_and_crf(tmp_path / "teacher" / "1" / "model.onnx")
-    assert (layout, parameters) == (LAYOUT, crf.parameters_for_serving())
+    files = ExportedFiles.beside(tmp_path / "teacher" / "1" / "model.onnx")
+    assert (files.layout, files.crf) == (LAYOUT, crf.parameters_for_serving())
     session = open_session(tmp_path / "teacher" / "1" / "model.onnx", threads=1)
     for batch, tokens in ((1, 3), (5, 17), (2, 500)):
         inputs = random_inputs(LAYOUT, batch, tokens, seed=9)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import torch
 import typer
+from distillex_matcher.cores import usable_cores
 from rich.logging import RichHandler
 
 Config = Annotated[
@@ -18,7 +19,7 @@ Output = Annotated[Path, typer.Option("--output", "-o", help="Run directory: che
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="KEY=VALUE over the file, such as --set loop.seed=2; repeatable.")
 ]
-Threads = Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")]
+Threads = Annotated[int, typer.Option(help="CPU threads; 0: torch's choice, at most one a usable core.")]
 MaxSteps = Annotated[
     int | None, typer.Option(min=1, help="Stop with a checkpoint after so many more steps; the same command goes on.")
 ]
@@ -125,11 +126,11 @@ def evaluate(
 ) -> None:
     """Measure a model: micro F1 and per type, and how it uses a lexicon on entities it has never seen."""
     from distillex_matcher import Lexicon, LexiconError
+    from distillex_matcher.exported import ExportedFiles
 
     from distillex_training.data.labelled import DataError, read_labelled
     from distillex_training.evaluate import EmissionFunction, torch_emissions
     from distillex_training.export.onnx import onnx_emissions
-    from distillex_training.export.repository import load_layout_and_crf
     from distillex_training.lexicon_evaluation import evaluate_conditions, markdown_table
     from distillex_training.models import load_model
 
@@ -137,8 +138,8 @@ def evaluate(
     emissions_of: EmissionFunction
     try:
         if model.suffix == ".onnx":
-            layout, exported_crf = load_layout_and_crf(model)
-            decoder, emissions_of = exported_crf.decoder(), onnx_emissions(model)
+            files = ExportedFiles.beside(model)
+            layout, decoder, emissions_of = files.layout, files.crf.decoder(), onnx_emissions(model)
         else:
             tagger, crf, layout = load_model(model)
             decoder, emissions_of = crf.decoder(), torch_emissions(tagger)
@@ -178,8 +179,7 @@ def evaluate(
 def _prepare(threads: int) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
     logging.getLogger("distillex").setLevel(logging.INFO)
-    if threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or min(torch.get_num_threads(), usable_cores()))
 
 
 def _overrides(settings: list[str] | None) -> dict[str, str]:

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from distillex_matcher import Features, Lexicon
+from distillex_matcher.exported import ExportedFiles
 from distillex_training.data.labelled import read_labelled
 from distillex_training.evaluate import EmissionFunction, predict_and_score
 from distillex_training.export.onnx import onnx_emissions
-from distillex_training.export.repository import load_layout_and_crf
 from results_file import FILES, RESULTS, ROOT, current_commit, put_row
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -42,8 +42,8 @@ class MeasuredFile:
 
     def __init__(self, path: Path, base: Lexicon, data: Path) -> None:
         self.path = path
-        layout, crf = load_layout_and_crf(path)
-        featurizer, decoder = layout.featurizer(base), crf.decoder()
+        files = ExportedFiles.beside(path)
+        featurizer, decoder = files.layout.featurizer(base), files.crf.decoder()
         sentences, _ = read_labelled(data, entity_types=decoder.scheme.entity_types)
         self.bytes = path.stat().st_size
         self._run: EmissionFunction = onnx_emissions(path)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
+from distillex_matcher.cores import usable_cores
 from numpy.typing import NDArray
 
 from distillex_serving.python_models.row_groups import STEP, group_rows
@@ -33,7 +33,7 @@ class EmissionModel:
         self._call_cost = int(parameters["call_cost_tokens"])
         self._most_tokens = int(parameters["most_tokens_per_run"])
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(parameters["intra_op_threads"]) or max(1, (os.cpu_count() or 1) // instances)
+        options.intra_op_num_threads = int(parameters["intra_op_threads"]) or max(1, usable_cores() // instances)
         options.add_session_config_entry("session.intra_op.allow_spinning", parameters["allow_spinning"])
         options.enable_cpu_mem_arena = parameters["memory_arena"] == "1"
         # The fused skip + layer norm is scalar on the CPU: it costs more than the two steps (docs/serving.md).

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
 from distillex_matcher import FeatureLayout, Features
+from distillex_matcher.cores import usable_cores
+from distillex_matcher.exported import METADATA_KEY, describe
 from numpy.typing import NDArray
 from torch import nn
 
@@ -151,6 +153,8 @@ def export_onnx(model: nn.Module, layout: FeatureLayout, path: Path, *, half: bo
                 external_data=False,
                 verbose=False,
             )
+        config: Any = model.config
+        _say_what_belongs_to_it(temporary, describe(layout, config.entity_types))
         onnx.checker.check_model(str(temporary), full_check=True)
         difference, largest = largest_difference(model, layout, temporary)
         accepted = HALF_PARITY * largest if half else PARITY
@@ -161,6 +165,12 @@ def export_onnx(model: nn.Module, layout: FeatureLayout, path: Path, *, half: bo
         temporary.replace(path)
     LOG.info("%s: %.2f MB, differs from PyTorch by %.1e", path.name, path.stat().st_size / 1e6, difference)
     return difference
+
+
+def _say_what_belongs_to_it(path: Path, description: str) -> None:
+    network = onnx.load(path)
+    onnx.helper.set_model_props(network, {METADATA_KEY: description})
+    onnx.save(network, path)
 
 
 def largest_difference(model: nn.Module, layout: FeatureLayout, path: Path) -> tuple[float, float]:
@@ -186,9 +196,9 @@ def largest_difference(model: nn.Module, layout: FeatureLayout, path: Path) -> t
 
 
 def open_session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
-    """Open a model in ONNX Runtime on the CPU; 0 threads: one a core."""
+    """Open a model in ONNX Runtime on the CPU; 0 threads: one a usable core."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or (os.cpu_count() or 1)
+    options.intra_op_num_threads = threads or usable_cores()
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 

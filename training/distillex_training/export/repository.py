@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from distillex_matcher import CrfParameters, FeatureLayout, Features
+from distillex_matcher import FeatureLayout, Features
+from distillex_matcher.exported import CRF_FILE
 from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE
 
 from distillex_training.export.int8 import Int8, export_quantized
@@ -51,26 +52,8 @@ def save_layout_and_crf(
 ) -> list[Path]:
     """Write what ``preprocess`` and ``decode`` read."""
     of_student = isinstance(model, Student)
-    crf_path = repository / ("decode" if of_student else "decode_teacher") / "1" / "crf.json"
+    crf_path = repository / ("decode" if of_student else "decode_teacher") / "1" / CRF_FILE
     crf.parameters_for_serving().save(crf_path)
     layout_folder = repository / ("preprocess" if of_student else "teacher") / "1"
     layout.save(layout_folder)
     return [crf_path, layout_folder / FEATURES_FILE, layout_folder / VOCABULARY_FILE]
-
-
-def is_teacher(network: Path) -> bool:
-    """Tell whether an exported network is a teacher's: its layout lies beside it, a student's in ``preprocess``."""
-    return (network.parent / FEATURES_FILE).exists()
-
-
-def load_layout_and_crf(network: Path) -> tuple[FeatureLayout, CrfParameters]:
-    """Read what :func:`save_layout_and_crf` wrote for the network ``…/student/1/model.onnx`` or ``…/teacher/1/…``.
-
-    Raises
-    ------
-    LayoutError
-        For a missing or wrong file.
-    """
-    repository, of_teacher = network.resolve().parents[2], is_teacher(network)
-    layout = FeatureLayout.load(network.parent if of_teacher else repository / "preprocess" / "1")
-    return layout, CrfParameters.load(repository / ("decode_teacher" if of_teacher else "decode") / "1" / "crf.json")

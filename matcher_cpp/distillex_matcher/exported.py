@@ -1,0 +1,134 @@
+"""The files beside an exported network, and whether they belong to it.
+
+A network means nothing without the layout by which its features are made and the CRF that reads its emissions. They are
+files of their own: beside another model's network they would give wrong answers, or an error a request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE, CrfParameters, FeatureLayout, LayoutError
+
+METADATA_KEY = "distillex"
+"""Key in the ONNX file's metadata of what :func:`describe` returns."""
+CRF_FILE = "crf.json"
+
+
+@dataclass(frozen=True)
+class NetworkSizes:
+    """What a network itself tells of the files that it needs; None where it does not tell."""
+
+    vocabulary: int | None
+    """Rows of the table of tokens."""
+    types: int | None
+    """Rows of the table of lexicon types, without that of no type."""
+    words_per_slot: int | None
+    labels: int | None
+
+
+@dataclass(frozen=True)
+class ExportedFiles:
+    """The layout and the CRF beside the network ``…/student/1/model.onnx`` or ``…/teacher/1/model.onnx``."""
+
+    network: Path
+    layout_folder: Path
+    crf_path: Path
+    layout: FeatureLayout
+    crf: CrfParameters
+
+    @staticmethod
+    def beside(network: Path) -> ExportedFiles:
+        """Read them.
+
+        Raises
+        ------
+        LayoutError
+            For a missing or wrong file, and for a layout and a CRF of two models.
+        """
+        repository = network.absolute().parents[2]
+        of_teacher = is_teacher(network)
+        layout_folder = network.parent if of_teacher else repository / "preprocess" / "1"
+        crf_path = repository / ("decode_teacher" if of_teacher else "decode") / "1" / CRF_FILE
+        layout, crf = FeatureLayout.load(layout_folder), CrfParameters.load(crf_path)
+        check_entity_types(crf.entity_types, str(crf_path), layout, str(layout_folder / FEATURES_FILE))
+        return ExportedFiles(network, layout_folder, crf_path, layout, crf)
+
+    def check(self, metadata: Mapping[str, str], sizes: NetworkSizes) -> None:
+        """Check that they are those of the network.
+
+        Parameters
+        ----------
+        metadata
+            Of the ONNX file. Files exported by earlier versions have no description there.
+        sizes
+            What the network itself tells.
+
+        Raises
+        ------
+        LayoutError
+            For another model's files; the message names both files and both values.
+        """
+        theirs = json.loads(describe(self.layout, self.crf.entity_types))
+        ours = json.loads(metadata.get(METADATA_KEY, "{}"))
+        found_in = {"vocabulary": self.layout_folder / VOCABULARY_FILE, "entity_types": self.crf_path}
+        for field, value in theirs.items():
+            if field in ours and ours[field] != value:
+                file = found_in.get(field, self.layout_folder / FEATURES_FILE)
+                raise LayoutError(_two_models(str(self.network), str(file), field, ours[field], value))
+        features, labels = self.layout_folder / FEATURES_FILE, 1 + 4 * len(self.crf.entity_types)
+        for what, own, file, size in (
+            ("tokens", sizes.vocabulary, self.layout_folder / VOCABULARY_FILE, len(self.layout.vocabulary)),
+            ("types", sizes.types, features, len(self.layout.types)),
+            ("words_per_slot", sizes.words_per_slot, features, self.layout.words_per_slot),
+            ("labels", sizes.labels, self.crf_path, labels),
+        ):
+            if own is not None and own != size:
+                raise LayoutError(_two_models(str(self.network), str(file), what, own, size))
+
+
+def is_teacher(network: Path) -> bool:
+    """Tell whether an exported network is a teacher's: its layout lies beside it, a student's in ``preprocess``."""
+    return (network.parent / FEATURES_FILE).exists()
+
+
+def describe(layout: FeatureLayout, entity_types: tuple[str, ...]) -> str:
+    """Return what a network's metadata says of the files that belong to it, as JSON.
+
+    The buckets are left out: a network runs at any length.
+    """
+    tokens = hashlib.sha256("\n".join(layout.vocabulary).encode()).hexdigest()
+    description: dict[str, Any] = {
+        "entity_types": list(entity_types),
+        "types": list(layout.types),
+        "vocabulary": f"{len(layout.vocabulary)} tokens, SHA-256 {tokens[:16]}",
+        "word_hash_size": layout.word_hash_size,
+        "words_per_slot": layout.words_per_slot,
+    }
+    return json.dumps(description, ensure_ascii=False)
+
+
+def check_entity_types(entity_types: tuple[str, ...], of: str, layout: FeatureLayout, layout_file: str) -> None:
+    """Raise LayoutError where a model finds types that its layout does not know, naming both files."""
+    unknown = [kind for kind in entity_types if kind not in layout.types]
+    if unknown:
+        raise LayoutError(
+            f"{of} has the entity types {', '.join(entity_types)}; {layout_file} does not know {', '.join(unknown)} "
+            f"(its last types: {', '.join(layout.types[-len(entity_types) :])}). {MIXED}"
+        )
+
+
+MIXED = (
+    "The files are of two models: export one model with all its files ('distillex export MODEL -o DIR'), or put back "
+    "the file that was replaced"
+)
+
+
+def _two_models(network: str, file: str, what: str, own: object, other: object) -> str:
+    mine, theirs = (", ".join(map(str, value)) if isinstance(value, list) else value for value in (own, other))
+    return f"{network} was made for {what} {mine}; {file} has {theirs}. {MIXED}"
