@@ -103,7 +103,7 @@ class ExtractorCore:
         timeout_s: float | None = None,
     ) -> Call:
         return Call(
-            encode_lexicon(lexicon) if lexicon else b"",
+            encode_lexicon(lexicon),
             lexicon_name.encode() if lexicon_name else b"",
             _request_ids(request_id),
             trace_headers(traceparent),

@@ -35,9 +35,36 @@ def encode_texts(texts: Sequence[str | bytes]) -> NDArray[np.object_]:
     return rows
 
 
-def encode_lexicon(lexicon: Lexicon) -> bytes:
-    """Return the JSON of a request's own lexicon."""
-    return json.dumps(dict(lexicon), ensure_ascii=False).encode("utf-8", "surrogatepass")
+def check_lexicon(lexicon: object) -> None:
+    """Refuse what is no mapping of words to types: a set or a string would be read letter by letter, or not at all.
+
+    Raises
+    ------
+    TypeError
+        Shows the right form.
+    """
+    form = 'give a mapping of words to types, such as {"张伟": "name"}; the type None hides a word'
+    if not isinstance(lexicon, Mapping):
+        raise TypeError(f"lexicon is a {type(lexicon).__name__}; {form}")
+    for word, kind in lexicon.items():
+        if not isinstance(word, str):
+            raise TypeError(f"lexicon holds the word {word!r}, which is {type(word).__name__} and not str; {form}")
+        if kind is not None and not isinstance(kind, str):
+            raise TypeError(f"lexicon gives {word!r} the type {kind!r}, which is {type(kind).__name__}; {form}")
+
+
+def encode_lexicon(lexicon: Lexicon | None) -> bytes:
+    """Return the JSON of a request's own lexicon; empty where there are no words.
+
+    Raises
+    ------
+    TypeError
+        As :func:`check_lexicon`.
+    """
+    if lexicon is None:
+        return b""
+    check_lexicon(lexicon)
+    return json.dumps(dict(lexicon), ensure_ascii=False).encode("utf-8", "surrogatepass") if lexicon else b""
 
 
 def request_tensors(

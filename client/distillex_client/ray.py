@@ -18,6 +18,7 @@ from distillex_client.batch.pipeline import extract_chunks
 from distillex_client.batch.readers import ReadingOptions, record_of
 from distillex_client.batch.records import BadRecord, Extracted, Record, cut_chunks
 from distillex_client.entity import Entity
+from distillex_client.protocol import check_lexicon
 
 LOG = logging.getLogger("distillex.client")
 ROWS_OF_A_TASK = 2048
@@ -40,6 +41,9 @@ class TableExtraction:
     concurrency: int = 2
     """Requests in flight of one worker."""
     retry_for_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        check_lexicon(self.lexicon)
 
 
 @dataclass(frozen=True)

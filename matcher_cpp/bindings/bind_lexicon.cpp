@@ -3,12 +3,11 @@
 
 #include <cstdio>
 #include <fstream>
-#include <sstream>
-#include <unordered_map>
+#include <iterator>
 
 #include "bindings.hpp"
-#include "distillex/decimal.hpp"
 #include "distillex/lexicon.hpp"
+#include "distillex/word_list.hpp"
 #include "matches.hpp"
 
 namespace py = pybind11;
@@ -20,9 +19,30 @@ using LexiconPointer = std::shared_ptr<const Lexicon>;
 
 constexpr auto kNormalized = [](char32_t point) { return normalize(point); };
 
-std::string type_from(py::handle type) {
-    const PythonText text = PythonText::of(type);
-    return encode_utf8(text.points());
+// What Python shows of a value, for a message; a value that cannot be shown (a number of 5,000 digits,
+// brackets a thousand deep) is called by its kind.
+std::string shown(py::handle value) {
+    try {
+        const py::str text = py::repr(value);
+        const std::string whole = in_quotes(PythonText::of(text).points());
+        return whole.substr(1, whole.size() - 2);
+    } catch (const py::error_already_set&) {
+        return std::string("a value of the kind ") + Py_TYPE(value.ptr())->tp_name;
+    }
+}
+
+// Python would raise UnicodeDecodeError in place of an error whose message holds a path that is not UTF-8.
+PyObject* lexicon_error = nullptr;
+void raise_lexicon_error(std::exception_ptr pointer) {
+    try {
+        if (pointer) std::rethrow_exception(pointer);
+    } catch (const LexiconError& error) {
+        const std::string_view what = error.what();
+        PyObject* const message =
+            PyUnicode_DecodeUTF8(what.data(), static_cast<Py_ssize_t>(what.size()), "backslashreplace");
+        PyErr_SetObject(lexicon_error, message);
+        Py_XDECREF(message);
+    }
 }
 
 LexiconEntryInput entry_from(py::handle word, py::handle type, float weight) {
@@ -31,10 +51,10 @@ LexiconEntryInput entry_from(py::handle word, py::handle type, float weight) {
     entry.hidden = type.is_none();
     if (!entry.hidden) {
         if (!PyUnicode_Check(type.ptr())) {
-            throw LexiconError("the type of '" + encode_utf8(entry.word) + "' is " +
-                               std::string(py::repr(type)) + "; a type name or None is accepted");
+            throw LexiconError("the type of " + in_quotes(entry.word) + " is " + shown(type) +
+                               "; a type name or None is accepted");
         }
-        entry.type = type_from(type);
+        entry.type = encode_utf8(PythonText::of(type).points());
     }
     entry.weight = weight;
     return entry;
@@ -45,7 +65,7 @@ LexiconPointer from_entries(const py::iterable& entries, const std::string& name
     for (const py::handle item : entries) {
         const auto fields = py::cast<py::sequence>(item);
         if (fields.size() != 3)
-            throw LexiconError("a lexicon entry is (word, type, weight), not " + std::string(py::repr(item)));
+            throw LexiconError("a lexicon entry is (word, type, weight), not " + shown(item));
         inputs.push_back(entry_from(fields[0], fields[1], py::cast<float>(fields[2])));
     }
     const py::gil_scoped_release release;
@@ -60,50 +80,11 @@ LexiconPointer from_words(const py::dict& words, float weight) {
 }
 
 LexiconPointer from_tsv(const std::filesystem::path& path, const std::string& name, std::uint32_t version) {
-    std::ifstream file(path);
-    if (!file) throw LexiconError(path.string() + ": cannot be opened");
-    std::vector<LexiconEntryInput> inputs;
-    std::unordered_map<std::u32string, std::size_t> lines;
-    std::string line;
-    for (std::size_t number = 1; std::getline(file, line); ++number) {
-        const std::string where = path.string() + ":" + std::to_string(number) + ": ";
-        if (number == 1 && line.rfind("\xEF\xBB\xBF", 0) == 0) line.erase(0, 3);
-        if (!line.empty() && line.back() == '\r') line.pop_back();
-        if (line.empty() || line[0] == '#') continue;
-        std::vector<std::string> fields;
-        std::stringstream stream(line);
-        for (std::string field; std::getline(stream, field, '\t');) fields.push_back(field);
-        if (fields.size() < 2 || fields.size() > 3) {
-            throw LexiconError(where + "'" + line + "' is not WORD<TAB>TYPE[<TAB>WEIGHT]");
-        }
-        LexiconEntryInput entry;
-        if (decode_utf8(fields[0], entry.word) != std::string_view::npos)
-            throw LexiconError(where + "not UTF-8");
-        entry.hidden = fields[1] == "null" || fields[1] == "-";
-        entry.type = fields[1];
-        if (fields.size() == 3) {
-            const std::optional<float> weight = parse_decimal(fields[2]);
-            if (!weight) {
-                throw LexiconError(where + "the weight '" + fields[2] +
-                                   "' is not a number in (0, 1], such as 0.5");
-            }
-            entry.weight = *weight;
-        }
-        std::u32string key = entry.word;
-        for (char32_t& point : key) point = normalize(point);
-        const auto [found, added] = lines.emplace(key, number);
-        if (!added) {
-            throw LexiconError(where + "the word '" + fields[0] + "' stands in line " +
-                               std::to_string(found->second) + " already");
-        }
-        try {
-            check_entry(entry);
-        } catch (const LexiconError& error) {
-            throw LexiconError(where + error.what());
-        }
-        inputs.push_back(std::move(entry));
-    }
-    return Lexicon::build(std::move(inputs), Repeats::kRefuse, name, version);
+    std::ifstream file(path, std::ios::binary);
+    if (!file || std::filesystem::is_directory(path))
+        throw LexiconError(path.string() + ": cannot be opened as a file");
+    const std::string content{std::istreambuf_iterator<char>(file), {}};
+    return Lexicon::build(read_word_list(content, path.string()), Repeats::kRefuse, name, version);
 }
 
 py::object entry_at(const Lexicon& lexicon, py::ssize_t index) {
@@ -134,11 +115,14 @@ std::string checksum_text(const Lexicon& lexicon) {
 }  // namespace
 
 void bind_lexicon(py::module_& m) {
-    py::register_exception<LexiconError>(m, "LexiconError", PyExc_ValueError).attr("__doc__") =
+    py::exception<LexiconError> exception(m, "LexiconError", PyExc_ValueError);
+    exception.attr("__doc__") =
         "A lexicon file, entry or type is invalid; the message names the value and what is accepted.";
+    lexicon_error = exception.release().ptr();
+    py::register_exception_translator(&raise_lexicon_error);
     py::class_<Lexicon, std::shared_ptr<Lexicon>>(m, "Lexicon", R"(Words with a type and a weight in (0, 1].
 
-Immutable once built; memory-mapped when loaded, so that processes share its pages. Words are normalised
+Immutable once built; read into memory when loaded, so that a file that is changed or cut short later changes nothing. Words are normalised
 (:func:`normalize`) when the lexicon is built, texts when they are searched.
 
 Examples
@@ -176,21 +160,39 @@ LexiconError
                 return std::const_pointer_cast<Lexicon>(from_tsv(path, name, version));
             },
             py::arg("path"), py::kw_only(), py::arg("name") = "", py::arg("version") = 0,
-            "Read ``WORD<TAB>TYPE[<TAB>WEIGHT]`` lines (UTF-8, ``#`` begins a comment line); type ``null`` "
-            "or ``-`` hides.")
+            "Read a word list: ``WORD<TAB>TYPE[<TAB>WEIGHT]`` lines, by the rules of docs/lexicons.md.")
         .def_static(
             "load",
             [](const std::filesystem::path& path) {
                 return std::const_pointer_cast<Lexicon>(Lexicon::load(path));
             },
             py::arg("path"), py::call_guard<py::gil_scoped_release>(),
-            R"(Memory-map a file written by :meth:`save`.
+            R"(Read a file written by :meth:`save`.
 
 Raises
 ------
 LexiconError
     For a file that is missing, truncated, corrupted, of another byte order or of a newer format; says which.
 )")
+        .def_static(
+            "from_bytes",
+            [](const py::bytes& content) {
+                const auto bytes = static_cast<std::string_view>(content);
+                const py::gil_scoped_release release;
+                return std::const_pointer_cast<Lexicon>(Lexicon::from_bytes(bytes));
+            },
+            py::arg("content"), "As :meth:`load`, of the bytes of such a file.")
+        .def(
+            "to_bytes",
+            [](const Lexicon& lexicon) {
+                std::string bytes;
+                {
+                    const py::gil_scoped_release release;
+                    bytes = lexicon.to_bytes();
+                }
+                return py::bytes(bytes);
+            },
+            "The bytes that :meth:`save` writes; equal lexicons give equal bytes.")
         .def(
             "save", [](const Lexicon& lexicon, const std::filesystem::path& path) { lexicon.save(path); },
             py::arg("path"), py::call_guard<py::gil_scoped_release>(),
@@ -227,8 +229,7 @@ LexiconError
         .def_property_readonly(
             "checksum", &checksum_text,
             "Hexadecimal checksum of words, types and weights; name and version do not count.")
-        .def_property_readonly("size_bytes", &Lexicon::size_bytes,
-                               "Memory, or mapped bytes, of the lexicon.");
+        .def_property_readonly("size_bytes", &Lexicon::size_bytes, "Memory of the lexicon.");
 }
 
 }  // namespace distillex

@@ -2,6 +2,8 @@
 
 Writers put a new version beside the old ones and then replace ``CURRENT`` by an atomic rename; readers look at
 ``CURRENT`` before each batch and keep what they hold until it changes. Nothing in the directory can run.
+
+Errors name lexicons and versions, never paths: they reach callers of a server.
 """
 
 from __future__ import annotations
@@ -21,6 +23,12 @@ from distillex_matcher.layout import write_atomically
 BASE_NAME = "base"
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 CURRENT_FILE = "CURRENT"
+_VERSION_PATTERN = r"([1-9][0-9]{0,8})"
+_VERSION_FILE = re.compile(rf"{_VERSION_PATTERN}\.lex")
+_CURRENT_CONTENT = re.compile(_VERSION_PATTERN.encode())
+_PENDING_FILE = re.compile(rf"\.pending-{_VERSION_PATTERN}")
+"""Stands beside a version that is not in use yet; of a push that was killed it tells what was never used."""
+_TEMPORARY_FILES = (".new-", f".{CURRENT_FILE}.")
 
 
 class UnknownLexiconError(LexiconError):
@@ -45,6 +53,20 @@ class InstalledLexicon:
         return f"{self.name}@{self.version}"
 
 
+@dataclass(frozen=True)
+class LexiconOverview:
+    """A line of a list of lexicons."""
+
+    name: str
+    version: int | None
+    """In use; None where ``CURRENT`` does not say."""
+    versions: list[int]
+    words: int | None
+    """In use; None where they cannot be read."""
+    problem: str = ""
+    """What is wrong, if anything is."""
+
+
 def check_name(name: str) -> str:
     """Return the name, or raise LexiconNameError where it does not match the closed pattern."""
     if not NAME_PATTERN.fullmatch(name):
@@ -67,17 +89,23 @@ class LexiconStore:
         self.directory = Path(directory)
         self._folder = str(self.directory)
         self._open: dict[str, InstalledLexicon] = {}
+        self._failed: dict[str, tuple[int, tuple[int, ...], str]] = {}
 
     def names(self) -> list[str]:
         """Names of all installed lexicons, sorted."""
         if not self.directory.is_dir():
             return []
-        return sorted(path.parent.name for path in self.directory.glob(f"*/{CURRENT_FILE}"))
+        folders = (path.parent.name for path in self.directory.glob(f"*/{CURRENT_FILE}"))
+        return sorted(name for name in folders if NAME_PATTERN.fullmatch(name))
 
     def versions(self, name: str) -> list[int]:
         """Installed versions of a lexicon, ascending."""
-        folder = self.directory / check_name(name)
-        return sorted(int(path.stem) for path in folder.glob("*.lex") if path.stem.isdigit())
+        files = (_VERSION_FILE.fullmatch(path.name) for path in (self.directory / check_name(name)).glob("*.lex"))
+        return sorted(int(match[1]) for match in files if match)
+
+    def overview(self) -> list[LexiconOverview]:
+        """Return every installed lexicon; one that cannot be read is no reason to be silent about the others."""
+        return [self._overview_of(name) for name in self.names()]
 
     def current_version(self, name: str) -> int:
         """Version in use.
@@ -85,36 +113,42 @@ class LexiconStore:
         Raises
         ------
         UnknownLexiconError
-            Where nothing of that name is installed; lists what is.
+            Where nothing of that name is installed. What else is installed is not the callers' business.
+        LexiconError
+            Where ``CURRENT`` does not hold a version number.
         """
         check_name(name)
-        path = f"{self._folder}/{name}/{CURRENT_FILE}"
         try:
             # Bare system calls: this is on the path of every request, and costs 3 µs in place of pathlib's 20.
             # A file's time stamp would not do: two pushes within one tick of the clock can leave it unchanged.
-            descriptor = os.open(path, os.O_RDONLY)
+            descriptor = os.open(f"{self._folder}/{name}/{CURRENT_FILE}", os.O_RDONLY)
             try:
-                return int(os.read(descriptor, 32))
+                content = os.read(descriptor, 32).strip()
             finally:
                 os.close(descriptor)
         except (FileNotFoundError, NotADirectoryError):
-            known = ", ".join(self.names()) or "none"
-            raise UnknownLexiconError(f"no lexicon {name!r} is installed; installed lexicons: {known}") from None
-        except ValueError:
-            raise LexiconError(f"{path}: does not hold a version number") from None
+            self._open.pop(name, None)
+            raise UnknownLexiconError(f"no lexicon {name!r} is installed") from None
+        if not _CURRENT_CONTENT.fullmatch(content):
+            raise LexiconError(
+                f"lexicon {name!r}: its file {CURRENT_FILE} holds {content!r}, which is no version number"
+            )
+        return int(content)
 
     def current(self, name: str) -> InstalledLexicon:
         """Open the version in use; for one that is open already this costs a read of ``CURRENT``.
 
         Raises
         ------
+        UnknownLexiconError
+            Where nothing of that name is installed.
         LexiconError
-            Where there is none, or its file is broken (:meth:`last_opened` then still has the one before).
+            Where the version in use is missing or broken; :meth:`last_opened` has the one before, if there was one.
         """
         version = self.current_version(name)
         held = self._open.get(name)
         if held is None or held.version != version:
-            held = self._open[name] = self.open(name, version)
+            held = self._open[name] = self._open_current(name, version)
         return held
 
     def last_opened(self, name: str) -> InstalledLexicon | None:
@@ -122,13 +156,23 @@ class LexiconStore:
         return self._open.get(name)
 
     def open(self, name: str, version: int) -> InstalledLexicon:
-        """Open one version."""
-        path = self.directory / check_name(name) / f"{version}.lex"
-        if not path.exists():
-            raise UnknownLexiconError(f"lexicon {name!r} has no version {version}; versions: {self.versions(name)}")
-        return InstalledLexicon(name, version, Lexicon.load(path))
+        """Open one version.
 
-    def install(self, name: str, content: bytes, check: Callable[[Lexicon], None]) -> InstalledLexicon:
+        Raises
+        ------
+        LexiconError
+            Where it is missing or broken.
+        """
+        path = self.directory / check_name(name) / f"{version}.lex"
+        try:
+            return InstalledLexicon(name, version, Lexicon.load(path))
+        except LexiconError as error:
+            reason = str(error).split(f"{version}.lex: ", 1)[-1]
+            raise LexiconError(f"lexicon {name}@{version}: {reason}") from None
+
+    def install(
+        self, name: str, content: bytes, check: Callable[[Lexicon], None], *, replace_base: bool = False
+    ) -> InstalledLexicon:
         """Install a compiled lexicon as a new version and make it the one in use.
 
         Parameters
@@ -139,31 +183,32 @@ class LexiconStore:
             Bytes of a compiled lexicon file.
         check
             Called with the opened lexicon; raises to refuse it (``Featurizer.check_types``).
+        replace_base
+            Put the words of the base lexicon out of use, if that is the name.
 
         Raises
         ------
         LexiconError
-            For a bad name, a broken file or one that ``check`` refuses; nothing is changed then.
+            For a bad name, a broken file, one that ``check`` refuses, or a base lexicon that is not meant to be
+            replaced; nothing is changed then.
         """
-        folder = self.directory / check_name(name)
-        with self._lock(name):
-            descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".new-")
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                try:
-                    check(Lexicon.load(temporary))
-                except LexiconError as error:
-                    raise LexiconError(str(error).replace(f"{temporary}: ", "the lexicon file is ")) from None
-                version = max(self.versions(name), default=0) + 1
-                Path(temporary).chmod(0o644)
-                Path(temporary).replace(folder / f"{version}.lex")
-            finally:
-                Path(temporary).unlink(missing_ok=True)
+        check_name(name)
+        lexicon = Lexicon.from_bytes(content)
+        check(lexicon)
+        if name == BASE_NAME and not replace_base:
+            self._refuse_to_replace_base(len(lexicon))
+        with self._lock(name) as folder:
+            version = max(self.versions(name), default=0) + 1
+            descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=_TEMPORARY_FILES[0])
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)
+            (folder / f".pending-{version}").touch()
+            Path(temporary).replace(folder / f"{version}.lex")
             write_atomically(folder / CURRENT_FILE, f"{version}\n")
-        return self.open(name, version)
+        return InstalledLexicon(name, version, lexicon)
 
     def rollback(self, name: str, version: int | None = None) -> int:
         """Use an older version again: the given one, or the one before the version in use.
@@ -171,22 +216,127 @@ class LexiconStore:
         Raises
         ------
         UnknownLexiconError
-            Where there is no such version.
+            Where there is no such lexicon (lists those that are installed) or version.
+        LexiconError
+            Where that version cannot be read.
         """
-        with self._lock(name):
-            present = self.current_version(name)
+        self._require(name)
+        with self._lock(name) as folder:
             versions = self.versions(name)
             if version is None:
+                present = self.current_version(name)
                 version = max((v for v in versions if v < present), default=None)
             if version is None or version not in versions:
                 raise UnknownLexiconError(f"lexicon {name!r} has no version to go back to; versions: {versions}")
-            write_atomically(self.directory / name / CURRENT_FILE, f"{version}\n")
+            self.open(name, version)
+            write_atomically(folder / CURRENT_FILE, f"{version}\n")
         return version
 
+    def prune(self, name: str, keep: int) -> list[int]:
+        """Remove all versions but the ``keep`` newest and the one in use; return those removed.
+
+        Raises
+        ------
+        UnknownLexiconError
+            Where there is no such lexicon (lists those that are installed).
+        LexiconError
+            Where ``keep`` is less than 1, or ``CURRENT`` does not say which version is in use.
+        """
+        if keep < 1:
+            raise LexiconError(f"{keep} versions cannot be kept; at least 1 is")
+        self._require(name)
+        with self._lock(name) as folder:
+            versions = self.versions(name)
+            kept = {self.current_version(name), *versions[-keep:]}
+            removed = [version for version in versions if version not in kept]
+            for version in removed:
+                (folder / f"{version}.lex").unlink()
+        return removed
+
+    def _overview_of(self, name: str) -> LexiconOverview:
+        version = words = None
+        problem = ""
+        try:
+            version = self.current_version(name)
+            # Not kept open: a list is no reason to hold every lexicon in memory.
+            words = len(self.open(name, version).lexicon)
+        except LexiconError as error:
+            problem = str(error)
+        except OSError as error:
+            problem = f"lexicon {name!r}: {error.strerror}"
+        return LexiconOverview(name, version, self.versions(name), words, problem)
+
+    def _open_current(self, name: str, version: int) -> InstalledLexicon:
+        # A file that cannot be used is read once, not at every request.
+        file = self._identity(name, version)
+        failed = self._failed.get(name)
+        if failed is not None and failed[:2] == (version, file):
+            raise LexiconError(failed[2])
+        try:
+            opened = self.open(name, version)
+        except LexiconError as error:
+            now = self.current_version(name)
+            if now != version:  # it was replaced and pruned since CURRENT was read
+                return self._open_current(name, now)
+            self._failed[name] = (version, file, str(error))
+            raise
+        self._failed.pop(name, None)
+        return opened
+
+    def _identity(self, name: str, version: int) -> tuple[int, ...]:
+        try:
+            status = (self.directory / name / f"{version}.lex").stat()
+        except OSError:
+            return ()
+        return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+    def _refuse_to_replace_base(self, words: int) -> None:
+        if not self.versions(BASE_NAME):
+            return
+        try:
+            present = f"{len(self.open(BASE_NAME, self.current_version(BASE_NAME)).lexicon):,}"
+        except (LexiconError, OSError):
+            present = "present"
+        raise LexiconError(
+            f"a push onto {BASE_NAME} would put its {present} words out of use, and {words:,} in their place; push "
+            f"under another name, which is laid over {BASE_NAME} where a request asks for it, or say --replace-base "
+            '("replace_base": true in COMMAND)'
+        )
+
+    def _require(self, name: str) -> None:
+        """Tell an administrator what is installed where a name is not."""
+        try:
+            self.current_version(name)
+        except UnknownLexiconError as error:
+            known = ", ".join(self.names()) or "none"
+            raise UnknownLexiconError(f"{error}; installed lexicons: {known}") from None
+        except LexiconError:
+            pass  # a broken CURRENT is what a rollback to a given version mends
+
     @contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
+    def _lock(self, name: str) -> Iterator[Path]:
         folder = self.directory / check_name(name)
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            self._tidy(name, folder)
+            try:
+                yield folder
+            finally:
+                self._tidy(name, folder)
+
+    def _tidy(self, name: str, folder: Path) -> None:
+        """Remove what a push left that failed or was killed; all who write hold the lock, so nobody is writing it."""
+        for path in list(folder.iterdir()):
+            if path.name.startswith(_TEMPORARY_FILES):
+                path.unlink()
+            elif pending := _PENDING_FILE.fullmatch(path.name):
+                try:
+                    in_use = self.current_version(name)
+                except UnknownLexiconError:
+                    in_use = 0
+                except LexiconError:
+                    continue
+                if in_use != int(pending[1]):
+                    (folder / f"{pending[1]}.lex").unlink(missing_ok=True)
+                path.unlink()

@@ -1,6 +1,10 @@
 #include "distillex/featurizer.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
+#include <iterator>
+#include <numeric>
 #include <stdexcept>
 
 namespace distillex {
@@ -8,6 +12,7 @@ namespace {
 
 constexpr std::size_t kPlaneSize = 0x10000;
 constexpr std::size_t kTypesShown = 64;
+constexpr std::size_t kFewMatches = 1024;
 
 std::string listed(const std::vector<std::string>& names) {
     std::string list;
@@ -21,9 +26,20 @@ std::string listed(const std::vector<std::string>& names) {
 
 struct Featurizer::Workspace {
     std::u32string normalized;
-    std::vector<Candidate> overlay;
     std::vector<Candidate> matches;
-    std::vector<std::uint8_t> filled;  // words in each (token, slot)
+    std::vector<Candidate> layer;  // matches of one lexicon
+    std::vector<Candidate> merged;
+    std::vector<std::uint8_t> filled;      // words in each (token, slot)
+    std::vector<std::uint32_t> room_from;  // of a token: leads to the next whose Middle slot has room
+    std::unordered_map<const Lexicon*, OverlayTypes> overlay_types;
+
+    std::uint32_t next_with_room(std::uint32_t token) {
+        while (room_from[token] != token) {
+            room_from[token] = room_from[room_from[token]];
+            token = room_from[token];
+        }
+        return token;
+    }
 };
 
 Featurizer::Featurizer(std::vector<std::string> vocabulary, std::vector<std::string> types,
@@ -115,7 +131,21 @@ std::int32_t Featurizer::token_id(char32_t point) const {
     return found == shared_->beyond.end() ? shared_->unknown : found->second;
 }
 
-std::optional<std::string> Featurizer::check_text(const FeaturizerText& text) const {
+const Featurizer::OverlayTypes& Featurizer::types_of(const Lexicon& overlay, Workspace& workspace) const {
+    const auto [found, added] = workspace.overlay_types.try_emplace(&overlay);
+    OverlayTypes& types = found->second;
+    if (added) {
+        try {
+            check_types(overlay);
+            types.ids = map_types(overlay);
+        } catch (const LexiconError& error) {
+            types.error = error.what();
+        }
+    }
+    return types;
+}
+
+std::optional<std::string> Featurizer::check_text(const FeaturizerText& text, Workspace& workspace) const {
     if (text.error) return text.error;
     if (text.points.empty()) return "the text is empty";
     if (text.points.size() > max_text_length()) {
@@ -128,56 +158,92 @@ std::optional<std::string> Featurizer::check_text(const FeaturizerText& text) co
         if (is_surrogate(point)) return "the text holds a lone surrogate at position " + std::to_string(i);
     }
     for (const auto& overlay : text.overlays) {
-        try {
-            check_types(*overlay);
-        } catch (const LexiconError& error) {
-            return error.what();
-        }
+        if (const auto& error = types_of(*overlay, workspace).error) return error;
     }
     return std::nullopt;
 }
 
+// From the top lexicon down: what a lower one finds where a higher one found the same span counts no more.
+// All matches come by (start, end), so the layers merge in one pass, however many of them there are.
 void Featurizer::collect_matches(const FeaturizerText& text, Workspace& workspace) const {
     const std::u32string& points = workspace.normalized;
-    auto& overlay = workspace.overlay;
-    overlay.clear();
-    for (auto lexicon = text.overlays.rbegin(); lexicon != text.overlays.rend(); ++lexicon) {
-        const std::vector<std::int32_t> type_ids = map_types(**lexicon);
-        const std::size_t above = overlay.size();
-        (*lexicon)->find_all(
-            points.data(), points.size(), [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
-                const bool covered =
-                    std::any_of(overlay.begin(), overlay.begin() + static_cast<std::ptrdiff_t>(above),
-                                [&](const Candidate& c) { return c.start == start && c.end == end; });
-                if (covered) return;
-                const std::uint16_t type = (*lexicon)->entry_type(entry);
-                overlay.push_back({start, end, type == kHiddenType ? 0 : type_ids[type], 0,
-                                   (*lexicon)->entry_weight(entry)});
-            });
-    }
+    const auto by_place = [](const Candidate& a, const Candidate& b) {
+        return a.start != b.start ? a.start < b.start : a.end < b.end;
+    };
     auto& matches = workspace.matches;
+    auto& layer = workspace.layer;
     matches.clear();
+    const auto lay_below = [&] {
+        if (matches.empty()) {
+            matches.swap(layer);
+            return;
+        }
+        workspace.merged.clear();
+        // Of two that are equal, std::set_union keeps the first range's.
+        std::set_union(matches.begin(), matches.end(), layer.begin(), layer.end(),
+                       std::back_inserter(workspace.merged), by_place);
+        matches.swap(workspace.merged);
+    };
+    for (auto lexicon = text.overlays.rbegin(); lexicon != text.overlays.rend(); ++lexicon) {
+        const std::vector<std::int32_t>& type_ids = types_of(**lexicon, workspace).ids;
+        layer.clear();
+        (*lexicon)->find_all(points.data(), points.size(),
+                             [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
+                                 const std::uint16_t type = (*lexicon)->entry_type(entry);
+                                 layer.push_back({start, end, type == kHiddenType ? 0 : type_ids[type], 0,
+                                                  (*lexicon)->entry_weight(entry)});
+                             });
+        lay_below();
+    }
     if (base_) {
+        layer.clear();
         base_->find_all(
             points.data(), points.size(), [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
-                const bool covered = std::any_of(overlay.begin(), overlay.end(), [&](const Candidate& c) {
-                    return c.start == start && c.end == end;
-                });
                 const std::uint16_t type = base_->entry_type(entry);
-                if (covered || type == kHiddenType) return;
-                matches.push_back({start, end, base_types_[type],
-                                   static_cast<std::int32_t>(
-                                       hashed_word_id(base_->entry_hash(entry), options_.word_hash_size)),
-                                   base_->entry_weight(entry)});
+                if (type == kHiddenType) return;
+                layer.push_back({start, end, base_types_[type],
+                                 static_cast<std::int32_t>(
+                                     hashed_word_id(base_->entry_hash(entry), options_.word_hash_size)),
+                                 base_->entry_weight(entry)});
             });
+        lay_below();
     }
-    std::copy_if(overlay.begin(), overlay.end(), std::back_inserter(matches),
-                 [](const Candidate& candidate) { return candidate.type != 0; });
-    std::sort(matches.begin(), matches.end(), [](const Candidate& a, const Candidate& b) {
-        if (a.weight != b.weight) return a.weight > b.weight;
-        if (a.end - a.start != b.end - b.start) return a.end - a.start > b.end - b.start;
-        return a.start < b.start;
-    });
+    matches.erase(std::remove_if(matches.begin(), matches.end(),
+                                 [](const Candidate& candidate) { return candidate.type == 0; }),
+                  matches.end());
+    rank(workspace);
+}
+
+// Heaviest first, then the longer word, then the earlier start. Matches come by (start, end).
+void Featurizer::rank(Workspace& workspace) {
+    auto& matches = workspace.matches;
+    if (matches.size() < kFewMatches) {
+        std::sort(matches.begin(), matches.end(), [](const Candidate& a, const Candidate& b) {
+            if (a.weight != b.weight) return a.weight > b.weight;
+            if (a.end - a.start != b.end - b.start) return a.end - a.start > b.end - b.start;
+            return a.start < b.start;
+        });
+        return;
+    }
+    // Byte by byte, each pass stable: the cost of a text in which everything matches grows with its matches.
+    static_assert(kMaxWordLength < 256, "a length is one byte");
+    const auto pass = [&](auto&& byte_of) {
+        std::array<std::size_t, 257> begins{};
+        for (const Candidate& match : matches) ++begins[256 - byte_of(match)];
+        if (std::find(begins.begin(), begins.end(), matches.size()) != begins.end()) return;
+        std::partial_sum(begins.begin(), begins.end(), begins.begin());
+        workspace.merged.resize(matches.size());
+        for (const Candidate& match : matches) workspace.merged[begins[255 - byte_of(match)]++] = match;
+        matches.swap(workspace.merged);
+    };
+    pass([](const Candidate& match) { return std::size_t{match.end - match.start}; });
+    for (unsigned shift = 0; shift < 32; shift += 8) {
+        pass([shift](const Candidate& match) {
+            std::uint32_t bits = 0;  // of a positive float: they grow with it
+            std::memcpy(&bits, &match.weight, sizeof(bits));
+            return std::size_t{(bits >> shift) & 0xFFU};
+        });
+    }
 }
 
 void Featurizer::fill_row(const FeaturizerText& text, std::size_t row, FeatureBatch& batch,
@@ -195,6 +261,8 @@ void Featurizer::fill_row(const FeaturizerText& text, std::size_t row, FeatureBa
 
     collect_matches(text, workspace);
     workspace.filled.assign((length + 1) * kSlots, 0);
+    workspace.room_from.resize(length + 2);
+    std::iota(workspace.room_from.begin(), workspace.room_from.end(), 0U);
     const std::size_t row_offset = row * batch.tokens * kSlots * words;
     const auto put = [&](std::size_t token, Slot slot, const Candidate& match) {
         std::uint8_t& count = workspace.filled[token * kSlots + slot];
@@ -210,8 +278,15 @@ void Featurizer::fill_row(const FeaturizerText& text, std::size_t row, FeatureBa
             continue;
         }
         put(match.start + 1, kSlotBegin, match);
-        for (std::size_t i = match.start + 1; i + 1 < match.end; ++i) put(i + 1, kSlotMiddle, match);
         put(match.end, kSlotEnd, match);
+        // Tokens whose Middle slot is full are not looked at again: a thousand words nested in one another
+        // cost what they put in, not what they cover.
+        for (std::uint32_t token = workspace.next_with_room(match.start + 2); token < match.end;
+             token = workspace.next_with_room(token + 1)) {
+            put(token, kSlotMiddle, match);
+            if (workspace.filled[token * kSlots + kSlotMiddle] == words)
+                workspace.room_from[token] = token + 1;
+        }
     }
 }
 
@@ -220,8 +295,9 @@ FeatureBatch Featurizer::featurize(std::vector<FeaturizerText>& texts) const {
     batch.batch = texts.size();
     batch.words_per_slot = options_.words_per_slot;
     std::size_t longest = 0;
+    Workspace workspace;
     for (const FeaturizerText& text : texts) {
-        batch.errors.push_back(check_text(text));
+        batch.errors.push_back(check_text(text, workspace));
         if (!batch.errors.back()) longest = std::max(longest, text.points.size());
     }
     batch.tokens = *std::lower_bound(options_.buckets.begin(), options_.buckets.end(), longest + 2);
@@ -231,7 +307,6 @@ FeatureBatch Featurizer::featurize(std::vector<FeaturizerText>& texts) const {
     batch.lexicon_words.assign(words, 0);
     batch.lexicon_weights.assign(words, 0.0F);
     batch.lengths.assign(batch.batch, 0);
-    Workspace workspace;
     for (std::size_t row = 0; row < texts.size(); ++row) {
         if (!batch.errors[row]) fill_row(texts[row], row, batch, workspace);
     }

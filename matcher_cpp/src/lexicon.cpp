@@ -19,16 +19,11 @@ struct Lexicon::Owned {
 
 namespace {
 
-std::string in_quotes(const std::u32string& word) { return "'" + encode_utf8(word) + "'"; }
-
-void check_type(const LexiconEntryInput& entry) {
-    const bool printable = std::none_of(entry.type.begin(), entry.type.end(), [](char c) {
-        return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-    });
-    if (entry.type.empty() || entry.type.size() > kMaxTypeLength || !printable) {
-        throw LexiconError("the type '" + entry.type + "' of " + in_quotes(entry.word) +
-                           " is not a name of 1 to 64 printable bytes");
-    }
+bool is_printable_name(std::string_view bytes, std::size_t shortest, std::size_t longest) {
+    if (bytes.size() < shortest || bytes.size() > longest) return false;
+    std::u32string points;
+    return decode_utf8(bytes, points) == std::string_view::npos &&
+           std::none_of(points.begin(), points.end(), is_control);
 }
 
 std::vector<LexiconEntryInput> keep_last_of_repeats(std::vector<LexiconEntryInput> entries) {
@@ -48,30 +43,52 @@ std::vector<LexiconEntryInput> keep_last_of_repeats(std::vector<LexiconEntryInpu
 
 }  // namespace
 
-void check_entry(const LexiconEntryInput& entry) {
-    if (entry.word.empty()) throw LexiconError("a lexicon word is empty");
-    if (entry.word.size() > kMaxWordLength) {
-        throw LexiconError("the word " + in_quotes(entry.word.substr(0, 20) + U"…") + " has " +
-                           std::to_string(entry.word.size()) + " code points; at most " +
-                           std::to_string(kMaxWordLength) + " are accepted");
+void check_word(std::u32string_view word) {
+    if (word.empty()) throw LexiconError("a lexicon word is empty");
+    if (word.size() > kMaxWordLength) {
+        throw LexiconError("the word " + in_quotes(word) + " has " + std::to_string(word.size()) +
+                           " code points; at most " + std::to_string(kMaxWordLength) + " are accepted");
     }
-    for (const char32_t point : entry.word) {
-        if (point == 0 || is_surrogate(point) || point > kLastCodePoint) {
-            throw LexiconError(
-                "a lexicon word holds a code point that is no character (NUL or a lone surrogate)");
+    for (const char32_t point : word) {
+        if (is_control(point)) {
+            throw LexiconError("the word " + in_quotes(word) +
+                               " holds a control character (NUL, tab, line end, …)");
+        }
+        if (is_surrogate(point) || point > kLastCodePoint) {
+            throw LexiconError("the word " + in_quotes(word) +
+                               " holds a code point that is no character (a lone surrogate)");
         }
     }
+    if (std::all_of(word.begin(), word.end(), is_space))
+        throw LexiconError("a lexicon word is nothing but white space");
+}
+
+void check_type(std::string_view type, std::u32string_view word) {
+    if (!is_printable_name(type, 1, kMaxTypeLength)) {
+        throw LexiconError("the type " + in_quotes(type) + " of " + in_quotes(word) +
+                           " is not a name of 1 to 64 bytes of printable UTF-8");
+    }
+}
+
+void check_name(std::string_view name) {
+    if (!is_printable_name(name, 0, kMaxNameLength)) {
+        throw LexiconError("the lexicon name " + in_quotes(name) +
+                           " is not a name of at most 64 bytes of printable UTF-8");
+    }
+}
+
+void check_entry(const LexiconEntryInput& entry) {
+    check_word(entry.word);
     if (!(entry.weight > 0.0F && entry.weight <= 1.0F)) {
         throw LexiconError("the weight " + shortest_decimal(entry.weight) + " of " + in_quotes(entry.word) +
                            " is not in (0, 1]");
     }
-    if (!entry.hidden) check_type(entry);
+    if (!entry.hidden) check_type(entry.type, entry.word);
 }
 
 std::shared_ptr<const Lexicon> Lexicon::build(std::vector<LexiconEntryInput> entries, Repeats repeats,
                                               const std::string& name, std::uint32_t version) {
-    if (name.size() > kMaxNameLength)
-        throw LexiconError("the lexicon name '" + name + "' is longer than 64 bytes");
+    check_name(name);
     for (auto& entry : entries) {
         check_entry(entry);
         std::transform(entry.word.begin(), entry.word.end(), entry.word.begin(), normalize);

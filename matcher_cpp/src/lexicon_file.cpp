@@ -1,13 +1,12 @@
 // The lexicon file: a fixed header, then sections at 64-byte boundaries in the order of `Section`.
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cmath>
 #include <cstring>
+#include <new>
 
 #include "distillex/checksum.hpp"
 #include "distillex/lexicon.hpp"
@@ -99,13 +98,25 @@ class Descriptor {
     int value_;
 };
 
-struct Mapping {
-    Mapping(void* mapped, std::size_t mapped_size) : data(mapped), size(mapped_size) {}
-    Mapping(const Mapping&) = delete;
-    Mapping& operator=(const Mapping&) = delete;
-    ~Mapping() { ::munmap(data, size); }
-    void* data;
-    std::size_t size;
+// A file's bytes in memory of our own. A mapped file would change, or end the process, when somebody writes
+// to it or cuts it short.
+class Content {
+  public:
+    Content(std::size_t size, const std::string& source) : size_(size) {
+        bytes_ = static_cast<char*>(::operator new (size, std::align_val_t{kAlignment}, std::nothrow));
+        if (bytes_ == nullptr) {
+            throw LexiconError(source + ": no memory for its " + std::to_string(size) + " bytes");
+        }
+    }
+    Content(const Content&) = delete;
+    Content& operator=(const Content&) = delete;
+    ~Content() { ::operator delete (bytes_, std::align_val_t{kAlignment}); }
+    char* data() const { return bytes_; }
+    std::size_t size() const { return size_; }
+
+  private:
+    char* bytes_;
+    std::size_t size_;
 };
 
 std::uint64_t file_checksum(const char* bytes, std::size_t size) {
@@ -120,11 +131,14 @@ std::uint64_t file_checksum(const char* bytes, std::size_t size) {
 class LexiconFile {
   public:
     static std::string serialize(const Lexicon& lexicon);
-    static std::shared_ptr<const Lexicon> open(const std::filesystem::path& path);
+    static std::shared_ptr<const Content> read(const std::filesystem::path& path);
+    // `source` begins the messages of what is wrong.
+    static std::shared_ptr<const Lexicon> parse(std::shared_ptr<const Content> content,
+                                                const std::string& source);
 
   private:
-    static Header read_header(const char* bytes, std::size_t size, const std::string& path);
-    static void check_entries(const Lexicon& lexicon, const Header& header, const std::string& path);
+    static Header read_header(const char* bytes, std::size_t size, const std::string& source);
+    static void check_entries(const Lexicon& lexicon, const Header& header);
 };
 
 std::string LexiconFile::serialize(const Lexicon& lexicon) {
@@ -159,44 +173,45 @@ std::string LexiconFile::serialize(const Lexicon& lexicon) {
     return bytes;
 }
 
-Header LexiconFile::read_header(const char* bytes, std::size_t size, const std::string& path) {
+Header LexiconFile::read_header(const char* bytes, std::size_t size, const std::string& source) {
     Header header;
     if (size < sizeof(header)) {
-        throw LexiconError(path + ": truncated: " + std::to_string(size) +
+        throw LexiconError(source + ": truncated: " + std::to_string(size) +
                            " bytes, less than the header's 64");
     }
     std::memcpy(&header, bytes, sizeof(header));
     if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
-        throw LexiconError(path + ": not a lexicon file (it does not begin with DXLEX)");
+        throw LexiconError(source + ": not a lexicon file (it does not begin with DXLEX)");
     }
     if (header.byte_order != kByteOrder) {
-        throw LexiconError(path + ": written on a machine of another byte order; build it again on this one");
+        throw LexiconError(source +
+                           ": written on a machine of another byte order; build it again on this one");
     }
     if (header.format_version != kFormatVersion) {
         throw LexiconError(
-            path + ": format version " + std::to_string(header.format_version) +
+            source + ": format version " + std::to_string(header.format_version) +
             "; this program reads version " + std::to_string(kFormatVersion) +
             (header.format_version > kFormatVersion ? " (the file is newer: upgrade distillex)" : ""));
     }
     std::uint64_t expected = 0;
     sections_of(header, expected);
     if (header.file_size != expected || expected > kLargestFile) {
-        throw LexiconError(path + ": corrupted: its header contradicts itself");
+        throw LexiconError(source + ": corrupted: its header contradicts itself");
     }
     if (size != expected) {
-        throw LexiconError(path + (size < expected ? ": truncated: " : ": corrupted: ") +
+        throw LexiconError(source + (size < expected ? ": truncated: " : ": corrupted: ") +
                            std::to_string(size) + " bytes where its header says " + std::to_string(expected));
     }
     if (file_checksum(bytes, size) != header.checksum) {
-        throw LexiconError(path + ": corrupted: its checksum does not fit its content");
+        throw LexiconError(source + ": corrupted: its checksum does not fit its content");
     }
     return header;
 }
 
-void LexiconFile::check_entries(const Lexicon& lexicon, const Header& header, const std::string& path) {
+void LexiconFile::check_entries(const Lexicon& lexicon, const Header& header) {
     const std::uint32_t count = header.entry_count;
     if (lexicon.word_offsets_[0] != 0 || lexicon.word_offsets_[count] != header.word_bytes) {
-        throw LexiconError(path + ": corrupted: its words do not fill their section");
+        throw LexiconError("its words do not fill their section");
     }
     bool ordered = true;
     bool typed = true;
@@ -206,28 +221,40 @@ void LexiconFile::check_entries(const Lexicon& lexicon, const Header& header, co
         typed &= lexicon.entry_types_[i] < lexicon.types_.size() || lexicon.entry_types_[i] == kHiddenType;
         weighted &= lexicon.weights_[i] > 0.0F && lexicon.weights_[i] <= 1.0F;
     }
-    if (!ordered) throw LexiconError(path + ": corrupted: its words overlap");
-    if (!typed) throw LexiconError(path + ": corrupted: an entry has a type that the file does not name");
-    if (!weighted) throw LexiconError(path + ": corrupted: a weight is not in (0, 1]");
+    if (!ordered) throw LexiconError("its words overlap");
+    if (!typed) throw LexiconError("an entry has a type that the file does not name");
+    if (!weighted) throw LexiconError("a weight is not in (0, 1]");
+    std::u32string word;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        word.clear();
+        if (decode_utf8(lexicon.word(i), word) != std::string_view::npos)
+            throw LexiconError("a word is not UTF-8");
+        check_word(word);
+    }
 }
 
-std::shared_ptr<const Lexicon> LexiconFile::open(const std::filesystem::path& path) {
+std::shared_ptr<const Content> LexiconFile::read(const std::filesystem::path& path) {
     const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (file.get() < 0) throw LexiconError(system_message(path, "cannot be opened"));
     struct stat status {};
     if (::fstat(file.get(), &status) != 0) throw LexiconError(system_message(path, "cannot be read"));
     if (!S_ISREG(status.st_mode)) throw LexiconError(path.string() + ": not a regular file");
-    const auto size = static_cast<std::size_t>(status.st_size);
-    if (size < sizeof(Header)) {
-        throw LexiconError(path.string() + ": truncated: " + std::to_string(size) +
-                           " bytes, less than the header's 64");
+    const auto content = std::make_shared<Content>(static_cast<std::size_t>(status.st_size), path.string());
+    std::size_t have = 0;
+    while (have < content->size()) {
+        const ssize_t n = ::read(file.get(), content->data() + have, content->size() - have);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) throw LexiconError(system_message(path, "cannot be read"));
+        if (n == 0) throw LexiconError(path.string() + ": truncated: it was cut short while it was read");
+        have += static_cast<std::size_t>(n);
     }
-    void* const mapped = ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, file.get(), 0);
-    if (mapped == MAP_FAILED) throw LexiconError(system_message(path, "cannot be mapped"));
-    const auto mapping = std::make_shared<Mapping>(mapped, size);
+    return content;
+}
 
-    const auto* bytes = static_cast<const char*>(mapped);
-    const Header header = read_header(bytes, size, path.string());
+std::shared_ptr<const Lexicon> LexiconFile::parse(std::shared_ptr<const Content> content,
+                                                  const std::string& source) {
+    const char* const bytes = content->data();
+    const Header header = read_header(bytes, content->size(), source);
     std::uint64_t file_size = 0;
     const auto extents = sections_of(header, file_size);
     const auto section = [&](Section which) { return bytes + extents[which].offset; };
@@ -236,22 +263,11 @@ std::shared_ptr<const Lexicon> LexiconFile::open(const std::filesystem::path& pa
     lexicon->name_.assign(section(kName), header.name_bytes);
     lexicon->version_ = header.lexicon_version;
     lexicon->entry_count_ = header.entry_count;
-    std::string_view types(section(kTypes), header.type_bytes);
-    while (!types.empty()) {
-        const std::size_t end = types.find('\n');
-        if (end == std::string_view::npos)
-            throw LexiconError(path.string() + ": corrupted: a type name has no end");
-        lexicon->types_.emplace_back(types.substr(0, end));
-        types.remove_prefix(end + 1);
-    }
     lexicon->entry_types_ = reinterpret_cast<const std::uint16_t*>(section(kEntryTypes));
     lexicon->weights_ = reinterpret_cast<const float*>(section(kWeights));
     lexicon->hashes_ = reinterpret_cast<const std::uint32_t*>(section(kHashes));
     lexicon->word_offsets_ = reinterpret_cast<const std::uint32_t*>(section(kWordOffsets));
     lexicon->word_bytes_ = section(kWords);
-    lexicon->owner_ = mapping;
-    check_entries(*lexicon, header, path.string());
-
     TrieView view;
     view.page_index = reinterpret_cast<const std::uint16_t*>(section(kPageIndex));
     view.pages = reinterpret_cast<const std::uint32_t*>(section(kPages));
@@ -260,19 +276,41 @@ std::shared_ptr<const Lexicon> LexiconFile::open(const std::filesystem::path& pa
     view.node_count = header.node_count;
     view.code_count = header.code_count;
     try {
-        lexicon->trie_ = DoubleArrayTrie::view(view, header.entry_count, mapping);
+        check_name(lexicon->name_);
+        std::string_view types(section(kTypes), header.type_bytes);
+        while (!types.empty()) {
+            const std::size_t end = types.find('\n');
+            if (end == std::string_view::npos) throw LexiconError("a type name has no end");
+            check_type(types.substr(0, end), U"");
+            lexicon->types_.emplace_back(types.substr(0, end));
+            types.remove_prefix(end + 1);
+        }
+        check_entries(*lexicon, header);
+        lexicon->trie_ = DoubleArrayTrie::view(view, header.entry_count, content);
     } catch (const std::invalid_argument& error) {
-        throw LexiconError(path.string() + ": corrupted: " + error.what());
+        throw LexiconError(source + ": corrupted: " + error.what());
+    } catch (const LexiconError& error) {
+        throw LexiconError(source + ": corrupted: " + error.what());
     }
+    lexicon->owner_ = std::move(content);
     return lexicon;
 }
 
 std::shared_ptr<const Lexicon> Lexicon::load(const std::filesystem::path& path) {
-    return LexiconFile::open(path);
+    return LexiconFile::parse(LexiconFile::read(path), path.string());
 }
 
+std::shared_ptr<const Lexicon> Lexicon::from_bytes(std::string_view bytes) {
+    const std::string source = "the lexicon file";
+    const auto content = std::make_shared<Content>(bytes.size(), source);
+    std::memcpy(content->data(), bytes.data(), bytes.size());
+    return LexiconFile::parse(content, source);
+}
+
+std::string Lexicon::to_bytes() const { return LexiconFile::serialize(*this); }
+
 void Lexicon::save(const std::filesystem::path& path) const {
-    const std::string bytes = LexiconFile::serialize(*this);
+    const std::string bytes = to_bytes();
     std::string temporary = path.string() + ".XXXXXX";
     {
         const Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));

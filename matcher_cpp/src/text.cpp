@@ -131,6 +131,27 @@ std::string encode_utf8(std::u32string_view points) {
     return out;
 }
 
+std::string in_quotes(std::u32string_view points, std::size_t most) {
+    constexpr char32_t kReplacement = 0xFFFD;
+    std::string out = "'";
+    for (const char32_t point : points.substr(0, most)) {
+        const bool sound = !is_control(point) && !is_surrogate(point) && point <= kLastCodePoint;
+        append_utf8(sound ? point : kReplacement, out);
+    }
+    return out + (points.size() > most ? "…'" : "'");
+}
+
+std::string in_quotes(std::string_view bytes, std::size_t most) {
+    std::u32string points;
+    while (!bytes.empty() && points.size() <= most) {
+        const std::size_t bad = decode_utf8(bytes, points);
+        if (bad == std::string_view::npos) break;
+        points.push_back(0xFFFD);
+        bytes.remove_prefix(bad + 1);
+    }
+    return in_quotes(points, most);
+}
+
 std::uint32_t hash_word(const char32_t* word, std::size_t length) {
     std::uint32_t hash = 2166136261U;
     for (std::size_t i = 0; i < length; ++i) {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁", *"甲乙丙丁ab", "𠮷")
 TYPES = ("n", "ns", "company", "name")
-WORD = st.text("甲乙丙丁aAＢ 𠮷", min_size=1, max_size=5)
+WORD = st.text("甲乙丙丁aAＢ 𠮷", min_size=1, max_size=5).filter(str.strip)
 TYPED = st.dictionaries(
     WORD,
     st.tuples(st.one_of(st.none(), st.sampled_from(TYPES)), st.sampled_from([0.25, 0.5, 0.75, 1.0])),
@@ -59,6 +59,46 @@ def test_features_are_those_of_the_reference(texts, base_words, overlay_words, r
         found = features.occurring_words[row]
         assert sorted(found[found > 0].tolist()) == sorted(occurring)
         assert not features.lexicon_types[row][features.lexicon_weights[row] == 0].any()
+
+
+NESTED = st.dictionaries(
+    st.builds(lambda first, length: first + "甲" * length, st.sampled_from("甲乙"), st.integers(0, 45)),
+    st.tuples(st.one_of(st.none(), st.sampled_from(TYPES)), st.sampled_from([0.25, 0.5, 1.0])),
+    max_size=46,
+)
+
+
+@given(st.lists(st.sampled_from(["甲", "甲甲甲甲甲甲甲", "乙"]), min_size=1, max_size=9), NESTED, NESTED, NESTED)
+@settings(max_examples=60, deadline=None)
+def test_features_of_nested_words_are_those_of_the_reference(pieces, base_words, named_words, request_words):
+    text = "".join(pieces)
+    base, base_view = make_lexicon(base_words)
+    (named, named_view), (request, request_view) = make_lexicon(named_words), make_lexicon(request_words)
+    featurizer = Featurizer(VOCABULARY, TYPES, word_hash_size=11, words_per_slot=4, buckets=(128,), base=base)
+    features = featurizer.featurize([text], [[named, request]])
+    _, slots = featurize_text(text, VOCABULARY, TYPES, base_view, (named_view, request_view), 11, 4)
+    assert slots_of(features, 0) == {key: [tuple(word) for word in words] for key, words in slots.items()}
+
+
+@pytest.mark.parametrize("weights", [[1.0], [0.1, 0.7, 0.3, 0.100001]], ids=["one weight", "several weights"])
+def test_features_of_a_text_in_which_everything_matches_are_those_of_the_reference(weights):
+    laid = {"甲" * n: (TYPES[n % 4], weights[n % len(weights)]) for n in range(1, 60)}
+    below = {"甲" * n: ("n", weights[n % len(weights)]) for n in range(40, 90)}
+    (base, base_view), (overlay, view) = make_lexicon(below), make_lexicon(laid)
+    text = "甲" * 100
+    features = Featurizer(VOCABULARY, TYPES, word_hash_size=11, buckets=(128,), base=base).featurize(
+        [text], [[overlay]]
+    )
+    _, slots = featurize_text(text, VOCABULARY, TYPES, base_view, (view,), 11, 4)
+    found, expected = slots_of(features, 0), {key: [tuple(word) for word in words] for key, words in slots.items()}
+    assert found.keys() == expected.keys()
+    assert all(np.allclose(found[key], expected[key], rtol=1e-6, atol=0) for key in found)
+
+
+def test_types_of_an_overlay_that_many_texts_share_are_refused_for_each_of_them(featurizer):
+    unknown, known = Lexicon.from_words({"甲": "planet"}), Lexicon.from_words({"甲": "name"})
+    features = featurizer.featurize(["甲", "甲", "甲"], [[unknown], [known], [known, unknown]], strict=False)
+    assert [error is None for error in features.errors] == [False, True, False]
 
 
 @pytest.fixture

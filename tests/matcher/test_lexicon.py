@@ -1,5 +1,6 @@
 import os
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,11 @@ ENTRIES = st.dictionaries(
     st.tuples(st.one_of(st.none(), st.sampled_from(["n", "company", "人名"])), st.floats(0.0625, 1.0, width=32)),
     max_size=30,
 ).map(lambda words: [(word, kind, weight) for word, (kind, weight) in words.items()])
+
+
+DEEP = []
+for _ in range(20_000):
+    DEEP = [DEEP]
 
 
 def all_entries(lexicon):
@@ -58,8 +64,19 @@ def test_words_and_texts_are_normalised():
         ([("甲", "", 1.0)], "type ''"),
         ([("甲", "a\nb", 1.0)], "not a name"),
         ([("甲", 3, 1.0)], "type of '甲' is 3"),
-        ([("甲\0", "n", 1.0)], "no character"),
+        ([("甲\0", "n", 1.0)], "holds a control character"),
+        ([("甲\t乙", "n", 1.0)], "holds a control character"),
+        ([("甲\x85乙", "n", 1.0)], "holds a control character"),
+        ([(" \u3000\u200b", "n", 1.0)], "nothing but white space"),
         ([("\ud800", "n", 1.0)], "no character"),
+        ([("\ud800" * 300, "n", 1.0)], "has 300 code points"),
+        ([("\ud800", "n", 9.0)], "no character"),
+        ([("甲", "\ud800", 1.0)], "printable UTF-8"),
+        ([("甲", "a\x9fb", 1.0)], "printable UTF-8"),
+        ([("甲", "长" * 22, 1.0)], "1 to 64 bytes"),
+        ([("甲", 10**5000, 1.0)], "type of '甲' is a value of the kind int" if sys.version_info >= (3, 11) else "is 1"),
+        ([("甲", DEEP, 1.0)], "type of '甲' is a value of the kind list"),
+        ([("\ud800", 3, 1.0)], "type of '\ufffd' is 3"),
         ([("IBM", "n", 1.0), ("ibm", "n", 1.0)], "entries 0 and 1 are the same word after normalisation: 'ibm'"),
         ([("甲", "n")], "a lexicon entry is"),
     ],
@@ -74,33 +91,15 @@ def test_of_a_requests_words_the_last_spelling_wins():
     assert all_entries(lexicon) == [LexiconEntry("ibm", None, 1.0)]
 
 
-def test_reads_typed_tsv(tmp_path):
-    path = tmp_path / "words.tsv"
-    path.write_text("\ufeff# comment\n达观数据\tcompany\r\n北京\tns\t0.5\n\n上海\tnull\n广州\t-\n", encoding="utf-8")
-    assert all_entries(Lexicon.from_tsv(path)) == [
-        LexiconEntry("达观数据", "company", 1.0),
-        LexiconEntry("北京", "ns", 0.5),
-        LexiconEntry("上海", None, 1.0),
-        LexiconEntry("广州", None, 1.0),
-    ]
+@pytest.mark.parametrize("name", ["a" * 65, "a\nb", b"\xff"])
+def test_refuses_a_bad_name(name):
+    with pytest.raises(LexiconError, match="at most 64 bytes of printable UTF-8"):
+        Lexicon.from_entries([("甲", "n", 1.0)], name=name)
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("达观数据".encode(), "is not WORD<TAB>TYPE"),
-        (b"a\tb\tc\td", "is not WORD<TAB>TYPE"),
-        (b"\xff\tcompany", "not UTF-8"),
-        ("达观\tcompany\theavy".encode(), "weight 'heavy' is not a number"),
-        ("达观\tcompany\t2".encode(), "weight 2"),
-        ("北京\tns".encode(), "stands in line 1 already"),
-    ],
-)
-def test_tsv_errors_name_file_and_line(tmp_path, line, message):
-    path = tmp_path / "words.tsv"
-    path.write_bytes("北京\tns\n".encode() + line + b"\n")
-    with pytest.raises(LexiconError, match=rf"words\.tsv:2: .*{message}"):
-        Lexicon.from_tsv(path)
+def test_a_message_about_a_path_that_is_not_utf_8_is_still_a_lexicon_error(tmp_path):
+    with pytest.raises(LexiconError, match=r"\\xff\.lex: cannot be opened"):
+        Lexicon.load(os.fsencode(tmp_path) + b"/\xff.lex")
 
 
 @pytest.fixture
@@ -170,11 +169,81 @@ def test_saving_leaves_no_part_behind(tmp_path, saved):
     assert [path.name for path in tmp_path.iterdir()] == ["a.lex"]
 
 
-def test_a_mapped_lexicon_survives_the_replacement_of_its_file(saved):
+def test_a_loaded_lexicon_survives_whatever_happens_to_its_file(saved):
     lexicon = Lexicon.load(saved)
+    before = (lexicon.find("词7和词9"), all_entries(lexicon))
+    size = saved.stat().st_size
+    with saved.open("r+b") as file:
+        file.write(b"\xff" * size)
+    assert (lexicon.find("词7和词9"), all_entries(lexicon)) == before
+    os.truncate(saved, 0)
+    assert (lexicon.find("词7和词9"), all_entries(lexicon)) == before
     Lexicon.from_words({"新": "n"}).save(saved)
-    assert lexicon.find("词7") == [(0, 2, 7)]
+    assert (lexicon.find("词7和词9"), all_entries(lexicon)) == before
     assert len(Lexicon.load(saved)) == 1
+
+
+def test_bytes_are_the_file(saved):
+    lexicon = Lexicon.from_bytes(saved.read_bytes())
+    assert all_entries(lexicon) == all_entries(Lexicon.load(saved))
+    assert lexicon.to_bytes() == saved.read_bytes()
+    with pytest.raises(LexiconError, match="the lexicon file: truncated: 10 bytes"):
+        Lexicon.from_bytes(saved.read_bytes()[:10])
+
+
+def forged(content, old, new):
+    """The file with some bytes exchanged, and its checksum made right."""
+    broken = bytearray(content.replace(old, new))
+    broken[24:32] = bytes(8)
+    broken[24:32] = checksum(bytes(broken[64:]), checksum(bytes(broken[:64]), 0)).to_bytes(8, "little")
+    return bytes(broken)
+
+
+def checksum(content, seed):
+    """checksum.hpp, once more."""
+    bits = 2**64 - 1
+
+    def mix(lane, word):
+        lane = ((lane ^ word) * 0x9E3779B97F4A7C15) & bits
+        return lane ^ (lane >> 29)
+
+    lanes = [(seed + k) & bits for k in range(1, 5)]
+    whole = len(content) // 32 * 32
+    for position in range(0, whole, 32):
+        for k in range(4):
+            begin = position + 8 * k
+            lanes[k] = mix(lanes[k], int.from_bytes(content[begin : begin + 8], "little"))
+    result = mix(len(content), seed)
+    for lane in lanes:
+        result = mix(result, lane)
+    for byte in content[whole:]:
+        result = mix(result, byte + 1)
+    return mix(result, result >> 32)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("乙丙".encode(), b"\xff" * 6, "corrupted: a word is not UTF-8"),
+        ("乙丙".encode(), b"\x07" * 6, "corrupted: the word '\ufffd{6}' holds a control character"),
+        ("乙丙".encode(), b" " * 6, "corrupted: a lexicon word is nothing but white space"),
+        (b"company\n", b"compa\xffy\n", "corrupted: the type 'compa\ufffdy' of '' is not a name"),
+        (b"company\n", b"compa\x07y\n", "corrupted: the type 'compa\ufffdy' of '' is not a name"),
+        (b"company\n", b"compan\n\n", "corrupted: the type '' of '' is not a name"),
+        (b"finance", b"fin\xffnce", "corrupted: the lexicon name 'fin\ufffdnce' is not a name"),
+    ],
+)
+def test_a_file_whose_words_types_or_name_are_no_text_is_refused(old, new, message):
+    content = Lexicon.from_entries([("甲", "n", 1.0), ("乙丙", "company", 0.5)], name="finance").to_bytes()
+    assert forged(content, old, old) == content
+    with pytest.raises(LexiconError, match=message):
+        Lexicon.from_bytes(forged(content, old, new))
+
+
+def test_a_path_that_is_no_file_is_no_word_list(tmp_path):
+    for path in (tmp_path, tmp_path / "nothing.tsv"):
+        with pytest.raises(LexiconError, match="cannot be opened as a file"):
+            Lexicon.from_tsv(path)
 
 
 def test_hashed_word_ids_stay_in_their_table_and_never_change():

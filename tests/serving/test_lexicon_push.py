@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 
 import pytest
 
 pytest.importorskip("tritonclient.grpc")
-from distillex_matcher import Lexicon, LexiconError
-from distillex_matcher.lexicon_store import LexiconStore, UnknownLexiconError
 from distillex_serving.lexicon_client import LexiconServerError, compile_word_list, send_command
-from plain_triton import extract, refusal
+from plain_triton import bytes_tensor, extract, refusal
 
 pytestmark = pytest.mark.server
 
@@ -32,10 +32,9 @@ def compiled(tmp_path, words):
 
 @pytest.fixture
 def push(server, token, tmp_path):
-    def run(name, words):
-        return send_command(
-            server.grpc_url, token, {"action": "push", "name": name}, compiled(tmp_path, words), timeout_s=10
-        )
+    def run(name, words, **fields):
+        command = {"action": "push", "name": name, **fields}
+        return send_command(server.grpc_url, token, command, compiled(tmp_path, words), timeout_s=10)
 
     return run
 
@@ -119,48 +118,190 @@ def test_a_broken_file_is_refused_and_the_old_version_stays(server, connection, 
     assert extract(connection, [TEXT], LEXICON_NAME=["kept"]).versions == [f"base@1+kept@{version}"]
 
 
-def test_commands_without_the_token_are_refused(server):
-    for token in ("", "a guess"):
-        with pytest.raises(LexiconServerError, match="the admin token is wrong"):
+def test_commands_without_the_token_are_refused(server, connection):
+    with pytest.raises(LexiconServerError, match="the admin token is wrong"):
+        send_command(server.grpc_url, "a guess", {"action": "list"})
+    for token in ("", None):
+        with pytest.raises(LexiconServerError, match="no token given: --admin-token-file or DISTILLEX_ADMIN_TOKEN"):
             send_command(server.grpc_url, token, {"action": "list"})
+    # A caller that is not ours.
+    assert raw_command(connection, b"", b'{"action": "list"}') == "no admin token was given"
 
 
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        ({"action": "delete"}, "unknown action 'delete'"),
-        ({"name": "x"}, "COMMAND must be JSON"),
-        ({"action": "push", "name": "../x"}, "is not a lexicon name"),
-        ({"action": "rollback", "name": "never"}, "no lexicon 'never' is installed"),
-    ],
-)
-def test_bad_commands_are_refused(server, token, command, message):
-    with pytest.raises(LexiconServerError, match=message):
-        send_command(server.grpc_url, token, command, b"")
+def raw_command(connection, token, command, content=None):
+    """The message with which the server refuses COMMAND, whatever is in it."""
+    import tritonclient.grpc as triton
+
+    values = {"TOKEN": token, "COMMAND": command} | ({} if content is None else {"CONTENT": content})
+    with pytest.raises(triton.InferenceServerException) as refused:
+        connection.infer("lexicons", [bytes_tensor(name, [value], [1]) for name, value in values.items()])
+    assert refused.value.status() == "StatusCode.INVALID_ARGUMENT", refused.value
+    message = refused.value.message()
+    for forbidden in ("\n", "Traceback", ".py", "/"):
+        assert forbidden not in message
+    return message
 
 
-def test_unknown_names_are_refused_with_the_installed_ones(connection, push):
-    push("known", {"青石云科": "company"})
-    assert "known" in refusal(connection, [TEXT], LEXICON_NAME=["unknown"])
+BAD_COMMANDS = {
+    "unknown action": (b'{"action": "delete"}', 'unknown action "delete"; push, list, rollback, prune are accepted'),
+    "no action": (b'{"name": "x"}', "COMMAND must be JSON like"),
+    "no object": (b'["push"]', "COMMAND must be JSON like"),
+    "an action that is no string": (b'{"action": [1]}', "unknown action a list"),
+    "an action as long as a book": (b'{"action": "' + b"x" * 5000 + b'"}', "xxx…; push, list"),
+    "a path": (b'{"action": "rollback", "name": "..x"}', "'..x' is not a lexicon name"),
+    "no name": (b'{"action": "push"}', "the name null is not a string"),
+    "a number as name": (b'{"action": "push", "name": 3}', "the name 3 is not a string"),
+    "an object as name": (b'{"action": "push", "name": {}}', "the name an object is not a string"),
+    "a lone surrogate as name": (b'{"action": "rollback", "name": "\\ud800"}', "is not a lexicon name"),
+    "not installed": (
+        b'{"action": "rollback", "name": "never"}',
+        "no lexicon 'never' is installed; installed lexicons:",
+    ),
+    "a version that is true": (b'{"action": "rollback", "name": "a", "version": true}', "version true is not a whole"),
+    "a version that is text": (b'{"action": "rollback", "name": "a", "version": "1"}', 'version "1" is not a whole'),
+    "a version that is broken": (b'{"action": "rollback", "name": "a", "version": 1.5}', "version 1.5 is not a whole"),
+    "version 0": (b'{"action": "rollback", "name": "a", "version": 0}', "version 0 is not a whole number from 1 on"),
+    "a version of 4,000 digits": (
+        b'{"action": "rollback", "name": "a", "version": ' + b"9" * 4000 + b"}",
+        "999… is not a whole number",
+    ),
+    "nothing to keep": (b'{"action": "prune", "name": "a", "keep": 0}', "keep 0 is not a whole number from 1 on"),
+    "keep what": (b'{"action": "prune", "name": "a"}', "keep null is not a whole number from 1 on"),
+    "a field of another action": (b'{"action": "list", "keep": 1}', 'list has no field "keep"; accepted: none'),
+    "an unknown field": (
+        b'{"action": "push", "name": "a", "force": 1}',
+        'push has no field "force"; accepted: name, re',
+    ),
+    "a yes that is text": (b'{"action": "push", "name": "a", "replace_base": "yes"}', 'replace_base "yes" is neither'),
+    "deep brackets": (b"[" * 100_000, "brackets that deep, are not accepted"),
+    "brackets in a name": (b'{"action": "push", "name": ' + b"[" * 900 + b"]" * 900 + b"}", "the name a list is not"),
+    "an endless number": (
+        b'{"action": "rollback", "name": "a", "version": ' + b"9" * 5000 + b"}",
+        "COMMAND is not JSON",
+    ),
+    "a key twice": (b'{"action": "list", "action": "push"}', "COMMAND holds the key 'action' twice"),
+    "NaN": (b'{"action": "rollback", "name": "a", "version": NaN}', "COMMAND holds NaN, which is not JSON"),
+    "infinity": (b'{"action": "rollback", "name": "a", "version": -Infinity}', "COMMAND holds -Infinity, which is not"),
+    "not UTF-8": (b'{"action": "\xff"}', "COMMAND is not UTF-8 (byte 12)"),
+    "UTF-16": ('{"action": "list"}'.encode("utf-16"), "COMMAND is not UTF-8 (byte 0)"),
+    "nothing": (b"", "COMMAND is not JSON"),
+    "no content": (b'{"action": "push", "name": "a"}', "the input CONTENT is missing"),
+}
 
 
-def test_a_store_keeps_versions_and_refuses_what_the_check_refuses(tmp_path):
-    store = LexiconStore(tmp_path / "lexicons")
-    (tmp_path / "a.lex").touch()
-    Lexicon.from_words({"甲": "n"}).save(tmp_path / "a.lex")
-    content = (tmp_path / "a.lex").read_bytes()
+@pytest.mark.parametrize(("command", "message"), BAD_COMMANDS.values(), ids=BAD_COMMANDS.keys())
+def test_bad_commands_are_refused(connection, token, command, message):
+    assert message in raw_command(connection, token.encode(), command)
 
-    def refuse(lexicon):
-        raise LexiconError("no")
 
-    assert store.install("a", content, lambda lexicon: None).label == "a@1"
-    with pytest.raises(LexiconError, match="no"):
-        store.install("a", content, refuse)
-    held = store.current("a")
-    assert store.install("a", content, lambda lexicon: None).label == "a@2"
-    assert (held.label, store.current("a").label) == ("a@1", "a@2")
-    assert (store.names(), store.versions("a")) == (["a"], [1, 2])
-    assert store.rollback("a") == 1
-    with pytest.raises(UnknownLexiconError, match="no version to go back to"):
-        store.rollback("a")
-    assert not [path for path in (tmp_path / "lexicons" / "a").iterdir() if path.name.startswith(".new")]
+def test_a_request_learns_of_no_lexicon_but_its_own(connection, push, server, token):
+    push("tenant", {"青石云科": "company"})
+    message = refusal(connection, [TEXT], LEXICON_NAME=["unknown"])
+    assert message == "LEXICON_NAME: no lexicon 'unknown' is installed"
+    # Who may change them may see them.
+    with pytest.raises(LexiconServerError, match=r"installed lexicons: .*tenant"):
+        send_command(server.grpc_url, token, {"action": "rollback", "name": "unknown"})
+
+
+def test_a_refused_command_leaves_nothing_behind(server, token, lexicon_directory):
+    before = sorted(lexicon_directory.iterdir())
+    for command, content in (
+        ({"action": "rollback", "name": "newname"}, None),
+        ({"action": "prune", "name": "newname", "keep": 1}, None),
+        ({"action": "push", "name": "newname"}, b"x" * 100),
+    ):
+        with pytest.raises(LexiconServerError):
+            send_command(server.grpc_url, token, command, content)
+    assert sorted(lexicon_directory.iterdir()) == before
+
+
+def test_the_base_lexicon_is_replaced_only_by_those_who_say_so(connection, push, server, token):
+    words = {"青石云科": "company", "无关词语": "company"}
+    with pytest.raises(
+        LexiconServerError, match="its 337,461 words out of use, and 2 in their place; push under anoth"
+    ):
+        push("base", words)
+    assert extract(connection, [TEXT]).versions == ["base@1"]
+    push("base", words, replace_base=True)
+    try:
+        assert extract(connection, [TEXT]).versions == ["base@2"]
+    finally:
+        send_command(server.grpc_url, token, {"action": "rollback", "name": "base"})
+    assert extract(connection, [TEXT]).versions == ["base@1"]
+    assert send_command(server.grpc_url, token, {"action": "prune", "name": "base", "keep": 1})["versions"] == [1, 2]
+
+
+def test_old_versions_are_pruned_and_the_one_in_use_stays(server, connection, push, token):
+    for _ in range(4):
+        push("pruned", {"青石云科": "company"})
+    send_command(server.grpc_url, token, {"action": "rollback", "name": "pruned", "version": 1})
+    result = send_command(server.grpc_url, token, {"action": "prune", "name": "pruned", "keep": 2})
+    assert result == {"name": "pruned", "removed": [2], "versions": [1, 3, 4]}
+    assert extract(connection, [TEXT], LEXICON_NAME=["pruned"]).versions == ["base@1+pruned@1"]
+
+
+def test_files_changed_or_cut_under_the_server_change_nothing(server, connection, push, lexicon_directory):
+    push("mapped", {"青石云科": "company"})
+    before = extract(connection, [TEXT, "他在北京大学读书"], LEXICON_NAME=["mapped", "mapped"])
+    files = [lexicon_directory / "base" / "1.lex", lexicon_directory / "mapped" / "1.lex"]
+    contents = [file.read_bytes() for file in files]
+    try:
+        for file, content in zip(files, contents, strict=True):
+            with file.open("r+b") as opened:
+                opened.write(b"\xff" * len(content))
+            assert extract(connection, [TEXT, "他在北京大学读书"], LEXICON_NAME=["mapped", "mapped"]) == before
+            os.truncate(file, 0)
+            assert extract(connection, [TEXT, "他在北京大学读书"], LEXICON_NAME=["mapped", "mapped"]) == before
+    finally:
+        for file, content in zip(files, contents, strict=True):
+            file.write_bytes(content)
+
+
+@pytest.mark.parametrize("content", [b"77\n", b"seven\n", b"", b"-1\n", b"1\0\n", b"1\n2\n", b"\xb2\n", b"1" * 5000])
+def test_a_current_file_that_names_no_version_keeps_the_old_one_in_use(
+    server, connection, push, lexicon_directory, content
+):
+    version = push("current", {"青石云科": "company"})["version"]
+    label = f"base@1+current@{version}"
+    assert extract(connection, [TEXT], LEXICON_NAME=["current"]).versions == [label]
+    for name in ("current", "base"):
+        path = lexicon_directory / name / "CURRENT"
+        sound = path.read_bytes()
+        path.write_bytes(content)
+        try:
+            for _ in range(3):
+                assert extract(connection, [TEXT], LEXICON_NAME=["current"]).versions == [label]
+        finally:
+            path.write_bytes(sound)
+        said = f"the lexicon {name} stays at {name}@"
+        assert wait_until(lambda said=said: any(said in line for line in server.last_log_lines(50)))
+
+
+def wait_until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return condition()
+
+
+def test_a_named_lexicon_that_was_never_read_and_cannot_be_is_refused_in_one_sentence(
+    connection, push, lexicon_directory
+):
+    for name, content in (("unread", b"9\n"), ("unreadable", b"?\n")):
+        push(name, {"青石云科": "company"})
+        (lexicon_directory / name / "CURRENT").write_bytes(content)
+        message = refusal(connection, [TEXT], LEXICON_NAME=[name])
+        assert message == f"LEXICON_NAME: the lexicon {name!r} cannot be read; the server's log says why"
+
+
+def test_a_broken_lexicon_does_not_hide_the_others_from_the_list(server, push, token, lexicon_directory):
+    push("whole", {"青石云科": "company"})
+    push("broken", {"青石云科": "company"})
+    (lexicon_directory / "broken" / "CURRENT").write_bytes(b"9\n")
+    (lexicon_directory / "Not A Name").mkdir()
+    (lexicon_directory / "Not A Name" / "CURRENT").write_bytes(b"1\n")
+    rows = {row["name"]: row for row in send_command(server.grpc_url, token, {"action": "list"})["lexicons"]}
+    assert rows["whole"]["words"] == 1
+    assert (rows["broken"]["version"], rows["broken"]["words"]) == (9, None)
+    assert rows["broken"]["problem"].startswith("lexicon broken@9: cannot be opened: No such file")
+    assert "Not A Name" not in rows

@@ -1,16 +1,31 @@
-"""Words for one run, from a file: WORD, tab, TYPE a line."""
+"""Words for one run, from a file: WORD, tab, TYPE a line.
+
+The rules are those of ``distillex lexicon push`` (docs/lexicons.md): a list that serves the one serves the other. They
+stand here once more because the client knows nothing of the matcher; a test holds the two together.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+import numpy as np
 
 from distillex_client.batch.errors import WrongUse
 
 HIDING_TYPES = ("null", "-")
+LONGEST_WORD = 255
+"""Code points; for the words of a request the server's own limit is lower."""
+LONGEST_TYPE = 64
+"""Bytes."""
+# White space as the matcher sees it: Python's own, the zero-width space and the byte order mark.
+SPACES = "".join(chr(point) for point in range(0x3001) if chr(point).isspace()) + "\u200b\ufeff"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_WEIGHT = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def read_lexicon(path: Path) -> dict[str, str | None]:
-    """Return word → type; None for a word that is to be hidden. Empty lines and lines with ``#`` first are passed by.
+    """Return word → type; None for a word that is to be hidden. A weight is checked, but a request sends none.
 
     Raises
     ------
@@ -18,17 +33,90 @@ def read_lexicon(path: Path) -> dict[str, str | None]:
         When the file cannot be read, or a line is not WORD<TAB>TYPE; names the line.
     """
     words: dict[str, str | None] = {}
+    lines: dict[str, int] = {}
     try:
-        content = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
     except OSError as error:
         raise WrongUse(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise WrongUse(f"{path}: not UTF-8 (byte {error.start})") from error
-    for number, line in enumerate(content.split("\n"), start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        fields = line.rstrip("\r").split("\t")
-        if len(fields) < 2 or not fields[0] or not fields[1]:
-            raise WrongUse(f"{path}:{number}: {line!r} is not WORD<TAB>TYPE")
-        words[fields[0]] = None if fields[1] in HIDING_TYPES else fields[1]
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        try:
+            entry = _entry_of(line)
+            if entry is None:
+                continue
+            word, kind = entry
+            earlier = lines.setdefault(_normal(word), number)
+            if earlier != number:
+                raise ValueError(f"the word {_quoted(word)} stands in line {earlier} already")
+        except UnicodeDecodeError as error:
+            raise WrongUse(f"{path}:{number}: not UTF-8 (byte {error.start} of the line)") from error
+        except ValueError as error:
+            raise WrongUse(f"{path}:{number}: {error}") from error
+        words[word] = kind
     return words
+
+
+def _entry_of(content: bytes) -> tuple[str, str | None] | None:
+    """Return word and type of a line; None where it is blank or a comment."""
+    line = content.decode("utf-8").strip(SPACES)
+    if not line or line == "#" or (line[0] == "#" and line[1] in SPACES.replace("\t", "")):
+        return None
+    fields = [_unquoted(field.strip(SPACES)) for field in content.decode("utf-8").split("\t")]
+    # Spreadsheets end lines with the tabs of columns that are empty.
+    while len(fields) > 2 and not fields[-1]:
+        fields.pop()
+    if not 2 <= len(fields) <= 3:
+        hint = " (a comment begins with '# ')" if line[0] == "#" else ""
+        raise ValueError(f"{_quoted(line, 60)} is not WORD<TAB>TYPE[<TAB>WEIGHT]{hint}")
+    word, kind = fields[:2]
+    if len(fields) == 3:
+        _check_weight(fields[2])
+    _check_word(word)
+    if kind in HIDING_TYPES:
+        return word, None
+    if not kind or len(kind.encode()) > LONGEST_TYPE or _CONTROL.search(kind):
+        raise ValueError(
+            f"the type {_quoted(kind)} of {_quoted(word)} is not a name of 1 to 64 bytes of printable UTF-8"
+        )
+    return word, kind
+
+
+def _unquoted(field: str) -> str:
+    """Take off the quotes that spreadsheets put around a field, in which a quote of its own stands twice."""
+    inner = field[1:-1]
+    if len(field) < 2 or field[0] != '"' or field[-1] != '"' or '"' in inner.replace('""', ""):
+        return field
+    return inner.replace('""', '"').strip(SPACES)
+
+
+def _check_weight(field: str) -> None:
+    number = float(field) if _WEIGHT.fullmatch(field) else 0.0
+    # The matcher keeps weights in single precision.
+    if not (number <= 1.0 and np.float32(number) > 0.0):
+        raise ValueError(f"the weight {_quoted(field)} is not a number in (0, 1]")
+
+
+def _check_word(word: str) -> None:
+    if not word:
+        raise ValueError("a lexicon word is empty")
+    if len(word) > LONGEST_WORD:
+        raise ValueError(f"the word {_quoted(word)} has {len(word)} code points; at most {LONGEST_WORD} are accepted")
+    if _CONTROL.search(word):
+        raise ValueError(f"the word {_quoted(word)} holds a control character (NUL, tab, line end, …)")
+
+
+def _normal(word: str) -> str:
+    """Return what the matcher compares: one code point to one, lower case, half width, plain spaces."""
+    return "".join(_normal_point(point) for point in word)
+
+
+def _normal_point(point: str) -> str:
+    if point in SPACES:
+        return " "
+    half = chr(ord(point) - 0xFEE0) if "！" <= point <= "～" else point
+    lower = half.lower()
+    return lower if len(lower) == 1 else half
+
+
+def _quoted(text: str, most: int = 40) -> str:
+    shown = _CONTROL.sub("\ufffd", text[:most])
+    return f"'{shown}…'" if len(text) > most else f"'{shown}'"

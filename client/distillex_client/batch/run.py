@@ -27,6 +27,7 @@ from distillex_client.batch.readers import ReadingOptions, read_all
 from distillex_client.batch.records import BadRecord, Extracted, Record, cut_chunks
 from distillex_client.batch.sources import InputFormat, Source, find_sources
 from distillex_client.batch.writers import FileOutput, HtmlDirectory, Output, OutputFormat, StreamOutput
+from distillex_client.protocol import check_lexicon
 
 LOG = logging.getLogger("distillex.batch")
 CHECKPOINT_EVERY_S = 1.0
@@ -55,6 +56,9 @@ class BatchOptions:
     concurrency: int = 4
     retry_for_s: float = 60.0
     resume: bool = False
+
+    def __post_init__(self) -> None:
+        check_lexicon(self.lexicon)
 
     def settings(self, sources: Sequence[Source]) -> dict[str, Any]:
         """Return what has to be the same when a run is resumed."""

@@ -41,7 +41,7 @@ struct TrieNode {
     std::uint32_t entry = kNoEntry;   // index of the word that ends here
 };
 
-// What a trie is made of, in memory that it owns or in a mapped file.
+// What a trie is made of, in memory that it owns or in a file's bytes.
 struct TrieView {
     const std::uint16_t* page_index = nullptr;
     const std::uint32_t* pages = nullptr;
@@ -68,8 +68,8 @@ class DoubleArrayTrie {
     // Throws std::invalid_argument for an empty, over-long or repeated word, naming its index.
     static DoubleArrayTrie build(const std::vector<Word>& words, const TrieLayoutOptions& options = {});
 
-    // A trie over foreign memory (a mapped file); `owner` keeps it alive. Throws std::invalid_argument if any
-    // index in it could lead outside.
+    // A trie over foreign memory (a file's bytes); `owner` keeps it alive. Throws std::invalid_argument if
+    // any index in it could lead outside.
     static DoubleArrayTrie view(const TrieView& view, std::uint32_t entry_count,
                                 std::shared_ptr<const void> owner);
 
@@ -137,6 +137,8 @@ class DoubleArrayTrie {
 #endif
             std::uint32_t state = root_base + codes[i];
             if (codes[i] == 0 || nodes[state].check != 0) continue;
+            // No word is longer; a file that was made to lead in circles ends here.
+            const std::size_t furthest = std::min(available, i + kMaxWordLength);
             std::size_t end = i + 1;
             for (;;) {
                 const TrieNode& node = nodes[state];
@@ -144,7 +146,7 @@ class DoubleArrayTrie {
                     visit(static_cast<std::uint32_t>(offset + i), static_cast<std::uint32_t>(offset + end),
                           node.entry);
                 }
-                if (end == available) break;
+                if (end == furthest) break;
                 const std::uint32_t next = node.base + codes[end];
                 if (nodes[next].check != state) break;
                 state = next;

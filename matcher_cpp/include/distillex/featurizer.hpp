@@ -80,12 +80,19 @@ class Featurizer {
         std::int32_t word;
         float weight;
     };
+    // How an overlay's types are numbered here, or why they cannot be; found out once a batch.
+    struct OverlayTypes {
+        std::vector<std::int32_t> ids;
+        std::optional<std::string> error;
+    };
     struct Workspace;
 
-    std::optional<std::string> check_text(const FeaturizerText& text) const;
+    const OverlayTypes& types_of(const Lexicon& overlay, Workspace& workspace) const;
+    std::optional<std::string> check_text(const FeaturizerText& text, Workspace& workspace) const;
     std::vector<std::int32_t> map_types(const Lexicon& lexicon) const;  // 0 for an unknown type
     std::int32_t token_id(char32_t point) const;
     void collect_matches(const FeaturizerText& text, Workspace& workspace) const;
+    static void rank(Workspace& workspace);
     void fill_row(const FeaturizerText& text, std::size_t row, FeatureBatch& batch,
                   Workspace& workspace) const;
 

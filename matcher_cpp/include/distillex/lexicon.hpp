@@ -1,4 +1,4 @@
-// Words with a type and a weight; built in memory or mapped from one file.
+// Words with a type and a weight; built in memory or read from one file.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,10 @@ struct LexiconEntryInput {
     float weight = 1.0F;
 };
 
-// Throws LexiconError for a bad word, type or weight.
+// What every word, type and name has to be, wherever it comes from. They throw LexiconError.
+void check_word(std::u32string_view word);
+void check_type(std::string_view type, std::u32string_view word);
+void check_name(std::string_view name);
 void check_entry(const LexiconEntryInput& entry);
 
 // What to do with two entries that are the same word after normalisation.
@@ -40,7 +43,11 @@ class Lexicon {
   public:
     static std::shared_ptr<const Lexicon> build(std::vector<LexiconEntryInput> entries, Repeats repeats,
                                                 const std::string& name, std::uint32_t version);
+    // Reads the file into memory: what happens to the file later does not reach the lexicon.
     static std::shared_ptr<const Lexicon> load(const std::filesystem::path& path);
+    // The same for a file's bytes.
+    static std::shared_ptr<const Lexicon> from_bytes(std::string_view bytes);
+    std::string to_bytes() const;
 
     // Writes beside `path`, then renames: a reader sees the old file or the new one, never a part.
     void save(const std::filesystem::path& path) const;

@@ -24,6 +24,14 @@ char32_t normalize(char32_t point);
 
 bool is_space(char32_t point);
 
+// C0 (tab and line end among them), DEL and C1.
+inline bool is_control(char32_t point) { return point < 0x20 || (point >= 0x7F && point <= 0x9F); }
+
+// Text in quotes for a message: at most `most` code points of it, and U+FFFD for controls and for what is no
+// character, so that it is UTF-8 of one line whatever it quotes.
+std::string in_quotes(std::u32string_view points, std::size_t most = 40);
+std::string in_quotes(std::string_view bytes, std::size_t most = 40);
+
 // 32-bit FNV-1a over the code points' UTF-32 bytes, finished by a bit mixer.
 std::uint32_t hash_word(const char32_t* word, std::size_t length);
 

@@ -1,7 +1,8 @@
-"""Triton Python model: install, list and roll back named lexicons. Contract: docs/lexicons.md."""
+"""Triton Python model: install, list, roll back and prune named lexicons. Contract: docs/lexicons.md."""
 
 from __future__ import annotations
 
+import dataclasses
 import hmac
 import json
 import os
@@ -12,10 +13,16 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from distillex_matcher import FeatureLayout, LayoutError, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
+from distillex_serving.python_models.answers import RefusedError, failure, guarded, log_error
+from distillex_serving.python_models.strict_json import parse_json
 
-
-class CommandError(ValueError):
-    """A command is refused; the message is for the caller."""
+FIELDS = {
+    "push": {"name", "replace_base"},
+    "list": set(),
+    "rollback": {"name", "version"},
+    "prune": {"name", "keep"},
+}
+"""Of each action, beside "action" itself."""
 
 
 class TritonPythonModel:
@@ -33,60 +40,80 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each command."""
-        return [self._answer(request) for request in requests]
+        return [guarded("lexicons", "the command failed", self._answer, request) for request in requests]
 
     def _answer(self, request: Any) -> Any:
+        self._check_token(_input(request, "TOKEN"))
         try:
-            self._check_token(_text(request, "TOKEN"))
-            result = self._run(request)
-        except (CommandError, LexiconError) as error:
-            return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
+            result = self._run(_command(_input(request, "COMMAND")), request)
+        except LexiconError as error:
+            raise RefusedError(str(error)) from None
         except OSError as error:
-            pb_utils.Logger.log_error(f"lexicons: {error}")
-            message = f"the lexicon directory cannot be written ({error.strerror})"
-            return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.INTERNAL))
+            log_error(f"lexicons: {error}")
+            return failure(f"the lexicon directory cannot be used ({error.strerror})")
         content = np.array([json.dumps(result, ensure_ascii=False).encode()], dtype=object)
         return pb_utils.InferenceResponse([pb_utils.Tensor("RESULT", content)])
 
     def _check_token(self, token: bytes) -> None:
         if not self._token:
-            raise CommandError("this server takes no lexicons over the network: it was started without an admin token")
+            raise RefusedError("this server takes no lexicons over the network: it was started without an admin token")
+        if not token:
+            raise RefusedError("no admin token was given")
         if not hmac.compare_digest(token, self._token.encode()):
-            raise CommandError("the admin token is wrong")
+            raise RefusedError("the admin token is wrong")
 
-    def _run(self, request: Any) -> dict[str, Any]:
-        try:
-            command = json.loads(_text(request, "COMMAND"))
-            action, name = command["action"], command.get("name", "")
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise CommandError('COMMAND must be JSON like {"action": "push", "name": "finance"}') from None
+    def _run(self, command: dict[str, Any], request: Any) -> dict[str, Any]:
+        action, name = command["action"], command.get("name", "")
         if action == "push":
-            installed = self._store.install(str(name), _text(request, "CONTENT"), self._featurizer.check_types)
+            installed = self._store.install(
+                name,
+                _input(request, "CONTENT"),
+                self._featurizer.check_types,
+                replace_base=command.get("replace_base", False),
+            )
             return {"name": name, "version": installed.version, "words": len(installed.lexicon)}
         if action == "rollback":
-            version = command.get("version")
-            if version is not None and type(version) is not int:
-                raise CommandError(f"version {str(version)[:40]!r} is not a whole number")
-            return {"name": name, "version": self._store.rollback(str(name), version)}
-        if action == "list":
-            return {
-                "lexicons": [
-                    {
-                        "name": each,
-                        "version": self._store.current_version(each),
-                        "versions": self._store.versions(each),
-                        "words": len(self._store.current(each).lexicon),
-                    }
-                    for each in self._store.names()
-                ]
-            }
-        raise CommandError(f"unknown action {str(action)[:40]!r}; push, list and rollback are accepted")
+            return {"name": name, "version": self._store.rollback(name, command.get("version"))}
+        if action == "prune":
+            removed = self._store.prune(name, command["keep"])
+            return {"name": name, "removed": removed, "versions": self._store.versions(name)}
+        return {"lexicons": [dataclasses.asdict(line) for line in self._store.overview()]}
 
 
-def _text(request: Any, name: str) -> bytes:
+def _command(content: bytes) -> dict[str, Any]:
+    command: dict[str, Any] = parse_json(content, "COMMAND")
+    if not isinstance(command, dict) or "action" not in command:
+        raise RefusedError('COMMAND must be JSON like {"action": "push", "name": "finance"}')
+    action = command["action"]
+    fields = FIELDS.get(action) if isinstance(action, str) else None
+    if fields is None:
+        raise RefusedError(f"COMMAND: unknown action {_shown(action)}; {', '.join(FIELDS)} are accepted")
+    for field in command.keys() - fields - {"action"}:
+        raise RefusedError(
+            f"COMMAND: {action} has no field {_shown(field)}; accepted: {', '.join(sorted(fields)) or 'none'}"
+        )
+    if "name" in fields and not isinstance(command.get("name"), str):
+        raise RefusedError(f"COMMAND: the name {_shown(command.get('name'))} is not a string")
+    for field in ("version", "keep"):
+        value = command.get(field)
+        wanted = field in fields and not (field == "version" and value is None)
+        if wanted and not (type(value) is int and 0 < value < 10**9):
+            raise RefusedError(f"COMMAND: {field} {_shown(value)} is not a whole number from 1 on")
+    if not isinstance(command.get("replace_base", False), bool):
+        raise RefusedError(f"COMMAND: replace_base {_shown(command['replace_base'])} is neither true nor false")
+    return command
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "an object"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:40]}…"
+
+
+def _input(request: Any, name: str) -> bytes:
     tensor = pb_utils.get_input_tensor_by_name(request, name)
     if tensor is None:
-        raise CommandError(f"the input {name} is missing")
-    values = tensor.as_numpy().reshape(-1)
-    value: bytes = values[0]
+        raise RefusedError(f"the input {name} is missing")
+    value: bytes = tensor.as_numpy().reshape(-1)[0]
     return value

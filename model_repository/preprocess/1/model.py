@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,8 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from distillex_matcher import FeatureLayout, Featurizer, LayoutError, Lexicon, LexiconError
 from distillex_matcher.lexicon_store import BASE_NAME, LexiconNameError, LexiconStore, UnknownLexiconError
-
-CACHED_REQUEST_LEXICONS = 256
-
-
-class BadRowError(ValueError):
-    """One text of a request, or its lexicon, is refused; the message is for the caller."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a request's own lexicon may hold."""
-
-    entries: int
-    size_bytes: int
+from distillex_serving.python_models.answers import RefusedError, guarded, log_error, refusal
+from distillex_serving.python_models.request_lexicons import Limits, RequestLexicons
 
 
 class TritonPythonModel:
@@ -39,31 +26,28 @@ class TritonPythonModel:
         }
         repository = Path(args["model_repository"])
         directory = os.environ.get("DISTILLEX_LEXICON_DIR") or repository.parent / parameters["lexicon_directory"]
-        self._limits = Limits(int(parameters["max_lexicon_entries"]), int(parameters["max_lexicon_bytes"]))
+        limits = Limits(*(int(parameters[limit.name]) for limit in dataclasses.fields(Limits)))
         self._store = LexiconStore(directory)
-        self._request_lexicon = lru_cache(CACHED_REQUEST_LEXICONS)(self._build_request_lexicon)
+        self._stays: dict[str, str] = {}
         try:
             layout = FeatureLayout.load(repository / args["model_version"])
             self._base = self._store.current(BASE_NAME)
             self._featurizer: Featurizer = layout.featurizer(self._base.lexicon)
-        except (LayoutError, LexiconError) as error:
+        except LayoutError as error:
             raise pb_utils.TritonModelException(f"preprocess cannot start: {error}") from None
+        except (LexiconError, OSError) as error:
+            raise pb_utils.TritonModelException(f"preprocess cannot start: {directory}: {error}") from None
+        self._request_lexicon = RequestLexicons(limits, self._featurizer.check_types)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request; all of them see the same base lexicon."""
         self._follow_base()
-        named: dict[str, tuple[Lexicon, str] | BadRowError] = {}
-        return [self._guarded(request, named) for request in requests]
+        named: dict[str, tuple[Lexicon, str] | RefusedError] = {}
 
-    def _guarded(self, request: Any, named: dict[str, tuple[Lexicon, str] | BadRowError]) -> Any:
-        try:
+        def answer(request: Any) -> Any:
             return self._answer(request, named)
-        except BadRowError as error:
-            return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
-        except Exception as error:  # one request's surprise must not fail the others of its batch
-            pb_utils.Logger.log_error(f"preprocess: {type(error).__name__}: {error}")
-            message = "the text could not be prepared; the server's log says why"
-            return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.INTERNAL))
+
+        return [guarded("preprocess", "the text could not be prepared", answer, request) for request in requests]
 
     def _follow_base(self) -> None:
         try:
@@ -71,10 +55,18 @@ class TritonPythonModel:
             if base is not self._base:
                 self._featurizer = self._featurizer.with_base(base.lexicon)
                 self._base = base
-        except (LexiconError, OSError) as error:
-            pb_utils.Logger.log_error(f"the base lexicon stays at {self._base.label}: {error}")
+            self._stays.pop(BASE_NAME, None)
+        except Exception as error:  # whatever is wrong with a new base lexicon, the old one answers
+            self._say_what_stays(BASE_NAME, self._base.label, error)
 
-    def _answer(self, request: Any, named: dict[str, tuple[Lexicon, str] | BadRowError]) -> Any:
+    def _say_what_stays(self, name: str, label: str, error: Exception) -> None:
+        """Log why an older version answers: once, not with every batch."""
+        message = f"the lexicon {name} stays at {label}: {error}"
+        if self._stays.get(name) != message:
+            self._stays[name] = message
+            log_error(message)
+
+    def _answer(self, request: Any, named: dict[str, tuple[Lexicon, str] | RefusedError]) -> Any:
         texts = pb_utils.get_input_tensor_by_name(request, "TEXT").as_numpy().reshape(-1)
         rows = len(texts)
         lexicons = _optional_rows(request, "LEXICON", rows)
@@ -94,7 +86,7 @@ class TritonPythonModel:
                         named,
                     )
                     overlays.append(laid)
-                except BadRowError as error:
+                except RefusedError as error:
                     refused[row] = str(error)
                     overlays.append([])
         features = self._featurizer.featurize(texts.tolist(), overlays, strict=False)
@@ -103,9 +95,7 @@ class TritonPythonModel:
                 refused[row] = refused[row] or problem
         if any(refused):
             if rows == 1:
-                return pb_utils.InferenceResponse(
-                    error=pb_utils.TritonError(refused[0], pb_utils.TritonError.INVALID_ARG)
-                )
+                return refusal(refused[0])
             features.lengths[[row for row in range(rows) if refused[row]]] = 0
         return pb_utils.InferenceResponse(
             [
@@ -120,7 +110,7 @@ class TritonPythonModel:
         )
 
     def _overlays(
-        self, label: str, name: bytes, words: bytes, named: dict[str, tuple[Lexicon, str] | BadRowError]
+        self, label: str, name: bytes, words: bytes, named: dict[str, tuple[Lexicon, str] | RefusedError]
     ) -> tuple[list[Lexicon], str]:
         laid = []
         # The base lexicon is under every answer anyway: laid over itself its words would lose their embeddings.
@@ -135,54 +125,28 @@ class TritonPythonModel:
                 label += "+request"
         return laid, label
 
-    def _named_lexicon(self, name: bytes, named: dict[str, tuple[Lexicon, str] | BadRowError]) -> tuple[Lexicon, str]:
+    def _named_lexicon(self, name: bytes, named: dict[str, tuple[Lexicon, str] | RefusedError]) -> tuple[Lexicon, str]:
         text = name.decode("utf-8", "replace")
         # One look at the store a batch and name: all of a batch's rows see the same version.
         if text not in named:
             try:
                 installed = self._store.current(text)
                 named[text] = (installed.lexicon, installed.label)
+                self._stays.pop(text, None)
             except (LexiconNameError, UnknownLexiconError) as error:
-                named[text] = BadRowError(f"LEXICON_NAME: {error}")
+                named[text] = RefusedError(f"LEXICON_NAME: {error}")
             except (LexiconError, OSError) as error:
                 held = self._store.last_opened(text)
-                pb_utils.Logger.log_error(f"lexicon {text} stays at {held.label if held else 'nothing'}: {error}")
+                self._say_what_stays(text, held.label if held else "nothing", error)
                 named[text] = (
                     (held.lexicon, held.label)
                     if held
-                    else BadRowError(f"LEXICON_NAME: the lexicon {text!r} cannot be read; the server's log says why")
+                    else RefusedError(f"LEXICON_NAME: the lexicon {text!r} cannot be read; the server's log says why")
                 )
         found = named[text]
-        if isinstance(found, BadRowError):
+        if isinstance(found, RefusedError):
             raise found
         return found
-
-    def _build_request_lexicon(self, content: bytes) -> Lexicon:
-        limits = self._limits
-        if len(content) > limits.size_bytes:
-            raise BadRowError(f"LEXICON has {len(content)} bytes; at most {limits.size_bytes} are accepted")
-        try:
-            words = json.loads(content.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise BadRowError(f"LEXICON is not UTF-8 (byte {error.start})") from None
-        except json.JSONDecodeError as error:
-            raise BadRowError(f"LEXICON is not JSON: {error}") from None
-        except (ValueError, RecursionError):
-            raise BadRowError(
-                "LEXICON is not JSON: numbers that long, or brackets that deep, are not accepted"
-            ) from None
-        if not isinstance(words, dict):
-            raise BadRowError('LEXICON must be a JSON object {"word": "type" or null}')
-        if len(words) > limits.entries:
-            raise BadRowError(f"LEXICON has {len(words)} entries; at most {limits.entries} are accepted")
-        try:
-            lexicon = Lexicon.from_words(words)
-            self._featurizer.check_types(lexicon)
-        except UnicodeError:
-            raise BadRowError("LEXICON: a type name holds a lone surrogate") from None
-        except LexiconError as error:
-            raise BadRowError(f"LEXICON: {error}") from None
-        return lexicon
 
 
 def _optional_rows(request: Any, name: str, rows: int) -> list[bytes] | None:
@@ -191,5 +155,5 @@ def _optional_rows(request: Any, name: str, rows: int) -> list[bytes] | None:
         return None
     values: list[bytes] = tensor.as_numpy().reshape(-1).tolist()
     if len(values) != rows:
-        raise BadRowError(f"{name} has {len(values)} rows; TEXT has {rows}")
+        raise RefusedError(f"{name} has {len(values)} rows; TEXT has {rows}")
     return values

@@ -10,6 +10,8 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from distillex_matcher import CrfParameters, LayoutError
 
+from distillex_serving.python_models.answers import guarded
+
 
 class DecodeModel:
     """Viterbi and posterior scores in C++. Contract: docs/architecture.md."""
@@ -24,22 +26,15 @@ class DecodeModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request; a request whose emissions are unusable gets its own error."""
-        return [self._answer(request) for request in requests]
+        sentence = "the model gave scores that cannot be decoded"
+        return [guarded("decode", sentence, self._answer, request) for request in requests]
 
     def _answer(self, request: Any) -> Any:
         texts, emissions, lengths, errors = (
             pb_utils.get_input_tensor_by_name(request, name).as_numpy()
             for name in ("TEXT", "EMISSIONS", "LENGTH", "ERROR")
         )
-        try:
-            rows = self._decoder.entities_json(emissions, lengths, texts.reshape(-1).tolist())
-        except ValueError as error:
-            pb_utils.Logger.log_error(f"decode: {error}")
-            return pb_utils.InferenceResponse(
-                error=pb_utils.TritonError(
-                    "the model gave scores that cannot be decoded", pb_utils.TritonError.INTERNAL
-                )
-            )
+        rows = self._decoder.entities_json(emissions, lengths, texts.reshape(-1).tolist())
         for row, message in enumerate(errors.reshape(-1).tolist()):
             if message:
                 rows[row] = json.dumps({"error": message.decode()}, ensure_ascii=False).encode()

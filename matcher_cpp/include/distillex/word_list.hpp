@@ -1,0 +1,16 @@
+// Word lists as people write them: WORD, tab, TYPE and perhaps a tab and a WEIGHT a line.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "distillex/lexicon.hpp"
+
+namespace distillex {
+
+// Reads UTF-8 text; docs/lexicons.md has the rules, and distillex_client's reader for requests keeps the same
+// ones. Throws LexiconError that begins with `source` and the line.
+std::vector<LexiconEntryInput> read_word_list(std::string_view content, const std::string& source);
+
+}  // namespace distillex

@@ -1,0 +1,111 @@
+#include "distillex/word_list.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <unordered_map>
+
+namespace distillex {
+namespace {
+
+constexpr char32_t kTab = U'\t';
+constexpr char32_t kQuote = U'"';
+constexpr std::size_t kFieldsAtLeast = 2;
+constexpr std::size_t kFieldsAtMost = 3;
+constexpr std::size_t kShownOfALine = 60;
+
+std::u32string_view trimmed(std::u32string_view text) {
+    while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+    while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+    return text;
+}
+
+// Without the quotes that spreadsheets put around a field, in which a quote of its own stands twice.
+std::u32string unquoted(std::u32string_view field) {
+    if (field.size() < 2 || field.front() != kQuote || field.back() != kQuote) return std::u32string(field);
+    std::u32string content;
+    const std::u32string_view inner = field.substr(1, field.size() - 2);
+    for (std::size_t i = 0; i < inner.size(); ++i) {
+        if (inner[i] == kQuote && (++i == inner.size() || inner[i] != kQuote)) return std::u32string(field);
+        content.push_back(inner[i]);
+    }
+    return std::u32string(trimmed(content));
+}
+
+std::vector<std::u32string> fields_of(std::u32string_view line) {
+    std::vector<std::u32string> fields;
+    for (;;) {
+        const std::size_t tab = line.find(kTab);
+        fields.push_back(unquoted(trimmed(line.substr(0, tab))));
+        if (tab == std::u32string_view::npos) break;
+        line.remove_prefix(tab + 1);
+    }
+    // Spreadsheets end lines with the tabs of columns that are empty.
+    while (fields.size() > kFieldsAtLeast && fields.back().empty()) fields.pop_back();
+    return fields;
+}
+
+bool is_comment(std::u32string_view line) {
+    return line.front() == U'#' && (line.size() == 1 || (line[1] != kTab && is_space(line[1])));
+}
+
+// Digits with a point and an exponent, whatever the locale; no sign, no "inf".
+float weight_from(const std::u32string& field) {
+    const std::string text = encode_utf8(field);
+    double weight = 0.0;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), weight);
+    const bool number = !text.empty() && (text[0] == '.' || (text[0] >= '0' && text[0] <= '9')) &&
+                        read.ec == std::errc{} && read.ptr == text.data() + text.size();
+    const auto narrow = static_cast<float>(weight);
+    if (!number || !(weight <= 1.0) || !(narrow > 0.0F))
+        throw LexiconError("the weight " + in_quotes(field) + " is not a number in (0, 1]");
+    return narrow;
+}
+
+LexiconEntryInput entry_from(std::u32string_view line) {
+    std::vector<std::u32string> fields = fields_of(line);
+    if (fields.size() < kFieldsAtLeast || fields.size() > kFieldsAtMost) {
+        throw LexiconError(in_quotes(trimmed(line), kShownOfALine) + " is not WORD<TAB>TYPE[<TAB>WEIGHT]" +
+                           (trimmed(line).front() == U'#' ? " (a comment begins with '# ')" : ""));
+    }
+    LexiconEntryInput entry;
+    entry.word = std::move(fields[0]);
+    entry.type = encode_utf8(fields[1]);
+    entry.hidden = entry.type == "null" || entry.type == "-";
+    if (fields.size() == kFieldsAtMost) entry.weight = weight_from(fields[2]);
+    check_entry(entry);
+    return entry;
+}
+
+}  // namespace
+
+std::vector<LexiconEntryInput> read_word_list(std::string_view content, const std::string& source) {
+    std::vector<LexiconEntryInput> entries;
+    std::unordered_map<std::u32string, std::size_t> lines;
+    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+    if (content.substr(0, kByteOrderMark.size()) == kByteOrderMark)
+        content.remove_prefix(kByteOrderMark.size());
+    for (std::size_t number = 1; !content.empty(); ++number) {
+        const std::string_view bytes = content.substr(0, content.find('\n'));
+        content.remove_prefix(std::min(content.size(), bytes.size() + 1));
+        try {
+            std::u32string line;
+            const std::size_t bad = decode_utf8(bytes, line);
+            if (bad != std::string_view::npos)
+                throw LexiconError("not UTF-8 (byte " + std::to_string(bad) + " of the line)");
+            if (trimmed(line).empty() || is_comment(trimmed(line))) continue;
+            entries.push_back(entry_from(line));
+            std::u32string key = entries.back().word;
+            std::transform(key.begin(), key.end(), key.begin(), normalize);
+            const auto [found, added] = lines.emplace(std::move(key), number);
+            if (!added) {
+                throw LexiconError("the word " + in_quotes(entries.back().word) + " stands in line " +
+                                   std::to_string(found->second) + " already");
+            }
+        } catch (const LexiconError& error) {
+            throw LexiconError(source + ":" + std::to_string(number) + ": " + error.what());
+        }
+    }
+    return entries;
+}
+
+}  // namespace distillex

@@ -1,0 +1,65 @@
+"""How a Python model says no: one sentence a request, whatever happened. Triton would send a traceback to everybody."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+
+
+class RefusedError(ValueError):
+    """A request, or a row of it, is refused; the message is for the caller."""
+
+
+def refusal(message: str) -> Any:
+    """Return the answer to a request that is wrong."""
+    return _error(message, pb_utils.TritonError.INVALID_ARG)
+
+
+def failure(message: str) -> Any:
+    """Return the answer to a request that should have worked."""
+    return _error(message, pb_utils.TritonError.INTERNAL)
+
+
+def guarded(model: str, sentence: str, answer: Callable[[Any], Any], request: Any) -> Any:
+    """Return ``answer(request)``, or an error that hurts no other request of the batch.
+
+    Parameters
+    ----------
+    model
+        Named in the log.
+    sentence
+        What the caller is told when something unexpected happens; the log tells the rest.
+    answer
+        Raises :class:`RefusedError` to refuse the request.
+    request
+        Triton's request.
+    """
+    try:
+        return answer(request)
+    except RefusedError as error:
+        return refusal(str(error))
+    except Exception as error:  # MemoryError and RecursionError too
+        log_unexpected(model, error)
+        return failure(f"{sentence}; the server's log says why")
+
+
+def log_unexpected(model: str, error: Exception) -> None:
+    """Write an exception with its traceback into the server's log."""
+    log_error("".join([f"{model}: ", *traceback.format_exception(type(error), error, error.__traceback__)]))
+
+
+def log_error(message: str) -> None:
+    """Write into the server's log, whatever the message quotes."""
+    pb_utils.Logger.log_error(_utf8(message))
+
+
+def _error(message: str, code: Any) -> Any:
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(_utf8(message), code))
+
+
+def _utf8(message: str) -> str:
+    # A lone surrogate from a caller's JSON would end the answer in an exception of its own.
+    return message.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,163 @@
+"""One rule for word lists: what ``push`` reads and what the client reads is the same, refusals included."""
+
+import sys
+
+import pytest
+from distillex_client.batch import lexicon_file
+from distillex_client.batch.errors import WrongUse
+from distillex_client.batch.lexicon_file import read_lexicon
+from distillex_matcher import MAX_WORD_LENGTH, Lexicon, LexiconEntry, LexiconError, normalize
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+ACCEPTED = {
+    "tabs": ("青石云科\tcompany\n北京\tns", {"青石云科": "company", "北京": "ns"}),
+    "no line end": ("北京\tns", {"北京": "ns"}),
+    "CRLF": ("青石云科\tcompany\r\n北京\tns\r\n", {"青石云科": "company", "北京": "ns"}),
+    "byte order mark": ("\ufeff北京\tns\n", {"北京": "ns"}),
+    "empty": ("", {}),
+    "blank lines": ("\n  \n\t\n\r\n\u3000\n北京\tns\n\n", {"北京": "ns"}),
+    "spaces around": (" 北京\u3000\t ns \n", {"北京": "ns"}),
+    "a space within": ("Mystery Ranch\tcompany\n", {"Mystery Ranch": "company"}),
+    "quotes of a spreadsheet": ('"北京"\t"ns"\n', {"北京": "ns"}),
+    "spaces within the quotes": ('" 北京 "\tns\n', {"北京": "ns"}),
+    "a doubled quote": ('"""双""11"""\tgame\n', {'"双"11"': "game"}),
+    "a lone quote": ('5"\tgame\n"\tgame\n', {'5"': "game", '"': "game"}),
+    "two quotations": ('"甲"和"乙"\tgame\n', {'"甲"和"乙"': "game"}),
+    "comments": ("# 注释\n#\n#\u3000注释\n  # 注释\n# 青石云科\tcompany\n北京\tns\n", {"北京": "ns"}),
+    "hash signs in words": ("#话题#\tgame\nC#\tgame\n#\tname\n", {"#话题#": "game", "C#": "game", "#": "name"}),
+    "hidden": ("北京\tnull\n上海\t-\n", {"北京": None, "上海": None}),
+    "weights": ("甲\tn\t1\n乙\tn\t0.5\n丙\tn\t.5\n丁\tn\t1e-3\n", {"甲": "n", "乙": "n", "丙": "n", "丁": "n"}),
+    "columns that are empty": ("北京\tns\t\n上海\tns\t\t \t\n", {"北京": "ns", "上海": "ns"}),
+    "the longest word": ("长" * 255 + "\tn\n", {"长" * 255: "n"}),
+    "upper case type": ("北京\tNS\n", {"北京": "NS"}),
+    "other line ends are spaces": ("甲\u2028乙\tn\n", {"甲\u2028乙": "n"}),
+}
+
+REFUSED = {
+    "one column": ("青石云科", "'青石云科' is not WORD<TAB>TYPE[<TAB>WEIGHT]"),
+    "commas": ("青石云科,company", "'青石云科,company' is not WORD<TAB>TYPE[<TAB>WEIGHT]"),
+    "jieba's spaces": ("青石云科 3 nz", "is not WORD<TAB>TYPE[<TAB>WEIGHT]"),
+    "no type": ("青石云科\t", "the type '' of '青石云科' is not a name of 1 to 64 bytes"),
+    "four columns": ("a\tb\t1\td", "'a�b�1�d' is not WORD<TAB>TYPE[<TAB>WEIGHT]"),
+    "a comment without its space": ("#注释", "(a comment begins with '# ')"),
+    "no word": ("\tcompany", "a lexicon word is empty"),
+    "a blank word": ("\u3000 \tcompany", "a lexicon word is empty"),
+    "a blank word in quotes": ('" "\tcompany', "a lexicon word is empty"),
+    "a long word": ("长" * 256 + "\tn", "has 256 code points; at most 255 are accepted"),
+    "a NUL": ("甲\0\tn", "the word '甲�' holds a control character"),
+    "a bell": ("甲\a乙\tn", "the word '甲�乙' holds a control character"),
+    "a carriage return within": ("甲\r乙\tn", "the word '甲�乙' holds a control character"),
+    "a control in the type": ("甲\ta\ab", "the type 'a�b' of '甲'"),
+    "a long type": ("甲\t" + "长" * 22, "is not a name of 1 to 64 bytes of printable UTF-8"),
+    "a frequency": ("甲\tn\t1000", "the weight '1000' is not a number in (0, 1]"),
+    "no weight at all": ("甲\tn\t0", "the weight '0' is not"),
+    "a weight that vanishes": ("甲\tn\t1e-60", "the weight '1e-60' is not"),
+    "a weight below nought": ("甲\tn\t-0.5", "the weight '-0.5' is not"),
+    "a weight with a sign": ("甲\tn\t+0.5", "the weight '+0.5' is not"),
+    "a weight with a comma": ("甲\tn\t0,5", "the weight '0,5' is not"),
+    "a weight in wide digits": ("甲\tn\t０.５", "the weight '０.５' is not"),
+    "a weight with an underscore": ("甲\tn\t0_1", "the weight '0_1' is not"),
+    "no number": ("甲\tn\tnan", "the weight 'nan' is not"),
+    "infinity": ("甲\tn\tinf", "the weight 'inf' is not"),
+    "a repeat": ("北京\tns", "the word '北京' stands in line 1 already"),
+    "a repeat with another type": ("北京\tname", "the word '北京' stands in line 1 already"),
+    "a repeat in quotes": ('"北京"\tns', "stands in line 1 already"),
+    "a repeat in another case and width": ("ＡＢＣ\tn\nabc\tn", "the word 'abc' stands in line 2 already"),
+}
+BYTES_REFUSED = {
+    "GBK": ("青石云科\tcompany".encode("gbk"), "not UTF-8 (byte 0 of the line)"),
+    "GBK in the type": ("abc\t公司".encode("gbk"), "not UTF-8 (byte 4 of the line)"),
+    "GBK without a tab": ("青石云科".encode("gbk"), "not UTF-8 (byte 0 of the line)"),
+    "GBK in a comment": ("# 公司".encode("gbk"), "not UTF-8 (byte 2 of the line)"),
+    "a surrogate": (b"\xed\xa0\x80\tn", "not UTF-8 (byte 0 of the line)"),
+    "cut off": (b"a\xe9\x95\tn", "not UTF-8 (byte 1 of the line)"),
+}
+
+
+def both(path):
+    """What the two readers say: word → type or a message."""
+    found = []
+    for read, error in ((Lexicon.from_tsv, LexiconError), (read_lexicon, WrongUse)):
+        try:
+            words = read(path)
+            found.append({e.word: e.type for e in words} if isinstance(words, Lexicon) else words)
+        except error as raised:
+            found.append(str(raised))
+    return found
+
+
+@pytest.mark.parametrize(("content", "words"), ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_both_readers_read_the_same(tmp_path, content, words):
+    path = tmp_path / "words.tsv"
+    path.write_bytes(content.encode())
+    pushed, sent = both(path)
+    assert sent == words
+    assert pushed == {normalize(word): kind for word, kind in words.items()}
+
+
+REFUSED_BYTES = {name: (line.encode(), message) for name, (line, message) in REFUSED.items()} | BYTES_REFUSED
+
+
+@pytest.mark.parametrize(("line", "message"), REFUSED_BYTES.values(), ids=REFUSED_BYTES.keys())
+def test_both_readers_refuse_the_same_with_the_same_words(tmp_path, line, message):
+    path = tmp_path / "words.tsv"
+    path.write_bytes("北京\tns\n".encode() + line + b"\n")
+    pushed, sent = both(path)
+    assert pushed == sent
+    assert message in pushed
+    assert pushed.startswith(f"{path}:{2 + line.count(10)}: ")
+
+
+PIECES = st.sampled_from(
+    [
+        "甲",
+        "乙",
+        "\t",
+        "\t",
+        "\n",
+        "\n",
+        " ",
+        '"',
+        '""',
+        "#",
+        "# ",
+        "n",
+        "null",
+        "-",
+        "0.5",
+        "2",
+        "\r",
+        "Ａ",
+        "a",
+        "\u200b",
+        "\a",
+        "\x85",
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=24).map("".join))
+@settings(max_examples=600, deadline=None)
+def test_both_readers_agree_on_whatever_is_written(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "agree.tsv"
+    path.write_bytes(content.encode())
+    pushed, sent = both(path)
+    if isinstance(sent, dict):
+        sent = {normalize(word): kind for word, kind in sent.items()}
+    assert pushed == sent
+
+
+def test_a_weight_is_kept_by_a_push(tmp_path):
+    path = tmp_path / "words.tsv"
+    path.write_text("北京\tns\t0.5\n", encoding="utf-8")
+    assert Lexicon.from_tsv(path)[0] == LexiconEntry("北京", "ns", 0.5)
+
+
+def test_the_client_knows_the_matchers_limits_white_space_and_normal_form():
+    assert lexicon_file.LONGEST_WORD == MAX_WORD_LENGTH
+    points = [chr(point) for point in range(sys.maxunicode + 1) if not 0xD800 <= point < 0xE000]
+    assert {point for point in points if normalize(point) == " "} == set(lexicon_file.SPACES)
+    # A newer Python may know capital letters that the table of the matcher, made with an older one, does not.
+    differing = [point for point in points if lexicon_file._normal(point) != normalize(point)]
+    assert len(differing) < 100
