@@ -64,6 +64,9 @@ class RecordingServer(service_pb2_grpc.GRPCInferenceServiceServicer):
             context.abort(grpc.StatusCode.UNAVAILABLE, "Server exiting")
         return service_pb2.ServerReadyResponse(ready=True)
 
+    def ModelReady(self, request, context):  # noqa: N802
+        return service_pb2.ModelReadyResponse(ready=self.ready)
+
     def ModelConfig(self, request, context):  # noqa: N802
         answer = service_pb2.ModelConfigResponse()
         answer.config.max_batch_size = self.max_batch_size
