@@ -31,6 +31,7 @@ from types import TracebackType
 import psutil
 from distillex_client import AsyncExtractor, Entity, Extractor, ExtractorError, Retries
 from distillex_serving.preconditions import free_port
+from distillex_serving.processes import status_of
 
 TEXT = "华为技术有限公司与复旦大学签署协议。"
 # The recipe of docs/client.md.
@@ -90,6 +91,13 @@ class Served:
                 continue
             found[arguments[-2] if name.startswith("triton_python") and len(arguments) > 1 else name] = process.pid
         return found
+
+    def kill(self, name: str) -> None:
+        """Kill one of :meth:`processes` and wait until it is dead."""
+        pid = self.processes()[name]
+        os.kill(pid, signal.SIGKILL)
+        while status_of(pid) is not None:
+            time.sleep(0.001)
 
     def _read(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
         if process.stdout is None:
@@ -206,7 +214,7 @@ def run_case(served: Served, target: str, calls_wanted: int, callers: int) -> Ca
         served.end(signal.SIGTERM if target == RESTART else signal.SIGKILL)
         served.start()
     else:
-        os.kill(served.processes()[target], signal.SIGKILL)
+        served.kill(target)
     for thread in threads:
         thread.join()
     return calls

@@ -29,10 +29,12 @@ class Received:
 
 @dataclass
 class RecordingServer(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Each text has the entities ``[]``; statuses in ``failures`` are used up first, one a request."""
+    """Each text has the entities ``[]``; ``failures`` are used up first, one a request: statuses, or with a message."""
 
     max_batch_size: int = 64
-    failures: deque[grpc.StatusCode] = field(default_factory=deque)
+    failures: deque[grpc.StatusCode | tuple[grpc.StatusCode, str]] = field(default_factory=deque)
+    ready: bool = True
+    """What it says of itself."""
     received: list[Received] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     """Requests are answered while it is set."""
@@ -56,6 +58,15 @@ class RecordingServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.gate.set()
         self._server.stop(None).wait()
 
+    def ServerReady(self, request, context):  # noqa: N802
+        if not self.ready:
+            # So says Triton while it stops.
+            context.abort(grpc.StatusCode.UNAVAILABLE, "Server exiting")
+        return service_pb2.ServerReadyResponse(ready=True)
+
+    def ModelReady(self, request, context):  # noqa: N802
+        return service_pb2.ModelReadyResponse(ready=self.ready)
+
     def ModelConfig(self, request, context):  # noqa: N802
         answer = service_pb2.ModelConfigResponse()
         answer.config.max_batch_size = self.max_batch_size
@@ -69,12 +80,13 @@ class RecordingServer(service_pb2_grpc.GRPCInferenceServiceServicer):
             headers = {key: value for key, value in context.invocation_metadata() if key != "user-agent"}
             model = (request.model_name, request.model_version)
             self.received.append(Received(request.id, model, len(texts), headers, context.time_remaining()))
-            status = self.failures.popleft() if self.failures else None
+            failure = self.failures.popleft() if self.failures else None
         self.gate.wait(10)
         with self._lock:
             self._now -= 1
-        if status is not None:
-            context.abort(status, f"failed as told: {status.name}")
+        if failure is not None:
+            status, message = failure if isinstance(failure, tuple) else (failure, f"failed as told: {failure.name}")
+            context.abort(status, message)
         return _answer(request.id, len(texts))
 
 

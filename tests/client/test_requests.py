@@ -97,6 +97,68 @@ def test_nothing_else_is_tried_again(call, recorder, status, error):
     assert len(recorder.received) == 1
 
 
+STUB_DIED = (grpc.StatusCode.INTERNAL, "in ensemble 'extractor', Stub process 'decode_0_0' is not healthy.")
+STOPPING = (grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'extractor' has no available versions")
+UNKNOWN_MODEL = (grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'extractor' is not found")
+
+
+def test_what_triton_says_around_a_restart_is_tried_again(call, recorder):
+    reset = (grpc.StatusCode.INTERNAL, "Received RST_STREAM with error code 2")
+    interrupted = (grpc.StatusCode.UNKNOWN, "Stream removed")
+    recorder.failures.extend([STUB_DIED, reset, interrupted])
+    assert call("extract", "甲", settings={"retries": SOON}) == []
+    assert len(recorder.received) == 4
+
+
+@pytest.mark.parametrize("failure", [STOPPING, UNKNOWN_MODEL])
+def test_a_model_not_found_on_a_server_that_is_not_ready_is_a_server_unavailable(call, recorder, failure):
+    recorder.ready = False
+    recorder.failures.extend([failure] * 3)
+    assert call("extract", "甲", settings={"retries": SOON}) == []
+    assert len(recorder.received) == 4
+    recorder.failures.extend([failure] * 9)
+    with pytest.raises(ServerUnavailable, match=r"the server stops or starts: .*unknown model.*4 attempts") as raised:
+        call("extract", "甲", settings={"retries": SOON})
+    assert raised.value.__cause__.status() == "StatusCode.NOT_FOUND"
+
+
+def test_a_model_that_a_ready_server_does_not_serve_now_is_asked_for_a_while(call, recorder, monkeypatch):
+    # Behind a balancer the answer was of a server that stops, the readiness of another one.
+    recorder.failures.extend([STOPPING] * 3)
+    assert call("extract", "甲", settings={"retries": SOON}) == []
+    monkeypatch.setattr("distillex_client.attempts.NOT_SERVED_FOR_S", 0.05)
+    recorder.failures.extend([STOPPING] * 1000)
+    patient = Retries(attempts=1000, first_delay_s=0.01, longest_delay_s=0.01)
+    with pytest.raises(ModelNotFound, match="no available versions"):
+        call("extract", "甲", settings={"retries": patient})
+    assert 2 < len(recorder.received) < 1000
+
+
+def test_a_model_that_a_ready_server_does_not_have_is_not_asked_for_again(call, recorder):
+    recorder.failures.append(UNKNOWN_MODEL)
+    with pytest.raises(ModelNotFound):
+        call("extract", "甲", settings={"retries": SOON})
+    assert len(recorder.received) == 1
+
+
+def test_without_retries_a_server_that_stops_is_unavailable_at_once(call, recorder):
+    recorder.ready = False
+    recorder.failures.append(STOPPING)
+    with pytest.raises(ServerUnavailable):
+        call("extract", "甲", settings={"retries": Retries(attempts=1)})
+    assert len(recorder.received) == 1
+
+
+def test_the_default_patience_outlasts_a_restart():
+    class Least:
+        def uniform(self, low, high):
+            return low
+
+    waits = [Retries().delay_s(attempt, Least()) for attempt in range(1, Retries().attempts)]
+    assert sum(waits) > 6
+    assert max(waits) <= 1  # a server that is back is noticed soon
+
+
 def test_retries_end_with_the_deadline_of_the_request(call, recorder):
     recorder.failures.extend([UNAVAILABLE] * 100)
     began = time.monotonic()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import time
+
 import pytest
 
 pytest.importorskip("tritonclient.grpc")
@@ -30,3 +35,21 @@ def test_no_call_is_lost(served, target):
     assert len(calls.answered) == CALLS
     assert calls.outage_s() > 0.1, "nothing was interrupted"
     wait_until_whole(served, whole)
+
+
+def test_a_batch_run_loses_nothing_and_makes_no_record_bad(served, tmp_path):
+    whole = set(served.processes())
+    lines = [f"第{number}位客人来自北京大学，{'张伟在上海工作' * (number % 7)}。" for number in range(12_000)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": line}) + "\n" for line in lines), encoding="utf-8")
+    command = [sys.executable, "-c", "from distillex_client.cli import run; run()", "extract", "--url", served.url]
+    command += ["in.jsonl", "--progress", "none", "-o"]
+    with subprocess.Popen([*command, "out.jsonl"], cwd=tmp_path) as process:
+        for target in ("preprocess_0_0", "decode_0_0", "tritonserver"):
+            wait_until_whole(served, whole)
+            time.sleep(0.5)
+            assert process.poll() is None, "done before anything was killed"
+            served.kill(target)
+        assert process.wait(300) == 0
+    assert not (tmp_path / "out.jsonl.bad.jsonl").exists()
+    assert subprocess.run([*command, "undisturbed.jsonl"], cwd=tmp_path).returncode == 0
+    assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "undisturbed.jsonl").read_bytes()
