@@ -19,8 +19,8 @@ from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, lo
 from distillex_training.models.dropout import use_cheap_dropout
 from distillex_training.models.initial import start_from
 from distillex_training.models.teacher import load_encoder
+from distillex_training.run_directory import train_in
 from distillex_training.tagging import GoldTask, read_data
-from distillex_training.training_loop import fit
 
 LOG = logging.getLogger("distillex.training")
 LAYER = re.compile(r"encoder\.(?:encoder\.)?(?:layer|albert_layer_groups)s?\.(\d+)\.")
@@ -104,11 +104,22 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
     -------
     dict
         Development metrics of the best epoch.
+
+    Raises
+    ------
+    ConfigError
+        For settings that exclude each other.
+    RunDirectoryError
+        For a directory that holds another run.
     """
+    if run.distillation.teacher is not None and run.adversarial > 0:
+        raise ConfigError("adversarial: not together with distillation.teacher")
+    return train_in(directory, run, lambda: _task(run), max_steps=max_steps)
+
+
+def _task(run: TeacherRun) -> GoldTask:
     torch.manual_seed(run.loop.seed)
     earlier = run.distillation.teacher
-    if earlier is not None and run.adversarial > 0:
-        raise ConfigError("adversarial: not together with distillation.teacher")
     layout = load_model(earlier)[2] if earlier is not None else None
     data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout)
     cache = labelled_by_teacher(run.distillation, run.data, data)
@@ -134,12 +145,10 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
         begin_with(run.initial, teacher, crf, data.layout)
     LOG.info("teacher: %.2f M parameters", sum(p.numel() for p in teacher.parameters()) / 1e6)
     arguments = (teacher, crf, data, run.augmentation, run.loop, layerwise_groups(teacher, crf, run))
-    task: GoldTask
     if cache is not None:
-        task = DistillationTask(*arguments, switches=run.distillation, projection_rate=run.learning_rate, cache=cache)
-    elif run.adversarial > 0:
+        return DistillationTask(*arguments, switches=run.distillation, projection_rate=run.learning_rate, cache=cache)
+    if run.adversarial > 0:
         task = AdversarialTask(*arguments)
         task.step_length = run.adversarial
-    else:
-        task = GoldTask(*arguments)
-    return fit(task, run.loop, directory, max_steps=max_steps)
+        return task
+    return GoldTask(*arguments)

@@ -23,8 +23,8 @@ from distillex_training.masking import mask_tokens
 from distillex_training.models.masked_lm import MaskedLanguageModel, new_encoder, save_encoder
 from distillex_training.models.teacher import load_encoder, tokens_of
 from distillex_training.pretraining_data import TokenCorpus, pack, stream_raw, tokenise
+from distillex_training.run_directory import train_in
 from distillex_training.run_state import METRICS
-from distillex_training.training_loop import fit
 
 LOG = logging.getLogger("distillex.training")
 PADDING, BEGIN, SEPARATOR = (SPECIAL_TOKENS.index(token) for token in ("[PAD]", "[CLS]", "[SEP]"))
@@ -227,7 +227,21 @@ def pretrain(run: PretrainRun, directory: Path, *, max_steps: int | None = None)
     -------
     dict
         Held-out masked accuracy, loss and speed of the best evaluation.
+
+    Raises
+    ------
+    ConfigError
+        For settings that do not go together.
+    RunDirectoryError
+        For a directory that holds another run.
     """
+    best = train_in(directory, run, lambda: _task(run, directory), max_steps=max_steps)
+    if (directory / METRICS).exists() and processes.is_first():
+        draw_curves(directory / METRICS, directory / "curve.png", (("loss", "dev_loss"), ("masked_accuracy",)))
+    return best
+
+
+def _task(run: PretrainRun, directory: Path) -> PretrainTask:
     torch.manual_seed(run.loop.seed)
     vocabulary, guessed = pretraining_vocabulary(run)
     lexicon = None
@@ -260,7 +274,4 @@ def pretrain(run: PretrainRun, directory: Path, *, max_steps: int | None = None)
     LOG.info("encoder: %.2f M parameters", sum(p.numel() for p in encoder.parameters()) / 1e6)
     task = PretrainTask(model, corpus, vocabulary, run)
     task.keep_settings(kept)
-    best = fit(task, run.loop, directory, max_steps=max_steps)
-    if (directory / METRICS).exists() and processes.is_first():
-        draw_curves(directory / METRICS, directory / "curve.png", (("loss", "dev_loss"), ("masked_accuracy",)))
-    return best
+    return task
