@@ -14,7 +14,9 @@ from rich.logging import RichHandler
 Config = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, help="YAML file, such as training/configs/*.yaml.")
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", help="Run directory: checkpoint, metrics, best/; of one run alone.")]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Run directory: checkpoint, metrics, best/; of one run alone.")
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="KEY=VALUE over the file, such as --set loop.seed=2; repeatable.")
 ]

@@ -75,7 +75,7 @@ class DistillationConfig:
     """Model directories of further teachers, or students, that label together with it: the mean of their emissions and
     of their CRF scores. ``hidden`` and ``start_from_teacher`` are the teacher's alone."""
     cache: Path = field(default=Path("runs/teacher-cache"), metadata=WITHOUT_EFFECT)
-    """Where the teacher's predictions are kept, by a hash of teacher, text and lexicon."""
+    """Where the teacher's predictions are kept, by a hash of teacher, text and lexicon; runs may share it."""
     gold: float = 1.0
     """CRF likelihood of the gold labels."""
     gold_repeats: int = 1
