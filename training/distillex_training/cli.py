@@ -200,17 +200,13 @@ def _run(train: Any, output: Path) -> None:
     from distillex_training.config import ConfigError
     from distillex_training.data.labelled import DataError
     from distillex_training.models.directory import ModelDirectoryError
+    from distillex_training.models.encoders import EncoderError
     from distillex_training.run_record import RunDirectoryError
     from distillex_training.training_loop import DivergenceError
 
     refusals = (
-        ConfigError,
-        DataError,
-        DivergenceError,
-        LayoutError,
-        LexiconError,
-        ModelDirectoryError,
-        RunDirectoryError,
+        *(ConfigError, DataError, DivergenceError, EncoderError),
+        *(LayoutError, LexiconError, ModelDirectoryError, RunDirectoryError),
     )
     try:
         best = train()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,29 +16,33 @@ from distillex_training.config import ConfigError, TeacherRun
 from distillex_training.distill import DistillationTask, labelled_by_teacher
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, load_model
 from distillex_training.models.dropout import use_cheap_dropout
+from distillex_training.models.encoders import layer_depths, longest_input
 from distillex_training.models.initial import start_from
 from distillex_training.models.teacher import load_encoder
 from distillex_training.run_directory import train_in
 from distillex_training.tagging import GoldTask, read_data
 
 LOG = logging.getLogger("distillex.training")
-LAYER = re.compile(r"encoder\.(?:encoder\.)?(?:layer|albert_layer_groups)s?\.(\d+)\.")
 
 
 def layerwise_groups(teacher: Teacher, crf: ConstrainedCrf, run: TeacherRun) -> list[dict[str, Any]]:
     """Optimiser groups: the encoder's rate falls by ``layer_decay`` a layer from the top; head and CRF have their own.
 
-    Layer-wise decay: Sun et al., *How to Fine-Tune BERT for Text Classification?*, 2019.
+    Layer-wise decay: Sun et al., *How to Fine-Tune BERT for Text Classification?*, 2019. A layer that is used several
+    times has the rate of its last use.
+
+    Raises
+    ------
+    EncoderError
+        For an encoder without layers.
     """
-    layers = int(teacher.config.encoder_config.get("num_hidden_layers", 1))
+    depths, layers = layer_depths(teacher.encoder) if run.layer_decay != 1.0 else ({}, 0)
     groups: dict[float, list[torch.nn.Parameter]] = {}
     for name, parameter in teacher.named_parameters():
-        if not name.startswith("encoder."):
-            rate = run.learning_rate
-        else:
-            match = LAYER.match(name)
-            depth = int(match.group(1)) + 1 if match else 0
-            rate = run.encoder_learning_rate * run.layer_decay ** (layers - depth)
+        part, _, within = name.partition(".")
+        rate = run.learning_rate
+        if part == "encoder":
+            rate = run.encoder_learning_rate * run.layer_decay ** (layers - depths.get(within, 0.0))
         groups.setdefault(rate, []).append(parameter)
     result: list[dict[str, Any]] = [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
     return [*result, {"params": list(crf.parameters()), "lr": run.crf_learning_rate, "weight_decay": 0.0}]
@@ -124,6 +127,9 @@ def _task(run: TeacherRun) -> GoldTask:
     data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout)
     cache = labelled_by_teacher(run.distillation, run.data, data)
     encoder, settings, lacking = load_encoder(run.encoder, data.layout.vocabulary)
+    limit, longest = longest_input(encoder), 2 + max(len(s.text) for s in (*data.train, *data.dev))
+    if limit is not None and longest > limit:
+        raise ConfigError(f"encoder: {run.encoder} reads {limit} tokens; the longest sentence has {longest}")
     LOG.info("%d of %d tokens have no row in the encoder: %s", len(lacking), len(data.layout.vocabulary), lacking[:20])
     config = TeacherConfig(
         vocabulary=len(data.layout.vocabulary),
