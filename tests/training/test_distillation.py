@@ -22,7 +22,7 @@ from distillex_training.finetune import finetune
 from distillex_training.models import load_model
 from distillex_training.tagging import read_data
 from distillex_training.teacher_cache import BATCH_SIZE, JoinedCaches, TeacherCache, Wanted, label_raw_text
-from distillex_training.teacher_outputs import Outputs, files_of, finished, rows_of
+from distillex_training.teacher_outputs import Outputs, files_of, finished, is_whole, rows_of
 
 LOSSES = ("viterbi", "marginals", "posteriors", "best_paths", "emission_error", "emission_divergence", "hidden")
 EVERY_LOSS = {f"distillation.{name}": "0.5" for name in LOSSES} | {
@@ -67,7 +67,7 @@ def test_distillation_interrupted_and_resumed_ends_like_one_that_was_not(toy, to
     assert (
         label_raw_text([toy_teacher], data, tmp_path / "cache", wanted_parts(run.distillation), max_batches=1) is None
     )
-    for part in (tmp_path / "cache").glob("*/*.f16"):  # killed while it wrote
+    for part in (tmp_path / "cache").glob("*/*.partial"):  # killed while it wrote
         with part.open("ab") as file:
             file.write(b"broken")
     for steps in stops:
@@ -165,7 +165,7 @@ def test_the_cache_holds_only_what_is_asked_for_and_is_not_computed_again(toy, t
     data = read_run_data(run, toy_teacher)
     label_raw_text([toy_teacher], data, tmp_path)
     (directory,) = tmp_path.iterdir()
-    assert {f.name for f in directory.iterdir()} == {"spans.jsonl", "marginals.f16", "meta.json", "complete"}
+    assert {f.name for f in directory.iterdir()} == {"spans.jsonl", "marginals.f16", "meta.json", ".lock"}
     written = (directory / "spans.jsonl").stat().st_mtime_ns
     label_raw_text([toy_teacher], data, tmp_path, Wanted(paths=2))
     assert (directory / "paths2.u8").exists()
@@ -238,7 +238,8 @@ def test_paths_over_more_labels_than_a_byte_holds_are_kept(tmp_path):
         for name, rows in rows_of(part, outputs, decoder, types).items():
             (tmp_path / name).write_bytes(b"".join(rows))
             (file,) = (file for file in files_of(part, labels, 1) if file.name == name)
-            assert finished(tmp_path, file, texts) == 2
+            assert finished(tmp_path / name, file, texts) == 2
+            assert is_whole(tmp_path / name, file, texts)
     (tmp_path / "meta.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
     paths, _ = TeacherCache(tmp_path, Wanted(paths=3)).paths([0, 1], 4)
     for row, best in enumerate(decoder.best_paths(emissions, lengths, 3)):

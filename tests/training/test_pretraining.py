@@ -184,8 +184,26 @@ def test_going_on_from_an_encoder_keeps_its_weights_and_characters(configuration
         ({"lexicon": "null"}, "whole_word: true needs the key 'lexicon'"),
         ({"sequence_length": "65"}, "65 is more than the encoder's 64 positions"),
         ({"encoder": "{hidden_size: 8}"}, "the key 'model_type' is missing"),
+        ({"held_out": "0"}, r"held_out: 0 of \d+ sentences, .* leave none to measure on"),
+        ({"minimum_count": "1000"}, "minimum_count: hardly a character occurs 1000 times"),
     ],
 )
 def test_an_impossible_pretraining_is_refused(configuration, tmp_path, overrides, message):
     with pytest.raises(ConfigError, match=message):
         pretrain(read_config(configuration, PretrainRun, overrides), tmp_path)
+
+
+def test_a_batch_without_a_known_character_teaches_nothing_and_breaks_nothing(configuration, toy, tmp_path):
+    known = (toy / "raw.txt").read_text(encoding="utf-8")
+    (tmp_path / "raw.txt").write_text(known + "".join(f"{chr(0x4E00 + i)}\n" for i in range(40)), encoding="utf-8")
+    overrides = {"raw": f"[{tmp_path}/raw.txt]", "minimum_count": "9", "loop.batch_size": "1", "sequence_length": "20"}
+    pretrain(read_config(configuration, PretrainRun, overrides | {"log_batches": "1"}), tmp_path / "run")
+    assert all(row["loss"] > 0 for row in read_metrics(tmp_path / "run"))
+
+
+def test_held_out_text_without_a_known_character_is_refused(configuration, toy, tmp_path):
+    lines = [chr(0x5000 + i) for i in range(99)] + ["东方东方东方东方东方东方东方"]
+    (tmp_path / "raw.txt").write_text("\n".join(lines), encoding="utf-8")
+    overrides = {"raw": f"[{tmp_path}/raw.txt]", "minimum_count": "4", "held_out": "1", "loop.steps": "1"}
+    with pytest.raises(ConfigError, match="no character of these sentences is in the vocabulary"):
+        pretrain(read_config(configuration, PretrainRun, overrides), tmp_path / "run")

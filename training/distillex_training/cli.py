@@ -15,7 +15,9 @@ from rich.logging import RichHandler
 Config = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, help="YAML file, such as training/configs/*.yaml.")
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", help="Run directory: checkpoint, metrics, best/.")]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Run directory: checkpoint, metrics, best/; of one run alone.")
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="KEY=VALUE over the file, such as --set loop.seed=2; repeatable.")
 ]
@@ -198,10 +200,17 @@ def _run(train: Any, output: Path) -> None:
     from distillex_training.config import ConfigError
     from distillex_training.data.labelled import DataError
     from distillex_training.models.directory import ModelDirectoryError
+    from distillex_training.models.encoders import EncoderError
+    from distillex_training.run_record import RunDirectoryError
+    from distillex_training.training_loop import DivergenceError
 
+    refusals = (
+        *(ConfigError, DataError, DivergenceError, EncoderError),
+        *(LayoutError, LexiconError, ModelDirectoryError, RunDirectoryError),
+    )
     try:
         best = train()
-    except (ConfigError, DataError, LayoutError, LexiconError, ModelDirectoryError) as error:
+    except refusals as error:
         _fail("training", str(error))
     except KeyboardInterrupt:
         _fail("training", f"interrupted; the same command goes on from {output / 'checkpoint.pt'}", 130)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 
 from distillex_training.lexicon import AugmentationConfig
+from distillex_training.run_record import NAMES_CONTENT, WITHOUT_EFFECT
 from distillex_training.training_loop import LoopConfig
 
 T = TypeVar("T")
@@ -73,8 +74,8 @@ class DistillationConfig:
     beside: tuple[Path, ...] = ()
     """Model directories of further teachers, or students, that label together with it: the mean of their emissions and
     of their CRF scores. ``hidden`` and ``start_from_teacher`` are the teacher's alone."""
-    cache: Path = Path("runs/teacher-cache")
-    """Where the teacher's predictions are kept, by a hash of teacher, text and lexicon."""
+    cache: Path = field(default=Path("runs/teacher-cache"), metadata=WITHOUT_EFFECT)
+    """Where the teacher's predictions are kept, by a hash of teacher, text and lexicon; runs may share it."""
     gold: float = 1.0
     """CRF likelihood of the gold labels."""
     gold_repeats: int = 1
@@ -130,7 +131,7 @@ class TeacherRun:
     """``distillex finetune``."""
 
     data: DataConfig
-    encoder: str
+    encoder: str = field(metadata=NAMES_CONTENT)
     """What ``AutoModel.from_pretrained`` takes: a name or a directory."""
     initial: Path | None = None
     """Model directory of a teacher to begin with, of the same encoder and sizes; its entity types may be others."""
@@ -158,7 +159,7 @@ class PretrainRun:
 
     raw: tuple[Path, ...]
     """Unlabelled text, one sentence a line."""
-    init: str | None = None
+    init: str | None = field(default=None, metadata=NAMES_CONTENT)
     """Encoder to go on from: what ``AutoModel.from_pretrained`` takes; without it ``encoder`` is trained from zero."""
     encoder: dict[str, Any] = field(default_factory=dict)
     """transformers configuration of a new encoder: ``model_type`` and sizes."""
@@ -179,7 +180,7 @@ class PretrainRun:
     """How transformers computes attention: ``sdpa`` (fused, best on a GPU) or ``eager`` (a quarter faster on a CPU)."""
     half_precision: bool = True
     """Store the encoder as float16."""
-    log_batches: int = 50
+    log_batches: int = field(default=50, metadata=WITHOUT_EFFECT)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
@@ -207,13 +208,23 @@ def read_config(path: Path, kind: type[T], overrides: dict[str, str] | None = No
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values")
     for key, value in (overrides or {}).items():
-        *parents, last = key.split(".")
-        level = content
-        for parent in parents:
-            level = level.setdefault(parent, {})
-        level[last] = yaml.safe_load(value)
+        _override(content, key, value)
     built: T = _build(kind, content, str(path), path.parent)
     return built
+
+
+def _override(content: dict[str, Any], key: str, value: str) -> None:
+    *parents, last = key.split(".")
+    level = content
+    for parent in parents:
+        below = level.setdefault(parent, {})
+        if not isinstance(below, dict):
+            raise ConfigError(f"{key}: {parent!r} holds {below!r}, which has no keys")
+        level = below
+    try:
+        level[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{key}: {value!r} is not YAML: {error}") from None
 
 
 def _build(kind: Any, value: Any, where: str, folder: Path) -> Any:
@@ -257,4 +268,8 @@ def _build_dataclass(kind: Any, value: Any, where: str, folder: Path) -> Any:
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if required and name not in value:
             raise ConfigError(f"{where}: the key {name!r} is missing")
-    return kind(**{key: _build(hints[key], item, f"{where}: {key}", folder) for key, item in value.items()})
+    built = {key: _build(hints[key], item, f"{where}: {key}", folder) for key, item in value.items()}
+    try:
+        return kind(**built)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None

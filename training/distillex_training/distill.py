@@ -28,9 +28,9 @@ from distillex_training.losses import (
 from distillex_training.models import ConstrainedCrf, Student, StudentConfig, Teacher, load_model
 from distillex_training.models.directory import read_model_config
 from distillex_training.models.initial import start_from
+from distillex_training.run_directory import train_in
 from distillex_training.tagging import GoldTask, TaggingData, read_data
 from distillex_training.teacher_cache import JoinedCaches, TeacherCache, Wanted, label_raw_text
-from distillex_training.training_loop import fit
 
 LOG = logging.getLogger("distillex.training")
 Caches = TeacherCache | JoinedCaches
@@ -351,9 +351,15 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     ------
     ConfigError
         For settings that exclude each other.
+    RunDirectoryError
+        For a directory that holds another run.
     """
     if run.initial is not None and run.distillation.start_from_teacher:
         raise ConfigError("distillation.start_from_teacher is true; with initial, which has characters, give false")
+    return train_in(directory, run, lambda: _task(run), max_steps=max_steps)
+
+
+def _task(run: StudentRun) -> DistillationTask:
     torch.manual_seed(run.loop.seed)
     teacher_directory = run.distillation.teacher
     teacher = layout = None
@@ -371,10 +377,9 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     tables = sum(p.numel() for n, p in student.named_parameters() if is_table(n))
     everything = sum(p.numel() for p in student.parameters())
     LOG.info("student: %.2f M parameters, %.2f M of them in tables", everything / 1e6, tables / 1e6)
-    task = DistillationTask(
+    return DistillationTask(
         *(student, crf, data, run.augmentation, run.loop, parameter_groups(student, crf, run)),
         switches=run.distillation,
         projection_rate=run.learning_rate,
         cache=cache,
     )
-    return fit(task, run.loop, directory, max_steps=max_steps)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,29 +16,33 @@ from distillex_training.config import ConfigError, TeacherRun
 from distillex_training.distill import DistillationTask, labelled_by_teacher
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, load_model
 from distillex_training.models.dropout import use_cheap_dropout
+from distillex_training.models.encoders import layer_depths, longest_input
 from distillex_training.models.initial import start_from
 from distillex_training.models.teacher import load_encoder
+from distillex_training.run_directory import train_in
 from distillex_training.tagging import GoldTask, read_data
-from distillex_training.training_loop import fit
 
 LOG = logging.getLogger("distillex.training")
-LAYER = re.compile(r"encoder\.(?:encoder\.)?(?:layer|albert_layer_groups)s?\.(\d+)\.")
 
 
 def layerwise_groups(teacher: Teacher, crf: ConstrainedCrf, run: TeacherRun) -> list[dict[str, Any]]:
     """Optimiser groups: the encoder's rate falls by ``layer_decay`` a layer from the top; head and CRF have their own.
 
-    Layer-wise decay: Sun et al., *How to Fine-Tune BERT for Text Classification?*, 2019.
+    Layer-wise decay: Sun et al., *How to Fine-Tune BERT for Text Classification?*, 2019. A layer that is used several
+    times has the rate of its last use.
+
+    Raises
+    ------
+    EncoderError
+        For an encoder without layers.
     """
-    layers = int(teacher.config.encoder_config.get("num_hidden_layers", 1))
+    depths, layers = layer_depths(teacher.encoder) if run.layer_decay != 1.0 else ({}, 0)
     groups: dict[float, list[torch.nn.Parameter]] = {}
     for name, parameter in teacher.named_parameters():
-        if not name.startswith("encoder."):
-            rate = run.learning_rate
-        else:
-            match = LAYER.match(name)
-            depth = int(match.group(1)) + 1 if match else 0
-            rate = run.encoder_learning_rate * run.layer_decay ** (layers - depth)
+        part, _, within = name.partition(".")
+        rate = run.learning_rate
+        if part == "encoder":
+            rate = run.encoder_learning_rate * run.layer_decay ** (layers - depths.get(within, 0.0))
         groups.setdefault(rate, []).append(parameter)
     result: list[dict[str, Any]] = [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
     return [*result, {"params": list(crf.parameters()), "lr": run.crf_learning_rate, "weight_decay": 0.0}]
@@ -104,15 +107,29 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
     -------
     dict
         Development metrics of the best epoch.
+
+    Raises
+    ------
+    ConfigError
+        For settings that exclude each other.
+    RunDirectoryError
+        For a directory that holds another run.
     """
+    if run.distillation.teacher is not None and run.adversarial > 0:
+        raise ConfigError("adversarial: not together with distillation.teacher")
+    return train_in(directory, run, lambda: _task(run), max_steps=max_steps)
+
+
+def _task(run: TeacherRun) -> GoldTask:
     torch.manual_seed(run.loop.seed)
     earlier = run.distillation.teacher
-    if earlier is not None and run.adversarial > 0:
-        raise ConfigError("adversarial: not together with distillation.teacher")
     layout = load_model(earlier)[2] if earlier is not None else None
     data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout)
     cache = labelled_by_teacher(run.distillation, run.data, data)
     encoder, settings, lacking = load_encoder(run.encoder, data.layout.vocabulary)
+    limit, longest = longest_input(encoder), 2 + max(len(s.text) for s in (*data.train, *data.dev))
+    if limit is not None and longest > limit:
+        raise ConfigError(f"encoder: {run.encoder} reads {limit} tokens; the longest sentence has {longest}")
     LOG.info("%d of %d tokens have no row in the encoder: %s", len(lacking), len(data.layout.vocabulary), lacking[:20])
     config = TeacherConfig(
         vocabulary=len(data.layout.vocabulary),
@@ -134,12 +151,10 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
         begin_with(run.initial, teacher, crf, data.layout)
     LOG.info("teacher: %.2f M parameters", sum(p.numel() for p in teacher.parameters()) / 1e6)
     arguments = (teacher, crf, data, run.augmentation, run.loop, layerwise_groups(teacher, crf, run))
-    task: GoldTask
     if cache is not None:
-        task = DistillationTask(*arguments, switches=run.distillation, projection_rate=run.learning_rate, cache=cache)
-    elif run.adversarial > 0:
+        return DistillationTask(*arguments, switches=run.distillation, projection_rate=run.learning_rate, cache=cache)
+    if run.adversarial > 0:
         task = AdversarialTask(*arguments)
         task.step_length = run.adversarial
-    else:
-        task = GoldTask(*arguments)
-    return fit(task, run.loop, directory, max_steps=max_steps)
+        return task
+    return GoldTask(*arguments)

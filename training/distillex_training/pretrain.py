@@ -20,15 +20,22 @@ from distillex_training.config import ConfigError, PretrainRun
 from distillex_training.curves import draw_curves
 from distillex_training.data.vocabulary import SPECIAL_TOKENS, build_vocabulary
 from distillex_training.masking import mask_tokens
+from distillex_training.models.encoders import (
+    ATTENTION_DROPOUTS,
+    HIDDEN_DROPOUTS,
+    check_settings,
+    dropout_settings,
+    longest_input,
+)
 from distillex_training.models.masked_lm import MaskedLanguageModel, new_encoder, save_encoder
 from distillex_training.models.teacher import load_encoder, tokens_of
 from distillex_training.pretraining_data import TokenCorpus, pack, stream_raw, tokenise
+from distillex_training.run_directory import train_in
 from distillex_training.run_state import METRICS
-from distillex_training.training_loop import fit
 
 LOG = logging.getLogger("distillex.training")
 PADDING, BEGIN, SEPARATOR = (SPECIAL_TOKENS.index(token) for token in ("[PAD]", "[CLS]", "[SEP]"))
-DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+DROPOUTS = (*HIDDEN_DROPOUTS, *ATTENTION_DROPOUTS)
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,10 @@ class PretrainTask:
         order = list(range(len(corpus)))
         random.Random(run.loop.seed).shuffle(order)
         held_out = min(run.held_out, len(order) // 10)
+        if held_out < 1:
+            raise ConfigError(
+                f"held_out: {run.held_out} of {len(order)} sentences, at most a tenth of them, leave none to measure on"
+            )
         self._held_out, self._sentences = sorted(order[:held_out]), sorted(order[held_out:])
         self._lengths = [corpus.length(i) for i in self._sentences]
         config = model.encoder.config
@@ -102,6 +113,8 @@ class PretrainTask:
         self._batches += 1
         self._tokens += tokens
         self._tokens_at_evaluation += tokens
+        if not len(targets):  # a batch of characters that are all outside the vocabulary
+            return scores.float().sum()
         loss = functional.cross_entropy(scores.float(), targets)
         self._guesses += len(targets)
         self._hits += int((scores.detach().argmax(dim=-1) == targets).sum())
@@ -129,6 +142,8 @@ class PretrainTask:
                 hits += float((scores.argmax(dim=-1) == targets).sum())
                 guesses += len(targets)
         self._model.train()
+        if not guesses:
+            raise ConfigError("held_out: no character of these sentences is in the vocabulary; hold out more of them")
         rate = self._tokens_at_evaluation / max(1e-9, time.monotonic() - self._evaluated)
         self._tokens_at_evaluation, self._evaluated = 0, time.monotonic()
         return {"masked_accuracy": hits / guesses, "dev_loss": total / guesses, "tokens_per_second": round(rate, 1)}
@@ -194,7 +209,7 @@ class PretrainTask:
             epoch + 1,
             batch.index + 1,
             loss,
-            self._hits / self._guesses,
+            self._hits / max(1, self._guesses),
             self._tokens / seconds,
         )
         self._tokens = self._guesses = self._hits = self._batches = 0
@@ -227,7 +242,21 @@ def pretrain(run: PretrainRun, directory: Path, *, max_steps: int | None = None)
     -------
     dict
         Held-out masked accuracy, loss and speed of the best evaluation.
+
+    Raises
+    ------
+    ConfigError
+        For settings that do not go together.
+    RunDirectoryError
+        For a directory that holds another run.
     """
+    best = train_in(directory, run, lambda: _task(run, directory), max_steps=max_steps)
+    if (directory / METRICS).exists() and processes.is_first():
+        draw_curves(directory / METRICS, directory / "curve.png", (("loss", "dev_loss"), ("masked_accuracy",)))
+    return best
+
+
+def _task(run: PretrainRun, directory: Path) -> PretrainTask:
     torch.manual_seed(run.loop.seed)
     vocabulary, guessed = pretraining_vocabulary(run)
     lexicon = None
@@ -237,6 +266,10 @@ def pretrain(run: PretrainRun, directory: Path, *, max_steps: int | None = None)
         lexicon = Lexicon.load(run.lexicon)
     with processes.first_goes_ahead():
         corpus = tokenise(directory / "corpus", run.raw, vocabulary, lexicon, run.sequence_length - 2)
+    if guessed < 2 + len(SPECIAL_TOKENS):
+        raise ConfigError(
+            f"minimum_count: hardly a character occurs {run.minimum_count} times: there is nothing to guess"
+        )
     LOG.info("%d sentences, %d characters, vocabulary %d (%d)", len(corpus), corpus.tokens, len(vocabulary), guessed)
     original: dict[str, Any]
     if run.init is not None:
@@ -246,21 +279,18 @@ def pretrain(run: PretrainRun, directory: Path, *, max_steps: int | None = None)
     else:
         loaded, original = None, dict(run.encoder)
         kept = {}
-    settings = dict(zip(DROPOUTS, (run.dropout, run.attention_dropout), strict=True))
-    try:
-        encoder = new_encoder(original | settings | {"attn_implementation": run.attention}, len(vocabulary))
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+        if "model_type" not in original:
+            raise ConfigError("encoder: the key 'model_type' is missing (such as albert or bert)")
+        check_settings(original["model_type"], {k: v for k, v in original.items() if k != "model_type"})
+    settings = dropout_settings(original["model_type"], run.dropout, run.attention_dropout)
+    encoder = new_encoder(original | settings | {"attn_implementation": run.attention}, len(vocabulary))
     if loaded is not None:
         encoder.load_state_dict(loaded.state_dict())
-    longest = getattr(encoder.config, "max_position_embeddings", run.sequence_length)
-    if run.sequence_length > longest:
+    longest = longest_input(encoder)
+    if longest is not None and run.sequence_length > longest:
         raise ConfigError(f"sequence_length: {run.sequence_length} is more than the encoder's {longest} positions")
     model = MaskedLanguageModel(encoder, guessed)
     LOG.info("encoder: %.2f M parameters", sum(p.numel() for p in encoder.parameters()) / 1e6)
     task = PretrainTask(model, corpus, vocabulary, run)
     task.keep_settings(kept)
-    best = fit(task, run.loop, directory, max_steps=max_steps)
-    if (directory / METRICS).exists() and processes.is_first():
-        draw_curves(directory / METRICS, directory / "curve.png", (("loss", "dev_loss"), ("masked_accuracy",)))
-    return best
+    return task

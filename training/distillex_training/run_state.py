@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
+import pickle
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from distillex_matcher.layout import write_atomically
 from torch import nn
 
 from distillex_training import processes
+from distillex_training.run_record import RunDirectoryError
 
 if TYPE_CHECKING:
     from distillex_training.training_loop import Task
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("distillex.training")
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
+BEST = "best"
+FINISHED = "finished.json"
+"""Metrics of the best evaluation of a run that is over."""
 
 
 class WeightAverage:
@@ -56,6 +63,38 @@ class Progress:
     best: dict[str, float] = field(default_factory=dict)
     rows: int = 0
     """Lines of the metrics file that belong to this state."""
+
+
+def read_outcome(directory: Path) -> dict[str, float] | None:
+    """Return the metrics of the best evaluation where the run of a directory is over, else None.
+
+    Raises
+    ------
+    RunDirectoryError
+        For a file that cannot be read.
+    """
+    path = directory / FINISHED
+    if not path.exists():
+        return None
+    try:
+        outcome: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunDirectoryError(f"{path}: not JSON ({error}); delete {directory} to train anew") from None
+    return outcome
+
+
+def check_best(directory: Path) -> None:
+    """Check that the best weights of a run that has some are there.
+
+    Raises
+    ------
+    RunDirectoryError
+        Where they are not.
+    """
+    if not (directory / BEST).exists():
+        raise RunDirectoryError(
+            f"{directory / BEST}: the run's best weights are missing; delete {directory} to train anew"
+        )
 
 
 class RunState:
@@ -102,7 +141,7 @@ class RunState:
                 state.best = dict(metrics)
                 state.without_gain = 0
                 if processes.is_first():
-                    self.task.save(self.directory / "best")
+                    self.task.save(self.directory / BEST)
             else:
                 state.without_gain += 1
         seconds = time.monotonic() - self._since
@@ -143,18 +182,40 @@ class RunState:
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
         temporary = path.with_suffix(".new")
-        torch.save(content, temporary)
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
         with self._averaged_weights():
             self.task.publish(self.directory)
 
+    def finish(self) -> None:
+        """Say in the run directory that the run is over."""
+        if processes.is_first():
+            write_atomically(self.directory / FINISHED, json.dumps(self.state.best) + "\n")
+
     def restore(self) -> Progress:
-        """Go back to the checkpoint, if there is one; cut off metrics that were written after it."""
+        """Go back to the checkpoint, if there is one; cut off metrics that were written after it.
+
+        Raises
+        ------
+        RunDirectoryError
+            For a checkpoint that cannot be read, or whose best weights are missing.
+        """
         path = self.directory / CHECKPOINT
         if not path.exists():
             self._keep_metrics(0)
             return self.state
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            reason = str(error).partition("\n")[0]
+            raise RunDirectoryError(
+                f"{path} cannot be read ({reason}); delete {self.directory} to train anew"
+            ) from None
+        if content["progress"]["best"]:
+            check_best(self.directory)
         self.task.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.schedule.load_state_dict(content["schedule"])
@@ -163,17 +224,13 @@ class RunState:
             self.average.steps = steps
             for name, tensor in tensors.items():
                 self.average.state[name].copy_(tensor)
-        of_all = content.get("random_of_all", [])
+        of_all = content["random_of_all"]
         rank = processes.rank()
         torch.set_rng_state(of_all[rank] if rank < len(of_all) else content["random"])
         if content.get("random_cuda") and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(content["random_cuda"])
-        progress = {"step": content["schedule"]["last_epoch"], **content["progress"]}
-        if "rows" in progress:
-            self._keep_metrics(progress["rows"])
-        elif (metrics := self.directory / METRICS).exists():  # a checkpoint of an earlier version
-            progress["rows"] = len(metrics.read_text(encoding="utf-8").splitlines())
-        self.state = Progress(**progress)
+        self.state = Progress(**content["progress"])
+        self._keep_metrics(self.state.rows)
         LOG.info("resuming at epoch %d, batch %d", self.state.epoch + 1, self.state.batch)
         return self.state
 

@@ -1,31 +1,42 @@
 """A teacher's predictions on raw text: computed once, kept on disk, memory-mapped.
 
 A cache folder is named by a hash of teacher, text and lexicon and holds *parts*, each computed only when a loss asks
-for it: ``spans`` (best spans with posteriors, and posterior marginals), ``emissions``, ``hidden``, ``pathsK``.
+for it: ``spans`` (best spans with posteriors, and posterior marginals), ``emissions``, ``hidden``, ``pathsK``. One
+process at a time writes to it. A file grows as ``NAME.partial``, is renamed when it is whole, and from then on stays as
+it is; ``meta.json`` names the parts that are there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from distillex_matcher.layout import write_atomically
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch import Tensor
 
 from distillex_training.ensemble import Ensemble
+from distillex_training.run_record import content_checksum
 from distillex_training.tagging import TaggingData
-from distillex_training.teacher_outputs import cut, files_of, finished, paths_file, rows_of
+from distillex_training.teacher_outputs import cut, files_of, finished, is_whole, paths_file, rows_of
 
 LOG = logging.getLogger("distillex.training")
 T = TypeVar("T")
 BATCH_SIZE = 32
+FORMAT = 2
+"""Of a cache folder; part of its name."""
+META = "meta.json"
+LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,7 @@ class TeacherCache:
         self._records = [json.loads(line) for line in records]
         lengths = np.array([len(record["text"]) for record in self._records], dtype=np.int64)
         self._offsets = np.concatenate([[0], np.cumsum(lengths)])
-        meta = json.loads((directory / "meta.json").read_text(encoding="utf-8"))
+        meta = _read_meta(directory)
         characters, labels = int(self._offsets[-1]), meta["labels"]
 
         def mapped(name: str, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -70,7 +81,7 @@ class TeacherCache:
         if wanted.emissions:
             self._emissions = mapped("emissions.f16", np.float16, (characters, labels))
         if wanted.hidden:
-            self.hidden_width = (directory / "hidden.f16").stat().st_size // (2 * characters)
+            self.hidden_width = int(meta["hidden_width"])
             self._hidden = mapped("hidden.f16", np.float16, (characters, self.hidden_width))
         if wanted.paths:
             name = f"paths{wanted.paths}"
@@ -176,13 +187,16 @@ class JoinedCaches:
 
 
 def cache_key(teachers: Sequence[Path], data: TaggingData) -> str:
-    """Hash of the teachers' weights, the raw text and the base lexicon."""
-    digest = hashlib.sha256()
+    """Hash of all that the outputs follow from: models (their labels, vocabularies, layouts), raw text, base lexicon.
+
+    What a run makes of the outputs, such as the temperature, is not in it; how many paths, a part's name says.
+    """
+    digest = hashlib.sha256(f"{FORMAT} {data.base.checksum}\n".encode())
     for teacher in teachers:
-        digest.update((teacher / "model.safetensors").read_bytes())
-    digest.update(data.base.checksum.encode())
+        digest.update(f"{content_checksum(teacher)}\n".encode())
     for text in data.raw:
-        digest.update(text.encode() + b"\n")
+        encoded = text.encode()
+        digest.update(b"%d " % len(encoded) + encoded)
     return digest.hexdigest()[:16]
 
 
@@ -195,6 +209,8 @@ def label_raw_text(
     max_batches: int | None = None,
 ) -> TeacherCache | None:
     """Label ``data.raw`` with a teacher, or open what was labelled before; resumes after an interruption.
+
+    Where another process labels the same, this one waits for it. What is damaged is labelled anew.
 
     Parameters
     ----------
@@ -211,34 +227,84 @@ def label_raw_text(
         Stop after so many batches of this call and return None; for tests and time limits.
     """
     directory = cache / cache_key(teachers, data)
-    missing = [part for part in wanted.parts if not _complete(directory, part).exists()]
-    if not missing:
-        return TeacherCache(directory, wanted)
-    directory.mkdir(parents=True, exist_ok=True)
-    ensemble = Ensemble(teachers, data.base)
-    labels = ensemble.labels
-    files = [file for part in missing for file in files_of(part, labels, ensemble.hidden_width)]
     texts = sorted(data.raw, key=len)
-    done = min(finished(directory, file, texts) for file in files) // BATCH_SIZE * BATCH_SIZE
-    for file in files:
-        cut(directory, file, texts[:done])
-    LOG.info("labelling %d raw sentences with the teacher: %s (%d done before)", len(texts), ", ".join(missing), done)
-    for count, begin in enumerate(range(done, len(texts), BATCH_SIZE)):
-        if max_batches is not None and count == max_batches:
-            return None
-        batch = texts[begin : begin + BATCH_SIZE]
-        outputs = ensemble.outputs(batch)
-        for part in missing:
-            for name, rows in rows_of(part, outputs, ensemble.decoder, ensemble.entity_types).items():
-                with (directory / name).open("ab") as file_of_part:
-                    file_of_part.write(b"".join(rows))
-        if begin // BATCH_SIZE % 100 == 99:
-            LOG.info("labelled %d of %d", begin + len(batch), len(texts))
-    (directory / "meta.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
-    for part in missing:
-        _complete(directory, part).touch()
+    if missing_parts(directory, wanted, texts):
+        directory.mkdir(parents=True, exist_ok=True)
+        with _locked(directory):
+            missing = missing_parts(directory, wanted, texts)  # others may have labelled meanwhile
+            if missing and not _label(directory, missing, texts, Ensemble(teachers, data.base), max_batches):
+                return None
     return TeacherCache(directory, wanted)
 
 
-def _complete(directory: Path, part: str) -> Path:
-    return directory / ("complete" if part == "spans" else f"{part}.complete")
+def missing_parts(directory: Path, wanted: Wanted, texts: Sequence[str]) -> list[str]:
+    """Return the wanted parts that a cache folder does not hold whole; damaged ones are named in the log."""
+    try:
+        meta = _read_meta(directory)
+        known, labels, width = set(meta["parts"]), int(meta["labels"]), int(meta["hidden_width"])
+    except FileNotFoundError:
+        return list(wanted.parts)
+    except (ValueError, KeyError, TypeError):
+        LOG.warning("%s is damaged: the teacher's outputs are computed anew", directory / META)
+        return list(wanted.parts)
+    missing = [part for part in wanted.parts if part not in known]
+    for part in wanted.parts:
+        for file in files_of(part, labels, width) if part in known else ():
+            if not is_whole(directory / file.name, file, texts):
+                LOG.warning("%s is damaged: %s is computed anew", directory / file.name, part)
+                missing.append(part)
+                break
+    return missing
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    lock = FileLock(directory / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        LOG.info("another process labels in %s: waiting for it", directory)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _label(
+    directory: Path, missing: Sequence[str], texts: Sequence[str], ensemble: Ensemble, max_batches: int | None
+) -> bool:
+    """Compute parts and say whether they were computed to the end."""
+    files = [file for part in missing for file in files_of(part, ensemble.labels, ensemble.hidden_width)]
+    partial = {file.name: directory / f"{file.name}.partial" for file in files}
+    done = min(finished(partial[file.name], file, texts) for file in files) // BATCH_SIZE * BATCH_SIZE
+    for file in files:
+        cut(partial[file.name], file, texts[:done])
+    LOG.info("labelling %d raw sentences with the teacher: %s (%d done before)", len(texts), ", ".join(missing), done)
+    for count, begin in enumerate(range(done, len(texts), BATCH_SIZE)):
+        if max_batches is not None and count == max_batches:
+            return False
+        batch = list(texts[begin : begin + BATCH_SIZE])
+        outputs = ensemble.outputs(batch)
+        for part in missing:
+            for name, rows in rows_of(part, outputs, ensemble.decoder, ensemble.entity_types).items():
+                with partial[name].open("ab") as file_of_part:
+                    file_of_part.write(b"".join(rows))
+        if begin // BATCH_SIZE % 100 == 99:
+            LOG.info("labelled %d of %d", begin + len(batch), len(texts))
+    for file in files:
+        with partial[file.name].open("rb") as written:
+            os.fsync(written.fileno())
+        partial[file.name].replace(directory / file.name)
+    try:
+        known = set(_read_meta(directory)["parts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        known = set()
+    meta = {"labels": ensemble.labels, "hidden_width": ensemble.hidden_width, "parts": sorted(known | set(missing))}
+    write_atomically(directory / META, json.dumps(meta) + "\n")
+    return True
+
+
+def _read_meta(directory: Path) -> dict[str, Any]:
+    meta: dict[str, Any] = json.loads((directory / META).read_text(encoding="utf-8"))
+    return meta

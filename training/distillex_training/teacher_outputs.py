@@ -35,6 +35,11 @@ class PartFile:
     bytes_per_character: int = 0
     bytes_per_sentence: int = 0
 
+    @property
+    def is_lines(self) -> bool:
+        """Tell whether it is lines of JSON."""
+        return not self.bytes_per_character and not self.bytes_per_sentence
+
 
 def files_of(part: str, labels: int, width: int) -> list[PartFile]:
     """Return the files of a part: ``spans``, ``emissions``, ``hidden`` or ``pathsK``."""
@@ -86,28 +91,60 @@ def rows_of(part: str, outputs: Outputs, decoder: CrfDecoder, types: Sequence[st
     return {name: paths, f"{part}-scores.f32": scores}
 
 
-def finished(directory: Path, file: PartFile, texts: Sequence[str]) -> int:
-    """Count the sentences that a file holds in full."""
-    path = directory / file.name
+def size_of(file: PartFile, texts: Sequence[str]) -> int:
+    """Return the bytes that a file of arrays takes for some sentences."""
+    return sum(len(text) * file.bytes_per_character + file.bytes_per_sentence for text in texts)
+
+
+def finished(path: Path, file: PartFile, texts: Sequence[str]) -> int:
+    """Count the sentences, from the first, that a file at a path holds in full.
+
+    Parameters
+    ----------
+    path
+        Where the file is, or is not yet.
+    file
+        What it holds of a sentence.
+    texts
+        All sentences that it is to hold, in order. Of lines of JSON, those count that name these.
+    """
     if not path.exists():
         return 0
-    size = path.stat().st_size
-    if not file.bytes_per_character and not file.bytes_per_sentence:
-        return path.read_bytes().count(b"\n")
-    sizes = [len(text) * file.bytes_per_character + file.bytes_per_sentence for text in texts]
-    return int(np.searchsorted(np.cumsum(sizes), size, side="right"))
+    if file.is_lines:
+        lines = path.read_bytes().split(b"\n")[:-1]
+        named = zip(lines, texts, strict=False)
+        return next(
+            (row for row, (line, text) in enumerate(named) if not _names(line, text)), min(len(lines), len(texts))
+        )
+    sizes = [size_of(file, [text]) for text in texts]
+    return int(np.searchsorted(np.cumsum(sizes), path.stat().st_size, side="right"))
 
 
-def cut(directory: Path, file: PartFile, texts: Sequence[str]) -> None:
-    """Cut a file back to the first ``len(texts)`` sentences."""
-    path = directory / file.name
+def is_whole(path: Path, file: PartFile, texts: Sequence[str]) -> bool:
+    """Tell whether a file at a path holds all sentences and nothing else."""
+    if finished(path, file, texts) < len(texts) or not path.exists():
+        return False
+    if file.is_lines:
+        return path.read_bytes().count(b"\n") == len(texts)
+    return path.stat().st_size == size_of(file, texts)
+
+
+def cut(path: Path, file: PartFile, texts: Sequence[str]) -> None:
+    """Cut a file at a path back to the sentences ``texts``, the first that it holds; begin it where there is none."""
     path.touch()
-    if file.bytes_per_character or file.bytes_per_sentence:
-        size = sum(len(text) * file.bytes_per_character + file.bytes_per_sentence for text in texts)
+    if file.is_lines:
+        size = sum(len(line) + 1 for line in path.read_bytes().split(b"\n")[: len(texts)])
     else:
-        lines = path.read_bytes().split(b"\n")[: len(texts)]
-        size = sum(len(line) + 1 for line in lines)
+        size = size_of(file, texts)
     os.truncate(path, size)
+
+
+def _names(line: bytes, text: str) -> bool:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(record, dict) and record.get("text") == text and isinstance(record.get("spans"), list)
 
 
 def _characters(values: NDArray[np.float32], lengths: Sequence[int]) -> list[bytes]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from distillex_training import processes
+from distillex_training.run_record import WITHOUT_EFFECT
 from distillex_training.run_state import RunState, WeightAverage
 
 LOG = logging.getLogger("distillex.training")
@@ -45,8 +47,22 @@ class LoopConfig:
     """AdamW in one pass over the weights: faster, and equal up to rounding."""
     patience: int = 0
     """Stop after so many evaluations without a better one; 0 never stops early."""
-    checkpoint_minutes: float = 5.0
+    checkpoint_minutes: float = field(default=5.0, metadata=WITHOUT_EFFECT)
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "max_characters", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; at least 1 is accepted")
+        for name in ("steps", "evaluate_steps", "patience"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; 0 or more is accepted")
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"averaging is {self.averaging}; at least 0 and less than 1 is accepted")
+
+
+class DivergenceError(RuntimeError):
+    """A run's loss is no number any more."""
 
 
 class Task(Protocol):
@@ -107,6 +123,13 @@ def fit(task: Task, config: LoopConfig, directory: Path, *, max_steps: int | Non
     -------
     dict
         Metrics of the best epoch.
+
+    Raises
+    ------
+    DivergenceError
+        When a loss is not finite.
+    RunDirectoryError
+        For a checkpoint that cannot be read.
     """
     directory.mkdir(parents=True, exist_ok=True)
     processes.wait()
@@ -135,7 +158,8 @@ def fit(task: Task, config: LoopConfig, directory: Path, *, max_steps: int | Non
     last_checkpoint = time.monotonic()
     done = 0
     for epoch in itertools.count(state.epoch):
-        if finished() or (max_steps is not None and done >= max_steps):
+        over = finished()
+        if over or (max_steps is not None and done >= max_steps):
             break
         batches = task.batches(epoch)
         task.model.train()
@@ -145,8 +169,14 @@ def fit(task: Task, config: LoopConfig, directory: Path, *, max_steps: int | Non
             for position in range(begin + processes.rank(), state.batch, processes.count()):
                 with torch.autocast(device.type, torch.bfloat16, config.bf16):
                     loss = task.loss(batches[position], epoch)
+                value = float(loss.detach())
+                if not math.isfinite(value):
+                    raise DivergenceError(
+                        f"the loss is {value} in epoch {epoch + 1} after {state.step} steps: begin again in another "
+                        "directory with lower learning rates"
+                    )
                 torch.autograd.backward(loss / config.accumulate)
-                state.loss_sum += float(loss.detach())
+                state.loss_sum += value
                 state.loss_count += 1
             processes.average_gradients(task.model)
             nn.utils.clip_grad_norm_(task.model.parameters(), config.gradient_clip)
@@ -172,11 +202,15 @@ def fit(task: Task, config: LoopConfig, directory: Path, *, max_steps: int | Non
                 run.save_checkpoint()
                 last_checkpoint = time.monotonic()
             if stopping:
+                if finished():
+                    run.finish()
                 return state.best
         run.evaluate(epoch + 1)
         state.epoch, state.batch = epoch + 1, 0
         run.save_checkpoint()
         last_checkpoint = time.monotonic()
+    if over:
+        run.finish()
     return state.best
 
 

@@ -131,9 +131,9 @@ def export_onnx(model: nn.Module, layout: FeatureLayout, path: Path, *, half: bo
         For a teacher whose encoder reads shorter texts than are served.
     """
     if isinstance(model, Teacher):
-        positions = model.config.encoder_config.get("max_position_embeddings", layout.buckets[-1])
-        if positions < layout.buckets[-1]:
-            raise ValueError(f"the encoder reads {positions} tokens; served are up to {layout.buckets[-1]}")
+        longest = model.longest_input
+        if longest is not None and longest < layout.buckets[-1]:
+            raise ValueError(f"the encoder reads {longest} tokens; served are up to {layout.buckets[-1]}")
     model = model.eval()
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:

@@ -55,16 +55,16 @@ class MaskedLanguageModel(nn.Module):
 def new_encoder(settings: dict[str, Any], vocabulary: int) -> Any:
     """Return an encoder with random weights from its transformers configuration (``model_type`` and sizes).
 
-    Raises
-    ------
-    ValueError
-        When ``model_type`` is missing or unknown.
+    Parameters
+    ----------
+    settings
+        Those of a configuration, checked by :func:`~distillex_training.models.encoders.check_settings`.
+    vocabulary
+        Number of tokens; the padding is token 0.
     """
     from transformers import AutoConfig, AutoModel
 
     rest = {key: value for key, value in settings.items() if key != "model_type"}
-    if "model_type" not in settings:
-        raise ValueError("encoder: the key 'model_type' is missing (such as albert or bert)")
     config = AutoConfig.for_model(settings["model_type"], **(rest | {"vocab_size": vocabulary, "pad_token_id": 0}))
     encoder = AutoModel.from_config(config)
     if hasattr(encoder, "pooler"):

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from distillex_training.data.vocabulary import SPECIAL_TOKENS
 from distillex_training.models.dropout import Dropout
+from distillex_training.models.encoders import check_built_anew, longest_input, number_positions_from_our_padding
 from distillex_training.models.fusion import LexiconFusion
 
 
@@ -35,14 +37,9 @@ class Teacher(nn.Module):
 
     def __init__(self, config: TeacherConfig, encoder: nn.Module | None = None) -> None:
         super().__init__()
-        from transformers import AutoConfig, AutoModel
-
         self.config = config
         if encoder is None:
-            settings = dict(config.encoder_config)
-            encoder = AutoModel.from_config(AutoConfig.for_model(settings.pop("model_type"), **settings))
-            if hasattr(encoder, "pooler"):
-                encoder.pooler = None
+            encoder = _new_encoder(config.encoder_config)
         self.encoder = encoder
         self.fusion = LexiconFusion(
             config.lexicon_types,
@@ -59,6 +56,11 @@ class Teacher(nn.Module):
     def hidden_width(self) -> int:
         """Units of the encoder's output."""
         return int(self.config.encoder_config["hidden_size"])
+
+    @property
+    def longest_input(self) -> int | None:
+        """Tokens that the encoder reads at once, ``[CLS]`` and ``[SEP]`` included; None: no limit."""
+        return longest_input(self.encoder)
 
     @property
     def character_table(self) -> Tensor:
@@ -89,7 +91,8 @@ class Teacher(nn.Module):
 def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple[nn.Module, dict[str, Any], list[str]]:
     """Load a pretrained encoder and gather its embedding rows to our vocabulary.
 
-    A token that the encoder lacks gets the row of its upper-case form, else the mean of all rows.
+    A token that the encoder lacks gets the row of its upper-case form, else the mean of all rows. Positions are
+    numbered from our padding, and :class:`Teacher` builds the same anew from the configuration.
 
     Parameters
     ----------
@@ -102,10 +105,14 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
     -------
     tuple
         The encoder, its configuration as a dict, and the tokens that it lacked.
-    """
-    from transformers import AutoConfig, AutoModel
 
-    config = AutoConfig.from_pretrained(name_or_path)
+    Raises
+    ------
+    EncoderError
+        For an encoder that cannot be built anew from its configuration.
+    """
+    from transformers import AutoModel
+
     encoder = AutoModel.from_pretrained(name_or_path, dtype=torch.float32)
     if hasattr(encoder, "pooler"):
         encoder.pooler = None
@@ -122,14 +129,27 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
     embedding = nn.Embedding(len(vocabulary), old.shape[1], padding_idx=0)
     embedding.weight.data.copy_(new)
     encoder.set_input_embeddings(embedding)
+    number_positions_from_our_padding(encoder)
+    config = encoder.config
     config.vocab_size = len(vocabulary)
     config.pad_token_id = 0
-    encoder.config.vocab_size = len(vocabulary)
     settings = config.to_diff_dict() | {"model_type": config.model_type, "hidden_size": config.hidden_size}
-    settings.pop("architectures", None)
-    settings.pop("dtype", None)
-    settings.pop("transformers_version", None)
+    for name in ("architectures", "dtype", "transformers_version"):
+        settings.pop(name, None)
+    with torch.random.fork_rng(devices=()):  # what a run draws does not hang on this check
+        again = _new_encoder(settings)
+    check_built_anew(encoder, again)
     return encoder, settings, lacking
+
+
+def _new_encoder(settings: dict[str, Any]) -> Any:
+    from transformers import AutoConfig, AutoModel
+
+    rest = {key: value for key, value in settings.items() if key != "model_type"}
+    encoder = AutoModel.from_config(AutoConfig.for_model(settings["model_type"], **rest))
+    if hasattr(encoder, "pooler"):
+        encoder.pooler = None
+    return encoder
 
 
 def tokens_of(name_or_path: str | Path) -> dict[str, int]:
@@ -140,5 +160,10 @@ def tokens_of(name_or_path: str | Path) -> dict[str, int]:
         return {token: row for row, token in enumerate(tokens) if token}
     from transformers import AutoTokenizer
 
-    rows: dict[str, int] = AutoTokenizer.from_pretrained(name_or_path).get_vocab()
+    tokenizer = AutoTokenizer.from_pretrained(name_or_path)
+    rows: dict[str, int] = tokenizer.get_vocab()
+    for token in SPECIAL_TOKENS:
+        row = getattr(tokenizer, f"{token.strip('[]').lower()}_token_id", None)  # "<s>" where we say "[CLS]"
+        if row is not None:
+            rows.setdefault(token, row)
     return rows
