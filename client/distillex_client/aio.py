@@ -25,6 +25,7 @@ from distillex_client.errors import (
     while_not_ready,
 )
 from distillex_client.protocol import Lexicon
+from distillex_client.selection import EVERYTHING, Selection
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ class AsyncExtractor(ExtractorCore):
     ) -> list[Entity]:
         """Return the entities of one text; see :meth:`Extractor.extract <distillex_client.Extractor.extract>`."""
         call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
-        return entities_of((await self._send(self._request([text], call)))[0], 0)
+        return self._selection.of(entities_of((await self._send(self._request([text], call)))[0], 0))
 
     async def extract_batch(
         self,
@@ -98,7 +99,7 @@ class AsyncExtractor(ExtractorCore):
         check_texts(texts)
         call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
         found: list[list[Entity]] = []
-        async for extraction in self._stream(texts, call):
+        async for extraction in self._stream(texts, call, self._selection):
             found.append(entities_of(extraction, len(found)))
         return found
 
@@ -117,7 +118,7 @@ class AsyncExtractor(ExtractorCore):
         :func:`contextlib.aclosing`, which ends the requests in flight.
         """
         check_texts(texts)
-        return self._stream(texts, self._begin(lexicon, lexicon_name, request_id, traceparent))
+        return self._stream(texts, self._begin(lexicon, lexicon_name, request_id, traceparent), self._selection)
 
     async def extract_document(
         self,
@@ -137,7 +138,8 @@ class AsyncExtractor(ExtractorCore):
         """
         call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
         sent = Document(document, window, overlap)
-        return sent.merge([extraction async for extraction in self._stream(sent.pieces, call)])
+        found = [extraction async for extraction in self._stream(sent.pieces, call, EVERYTHING)]
+        return self._selection.of(sent.merge(found))
 
     async def is_ready(self) -> bool:
         """Tell whether the server and the model are ready; False where it cannot be reached."""
@@ -153,7 +155,7 @@ class AsyncExtractor(ExtractorCore):
             return False
 
     async def _stream(
-        self, texts: Iterable[str | bytes] | AsyncIterable[str | bytes], call: Call
+        self, texts: Iterable[str | bytes] | AsyncIterable[str | bytes], call: Call, selection: Selection
     ) -> AsyncGenerator[Extraction, None]:
         pending: deque[asyncio.Task[list[Extraction]]] = deque()
         try:
@@ -161,10 +163,10 @@ class AsyncExtractor(ExtractorCore):
                 pending.append(asyncio.create_task(self._send_rows(self._request(batch, call))))
                 while len(pending) >= self.concurrency:
                     for extraction in await pending.popleft():
-                        yield extraction
+                        yield selection.of_extraction(extraction)
             while pending:
                 for extraction in await pending.popleft():
-                    yield extraction
+                    yield selection.of_extraction(extraction)
         finally:
             for task in pending:
                 task.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from distillex_client.errors import (
 from distillex_client.headers import Metadata, checked_metadata, trace_headers
 from distillex_client.options import Retries, Tls
 from distillex_client.protocol import Lexicon, encode_lexicon, parse_answer, request_tensors
+from distillex_client.selection import Selection
 
 Compression = Literal["gzip", "deflate"]
 READINESS_TIMEOUT_S = 2.0
@@ -66,6 +67,8 @@ class ExtractorCore:
         tls: Tls | None = None,
         metadata: Metadata | None = None,
         compression: Compression | None = None,
+        min_score: float = 0.0,
+        types: Collection[str] | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size} must be at least 1")
@@ -86,6 +89,7 @@ class ExtractorCore:
         if tls is not None:
             tls.check()
         self._tls = tls
+        self._selection = Selection(min_score, types)
         self._metadata: Metadata = metadata if callable(metadata) else checked_metadata(metadata or {})
         self._random = random.Random()
         self._largest_batch: int | None = None

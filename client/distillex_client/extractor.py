@@ -25,6 +25,7 @@ from distillex_client.errors import (
     while_not_ready,
 )
 from distillex_client.protocol import Lexicon
+from distillex_client.selection import EVERYTHING, Selection
 
 if TYPE_CHECKING:
     import tritonclient.grpc
@@ -57,6 +58,10 @@ class Extractor(ExtractorCore):
         at each attempt.
     compression
         ``"gzip"`` or ``"deflate"`` for what is sent: worth its time on slow networks and with big lexicons.
+    min_score
+        Leave out entities of a lower score, 0 to 1.
+    types
+        Leave out entities of other types.
 
     Examples
     --------
@@ -126,7 +131,7 @@ class Extractor(ExtractorCore):
             One of those in :mod:`distillex_client.errors`.
         """
         call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
-        return entities_of(self._send(self._request([text], call))[0], 0)
+        return self._selection.of(entities_of(self._send(self._request([text], call))[0], 0))
 
     def extract_batch(
         self,
@@ -150,7 +155,8 @@ class Extractor(ExtractorCore):
         """
         check_texts(texts)
         call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
-        return [entities_of(extraction, row) for row, extraction in enumerate(self._stream(texts, call))]
+        stream = self._stream(texts, call, self._selection)
+        return [entities_of(extraction, row) for row, extraction in enumerate(stream)]
 
     def extract_stream(
         self,
@@ -166,7 +172,7 @@ class Extractor(ExtractorCore):
         A bad text yields an extraction with ``error``; the others are not hurt. Parameters as in :meth:`extract`.
         """
         check_texts(texts)
-        return self._stream(texts, self._begin(lexicon, lexicon_name, request_id, traceparent))
+        return self._stream(texts, self._begin(lexicon, lexicon_name, request_id, traceparent), self._selection)
 
     def extract_document(
         self,
@@ -187,7 +193,7 @@ class Extractor(ExtractorCore):
         """
         call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
         sent = Document(document, window, overlap)
-        return sent.merge(list(self._stream(sent.pieces, call)))
+        return self._selection.of(sent.merge(list(self._stream(sent.pieces, call, EVERYTHING))))
 
     def is_ready(self) -> bool:
         """Tell whether the server and the model are ready; False where it cannot be reached."""
@@ -201,15 +207,17 @@ class Extractor(ExtractorCore):
         except triton.InferenceServerException:
             return False
 
-    def _stream(self, texts: Iterable[str | bytes], call: Call) -> Generator[Extraction, None, None]:
+    def _stream(
+        self, texts: Iterable[str | bytes], call: Call, selection: Selection
+    ) -> Generator[Extraction, None, None]:
         pending: deque[Future[list[Extraction]]] = deque()
         try:
             for batch in self._batches(texts, call):
                 pending.append(self._executor().submit(self._send_rows, self._request(batch, call)))
                 while len(pending) >= self.concurrency:
-                    yield from pending.popleft().result()
+                    yield from map(selection.of_extraction, pending.popleft().result())
             while pending:
-                yield from pending.popleft().result()
+                yield from map(selection.of_extraction, pending.popleft().result())
         finally:
             for future in pending:
                 future.cancel()
