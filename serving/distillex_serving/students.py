@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distillex_matcher import CrfParameters
+from distillex_matcher import CrfParameters, LayoutError
+from distillex_matcher.exported import ExportedFiles
 
 from distillex_serving.locations import default_models_directory
 from distillex_serving.preconditions import PreconditionError
 
 DEFAULT_STUDENT = "cluener"
 """The student that ``model_repository`` itself holds."""
+NETWORK = "student/1/model.onnx"
 CRF_FILE = "decode/1/crf.json"
-NEEDED_FILES = ("student/1/model.onnx", CRF_FILE, "preprocess/1/features.json", "preprocess/1/vocabulary.txt")
+NEEDED_FILES = (NETWORK, CRF_FILE, "preprocess/1/features.json", "preprocess/1/vocabulary.txt")
 STUDENT_FILES = (*NEEDED_FILES, "student/1/model.plan")
 """Everything that differs from one student to another."""
 
@@ -39,7 +41,8 @@ def find_student(name: str) -> Path | None:
     Raises
     ------
     PreconditionError
-        For an unknown name (lists the known ones), or a folder that lacks a file.
+        For an unknown name (lists the known ones), a folder that lacks a file, or one whose feature layout and CRF are
+        of two models. Whether they are the network's own is checked when that is opened.
     """
     students = known_students()
     if name not in students:
@@ -51,6 +54,11 @@ def find_student(name: str) -> Path | None:
     missing = [file for file in NEEDED_FILES if folder is not None and not (folder / file).exists()]
     if missing:
         raise PreconditionError(f"{folder}: {', '.join(missing)} missing; 'distillex export' writes these files")
+    if folder is not None:
+        try:
+            ExportedFiles.beside(folder / NETWORK)
+        except LayoutError as error:
+            raise PreconditionError(str(error)) from None
     return folder
 
 

@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("tritonclient.grpc")
 from distillex_client import Extractor
 from distillex_matcher import LayoutError
-from distillex_serving.embedded import EmbeddedServer, ServerOptions
+from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions
 from distillex_serving.lexicon_client import send_command
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.students import NEEDED_FILES, entity_types, find_student, known_students, lay_over
@@ -37,9 +37,11 @@ def student(tmp_path):
     for name in NEEDED_FILES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, folder / name)
-    crf = json.loads((folder / "decode/1/crf.json").read_text(encoding="utf-8"))
-    crf["entity_types"] = [f"x-{kind}" for kind in crf["entity_types"]]
-    (folder / "decode/1/crf.json").write_text(json.dumps(crf), encoding="utf-8")
+    entity_types = json.loads((folder / "decode/1/crf.json").read_text(encoding="utf-8"))["entity_types"]
+    for name, field in (("decode/1/crf.json", "entity_types"), ("preprocess/1/features.json", "types")):
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
+        content[field] = [f"x-{kind}" if kind in entity_types else kind for kind in content[field]]
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
     return folder
 
 
@@ -101,6 +103,53 @@ def test_a_student_that_lacks_a_file_is_refused(student, tmp_path, monkeypatch):
     (student / "decode/1/crf.json").unlink()
     with pytest.raises(LayoutError, match=r"crf\.json: missing"):
         entity_types(student)
+
+
+def test_a_student_whose_layout_and_crf_are_of_two_models_is_refused(student, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(find_student("msra") / "decode/1/crf.json", student / "decode/1/crf.json")
+    message = (
+        r"student-other/serving/decode/1/crf\.json has the entity types LOC, ORG, PER; \S+/student-other/serving/"
+        r"preprocess/1/features\.json does not know LOC, ORG, PER \(its last types: x-organization, x-position, "
+        r"x-scene\)\. The files are of two models: export one model with all its files"
+    )
+    with pytest.raises(PreconditionError, match=message):
+        find_student("other")
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("foreign", "message"),
+    [
+        (
+            ("decode/1/crf.json", "preprocess/1/features.json", "preprocess/1/vocabulary.txt"),
+            r"/student/1/model\.onnx was made for tokens 4636; \S+/preprocess/1/vocabulary\.txt has 4944\. The files",
+        ),
+        (
+            ("decode/1/crf.json", "preprocess/1/features.json"),
+            r"/student/1/model\.onnx was made for types 48; \S+/preprocess/1/features\.json has 41\. The files",
+        ),
+        (
+            ("decode/1/crf.json",),
+            r"/decode/1/crf\.json has the entity types LOC, ORG, PER; \S+/features\.json does not",
+        ),
+    ],
+)
+def test_a_server_with_another_models_files_beside_the_network_does_not_start(
+    student, lexicon_directory, foreign, message
+):
+    for name in foreign:
+        shutil.copy(find_student("msra") / name, student / name)
+    options = ServerOptions(
+        repository=REPOSITORY,
+        student=student,
+        lexicon_directory=lexicon_directory,
+        grpc_port=0,
+        http_port=0,
+        metrics_port=0,
+    )
+    with pytest.raises(ServerError, match=rf"student cannot start: \S+{message}"):
+        EmbeddedServer(options).start()
 
 
 def serve(folder, *arguments):

@@ -16,7 +16,7 @@ pytest.importorskip("transformers", reason="needs transformers")
 
 LAYOUT = FeatureLayout(
     vocabulary=("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "▁", *"甲乙丙丁戊己庚辛"),
-    types=("n", "name"),
+    types=("n", "name", "org"),
     word_hash_size=64,
 )
 

@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -7,13 +10,13 @@ from distillex_training.losses import marginal_cross_entropy
 from distillex_training.models import ConstrainedCrf, Student, StudentConfig, load_model, save_model
 from distillex_training.models.directory import ModelDirectoryError
 
-LAYOUT = FeatureLayout(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *"甲乙丙丁"), ("n", "company"), word_hash_size=32)
+LAYOUT = FeatureLayout(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *"甲乙丙丁"), ("n", "company", "name"), word_hash_size=32)
 
 
 def student(encoder="gated_cnn", **options):
     torch.manual_seed(0)
     sizes = {"width": 16, "head": 16, "dilations": (1, 2), "bigram_hash_size": 64}
-    return Student(StudentConfig(8, 2, 32, ("company", "name"), encoder=encoder, **(sizes | options))).eval()
+    return Student(StudentConfig(8, 3, 32, ("company", "name"), encoder=encoder, **(sizes | options))).eval()
 
 
 WITH_ALL_OPTIONS = {
@@ -126,6 +129,56 @@ def test_a_saved_model_is_the_model(tmp_path):
     assert torch.equal(model.fusion.word_owners, loaded.fusion.word_owners)
     assert loaded_crf.parameters_for_serving() == crf.parameters_for_serving()
     assert layout == LAYOUT
+
+
+def changed(path, **changes):
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(content | changes), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "message"),
+    [
+        (
+            "config.json",
+            {"vocabulary": 12},
+            r"config\.json is of a model with 12 tokens; vocabulary\.txt has \d+\. The",
+        ),
+        ("config.json", {"lexicon_types": 9}, r"is of a model with 9 lexicon types; features\.json has \d\. The dir"),
+        ("config.json", {"entity_types": ["PER", "name"]}, r"features\.json does not know PER\. The directory holds"),
+        (
+            "config.json",
+            {"entity_types": ["name"]},
+            r"model\.safetensors does not fit config\.json beside it\. The",
+        ),
+        ("config.json", {"width": 8}, r"does not fit config\.json beside it\. The directory holds files of two"),
+        ("config.json", {"breadth": 8}, r"config\.json: .*unexpected keyword argument 'breadth'"),
+        ("config.json", {"encoder": "rnn"}, r"config\.json: unknown encoder 'rnn'; known encoders: "),
+        ("config.json", {"kind": "pupil"}, "unknown kind 'pupil'; known kinds: student, teacher"),
+        ("features.json", {"types": ["n"]}, r"lexicon types; features\.json has 1\. The directory holds files of two"),
+    ],
+)
+def test_a_directory_with_files_of_two_models_is_refused(toy_student, tmp_path, file, changes, message):
+    directory = shutil.copytree(toy_student, tmp_path / "mixed")
+    changed(directory / file, **changes)
+    with pytest.raises(ModelDirectoryError, match=message):
+        load_model(directory)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("config.json", b"[]", r"config\.json: list; an object is expected"),
+        ("config.json", b"{", r"config\.json: not JSON"),
+        ("config.json", b"\xff", r"config\.json: not JSON"),
+        ("model.safetensors", b"weights", r"model\.safetensors: cannot be read"),
+    ],
+)
+def test_a_directory_with_a_broken_file_is_refused(toy_student, tmp_path, file, content, message):
+    directory = shutil.copytree(toy_student, tmp_path / "broken")
+    (directory / file).write_bytes(content)
+    with pytest.raises(ModelDirectoryError, match=message):
+        load_model(directory)
 
 
 def test_an_incomplete_model_directory_is_named(tmp_path):

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
+from distillex_matcher import LayoutError
 from distillex_matcher.cores import usable_cores
 from numpy.typing import NDArray
 
 from distillex_serving.python_models.answers import guarded
+from distillex_serving.python_models.network_check import INPUTS, check_network
 from distillex_serving.python_models.row_groups import STEP, group_rows
 
-INPUTS = ("INPUT_IDS", "LEXICON_TYPES", "LEXICON_WORDS", "LEXICON_WEIGHTS")
 WARM_UP_SHAPES = ((1, 32), (8, 64))
 """(rows, tokens) run before the model is ready: the first real request finds threads and memory in place."""
 
@@ -24,7 +25,7 @@ class EmissionModel:
     """Features → emissions. Padding is not computed: its emissions are 0."""
 
     def initialize(self, args: dict[str, Any]) -> None:
-        """Open model.onnx; fails with one sentence where it is missing."""
+        """Open model.onnx; fails with one sentence where it is missing, or other files than its own lie beside it."""
         path = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
         if not path.exists():
             raise pb_utils.TritonModelException(f"{path}: missing; 'distillex export' writes it")
@@ -41,6 +42,10 @@ class EmissionModel:
         self._session = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
         )
+        try:
+            check_network(self._session, path)
+        except LayoutError as error:
+            raise pb_utils.TritonModelException(f"{path.parents[1].name} cannot start: {error}") from None
         words_per_slot = self._session.get_inputs()[1].shape[3]
         for rows, tokens in WARM_UP_SHAPES:
             words = np.zeros((rows, tokens, 4, words_per_slot), np.int32)

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 from distillex_matcher import FeatureLayout
-from distillex_matcher.layout import write_atomically
+from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE, write_atomically
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from distillex_training.models.crf import ConstrainedCrf
@@ -19,8 +20,13 @@ from distillex_training.models.teacher import Teacher, TeacherConfig
 KINDS: dict[str, type[StudentConfig | TeacherConfig]] = {"student": StudentConfig, "teacher": TeacherConfig}
 
 
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+TWO_MODELS = "The directory holds files of two models: copy all files of one"
+
+
 class ModelDirectoryError(ValueError):
-    """A model directory is incomplete or of an unknown kind."""
+    """A model directory is incomplete, of an unknown kind, or holds files of two models."""
 
 
 def save_model(
@@ -46,8 +52,8 @@ def save_model(
     temporary = directory / ".model.safetensors.new"
     save_file(tensors, temporary)
     temporary.chmod(0o644)
-    temporary.replace(directory / "model.safetensors")
-    write_atomically(directory / "config.json", json.dumps(config, ensure_ascii=False, indent=1) + "\n")
+    temporary.replace(directory / WEIGHTS_FILE)
+    write_atomically(directory / CONFIG_FILE, json.dumps(config, ensure_ascii=False, indent=1) + "\n")
 
 
 def read_model_config(directory: Path) -> StudentConfig | TeacherConfig:
@@ -56,18 +62,27 @@ def read_model_config(directory: Path) -> StudentConfig | TeacherConfig:
     Raises
     ------
     ModelDirectoryError
-        For a missing file or an unknown kind.
+        For a missing or wrong file, or an unknown kind.
     """
-    for name in ("config.json", "model.safetensors"):
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (directory / name).exists():
             raise ModelDirectoryError(f"{directory / name}: missing; a model directory is written by training")
-    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    path = directory / CONFIG_FILE
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelDirectoryError(f"{path}: not JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise ModelDirectoryError(f"{path}: {type(config).__name__}; an object is expected")
     kind = config.pop("kind", None)
     config.pop("format", None)
     if kind not in KINDS:
         raise ModelDirectoryError(f"{directory}: unknown kind {kind!r}; known kinds: {', '.join(KINDS)}")
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    return KINDS[kind](**fields)
+    try:
+        return KINDS[kind](**fields)
+    except (TypeError, ValueError) as error:
+        raise ModelDirectoryError(f"{path}: {error}") from None
 
 
 def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, FeatureLayout]:
@@ -76,15 +91,43 @@ def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, Feat
     Raises
     ------
     ModelDirectoryError
-        For a missing file or an unknown kind.
+        For a missing or wrong file, an unknown kind, and files of two models.
+    LayoutError
+        For a missing or wrong ``features.json`` or ``vocabulary.txt``.
     """
     config = read_model_config(directory)
+    layout = FeatureLayout.load(directory)
+    _check_layout(directory, config, layout)
     model = Student(config) if isinstance(config, StudentConfig) else Teacher(config)
     crf = ConstrainedCrf(model.config.entity_types)
-    tensors = load_file(directory / "model.safetensors")
-    model.load_state_dict(_part(tensors, "model."))
-    crf.load_state_dict(_part(tensors, "crf."))
-    return model.eval(), crf.eval(), FeatureLayout.load(directory)
+    path = directory / WEIGHTS_FILE
+    try:
+        tensors = load_file(path)
+        model.load_state_dict(_part(tensors, "model."))
+        crf.load_state_dict(_part(tensors, "crf."))
+    except SafetensorError as error:
+        raise ModelDirectoryError(f"{path}: cannot be read: {error}") from None
+    except RuntimeError as error:  # torch's word for tensors that are missing, too many, or of other sizes
+        found = " ".join(str(error).split())
+        raise ModelDirectoryError(f"{path} does not fit {CONFIG_FILE} beside it. {TWO_MODELS}. {found}") from None
+    return model.eval(), crf.eval(), layout
+
+
+def _check_layout(directory: Path, config: StudentConfig | TeacherConfig, layout: FeatureLayout) -> None:
+    for file, what, expected, found in (
+        (VOCABULARY_FILE, "tokens", config.vocabulary, len(layout.vocabulary)),
+        (FEATURES_FILE, "lexicon types", config.lexicon_types, len(layout.types)),
+    ):
+        if expected != found:
+            raise ModelDirectoryError(
+                f"{directory / CONFIG_FILE} is of a model with {expected} {what}; {file} has {found}. {TWO_MODELS}"
+            )
+    unknown = [kind for kind in config.entity_types if kind not in layout.types]
+    if unknown:
+        raise ModelDirectoryError(
+            f"{directory / CONFIG_FILE} has the entity types {', '.join(config.entity_types)}; {FEATURES_FILE} does "
+            f"not know {', '.join(unknown)}. {TWO_MODELS}"
+        )
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
