@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from distillex_serving.embedded import EmbeddedServer
-from server_under_test import ROOT
+from server_under_test import ROOT, why_no_server
+from serving_process import Serving
 
 sys.path.insert(0, str(ROOT / "load_tests"))
 
@@ -23,3 +24,21 @@ def connection(server: EmbeddedServer) -> Iterator[tritonclient.grpc.InferenceSe
     client = tritonclient.grpc.InferenceServerClient(server.grpc_url)
     yield client
     client.close()
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., Serving]]:
+    """Start ``distillex serve`` with arguments; it ends with the test."""
+    if reason := why_no_server():
+        pytest.skip(reason)
+    started: list[Serving] = []
+
+    def start(*arguments: str) -> Serving:
+        started.append(Serving(*arguments))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.process.terminate()
+        each.process.communicate(timeout=30)

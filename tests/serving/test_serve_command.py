@@ -18,26 +18,8 @@ from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOption
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.processes import session_members
 from server_under_test import REPOSITORY, why_no_server
-from serving_process import Serving
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-def serving():
-    if reason := why_no_server():
-        pytest.skip(reason)
-    started = []
-
-    def start(*arguments):
-        started.append(Serving(*arguments))
-        return started[-1]
-
-    yield start
-    for each in started:
-        if each.process.poll() is None:
-            each.process.terminate()
-        each.process.communicate(timeout=30)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
