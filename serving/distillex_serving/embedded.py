@@ -28,6 +28,7 @@ from distillex_serving.launcher import launch
 from distillex_serving.locations import default_lexicon_directory, default_repository
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.processes import command_line, session_members, status_of
+from distillex_serving.progress import ProgressWatch
 from distillex_serving.students import lay_over
 from distillex_serving.teacher import compose_teacher_repository
 from distillex_serving.tls_files import TlsFiles
@@ -93,6 +94,7 @@ class EmbeddedServer:
         self._workspace: Workspace | None = None
         self._log: deque[str] = deque(maxlen=LOG_LINES_KEPT)
         self._reader: threading.Thread | None = None
+        self._progress: ProgressWatch | None = None
         self.processes: dict[int, str] = {}
         """Process id → what it is (``tritonserver``, ``decode_0_0``), of the server and its stubs, once it is ready."""
         self.grpc_port = self.options.grpc_port
@@ -176,7 +178,7 @@ class EmbeddedServer:
         return process is not None and process.poll() is None
 
     def failure(self) -> str | None:
-        """Return what died, in words; None while all processes run."""
+        """Return what died or stands still, in words; None while all is well."""
         process = self._process
         if process is None:
             return "tritonserver was stopped"
@@ -186,7 +188,7 @@ class EmbeddedServer:
             status = status_of(pid)
             if status is None or status.session != process.pid:
                 return f"a Python-backend stub died ({what})"
-        return None
+        return self._progress.standstill() if self._progress is not None else None
 
     def is_ready(self, timeout_s: float = 1.0) -> bool:
         """Ask the server whether all its models are ready."""
@@ -286,11 +288,12 @@ class EmbeddedServer:
     def _launch(self, command: list[str], environment: dict[str, str]) -> None:
         """Start tritonserver and wait until it is ready."""
         self._log.clear()
-        self.processes = {}
+        self.processes, self._progress = {}, None
         self._process = process = launch(command, environment)
         self._reader = threading.Thread(target=self._read_log, args=(process,), daemon=True)
         self._reader.start()
         self._wait_until_ready()
+        self._progress = ProgressWatch(self.metrics_url)
         self.processes = {pid: _what_it_is(pid, name) for pid, name in session_members(process.pid).items()}
 
     def _end_process(self, timeout_s: float = 15.0) -> None:

@@ -59,7 +59,7 @@ def _keep_up(service: Service, stop: threading.Event, policy: RestartPolicy) -> 
         down_since = time.monotonic()
         if down_since - up_since > policy.calm_s:
             failures = 0
-        LOG.error("%s; the last words of %s:\n%s", reason, service.name, "\n".join(service.last_log_lines(LAST_WORDS)))
+        LOG.error("%s%s", reason, _last_words(service))
         # What answers no longer is not left to be asked: clients and balancers shall see a closed port.
         service.stop()
         failures = _start_again(service, stop, policy, failures + 1)
@@ -89,3 +89,8 @@ def _start_again(service: Service, stop: threading.Event, policy: RestartPolicy,
 
 def _when(delay_s: float) -> str:
     return f"in {delay_s:.0f} s" if delay_s else "now"
+
+
+def _last_words(service: Service) -> str:
+    lines = service.last_log_lines(LAST_WORDS)
+    return "\n".join([f"; the last words of {service.name}:", *lines]) if lines else ""

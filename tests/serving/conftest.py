@@ -28,7 +28,7 @@ def connection(server: EmbeddedServer) -> Iterator[tritonclient.grpc.InferenceSe
 
 @pytest.fixture
 def serving() -> Iterator[Callable[..., Serving]]:
-    """Start ``distillex serve`` with arguments, as often as asked."""
+    """Start ``distillex serve`` with arguments; it ends with the test."""
     if reason := why_no_server():
         pytest.skip(reason)
     started: list[Serving] = []

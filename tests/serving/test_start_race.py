@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 from distillex_serving import embedded
 from distillex_serving.embedded import EmbeddedServer, ServerError
-from server_under_test import server_options, why_no_server
+from server_under_test import ROOT, server_options, why_no_server
 
 
 @pytest.fixture
-def failing_starts(monkeypatch, tmp_path):
+def failing_starts(monkeypatch):
     """A server whose first starts end with the given last words."""
     if reason := why_no_server():
         pytest.skip(reason)
 
     def build(last_words):
-        server = EmbeddedServer(server_options(tmp_path))
+        server = EmbeddedServer(server_options(ROOT / "lexicons"))
         starts = []
 
         def launch(*_):
