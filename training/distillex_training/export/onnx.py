@@ -15,6 +15,13 @@ import onnxruntime
 import torch
 from distillex_matcher import FeatureLayout, Features
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    NoSuchFile,
+)
 from torch import nn
 
 from distillex_training.evaluate import EmissionFunction
@@ -186,10 +193,19 @@ def largest_difference(model: nn.Module, layout: FeatureLayout, path: Path) -> t
 
 
 def open_session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
-    """Open a model in ONNX Runtime on the CPU; 0 threads: one a core."""
+    """Open a model in ONNX Runtime on the CPU; 0 threads: one a core.
+
+    Raises
+    ------
+    ValueError
+        For a file that ONNX Runtime cannot run.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or (os.cpu_count() or 1)
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
+        raise ValueError(f"{path}: ONNX Runtime cannot run it: {error}") from None
 
 
 def onnx_emissions(path: Path, threads: int = 0) -> EmissionFunction:

@@ -71,6 +71,6 @@ def load_layout_and_crf(network: Path) -> tuple[FeatureLayout, CrfParameters]:
     LayoutError
         For a missing or wrong file.
     """
-    repository, of_teacher = network.resolve().parents[2], is_teacher(network)
+    repository, of_teacher = network.resolve().parent.parent.parent, is_teacher(network)
     layout = FeatureLayout.load(network.parent if of_teacher else repository / "preprocess" / "1")
     return layout, CrfParameters.load(repository / ("decode_teacher" if of_teacher else "decode") / "1" / "crf.json")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from distillex_matcher import FeatureLayout
 from distillex_matcher.layout import write_atomically
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from distillex_training.models.crf import ConstrainedCrf
@@ -61,13 +62,21 @@ def read_model_config(directory: Path) -> StudentConfig | TeacherConfig:
     for name in ("config.json", "model.safetensors"):
         if not (directory / name).exists():
             raise ModelDirectoryError(f"{directory / name}: missing; a model directory is written by training")
-    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    try:
+        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelDirectoryError(f"{directory / 'config.json'}: not JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise ModelDirectoryError(f"{directory / 'config.json'}: expected keys and values")
     kind = config.pop("kind", None)
     config.pop("format", None)
     if kind not in KINDS:
         raise ModelDirectoryError(f"{directory}: unknown kind {kind!r}; known kinds: {', '.join(KINDS)}")
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    return KINDS[kind](**fields)
+    try:
+        return KINDS[kind](**fields)
+    except (TypeError, ValueError) as error:
+        raise ModelDirectoryError(f"{directory / 'config.json'}: {error}") from None
 
 
 def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, FeatureLayout]:
@@ -75,16 +84,38 @@ def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, Feat
 
     Raises
     ------
+    LayoutError
+        For a missing or wrong ``features.json`` or ``vocabulary.txt``.
     ModelDirectoryError
-        For a missing file or an unknown kind.
+        For another missing or damaged file, an unknown kind, or files that do not belong together.
     """
     config = read_model_config(directory)
-    model = Student(config) if isinstance(config, StudentConfig) else Teacher(config)
-    crf = ConstrainedCrf(model.config.entity_types)
-    tensors = load_file(directory / "model.safetensors")
-    model.load_state_dict(_part(tensors, "model."))
-    crf.load_state_dict(_part(tensors, "crf."))
-    return model.eval(), crf.eval(), FeatureLayout.load(directory)
+    layout = FeatureLayout.load(directory)
+    weights = directory / "model.safetensors"
+    try:
+        model = Student(config) if isinstance(config, StudentConfig) else Teacher(config)
+        crf = ConstrainedCrf(model.config.entity_types)
+        tensors = load_file(weights)
+        model.load_state_dict(_part(tensors, "model."))
+        crf.load_state_dict(_part(tensors, "crf."))
+    except (RuntimeError, SafetensorError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelDirectoryError(
+            f"{weights} does not fit {directory / 'config.json'}, or is damaged: {reason}"
+        ) from None
+    rows, types = len(model.character_table), model.fusion.type_embedding.weight.shape[0] - 1
+    if (len(layout.vocabulary), len(layout.types)) != (rows, types):
+        raise ModelDirectoryError(
+            f"{directory}: the layout has {len(layout.vocabulary)} tokens and {len(layout.types)} lexicon types; "
+            f"the weights are of {rows} and {types}"
+        )
+    return model.eval(), crf.eval(), layout
+
+
+def longest_input(model: Student | Teacher, layout: FeatureLayout) -> int:
+    """Return how many tokens a model reads at once, ``[CLS]`` and ``[SEP]`` included."""
+    limit = model.longest_input if isinstance(model, Teacher) else None
+    return layout.buckets[-1] if limit is None else min(limit, layout.buckets[-1])
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
