@@ -83,3 +83,13 @@ def test_models_that_did_not_begin_alike_are_refused(begun, toy_student, toy_tea
         assert (code, reason in output.replace("\n", "")) == (1, True), output
         assert str(second) in output.replace("\n", "")
         assert not (tmp_path / "mean").exists()
+
+
+def test_a_model_is_not_written_over_by_its_mean(begun, command, tmp_path):
+    import shutil
+
+    shutil.copytree(begun[0], tmp_path / "model")
+    before = (tmp_path / "model" / "model.safetensors").read_bytes()
+    code, output = command(tmp_path / "model", begun[1], "-o", tmp_path / "other" / ".." / "model")
+    assert (code, "is one of the models" in " ".join(output.split())) == (1, True), output
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() == before

@@ -106,3 +106,22 @@ def test_the_command_prints_what_it_did_and_names_what_is_wrong(toy, overconfide
     (tmp_path / "empty.jsonl").write_text("")
     code, output = run(overconfident / "model", tmp_path / "empty.jsonl", "-o", tmp_path / "no", *base)
     assert (code, "no sentence" in output) == (1, True), output
+    with (tmp_path / "nothing.jsonl").open("w", encoding="utf-8") as file:
+        file.write('{"text": "甲乙", "entities": []}\n')
+    code, output = run(overconfident / "model", tmp_path / "nothing.jsonl", "-o", tmp_path / "no", *base)
+    assert (code, "no entity in it to calibrate with" in output) == (1, True), output
+    model = overconfident / "model"
+    before = (model / "model.safetensors").read_bytes()
+    code, output = run(model, overconfident / "dev.jsonl", "-o", f"{model}/.", *base)
+    assert (code, "is the model itself" in output) == (1, True), output
+    assert (model / "model.safetensors").read_bytes() == before
+
+
+def test_a_model_whose_scores_are_no_numbers_is_not_calibrated(toy, toy_student, tmp_path):
+    student, crf, layout = load_model(toy_student)
+    with torch.no_grad():
+        student.head.weight.fill_(float("nan"))
+    save_model(tmp_path / "broken", student, crf, layout)
+    with pytest.raises(ValueError, match="no finite numbers"):
+        calibrate(tmp_path / "broken", toy / "dev.jsonl", toy / "base.lex", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

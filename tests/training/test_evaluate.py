@@ -1,4 +1,6 @@
 import itertools
+import json
+import shutil
 
 import pytest
 from distillex_training.data.labelled import GoldSpan, Sentence
@@ -6,6 +8,7 @@ from distillex_training.evaluate import recall_by_surface, score
 from distillex_training.lexicon_evaluation import random_entries, right_entries
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 TYPES = ("company", "name")
 
@@ -77,3 +80,137 @@ def test_lexicon_conditions_hold_right_entries_for_unseen_entities_and_wrong_one
     assert len(wrong) == 10
     assert not set(wrong) & set(right)
     assert all(word in SENTENCES[0].text and kind in TYPES for word, kind in wrong.items())
+
+
+def test_wrong_entries_end_where_the_text_holds_no_more():
+    assert set(random_entries([Sentence("赵伟", ())], TYPES, 5, {}, seed=1)) == {"赵伟"}
+    assert random_entries([Sentence("赵", ())], TYPES, 5, {}, seed=1) == {}
+
+
+def test_a_surface_that_no_lexicon_holds_is_no_entry():
+    sentence = Sentence("甲" * 300, (GoldSpan(0, 255, "name"), GoldSpan(0, 256, "name")))
+    assert [len(word) for word in right_entries([sentence], ())] == [255]
+
+
+@pytest.fixture
+def evaluate(toy, toy_student):
+    from distillex_cli.main import application
+
+    def run(data, *more, model=toy_student):
+        arguments = ["evaluate", model, data, "--base", toy / "base.lex", *more]
+        done = CliRunner().invoke(application, [str(argument) for argument in arguments])
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done.exit_code, " ".join(done.output.split())
+
+    return run
+
+
+def labelled_line(text, *entities):
+    spans = [{"start": start, "end": end, "type": kind} for start, end, kind in entities]
+    return json.dumps({"text": text, "entities": spans}, ensure_ascii=False) + "\n"
+
+
+ONE = labelled_line("赵伟", (0, 2, "name"))
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (ONE, "| base | 0 | 1.0000 | 1.0000 | 1.0000 | – | 1.0000 |"),
+        ("\n\n" + ONE + "\n\n", "4 blank lines between the records"),
+        (labelled_line("赵", (0, 1, "name")), "| base + as many wrong entries | 0 |"),
+        (labelled_line(" \t赵", (0, 2, "name")), "| base + right entries for unseen entities | 0 |"),
+        (labelled_line("天气", (0, 2, "name")), "| base | 0 | 0.0000 | 0.0000 | 0.0000 | – | 0.0000 |"),
+        (labelled_line("赵伟" * 900, (0, 2, "name")), "1800 characters, over the limit of 510: split into 4 sentences"),
+        (labelled_line("甲" * 300, (0, 300, "name")), "| base + right entries for unseen entities | 0 |"),
+        (ONE * 3, "3 sentences"),
+    ],
+    ids=["one", "blank-lines", "a-character", "white-space", "nothing-found", "long", "long-entity", "repeated"],
+)
+def test_evaluation_ends_with_a_result(evaluate, tmp_path, content, found):
+    (tmp_path / "data.jsonl").write_text(content, encoding="utf-8")
+    code, output = evaluate(tmp_path / "data.jsonl", "--json", tmp_path / "out.json")
+    assert (code, found in output) == (0, True), output
+    assert "nan" not in (tmp_path / "out.json").read_text(encoding="utf-8").lower()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "no sentence in it"),
+        ("\n \n", "no sentence in it"),
+        (labelled_line("今天天气"), "no entity is labelled in it"),
+        (labelled_line("甲" * 600, (0, 600, "name")), "no entity is labelled in it"),
+        (labelled_line("赵伟", (0, 2, "planet")), "unknown type 'planet'; known types: company, name"),
+        (labelled_line("赵伟", (0, 3, "name")), "does not lie in a text of 2"),
+        ("赵 B-name\n伟 I-name\n", "not JSON"),
+    ],
+    ids=["empty", "blank", "no-entity", "cut-entity", "unknown-type", "bad-span", "columns"],
+)
+def test_evaluation_ends_with_a_reason(evaluate, tmp_path, content, reason):
+    (tmp_path / "data.jsonl").write_text(content, encoding="utf-8")
+    code, output = evaluate(tmp_path / "data.jsonl")
+    assert (code, reason in output, "data.jsonl" in output) == (1, True, True), output
+
+
+def test_what_evaluation_needs_beside_the_data_is_named(evaluate, toy, toy_student, tmp_path):
+    (tmp_path / "data.jsonl").write_text(ONE, encoding="utf-8")
+    shutil.copy(tmp_path / "data.jsonl", tmp_path / "model.onnx")
+    shutil.copytree(toy_student, tmp_path / "preprocess" / "1")
+    for options, reason in (
+        (("--train", tmp_path / "gone.jsonl"), "gone.jsonl"),
+        (("--lexicon", tmp_path / "gone.tsv"), "gone.tsv"),
+        (("--base", tmp_path / "data.jsonl"), "not a lexicon file"),
+        (("--json", tmp_path / "no" / "out.json"), "cannot be written"),
+        (("--json", tmp_path), "cannot be written"),
+    ):
+        code, output = evaluate(tmp_path / "data.jsonl", *options)
+        assert (code, reason in output) == (1, True), output
+    for model in (tmp_path / "data.jsonl", tmp_path / "model.onnx", tmp_path):
+        code, output = evaluate(tmp_path / "data.jsonl", model=model)
+        assert (code, "missing" in output) == (1, True), output
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", "{"),
+        ("config.json", "[]"),
+        ("config.json", '{"kind": "student"}'),
+        ("config.json", '{"kind": "student", "surplus": 1}'),
+        ("model.safetensors", "no weights"),
+        ("features.json", "{}"),
+        ("vocabulary.txt", "甲\n"),
+    ],
+)
+def test_a_damaged_model_is_named(evaluate, toy_student, tmp_path, name, content):
+    (tmp_path / "data.jsonl").write_text(ONE, encoding="utf-8")
+    shutil.copytree(toy_student, tmp_path / "model")
+    (tmp_path / "model" / name).write_text(content, encoding="utf-8")
+    code, output = evaluate(tmp_path / "data.jsonl", model=tmp_path / "model")
+    assert (code, str(tmp_path / "model") in output) == (1, True), output
+
+
+def test_weights_of_another_model_or_that_are_no_numbers_are_refused(evaluate, toy, toy_student, toy_teacher, tmp_path):
+    import torch
+    from distillex_training.models import load_model, save_model
+
+    shutil.copytree(toy_student, tmp_path / "mixed")
+    shutil.copy(toy_teacher / "model.safetensors", tmp_path / "mixed")
+    code, output = evaluate(toy / "dev.jsonl", model=tmp_path / "mixed")
+    assert (code, "does not fit" in output) == (1, True), output
+    student, crf, layout = load_model(toy_student)
+    with torch.no_grad():
+        student.head.weight.fill_(float("nan"))
+    save_model(tmp_path / "broken", student, crf, layout)
+    code, output = evaluate(toy / "dev.jsonl", model=tmp_path / "broken")
+    assert (code, f"{tmp_path / 'broken'}: the model's emissions are no finite numbers" in output) == (1, True), output
+
+
+def test_an_onnx_file_that_is_none_is_refused(tmp_path):
+    from distillex_training.export.onnx import open_session
+
+    (tmp_path / "model.onnx").write_text("nothing of the kind", encoding="utf-8")
+    for path in (tmp_path / "model.onnx", tmp_path / "gone.onnx"):
+        with pytest.raises(ValueError, match=rf"{path.name}: ONNX Runtime cannot run it"):
+            open_session(path)

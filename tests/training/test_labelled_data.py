@@ -86,7 +86,7 @@ def test_a_span_is_not_cut_where_the_sentence_can_be_cut_before_it(read):
 
 
 def test_a_span_longer_than_the_limit_is_reported(read):
-    sentences, report = read(record("甲" * 20, (0, 20, "name")), max_length=10)
+    sentences, report = read(record("甲" * 30, (0, 30, "name")), max_length=10)
     assert all(not s.spans for s in sentences)
     assert len(report.cut_spans) == 1
 

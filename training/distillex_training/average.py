@@ -30,10 +30,13 @@ def average(directories: Sequence[Path], output: Path, *, half_precision: bool =
     Raises
     ------
     ConfigError
-        For models of other sizes, entity types, vocabularies or owners of rows, naming the first that differs.
+        For models of other sizes, entity types, vocabularies or owners of rows, naming the first that differs; for an
+        output that is one of them.
     ModelDirectoryError
         For a directory that holds no model.
     """
+    if output.resolve() in {directory.resolve() for directory in directories}:
+        raise ConfigError(f"{output} is one of the models, which would be lost: give another directory")
     first, *others = directories
     model, crf, layout = load_model(first)
     count = 1

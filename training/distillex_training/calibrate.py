@@ -18,6 +18,7 @@ from distillex_training.data.labelled import ReadReport, Sentence, read_labelled
 from distillex_training.data.substitution import unchanged
 from distillex_training.losses import CrfScores, crf_log_partition, crf_path_scores
 from distillex_training.models import ConstrainedCrf, Student, Teacher, load_model, save_model
+from distillex_training.models.directory import longest_input
 
 BATCH_SIZE = 32
 FARTHEST = 10.0
@@ -82,18 +83,24 @@ def calibrate(directory: Path, data: Path, base: Path, output: Path, *, half_pre
     Raises
     ------
     ConfigError
-        For data without a sentence.
+        For data without an entity, an output that is the model itself, or a damaged model.
     DataError
         For wrong data, or entity types that the model does not have.
     ModelDirectoryError
         For a directory that holds no model.
     """
     model, crf, layout = load_model(directory)
-    sentences, report = read_labelled(data, entity_types=crf.scheme.entity_types)
-    if not sentences:
-        raise ConfigError(f"{data}: no sentence to calibrate with")
+    if output.resolve() == directory.resolve():
+        raise ConfigError(f"{output} is the model itself, which would be lost: give another directory")
+    limit = longest_input(model, layout)
+    sentences, report = read_labelled(data, entity_types=crf.scheme.entity_types, max_length=limit - 2)
+    if not any(sentence.spans for sentence in sentences):
+        raise ConfigError(f"{data}: no entity in it to calibrate with")
     scored = _score(model, crf, layout.featurizer(Lexicon.load(base)), sentences)
-    before = _confidence(crf, scored)
+    try:
+        before = _confidence(crf, scored)
+    except ValueError as error:
+        raise ConfigError(f"{directory}: its emissions are no finite numbers: {error}") from None
     temperature = _likeliest_temperature(crf, scored)
     with torch.no_grad():
         for parameter in (*model.tag.parameters(), *crf.parameters()):

@@ -131,21 +131,27 @@ def evaluate(
     from distillex_matcher.exported import ExportedFiles
 
     from distillex_training.data.labelled import DataError, read_labelled
-    from distillex_training.evaluate import EmissionFunction, torch_emissions
+    from distillex_training.evaluate import EmissionFunction, NotFiniteError, torch_emissions
     from distillex_training.export.onnx import onnx_emissions
     from distillex_training.lexicon_evaluation import evaluate_conditions, markdown_table
     from distillex_training.models import load_model
+    from distillex_training.models.directory import longest_input
 
     _prepare(0)
+    _check_writable("evaluate", json_file)
     emissions_of: EmissionFunction
     try:
         if model.suffix == ".onnx":
             files = ExportedFiles.beside(model)
             layout, decoder, emissions_of = files.layout, files.crf.decoder(), onnx_emissions(model)
+            limit = layout.buckets[-1]
         else:
             tagger, crf, layout = load_model(model)
             decoder, emissions_of = crf.decoder(), torch_emissions(tagger)
-        sentences, report = read_labelled(data, entity_types=decoder.scheme.entity_types)
+            limit = longest_input(tagger, layout)
+        sentences, report = read_labelled(data, entity_types=decoder.scheme.entity_types, max_length=limit - 2)
+        if not any(sentence.spans for sentence in sentences):
+            raise DataError(f"{data}: no entity is labelled in it: there is nothing to measure")
         known: set[str] = set()
         if train is not None:
             known = {s.text[e.start : e.end] for s in read_labelled(train)[0] for e in s.spans}
@@ -153,7 +159,9 @@ def evaluate(
         results = evaluate_conditions(
             layout, emissions_of, decoder, sentences, known, Lexicon.load(base), domain=domain, seed=seed
         )
-    except (DataError, LexiconError, ValueError) as error:
+    except NotFiniteError as error:
+        _fail("evaluate", f"{model}: {error}")
+    except (LexiconError, OSError, ValueError) as error:
         _fail("evaluate", str(error))
     for line in report.lines():
         typer.echo(line)
@@ -184,6 +192,12 @@ def _prepare(threads: int) -> None:
     torch.set_num_threads(threads or min(torch.get_num_threads(), usable_cores()))
 
 
+def _check_writable(command: str, path: Path | None) -> None:
+    """Refuse a file that could not be written, before the work that it is to hold the outcome of."""
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        _fail(command, f"--json: {path} cannot be written: {path.parent} is no folder, or {path.name} is one")
+
+
 def _overrides(settings: list[str] | None) -> dict[str, str]:
     overrides = {}
     for item in settings or []:
@@ -199,6 +213,7 @@ def _run(train: Any, output: Path) -> None:
 
     from distillex_training.config import ConfigError
     from distillex_training.data.labelled import DataError
+    from distillex_training.evaluate import NotFiniteError
     from distillex_training.models.directory import ModelDirectoryError
     from distillex_training.models.encoders import EncoderError
     from distillex_training.run_record import RunDirectoryError
@@ -206,7 +221,7 @@ def _run(train: Any, output: Path) -> None:
 
     refusals = (
         *(ConfigError, DataError, DivergenceError, EncoderError),
-        *(LayoutError, LexiconError, ModelDirectoryError, RunDirectoryError),
+        *(LayoutError, LexiconError, ModelDirectoryError, NotFiniteError, RunDirectoryError),
     )
     try:
         best = train()

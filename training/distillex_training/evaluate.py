@@ -19,6 +19,10 @@ EmissionFunction = Callable[[Features], NDArray[np.float32]]
 """Features of a batch → emissions [B, T, L]."""
 
 
+class NotFiniteError(ValueError):
+    """A model's emissions are no numbers: its weights are damaged, or its training went astray."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """Counts of strict spans (same start, end and type)."""
@@ -141,13 +145,21 @@ def predict_scored(
         In any order.
     batch_size
         Texts scored at once.
+
+    Raises
+    ------
+    NotFiniteError
+        For emissions that are not finite.
     """
     types = decoder.scheme.entity_types
     predicted: list[list[Span]] = [[] for _ in texts]
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     for begin in range(0, len(order), batch_size):
         rows = order[begin : begin + batch_size]
-        spans = decoder.decode(*scored([texts[i] for i in rows]))
+        try:
+            spans = decoder.decode(*scored([texts[i] for i in rows]))
+        except ValueError as error:
+            raise NotFiniteError(f"the model's emissions are no finite numbers: {error}") from None
         for row, start, end, kind in zip(
             spans.row.tolist(), spans.start.tolist(), spans.end.tolist(), spans.type.tolist(), strict=True
         ):

@@ -19,6 +19,11 @@ from distillex_training.evaluate import (
     score,
 )
 
+LONGEST_WORD = 255
+"""Of a lexicon. Code points."""
+MISSES = 10_000
+"""So many draws without a new word, and a text is taken to hold no more of them."""
+
 
 @dataclass(frozen=True)
 class ConditionResult:
@@ -33,12 +38,12 @@ class ConditionResult:
 
 
 def right_entries(sentences: Sequence[Sentence], known_surfaces: Collection[str]) -> dict[str, str | None]:
-    """Return the surface of every unseen entity with its type (of several types, the first met)."""
+    """Return the surface of every unseen entity that a lexicon can hold with its type (of several, the first met)."""
     words: dict[str, str | None] = {}
     for sentence in sentences:
         for span in sentence.spans:
             surface = sentence.text[span.start : span.end]
-            if surface not in known_surfaces and surface.strip():
+            if surface not in known_surfaces and surface.strip() and len(surface) <= LONGEST_WORD:
                 words.setdefault(surface, span.type)
     return words
 
@@ -46,10 +51,15 @@ def right_entries(sentences: Sequence[Sentence], known_surfaces: Collection[str]
 def random_entries(
     sentences: Sequence[Sentence], entity_types: Sequence[str], count: int, avoid: Collection[str], seed: int
 ) -> dict[str, str | None]:
-    """Return random n-grams of 2 to 8 characters of the same texts with random types; none is an unseen entity."""
+    """Return random n-grams of 2 to 8 characters of the same texts with random types; none is an unseen entity.
+
+    They are fewer than ``count`` where the texts hold no more.
+    """
     generator = random.Random(seed)
     words: dict[str, str | None] = {}
-    while len(words) < count:
+    misses = 0
+    while len(words) < count and misses < MISSES:
+        misses += 1
         text = generator.choice(sentences).text
         length = generator.randint(2, 8)
         if length > len(text):
@@ -58,6 +68,7 @@ def random_entries(
         surface = text[start : start + length]
         if surface not in avoid and surface not in words and surface.strip():
             words[surface] = generator.choice(entity_types)
+            misses = 0
     return words
 
 
@@ -120,7 +131,7 @@ def evaluate_conditions(
 
 
 def markdown_table(results: Sequence[ConditionResult]) -> str:
-    """Return the results as a Markdown table."""
+    """Return the results as a Markdown table; a dash where there are no such entities."""
     lines = [
         "| lexicon | entries added | F1 | precision | recall | recall, seen | recall, unseen |",
         "|---|---|---|---|---|---|---|",
@@ -129,6 +140,10 @@ def markdown_table(results: Sequence[ConditionResult]) -> str:
         micro = result.report.micro
         lines.append(
             f"| {result.condition} | {result.entries:,} | {micro.f1:.4f} | {micro.precision:.4f} | {micro.recall:.4f} "
-            f"| {result.seen.recall:.4f} | {result.unseen.recall:.4f} |"
+            f"| {_recall(result.seen)} | {_recall(result.unseen)} |"
         )
     return "\n".join(lines)
+
+
+def _recall(scores: Scores) -> str:
+    return f"{scores.recall:.4f}" if scores.gold else "–"

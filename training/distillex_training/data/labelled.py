@@ -160,7 +160,7 @@ def _split(text: str, spans: list[GoldSpan], max_length: int, where: str, report
             cut = min(span.start for span in crossing)
         yield _piece(text, spans, begin, cut)
         report.cut_spans += [
-            f"{where}: [{span.start}, {span.end}) {span.type}" for span in spans if span.start < cut < span.end
+            f"{where}: [{span.start}, {span.end}) {span.type}" for span in spans if begin <= span.start < cut < span.end
         ]
         begin = cut
     yield _piece(text, spans, begin, len(text))

@@ -17,6 +17,13 @@ from distillex_matcher import FeatureLayout, Features
 from distillex_matcher.cores import usable_cores
 from distillex_matcher.exported import METADATA_KEY, describe
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    NoSuchFile,
+)
 from torch import nn
 
 from distillex_training.evaluate import EmissionFunction
@@ -196,10 +203,19 @@ def largest_difference(model: nn.Module, layout: FeatureLayout, path: Path) -> t
 
 
 def open_session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
-    """Open a model in ONNX Runtime on the CPU; 0 threads: one a usable core."""
+    """Open a model in ONNX Runtime on the CPU; 0 threads: one a usable core.
+
+    Raises
+    ------
+    ValueError
+        For a file that ONNX Runtime cannot run.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
+        raise ValueError(f"{path}: ONNX Runtime cannot run it: {error}") from None
 
 
 def onnx_emissions(path: Path, threads: int = 0) -> EmissionFunction:

@@ -90,24 +90,24 @@ def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, Feat
 
     Raises
     ------
-    ModelDirectoryError
-        For a missing or wrong file, an unknown kind, and files of two models.
     LayoutError
         For a missing or wrong ``features.json`` or ``vocabulary.txt``.
+    ModelDirectoryError
+        For another missing or wrong file, an unknown kind, and files of two models.
     """
     config = read_model_config(directory)
     layout = FeatureLayout.load(directory)
     _check_layout(directory, config, layout)
-    model = Student(config) if isinstance(config, StudentConfig) else Teacher(config)
-    crf = ConstrainedCrf(model.config.entity_types)
     path = directory / WEIGHTS_FILE
     try:
+        model = Student(config) if isinstance(config, StudentConfig) else Teacher(config)
+        crf = ConstrainedCrf(model.config.entity_types)
         tensors = load_file(path)
         model.load_state_dict(_part(tensors, "model."))
         crf.load_state_dict(_part(tensors, "crf."))
     except SafetensorError as error:
         raise ModelDirectoryError(f"{path}: cannot be read: {error}") from None
-    except RuntimeError as error:  # torch's word for tensors that are missing, too many, or of other sizes
+    except (RuntimeError, TypeError, ValueError) as error:  # settings, or tensors that are missing or of other sizes
         found = " ".join(str(error).split())
         raise ModelDirectoryError(f"{path} does not fit {CONFIG_FILE} beside it. {TWO_MODELS}. {found}") from None
     return model.eval(), crf.eval(), layout
@@ -128,6 +128,12 @@ def _check_layout(directory: Path, config: StudentConfig | TeacherConfig, layout
             f"{directory / CONFIG_FILE} has the entity types {', '.join(config.entity_types)}; {FEATURES_FILE} does "
             f"not know {', '.join(unknown)}. {TWO_MODELS}"
         )
+
+
+def longest_input(model: Student | Teacher, layout: FeatureLayout) -> int:
+    """Return how many tokens a model reads at once, ``[CLS]`` and ``[SEP]`` included."""
+    limit = model.longest_input if isinstance(model, Teacher) else None
+    return layout.buckets[-1] if limit is None else min(limit, layout.buckets[-1])
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
