@@ -62,7 +62,7 @@ class FingerprintedFile(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill the buffer as far as bytes are there."""
-        if not self._ahead:
+        if not self._ahead and len(buffer):
             self._read(len(buffer))
         count = min(len(buffer), len(self._ahead))
         buffer[:count] = self._ahead[:count]
