@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from distillex_client.batch.connection import Connection
+from distillex_client.batch.csv_cells import CsvFormulas, OutputEncoding
 from distillex_client.batch.errors import BatchStopped, WrongUse
 from distillex_client.batch.lexicon_file import read_lexicon
 from distillex_client.batch.progress import Bar, LogLines, Progress, Silent
@@ -24,6 +25,7 @@ from distillex_client.batch.sources import InputFormat
 from distillex_client.batch.writers import OutputFormat
 from distillex_client.errors import DeadlineExceeded, ExtractorError, ServerUnavailable
 from distillex_client.options import Tls
+from distillex_client.printable import discard, printable, say
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Extract entities through a Distillex server.")
 
@@ -75,7 +77,9 @@ class ProgressKind(str, enum.Enum):
 def extract(
     inputs: Annotated[
         list[str],
-        typer.Argument(help="Text, JSON Lines, CSV or Parquet, also in gzip or zstd; globs; - is standard input."),
+        typer.Argument(
+            help="Text, JSON Lines, JSON arrays, CSV, TSV or Parquet, also in gzip or zstd; globs; - is standard input."
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -86,11 +90,26 @@ def extract(
         typer.Option("--format", "-f", help="Of the output; default: by the name of --output, else jsonl."),
     ] = None,
     input_format: Annotated[
-        InputFormat | None, typer.Option(help="Of all inputs; default: by each name, else txt.")
+        InputFormat | None,
+        typer.Option(help="Of all inputs; default: by each name; txt for - and names without a dot."),
     ] = None,
+    encoding: Annotated[
+        str, typer.Option(help="Of all inputs but Parquet: gb18030 (which reads gbk and gb2312), big5, utf-16, …")
+    ] = "utf-8",
     per: Annotated[TextUnit, typer.Option(help="What is a document of plain text.")] = TextUnit.FILE,
     text_field: Annotated[str, typer.Option(help="Field or column that holds the text.")] = "text",
     entities_field: Annotated[str, typer.Option(help="Field or column that gets the entities.")] = "entities",
+    min_score: Annotated[float, typer.Option(help="Leave out entities of a lower score.", min=0, max=1)] = 0.0,
+    types: Annotated[
+        list[str] | None, typer.Option(help="Leave out entities of other types; several with commas, or given again.")
+    ] = None,
+    output_encoding: Annotated[
+        OutputEncoding, typer.Option(help="Of CSV output; Excel knows UTF-8 by the mark that utf-8-sig begins with.")
+    ] = OutputEncoding.UTF_8,
+    csv_formulas: Annotated[
+        CsvFormulas,
+        typer.Option(help="Cells of CSV that a spreadsheet would run as formulas get a ' before them, or not."),
+    ] = CsvFormulas.NEUTRALIZE,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run of the same --output.")] = False,
     bad_records: Annotated[
         Path | None, typer.Option(help="Side file of bad records; default: OUTPUT.bad.jsonl, else standard error.")
@@ -128,11 +147,17 @@ def extract(
             output=output,
             output_format=output_format or _format_of(output),
             input_format=input_format,
+            encoding=encoding,
             by_line=per is TextUnit.LINE,
             text_field=text_field,
             entities_field=entities_field,
+            min_score=min_score,
+            types=[kind.strip() for each in types for kind in each.split(",")] if types else None,
+            output_encoding=output_encoding,
+            csv_formulas=csv_formulas,
             bad_records=bad_records,
             lexicon=read_lexicon(lexicon) if lexicon is not None else {},
+            also_read=[lexicon] if lexicon is not None else [],
             lexicon_name=lexicon_name,
             batch_size=batch_size,
             concurrency=concurrency,
@@ -167,14 +192,14 @@ def ping(
     with _exit_codes(resumable=False):
         tls = _tls(use_tls, tls_ca, tls_certificate, tls_key)
         answer = ping_server(Connection(url, model, model_version, timeout, tls, _metadata(metadata)), count)
-    if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(answer)))
-    elif answer.ready:
-        typer.echo(
-            f"{url}: ready; {model} answers in {answer.p50_ms:.2f} ms (slowest of {count}: {answer.max_ms:.2f} ms)"
-        )
-    else:
-        typer.echo(f"{url}: not ready: {answer.problem}")
+        if as_json:
+            typer.echo(json.dumps(dataclasses.asdict(answer)))
+        elif answer.ready:
+            typer.echo(
+                f"{url}: ready; {model} answers in {answer.p50_ms:.2f} ms (slowest of {count}: {answer.max_ms:.2f} ms)"
+            )
+        else:
+            typer.echo(printable(f"{url}: not ready: {answer.problem}"))
     raise typer.Exit(0 if answer.ready else EXIT_STOPPED)
 
 
@@ -198,12 +223,12 @@ def models(
     with _exit_codes(resumable=False):
         tls = _tls(use_tls, tls_ca, tls_certificate, tls_key)
         found = list_models(Connection(url, timeout_s=timeout, tls=tls, metadata=_metadata(metadata)), model)
-    if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(each) for each in found]))
-        return
-    from rich.console import Console
+        if as_json:
+            typer.echo(json.dumps([dataclasses.asdict(each) for each in found]))
+            return
+        from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 120).print(models_table(found))
+        Console(width=None if sys.stdout.isatty() else 120).print(models_table(found))
 
 
 @app.command()
@@ -236,7 +261,7 @@ def bench(
         figures = bench_server(
             connection, text, sentences=sentences, requests=requests, batch_size=batch_size, concurrency=concurrency
         )
-    typer.echo(json.dumps(dataclasses.asdict(figures)) if as_json else figures.describe())
+        typer.echo(json.dumps(dataclasses.asdict(figures)) if as_json else figures.describe())
 
 
 @contextmanager
@@ -261,8 +286,12 @@ def _exit_codes(*, resumable: bool) -> Iterator[None]:
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except BrokenPipeError:
         # The reader of our output has gone (`| head`). Python would complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
         raise typer.Exit(EXIT_PIPE_CLOSED) from None
+    except OSError as error:
+        discard(sys.stdout)
+        _say(f"{error.filename or 'standard output'}: {error.strerror}")
+        raise typer.Exit(EXIT_STOPPED) from error
 
 
 def _report(summary: Summary, options: BatchOptions) -> None:
@@ -283,7 +312,7 @@ def _report(summary: Summary, options: BatchOptions) -> None:
 def _display(kind: ProgressKind, records: int, position: float) -> Progress:
     if kind is ProgressKind.NONE:
         return Silent()
-    if kind is ProgressKind.BAR or (kind is ProgressKind.AUTO and sys.stderr.isatty()):
+    if kind is ProgressKind.BAR or (kind is ProgressKind.AUTO and sys.stderr is not None and sys.stderr.isatty()):
         from rich.console import Console
 
         return Bar(Console(stderr=True), records, position)
@@ -324,7 +353,7 @@ class _StandardError(logging.Handler):
     """Write to what standard error is now, which a progress bar may have replaced."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(f"{self.format(record)}\n")
+        say(self.format(record))
 
 
 def _log_to_standard_error() -> None:
@@ -338,7 +367,7 @@ def _log_to_standard_error() -> None:
 
 
 def _say(message: str) -> None:
-    typer.echo(f"distillex-client: {message}", err=True)
+    say(f"distillex-client: {message}")
 
 
 def _say_how_to_resume(resumable: bool) -> None:
@@ -348,4 +377,14 @@ def _say_how_to_resume(resumable: bool) -> None:
 
 def run() -> None:
     """Entry point of the ``distillex-client`` command."""
+    _fill_standard_descriptors()
     app()
+
+
+def _fill_standard_descriptors() -> None:
+    """Where one of the three is closed, a file of ours would get its number, and with it what others write there."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

@@ -7,7 +7,7 @@ restarts a worker that died and does again what it had begun. Nothing here sched
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +15,11 @@ from distillex_client.batch.connection import Connection
 from distillex_client.batch.errors import WrongUse, missing_extra
 from distillex_client.batch.patience import PatientCaller
 from distillex_client.batch.pipeline import extract_chunks
-from distillex_client.batch.readers import ReadingOptions, record_of
+from distillex_client.batch.readers import ReadingOptions, record_of, twice_in
 from distillex_client.batch.records import BadRecord, Extracted, Record, cut_chunks
 from distillex_client.entity import Entity
 from distillex_client.protocol import check_lexicon
+from distillex_client.selection import Selection
 
 LOG = logging.getLogger("distillex.client")
 ROWS_OF_A_TASK = 2048
@@ -41,9 +42,18 @@ class TableExtraction:
     concurrency: int = 2
     """Requests in flight of one worker."""
     retry_for_s: float = 60.0
+    min_score: float = 0.0
+    """Leave out entities of a lower score."""
+    types: Collection[str] | None = None
+    """Leave out entities of other types."""
 
     def __post_init__(self) -> None:
         check_lexicon(self.lexicon)
+        self.selection()
+
+    def selection(self) -> Selection:
+        """Return which entities are wanted."""
+        return Selection(self.min_score, self.types)
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,11 @@ class TableExtractor:
             lexicon_name=extraction.lexicon_name,
         )
         chunks = extract_chunks(
-            cut_chunks(items, 0), caller, batch_size=extraction.batch_size, concurrency=extraction.concurrency
+            cut_chunks(items, 0),
+            caller,
+            batch_size=extraction.batch_size,
+            concurrency=extraction.concurrency,
+            selection=extraction.selection(),
         )
         return [result for finished in chunks for result in finished.results]
 
@@ -254,6 +268,8 @@ def extract_parquet(
 def _check_columns(columns: Sequence[str], extraction: TableExtraction) -> None:
     if extraction.text_column not in columns:
         raise WrongUse(f"no column {extraction.text_column!r}; the columns are {list(columns)}")
+    if twice := twice_in(columns):
+        raise WrongUse(f"two columns have the name {twice[0]!r}; the columns are {list(columns)}")
     for added in (extraction.entities_column, extraction.problem_column):
         if added in columns:
             raise WrongUse(f"there is a column {added!r} already; give another name")

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from distillex_client.entity import Entity
+from distillex_client.printable import LINE_LAYOUT, printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -77,6 +78,8 @@ def render(document: str, entities: Iterable[Entity], *, title: str = "Distillex
 def render_terminal(document: str, entities: Iterable[Entity]) -> Text:
     """Return the document as rich text with the entities in colour, each followed by its type.
 
+    Control characters, which could steer the terminal, are replaced by their pictures (␛).
+
     Raises
     ------
     ValueError
@@ -85,14 +88,15 @@ def render_terminal(document: str, entities: Iterable[Entity]) -> Text:
     from rich.text import Text
 
     found = _ordered(document, entities)
+    shown = printable(document, keep=LINE_LAYOUT)
     kinds = sorted({entity.type for entity in found})
     styles = {kind: TERMINAL_STYLES[i % len(TERMINAL_STYLES)] for i, kind in enumerate(kinds)}
     text = Text()
     for piece in _pieces(len(document), found):
         inside = found[piece.open[-1]] if piece.open else None
-        text.append(document[piece.start : piece.end], style=f"bold {styles[inside.type]}" if inside else None)
+        text.append(shown[piece.start : piece.end], style=f"bold {styles[inside.type]}" if inside else None)
         for index in piece.ending:
-            text.append(f"[{found[index].type}]", style=f"dim {styles[found[index].type]}")
+            text.append(f"[{printable(found[index].type)}]", style=f"dim {styles[found[index].type]}")
     return text
 
 

@@ -14,6 +14,7 @@ from distillex_client.connection import client_arguments
 from distillex_client.documents import split_document
 from distillex_client.errors import ExtractorError, ModelNotFound, error_from_triton
 from distillex_client.extractor import Extractor
+from distillex_client.printable import LINE_LAYOUT, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -135,11 +136,13 @@ def list_models(connection: Connection, names: Sequence[str] | None = None) -> l
 def models_table(models: Sequence[ServedModel]) -> Table:
     """Return a table for the terminal."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("model", "versions", "ready", "inputs", "outputs")
     for model in models:
         ready = "yes" if model.ready else "no"
-        table.add_row(model.name, ", ".join(model.versions), ready, "\n".join(model.inputs), "\n".join(model.outputs))
+        cells = (model.name, ", ".join(model.versions), ready, "\n".join(model.inputs), "\n".join(model.outputs))
+        table.add_row(*(Text(printable(cell, keep=LINE_LAYOUT)) for cell in cells))
     return table
 
 

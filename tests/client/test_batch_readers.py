@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import threading
+import time
+import tracemalloc
 
 import pytest
 from distillex_client.batch import readers
 from distillex_client.batch.errors import WrongUse
-from distillex_client.batch.readers import ReadingOptions, read_all
+from distillex_client.batch.inputs import Inputs
+from distillex_client.batch.json_elements import JsonElements
+from distillex_client.batch.opening import check_encoding
+from distillex_client.batch.readers import ReadingOptions
 from distillex_client.batch.records import CHUNK_CHARACTERS, CHUNK_RECORDS, BadRecord, Record, cut_chunks
 from distillex_client.batch.sources import InputFormat, find_sources
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
-def read(path, **options):
-    return list(read_all(find_sources([str(path)], None), ReadingOptions(**options)))
+def read(path, form=None, **options):
+    return list(Inputs(find_sources([str(path)], form), ReadingOptions(**options)).records())
 
 
 def texts(items):
@@ -129,11 +138,13 @@ def test_globs_are_sorted_and_one_that_matches_nothing_is_wrong_use(tmp_path):
         find_sources(["-", "-"], None)
 
 
-def test_a_missing_file_is_a_bad_record(tmp_path):
-    (tmp_path / "a.txt").write_text("甲", encoding="utf-8")
-    sources = find_sources([str(tmp_path / "none.txt"), str(tmp_path / "a.txt")], None)
-    missing, found = read_all(sources, ReadingOptions())
-    assert missing == BadRecord(str(tmp_path / "none.txt"), "cannot be read: No such file or directory")
+def test_a_file_that_vanishes_before_its_turn_is_a_bad_record(tmp_path):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("甲", encoding="utf-8")
+    sources = find_sources([str(tmp_path / "*.txt")], None)
+    (tmp_path / "a.txt").unlink()
+    missing, found = Inputs(sources, ReadingOptions()).records()
+    assert missing == BadRecord(str(tmp_path / "a.txt"), "cannot be read: No such file or directory")
     assert found.text == "甲"
 
 
@@ -168,3 +179,289 @@ def test_parquet_rows_become_records_with_plain_values(tmp_path):
     assert reasons(items, path) == [(":1", "field 'text' is not UTF-8")]
     path.write_bytes(b"PAR1 nothing")
     assert "cannot be read" in reasons(read(path), path)[0][1]
+
+
+def test_a_json_array_is_read_element_by_element(tmp_path):
+    path = tmp_path / "a.json"
+    array = [{"text": '甲"]},{[\\'}, {"text": "乙", "in": [{"a": [1]}, []]}, 5, {"n": 1}]
+    for indent in (None, 2):
+        path.write_text("\ufeff" + json.dumps(array, ensure_ascii=False, indent=indent), encoding="utf-8")
+        items = read(path)
+        assert [item.fields for item in items if isinstance(item, Record)] == array[:2]
+        assert [item.place for item in items] == [f"{path}:{n}" for n in (1, 2, 3, 4)]
+        assert [reason for _, reason in reasons(items, path)] == [
+            "not a JSON object but a number",
+            "no field 'text' (--text-field); its fields: ['n']",
+        ]
+    path.write_text(" [ ] ", encoding="utf-8")
+    assert read(path) == []
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_json_array_gives_what_the_json_library_reads_wherever_its_blocks_end(data):
+    values = st.recursive(
+        st.none() | st.integers() | st.text('甲",[]{}\\\n ', max_size=6),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('乙",\\]', max_size=3), inner, max_size=3),
+        max_leaves=8,
+    )
+    array = data.draw(st.lists(values, max_size=6))
+    content = json.dumps(array, ensure_ascii=data.draw(st.booleans()), indent=data.draw(st.sampled_from([None, 1])))
+    encoded = content.encode()[1:] + b" \n"
+    blocks, begin = [], 0
+    while begin < len(encoded):
+        end = begin + data.draw(st.integers(1, 7))
+        blocks.append(encoded[begin:end])
+        begin = end
+    elements = JsonElements(blocks, 1000)
+    assert [json.loads(element) for element in elements] == array
+    assert elements.problem is None
+
+
+@pytest.mark.parametrize(
+    ("content", "good", "bad"),
+    [
+        ('[{"text": "甲"}, {"text": }, {"text": "乙"}]', ["甲", "乙"], [":2"]),
+        ('[{"text": "甲"} {"text": "丙"}, {"text": "乙"}]', ["乙"], [":1"]),
+        ('[{"text": "甲"}, {"text": "乙"', ["甲"], [":2", ""]),
+        ('[{"text": "甲"},\n', ["甲"], [""]),
+        ('[{"text": "甲"},]', ["甲"], [":2"]),
+        ('[{"text": "甲"}]\n[{"text": "乙"}]', ["甲"], [""]),
+        ('[{"text": "甲", "text": "乙"}, {"text": "丙", "a": {"b": 1, "b": 2}}]', [], [":1", ":2"]),
+        ('{"text": "甲"}\n{"text"}\n{"text": "乙"}\n', ["甲", "乙"], [":2"]),
+        ('{\n "text": "甲"\n}', ["甲"], []),
+        ('{\n "data": [{"text": "甲"}]\n}', [], [""]),
+        ("", [], []),
+    ],
+)
+def test_what_is_broken_in_json_is_named_and_the_rest_is_read(tmp_path, content, good, bad):
+    path = tmp_path / "a.json"
+    path.write_text(content, encoding="utf-8")
+    items = read(path)
+    assert texts(items) == good
+    assert [place for place, _ in reasons(items, path)] == bad
+
+
+def test_a_large_json_array_is_not_held_in_memory(tmp_path):
+    path = tmp_path / "a.json"
+    element = json.dumps({"text": "甲", "pad": "乙" * 300}).encode()
+    with path.open("wb") as stream:
+        stream.write(b"[" + element)
+        stream.writelines(b"," + element for _ in range(10_000))
+        stream.write(b"]")
+    assert path.stat().st_size > 15 << 20
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in Inputs(find_sources([str(path)], None), ReadingOptions()).records())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 10_001
+    assert peak < 4 << 20
+
+
+def test_an_element_over_the_limit_is_bad_and_the_next_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(readers, "LARGEST_RECORD_BYTES", 100)
+    path = tmp_path / "a.json"
+    for indent in (None, 1):
+        path.write_text(
+            json.dumps([{"text": "x"}, {"text": "y" * 200}, {"text": "z"}], indent=indent), encoding="utf-8"
+        )
+        items = read(path)
+        assert texts(items) == ["x", "z"]
+        assert "over 100 bytes" in dict(reasons(items, path))[":2"]
+
+
+def test_tab_separated_values_are_read(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text('id\ttext\n1\t甲,乙\n2\t"丙\t丁"\n', encoding="utf-8")
+    assert [item.fields for item in read(path)] == [{"id": "1", "text": "甲,乙"}, {"id": "2", "text": "丙\t丁"}]
+
+
+def test_columns_and_fields_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,text\n甲,乙\n", encoding="utf-8")
+    assert reasons(read(path), path) == [("", "two columns have the name 'text': ['text', 'text']")]
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "甲", "text": "乙"}\n', encoding="utf-8")
+    assert reasons(read(path), path) == [(":1", "not JSON: two fields have the name 'text'")]
+
+
+def test_quotes_that_do_not_fit_are_named_with_all_the_lines_that_they_take(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('id,text\n1,"甲"乙\n2,丙\n3,"丁\n4,戊\n5,己\n', encoding="utf-8")
+    items = read(path)
+    assert texts(items) == ["丙"]
+    assert reasons(items, path) == [
+        (":2", "not CSV: ',' expected after '\"'"),
+        (":4", "not CSV: a quoted value is not closed up to the end of the file (lines 4 to 6)"),
+    ]
+
+
+def test_a_csv_row_over_the_limit_is_bad_before_it_is_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(readers, "LARGEST_RECORD_BYTES", 100)
+    path = tmp_path / "a.csv"
+    path.write_text("id,text\n1," + "x" * 500 + "\n2,甲\n3,乙" + "," * 200 + "\n4,丙\n", encoding="utf-8")
+    items = read(path)
+    assert texts(items) == ["甲", "丙"]
+    assert reasons(items, path) == [(":2", "not CSV: over 100 bytes"), (":4", "not CSV: over 100 bytes")]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt", "a.jsonl"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_lines_may_end_with_carriage_returns_alone(tmp_path, name, pack):
+    lines = {"a.csv": ["text", "甲", "乙"], "a.txt": ["甲", "乙"], "a.jsonl": ['{"text": "甲"}', '{"text": "乙"}']}[
+        name
+    ]
+    path = tmp_path / name
+    path.write_bytes(pack("\r".join([*lines, ""]).encode()))
+    assert texts(read(path, by_line=True)) == ["甲", "乙"]
+
+
+def test_a_carriage_return_among_line_feeds_ends_no_line(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("甲\r乙\n丙\n".encode())
+    assert texts(read(path, by_line=True)) == ["甲\r乙", "丙"]
+
+
+def test_files_put_one_behind_the_other_keep_their_marks_out_of_the_records(tmp_path):
+    part = '\ufeff{"text": "甲"}\n'.encode()
+    (tmp_path / "a.jsonl").write_bytes(part * 2)
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(part) * 2)
+    (tmp_path / "a.csv").write_bytes("\ufeffid,text\n1,甲\n\ufeff2,甲\n".encode())
+    for name in ("a.jsonl", "a.jsonl.gz", "a.csv"):
+        items = read(tmp_path / name)
+        assert texts(items) == ["甲", "甲"]
+    assert [item.fields["id"] for item in items] == ["1", "2"]
+
+
+GB18030_FILES = {
+    "a.txt": "张伟在北京。\n李娜㐀在上海。",
+    "a.jsonl": '{"text": "张伟在北京。"}\n{"text": "李娜㐀在上海。"}\n',
+    "a.json": '[{"text": "张伟在北京。"}, {"text": "李娜㐀在上海。"}]',
+    "a.csv": "id,text\n1,张伟在北京。\n2,李娜㐀在上海。\n",
+    "a.tsv": "id\ttext\n1\t张伟在北京。\n2\t李娜㐀在上海。\n",
+}
+
+
+@pytest.mark.parametrize("name", GB18030_FILES)
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_other_encodings_are_read_when_they_are_named(tmp_path, name, encoding, pack):
+    path = tmp_path / name
+    path.write_bytes(pack(GB18030_FILES[name].encode(encoding)))
+    items = read(path, by_line=True, encoding=check_encoding(encoding))
+    assert texts(items) == ["张伟在北京。", "李娜㐀在上海。"]
+
+
+@pytest.mark.parametrize("name", GB18030_FILES)
+def test_another_encoding_is_named_where_the_bytes_tell_it(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(GB18030_FILES[name].encode("gb18030"))
+    for by_line in (True, False):
+        items = read(path, by_line=by_line)
+        assert texts(items) == []
+        assert all("UTF-8" in reason and "--encoding gb18030" in reason for _, reason in reasons(items, path))
+    for encoding in ("utf-16", "utf-32"):
+        path.write_bytes(GB18030_FILES[name].encode(encoding))
+        reason = f"not UTF-8: it begins as {encoding.upper()} does (--encoding {encoding})"
+        assert reasons(read(path), path) == [("", reason)]
+
+
+def test_a_header_in_another_encoding_is_not_shown_as_what_it_is_not(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("编号,文本\n1,张伟\n".encode("gb18030"))
+    reason = "the header is not UTF-8, but could be GB 18030: --encoding gb18030"
+    assert reasons(read(path, text_field="文本"), path) == [("", reason)]
+    assert texts(read(path, text_field="文本", encoding="gb18030")) == ["张伟"]
+
+
+def test_bytes_that_are_not_of_the_named_encoding_spoil_their_own_record(tmp_path):
+    path = tmp_path / "a.txt"
+    # Taken one by one, the bytes of the second line would be UTF-8.
+    path.write_bytes(
+        b"\n".join(("甲".encode("big5"), b"a\xc2\x80", "乙".encode("big5") + b"\xff", "丙".encode("big5")))
+    )
+    items = read(path, by_line=True, encoding="big5")
+    assert texts(items) == ["甲", "丙"]
+    assert reasons(items, path) == [(":2", "not big5 (character 1)"), (":3", "not big5 (character 1)")]
+    path.write_bytes("甲".encode("gb18030")[:1])
+    assert reasons(read(path, encoding="gb18030"), path) == [("", "not gb18030 (character 0)")]
+
+
+@pytest.mark.parametrize("name", ["hex", "rot13", "nothing", "undefined", "idna\0"])
+def test_what_is_no_encoding_of_text_is_refused(name):
+    with pytest.raises(WrongUse, match="is no encoding of text"):
+        check_encoding(name)
+
+
+def test_a_name_that_tells_no_format_is_refused_with_those_that_do(tmp_path):
+    for name in ("a.html", "a.xlsx", "a.tar.gz", "a.jsonl.bz2"):
+        (tmp_path / name).write_bytes(b"x")
+        with pytest.raises(WrongUse, match=r"tells no format; --input-format gives it \(txt, .*\.jsonl.*\.tsv"):
+            find_sources([str(tmp_path / name)], None)
+        assert find_sources([str(tmp_path / name)], InputFormat.TXT)[0].format is InputFormat.TXT
+    (tmp_path / "README").write_bytes(b"x")
+    assert find_sources([str(tmp_path / "README")], None)[0].format is InputFormat.TXT
+
+
+def test_what_is_not_there_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "a.txt").write_text("甲", encoding="utf-8")
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder").mkdir()
+    for name, reason in (("none.txt", "No such file"), ("*.txt", "gone.txt: No such file"), ("folder", "a directory")):
+        with pytest.raises(WrongUse, match=reason):
+            find_sources([str(tmp_path / "a.txt"), str(tmp_path / name)], None)
+
+
+def test_a_pipe_is_read_from_its_first_byte_in_whatever_pieces_it_comes(tmp_path):
+    content = b"".join(b'{"text": "%d"}\n' % number for number in range(1000))
+    for number, packed in enumerate((content, gzip.compress(content))):
+        path = tmp_path / f"{number}.jsonl"
+        os.mkfifo(path)
+        writer = threading.Thread(target=write_in_pieces, args=(path, packed))
+        writer.start()
+        items = read(path)
+        writer.join()
+        assert texts(items) == [str(number) for number in range(1000)]
+
+
+def write_in_pieces(path, content):
+    with path.open("wb", buffering=0) as stream:
+        for end in (1, 2, 3, 5, 100):
+            stream.write(content[:end])
+            content = content[end:]
+            time.sleep(0.01)
+        stream.write(content)
+
+
+def test_a_pipe_that_does_not_block_is_read_to_its_end(tmp_path):
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+
+    def write():
+        for part in (b"a\n", b"b\n"):
+            time.sleep(0.05)
+            os.write(writing, part)
+        os.close(writing)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    items = read(f"/proc/self/fd/{reading}", by_line=True)
+    writer.join()
+    os.close(reading)
+    assert texts(items) == ["a", "b"]
+
+
+def test_parquet_with_columns_of_one_name_or_with_bytes_that_are_not_utf8_is_named(tmp_path):
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array(["甲"]), pa.array([1]), pa.array([2])], ["text", "n", "n"]), path)
+    assert reasons(read(path), path) == [("", "two columns have the name 'n'")]
+    broken = pa.array([b"\xff", b"a"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": ["甲", "乙"], "other": broken, "nested": [["x"], None]}), path)
+    items = read(path)
+    assert [item.fields for item in items if isinstance(item, Record)] == [{"text": "乙", "other": "a", "nested": None}]
+    assert reasons(items, path) == [(":1", "field 'other' is not UTF-8")]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import io
 import json
+import os
+import sys
+from pathlib import Path
 
 import pytest
 from distillex_client.batch.checkpoint import Checkpoint
+from distillex_client.batch.csv_cells import CsvFormulas, OutputEncoding
 from distillex_client.batch.encoders import Csv, HtmlPage, JsonLines
 from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.records import Extracted, Record
@@ -129,3 +134,109 @@ def test_parquet_parts_become_one_file_whatever_the_interruptions(tmp_path, monk
     rows = file.read().to_pylist()
     assert [row["n"] for row in rows] == ["0", "1", "2", "3", "4"]
     assert rows[0]["entities"] == [{"start": 0, "end": 2, "type": "name", "text": "张伟", "score": 0.9}]
+
+
+def rows_of(content):
+    return list(csv.reader(io.StringIO(content.decode(), newline="")))
+
+
+def test_a_line_end_of_whatever_kind_stays_in_its_cell():
+    text = "张伟\r在\n北京\r\n。"
+    assert rows_of(Csv("entities").encode(Extracted(Record("a:1", text, {"text": text}), [])))[1] == [text, "[]"]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd|'/c calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "＝1+1", "－1+1"])
+def test_a_cell_that_a_spreadsheet_would_run_is_neutralized_unless_it_is_kept(text):
+    record = Extracted(Record("a:1", text, {"text": text, text: 1}), [])
+    safe, plain = (rows_of(Csv("=e", formulas=each).encode(record)) for each in CsvFormulas)
+    assert safe == [["text", f"'{text}", "'=e"], [f"'{text}", "1", "[]"]]
+    assert plain == [["text", text, "=e"], [text, "1", "[]"]]
+
+
+def test_numbers_and_other_values_are_no_formulas():
+    fields = {"a": "-5", "b": "+8613800138000", "c": "-1,234.5e+3%", "d": -5, "e": -0.5, "f": [1], "g": "——", "h": None}
+    row = rows_of(Csv("entities").encode(Extracted(Record("a:1", "", fields), [])))[1]
+    assert row == ["-5", "+8613800138000", "-1,234.5e+3%", "-5", "-0.5", "[1]", "——", "", "[]"]
+
+
+def test_csv_for_excel_begins_with_one_byte_order_mark_also_when_it_is_resumed(tmp_path):
+    def output():
+        return FileOutput(tmp_path / "a.csv", Csv("entities", OutputEncoding.UTF_8_SIG))
+
+    first = output()
+    first.begin(None)
+    first.write([result(1)])
+    state = first.state()
+    first.close()
+    second = output()
+    second.begin(state)
+    second.write([result(2)])
+    second.close()
+    content = (tmp_path / "a.csv.part").read_bytes()
+    assert content.startswith(b"\xef\xbb\xbftext,entities\n")
+    assert content.count(b"\xef\xbb\xbf") == 1
+    rare = Extracted(Record("a:1", "张㐀", {"text": "张㐀😀"}), [])
+    assert "张㐀😀" in Csv("entities", OutputEncoding.GB18030).encode(rare).decode("gb18030")
+
+
+def test_values_that_json_has_not_become_null_or_strings():
+    fields = {
+        "text": "甲",
+        "n": float("nan"),
+        "deep": [{"x": float("inf")}],
+        "when": datetime.date(2024, 5, 1),
+        "b": b"\0",
+    }
+    line = json.loads(JsonLines("found").encode(Extracted(Record("a:1", "甲", fields), [])))
+    assert line == {"text": "甲", "n": None, "deep": [{"x": None}], "b": "AA==", "when": "2024-05-01", "found": []}
+
+
+def test_a_value_nested_too_deeply_to_be_written_is_a_bad_record(tmp_path):
+    deep: list[object] = []
+    for _ in range(sys.getrecursionlimit() * 100):
+        deep = [deep]
+    output = FileOutput(tmp_path / "a.jsonl", JsonLines("entities"))
+    output.begin(None)
+    (bad,) = output.write([result(1, n=deep)])
+    output.close()
+    assert "recursion" in bad.reason
+
+
+def test_a_lone_surrogate_anywhere_is_no_parquet_string_but_a_bad_record(tmp_path):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
+    from distillex_client.batch import parquet
+
+    output = parquet.ParquetOutput(tmp_path / "a.parquet", "entities")
+    output.begin(None)
+    bad = output.write([result(1, n={"deep": "\ud800"}), result(2, **{"\ud800": 1}), result(3, n="\ud800"), result(4)])
+    assert [(each.place, "lone surrogate" in each.reason) for each in bad] == [(f"a:{n}", True) for n in (1, 2, 3)]
+
+
+def test_pages_are_on_the_disk_before_they_are_counted(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+
+    def watched(descriptor):
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    pages = HtmlDirectory(tmp_path / "pages")
+    pages.begin(None)
+    pages.write([result(1), result(2)])
+    assert pages.state() == {"pages": 2}
+    folder = str(tmp_path / "pages")
+    assert synced == [f"{folder}/00000001.html", f"{folder}/00000002.html", folder]
+    synced.clear()
+    pages.write([result(3)])
+    assert pages.state() == {"pages": 3}
+    assert synced == [f"{folder}/00000003.html", folder]
+
+
+def test_pages_of_an_earlier_run_with_more_documents_do_not_stay_among_those_of_this_one(tmp_path):
+    for count in (3, 1):
+        pages = HtmlDirectory(tmp_path / "pages")
+        pages.begin(None)
+        pages.write([result(number) for number in range(count)])
+        pages.clean()
+    assert [path.name for path in (tmp_path / "pages").iterdir()] == ["00000001.html"]

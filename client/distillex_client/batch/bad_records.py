@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from distillex_client.batch.records import BadRecord
-from distillex_client.batch.writers import open_at
+from distillex_client.batch.writers import close_unfinished, open_at
+from distillex_client.printable import say
 
 NAMED_ON_STANDARD_ERROR = 10
 
@@ -24,6 +24,10 @@ class BadRecords:
         self._stream: BinaryIO | None = None
         self._named = 0
 
+    def paths(self) -> list[Path]:
+        """Return the side file and its name while it grows."""
+        return [path for path in (self.path, self._temporary) if path is not None]
+
     def begin(self, length: int) -> None:
         """Open the side file after ``length`` bytes."""
         if self._temporary is not None:
@@ -36,10 +40,9 @@ class BadRecords:
                 line = json.dumps({"source": record.place, "reason": record.reason}, ensure_ascii=False) + "\n"
                 self._stream.write(line.encode("utf-8", "backslashreplace"))
             if self._stream is None or self._named < NAMED_ON_STANDARD_ERROR:
-                line = f"{record.place}: {record.reason}\n"
-                sys.stderr.write(line.encode("utf-8", "backslashreplace").decode())
+                say(f"{record.place}: {record.reason}")
             elif self._named == NAMED_ON_STANDARD_ERROR:
-                sys.stderr.write(f"more bad records: see {self.path}\n")
+                say(f"more bad records: see {self.path}")
             self._named += 1
 
     def make_durable(self) -> int:
@@ -65,5 +68,5 @@ class BadRecords:
     def close(self) -> None:
         """Close the file."""
         if self._stream is not None:
-            self._stream.close()
+            close_unfinished(self._stream)
             self._stream = None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from distillex_client.batch.durable import write_durably
 from distillex_client.batch.errors import WrongUse
+from distillex_client.batch.fingerprint import Fingerprint
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Checkpoint:
     """Where the output stands, as the output itself puts it."""
     bad_bytes: int
     """Length of the side file."""
+    inputs: Sequence[Fingerprint | None] = ()
+    """What was read of the inputs, one after the other."""
     complete: bool = False
     """Everything is extracted; the files have to get their names."""
 
@@ -51,7 +54,8 @@ class Checkpoint:
             value = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
             if value.pop("format") != FORMAT:
                 raise ValueError("another format")
-            return Checkpoint(**value)
+            read = tuple(None if each is None else Fingerprint(**each) for each in value.pop("inputs"))
+            return Checkpoint(**value, inputs=read)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise WrongUse(f"{path} is not a checkpoint of this version ({error}); delete it to begin anew") from error
 
@@ -64,8 +68,14 @@ class Checkpoint:
             When a setting differs; names it with both values.
         """
         for name, value in settings.items():
-            if self.settings.get(name) != value:
-                raise WrongUse(
-                    f"the unfinished run had {name} {self.settings.get(name)!r}, this one has {value!r}; "
-                    f"give the same, or delete {path} to begin anew"
-                )
+            before, now = self.settings.get(name), value
+            if before == now:
+                continue
+            if isinstance(before, list) and isinstance(now, list):
+                # Of thousands of files, the first that differs.
+                index = next(i for i in range(max(len(before), len(now))) if before[i : i + 1] != now[i : i + 1])
+                name, before, now = f"{name} number {index + 1}", before[index : index + 1], now[index : index + 1]
+            raise WrongUse(
+                f"the unfinished run had {name} {before!r}, this one has {now!r}; "
+                f"give the same, or delete {path} to begin anew"
+            )

@@ -24,6 +24,15 @@ def replace_durably(temporary: Path, path: Path) -> None:
 
 def write_durably(path: Path, content: bytes) -> None:
     """Replace a small file in one step."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
-    replace_durably(temporary, path)
+    temporary = temporary_name(path)
+    try:
+        temporary.write_bytes(content)
+        replace_durably(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def temporary_name(path: Path) -> Path:
+    """Return the name under which the next content of a small file is written."""
+    return path.with_name(path.name + ".tmp")

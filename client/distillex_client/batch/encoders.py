@@ -6,12 +6,15 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from distillex_client.batch.csv_cells import CsvFormulas, OutputEncoding, neutralized
 from distillex_client.batch.errors import WrongUse
+from distillex_client.batch.plain_json import to_json
 from distillex_client.batch.records import Extracted
 from distillex_client.entity import Entity
+from distillex_client.printable import printable
 from distillex_client.render import render, render_terminal
 
 
@@ -42,11 +45,12 @@ class JsonLines:
     def encode(self, result: Extracted) -> bytes:
         """Return the line."""
         value = {**result.record.fields, self._entities_field: [entity_fields(entity) for entity in result.entities]}
+        line = to_json(value) + "\n"
         try:
-            return (json.dumps(value, ensure_ascii=False) + "\n").encode()
+            return line.encode()
         except UnicodeEncodeError:
             # A lone surrogate in another field can be written as the escape that it was.
-            return (json.dumps(value) + "\n").encode()
+            return (json.dumps(json.loads(line)) + "\n").encode()
 
     def state(self) -> dict[str, Any]:
         """Nothing."""
@@ -59,8 +63,15 @@ class JsonLines:
 class Csv:
     """A row a record: the columns of the first record, then the entities as JSON."""
 
-    def __init__(self, entities_field: str) -> None:
+    def __init__(
+        self,
+        entities_field: str,
+        encoding: OutputEncoding = OutputEncoding.UTF_8,
+        formulas: CsvFormulas = CsvFormulas.NEUTRALIZE,
+    ) -> None:
         self._entities_field = entities_field
+        self._encoding = encoding
+        self._safe = neutralized if formulas is CsvFormulas.NEUTRALIZE else str
         self._columns: list[str] | None = None
 
     def encode(self, result: Extracted) -> bytes:
@@ -70,16 +81,18 @@ class Csv:
         columns = self._columns
         if columns is None:
             columns = list(fields)
-            rows.append([*columns, self._entities_field])
+            rows.append([self._safe(name) for name in (*columns, self._entities_field)])
         unknown = next((name for name in fields if name not in columns), None)
         if unknown is not None:
             raise ValueError(f"field {unknown!r} is not among those of the first record, which are the columns")
-        found = json.dumps([entity_fields(entity) for entity in result.entities], ensure_ascii=False)
-        rows.append([*(_cell(fields.get(name)) for name in columns), found])
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        found = to_json([entity_fields(entity) for entity in result.entities])
+        rows.append([*(self._cell(fields.get(name)) for name in columns), found])
+        # The byte order mark stands at the start of the file, which is before the header.
+        encoding = (
+            "utf-8" if self._columns is not None and self._encoding is OutputEncoding.UTF_8_SIG else self._encoding
+        )
         try:
-            content = text.getvalue().encode()
+            content = "".join(map(_row, rows)).encode(encoding)
         except UnicodeEncodeError:
             raise ValueError("a field holds a lone surrogate, which is no character") from None
         self._columns = columns
@@ -92,6 +105,11 @@ class Csv:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take the columns over, so that the header is not written twice."""
         self._columns = state["columns"]
+
+    def _cell(self, value: Any) -> str:
+        if value is None:
+            return ""
+        return self._safe(value) if isinstance(value, str) else to_json(value)
 
 
 class HtmlPage:
@@ -126,11 +144,14 @@ class TerminalTable:
         """Return what the terminal shows."""
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
 
         console = Console(file=io.StringIO(), force_terminal=os.isatty(1), width=None if os.isatty(1) else 100)
-        table = Table("start", "end", "type", "text", "score", title=result.record.place)
+        table = Table("start", "end", "type", "text", "score", title=Text(printable(result.record.place)))
         for entity in result.entities:
-            table.add_row(str(entity.start), str(entity.end), entity.type, entity.text, f"{entity.score:.3f}")
+            # As Text: rich would obey what looks like its markup.
+            kind, text = Text(printable(entity.type)), Text(printable(entity.text))
+            table.add_row(str(entity.start), str(entity.end), kind, text, f"{entity.score:.3f}")
         with console.capture() as captured:
             console.print(render_terminal(result.record.text, result.entities))
             console.print(table)
@@ -146,10 +167,11 @@ class TerminalTable:
 
 def html_page(result: Extracted) -> bytes:
     """Return the page of one document."""
-    return render(result.record.text, result.entities, title=result.record.place).encode()
+    return render(result.record.text, result.entities, title=printable(result.record.place)).encode()
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _row(cells: Sequence[str]) -> str:
+    text = io.StringIO(newline="")
+    # Of the characters that end lines elsewhere, Python before 3.13 quotes only those of its own line's end.
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"

@@ -22,6 +22,13 @@ class BatchStopped(BatchError):  # noqa: N818
     """The run stopped through no fault of its input; what is written stays, and ``--resume`` continues."""
 
 
+class RecordTooLarge(ValueError):  # noqa: N818
+    """A record does not fit in memory; the next one may."""
+
+    def __init__(self, largest_bytes: int) -> None:
+        super().__init__(f"over {largest_bytes:,} bytes")
+
+
 def missing_extra(package: str, extra: str, purpose: str, error: ImportError) -> WrongUse:
     """Return the error for an optional package that is not installed, or that cannot be imported."""
     if isinstance(error, ModuleNotFoundError):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import base64
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from distillex_client.batch.durable import replace_durably
-from distillex_client.batch.errors import WrongUse, missing_extra
-from distillex_client.batch.readers import ReadingOptions, record_of
+from distillex_client.batch.errors import missing_extra
+from distillex_client.batch.plain_json import to_json
+from distillex_client.batch.readers import ReadingOptions, is_unicode, record_of, twice_in
 from distillex_client.batch.records import BadRecord, Extracted, Record
-from distillex_client.batch.sources import STANDARD_INPUT, Source
+from distillex_client.batch.sources import Source
 from distillex_client.entity import Entity
 
 try:
@@ -36,8 +36,6 @@ ENTITIES = pa.list_(ENTITY)
 
 def read_parquet(source: Source, options: ReadingOptions) -> Iterator[tuple[Record | BadRecord, float]]:
     """Yield the rows of a file as records, each with the fraction of the file read."""
-    if source.name == STANDARD_INPUT:
-        raise WrongUse("Parquet cannot be read from standard input, only from files")
     done = 0
     try:
         with pq.ParquetFile(source.name) as file:
@@ -59,6 +57,8 @@ def _schema_problem(name: str, schema: Any, options: ReadingOptions) -> BadRecor
     columns = schema.names
     if options.text_field not in columns:
         return BadRecord(name, f"no column {options.text_field!r} (--text-field); its columns: {columns}")
+    if twice := twice_in(columns):
+        return BadRecord(name, f"two columns have the name {twice[0]!r}")
     if options.entities_field in columns:
         reason = f"has a column {options.entities_field!r} already (--entities-field gives another name)"
         return BadRecord(name, reason)
@@ -71,20 +71,21 @@ def _schema_problem(name: str, schema: Any, options: ReadingOptions) -> BadRecor
 
 def _rows(batch: Any, name: str, before: int, options: ReadingOptions) -> Iterator[Record | BadRecord]:
     texts = texts_of(batch.column(options.text_field))
-    kept: Sequence[Mapping[str, Any]] | None = None
+    # The order of the columns is kept. Rows that stay rows of Parquet keep their other columns as they are.
+    kept: dict[str, list[Any]] = {options.text_field: texts}
     if not options.parquet_rows:
-        kept = plain_values(batch.drop_columns([options.text_field])).to_pylist()
-    for row, text in enumerate(texts):
+        others = plain_values(batch)
+        kept = {
+            column: texts if column == options.text_field else _values_of(others.column(column))
+            for column in batch.schema.names
+        }
+    for row in range(len(texts)):
         place = f"{name}:{before + row + 1}"
-        if isinstance(text, BaseException):
-            yield BadRecord(place, f"field {options.text_field!r} is not UTF-8")
+        fields = {column: values[row] for column, values in kept.items()}
+        broken = next((column for column, value in fields.items() if isinstance(value, UnicodeDecodeError)), None)
+        if broken is not None:
+            yield BadRecord(place, f"field {broken!r} is not UTF-8")
             continue
-        fields: dict[str, Any] = {options.text_field: text}
-        if kept is not None:
-            # The order of the columns is kept.
-            fields = {
-                column: text if column == options.text_field else kept[row][column] for column in batch.schema.names
-            }
         record = record_of(place, fields, options)
         if isinstance(record, Record) and options.parquet_rows:
             record.row = (batch, row)
@@ -93,18 +94,20 @@ def _rows(batch: Any, name: str, before: int, options: ReadingOptions) -> Iterat
 
 def texts_of(column: Any) -> list[str | UnicodeDecodeError | None]:
     """Return a column of strings as Python values; one that is not UTF-8 as the error that it raises."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+    return _values_of(column.dictionary_decode() if pa.types.is_dictionary(column.type) else column)
+
+
+def _values_of(column: Any) -> list[Any]:
     try:
-        values: list[str | UnicodeDecodeError | None] = column.to_pylist()
+        values: list[Any] = column.to_pylist()
     except UnicodeDecodeError:
-        values = [_decoded(value) for value in column.cast(pa.large_binary()).to_pylist()]
+        values = [_value_of(scalar) for scalar in column]
     return values
 
 
-def _decoded(value: bytes | None) -> str | UnicodeDecodeError | None:
+def _value_of(scalar: Any) -> Any:
     try:
-        return None if value is None else value.decode()
+        return scalar.as_py()
     except UnicodeDecodeError as error:
         return error
 
@@ -144,12 +147,17 @@ class ParquetOutput:
     def __init__(self, path: Path, entities_field: str) -> None:
         self.path = path
         self._directory = path.with_name(path.name + ".parts")
+        self._whole = path.with_name(path.name + ".part")
         self._entities_field = entities_field
         self._schema: Any = None
         self._tables: list[Any] = []
         self._rows = 0
         self._characters = 0
         self._parts = 0
+
+    def paths(self) -> list[Path]:
+        """Return the file, its name while it is put together, and the directory of its parts."""
+        return [self.path, self._whole, self._directory]
 
     def begin(self, state: Mapping[str, Any] | None) -> None:
         """Start anew, or after the parts that ``state`` knows of."""
@@ -194,14 +202,13 @@ class ParquetOutput:
 
     def assemble(self, state: Mapping[str, Any]) -> Path | None:
         """Put the parts together and return the temporary file that is to become the output."""
-        whole = self.path.with_name(self.path.name + ".part")
         parts = [self._part(number) for number in range(int(state["parts"]))]
         schema = pq.read_schema(parts[0]) if parts else pa.schema([(self._entities_field, ENTITIES)])
-        with pq.ParquetWriter(whole, schema) as writer:
+        with pq.ParquetWriter(self._whole, schema) as writer:
             for part in parts:
                 table = pq.ParquetFile(part).read()
                 writer.write_table(table, row_group_size=max(1, table.num_rows))
-        return whole
+        return self._whole
 
     def clean(self) -> None:
         """Remove the parts, after the output has its name."""
@@ -214,6 +221,10 @@ class ParquetOutput:
         return self._directory / f"part-{number:06d}.parquet"
 
     def _column_problem(self, record: Record) -> BadRecord | None:
+        if record.row is None:
+            for name, value in record.fields.items():
+                if not (is_unicode(name) and is_unicode(_as_string(value) or "")):
+                    return BadRecord(record.place, f"field {name!r} holds a lone surrogate, which is no character")
         if self._schema is None:
             self._schema = self._schema_of(record)
         if record.row is not None:
@@ -228,9 +239,6 @@ class ParquetOutput:
             return BadRecord(
                 record.place, f"field {unknown!r} is not among those of the first record, which are the columns"
             )
-        for name, value in record.fields.items():
-            if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-                return BadRecord(record.place, f"field {name!r} holds a lone surrogate, which is no character")
         return None
 
     def _schema_of(self, record: Record) -> Any:
@@ -268,4 +276,4 @@ def _same_batch(first: tuple[Any, int] | None, second: tuple[Any, int] | None) -
 
 
 def _as_string(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if value is None or isinstance(value, str) else to_json(value)

@@ -12,6 +12,7 @@ from distillex_client.batch.patience import PatientCaller
 from distillex_client.batch.records import BadRecord, Chunk, Extracted, Record
 from distillex_client.documents import Window, merge_windows, split_document
 from distillex_client.entity import Extraction
+from distillex_client.selection import EVERYTHING, Selection
 
 # The server pads a request to the bucket of its longest text (docs/architecture.md). Texts of one bucket travel
 # together: no text is padded further than alone, and its score does not depend on its neighbours' length.
@@ -42,7 +43,12 @@ class Finished:
 
 
 def extract_chunks(
-    chunks: Iterable[Chunk], caller: PatientCaller, *, batch_size: int, concurrency: int
+    chunks: Iterable[Chunk],
+    caller: PatientCaller,
+    *,
+    batch_size: int,
+    concurrency: int,
+    selection: Selection = EVERYTHING,
 ) -> Generator[Finished]:
     """Extract chunk after chunk, in order; the next is read while this one's last requests are in flight.
 
@@ -60,9 +66,9 @@ def extract_chunks(
             in_flight += len(pending[-1].requests)
             while pending and in_flight - len(pending[0].requests) >= concurrency:
                 in_flight -= len(pending[0].requests)
-                yield _finish(pending.popleft())
+                yield _finish(pending.popleft(), selection)
         while pending:
-            yield _finish(pending.popleft())
+            yield _finish(pending.popleft(), selection)
     finally:
         caller.stop()
         pool.shutdown(wait=True, cancel_futures=True)
@@ -88,7 +94,7 @@ def _submit(chunk: Chunk, caller: PatientCaller, pool: ThreadPoolExecutor, batch
     return _ChunkInFlight(chunk, windows, requests)
 
 
-def _finish(flight: _ChunkInFlight) -> Finished:
+def _finish(flight: _ChunkInFlight, selection: Selection) -> Finished:
     answers: dict[int, Extraction] = {}
     for request in flight.requests:
         answers.update(zip(request.pieces, request.answer.result(), strict=True))
@@ -97,13 +103,15 @@ def _finish(flight: _ChunkInFlight) -> Finished:
     for item, windows in zip(flight.chunk.items, flight.windows, strict=True):
         found = [answers[number] for number in range(piece, piece + len(windows))]
         piece += len(windows)
-        results.append(item if isinstance(item, BadRecord) else _merge(item, windows, found))
+        results.append(item if isinstance(item, BadRecord) else _merge(item, windows, found, selection))
     return Finished(flight.chunk, results)
 
 
-def _merge(record: Record, windows: Sequence[Window], found: Sequence[Extraction]) -> Extracted | BadRecord:
+def _merge(
+    record: Record, windows: Sequence[Window], found: Sequence[Extraction], selection: Selection
+) -> Extracted | BadRecord:
     for window, extraction in zip(windows, found, strict=True):
         if extraction.error is not None:
             where = f" (characters {window.start} to {window.end})" if len(windows) > 1 else ""
             return BadRecord(record.place, f"{extraction.error}{where}")
-    return Extracted(record, merge_windows(windows, [extraction.entities for extraction in found]))
+    return Extracted(record, selection.of(merge_windows(windows, [extraction.entities for extraction in found])))

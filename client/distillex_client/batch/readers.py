@@ -1,20 +1,25 @@
-"""Read documents out of text, JSON Lines and CSV, a record at a time; bad ones are named and passed by."""
+"""Read documents out of text, JSON and CSV, a record at a time; bad ones are named and passed by."""
 
 from __future__ import annotations
 
-import csv
-import io
+import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from distillex_client.batch.errors import BatchError
+from distillex_client.batch.csv_rows import CsvRow, read_rows
+from distillex_client.batch.errors import RecordTooLarge
+from distillex_client.batch.fingerprint import BLOCK_BYTES
+from distillex_client.batch.json_elements import JsonElements
+from distillex_client.batch.opening import UTF_8, OpenSource
 from distillex_client.batch.records import BadRecord, Record
-from distillex_client.batch.sources import STANDARD_INPUT, InputFormat, OpenSource, Source, damage_errors, open_source
+from distillex_client.batch.sources import InputFormat
 
 LARGEST_RECORD_BYTES = 64 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+WHITE_SPACE = b" \t\r\n"
 
 Items = Iterator["Record | BadRecord"]
 
@@ -28,115 +33,175 @@ class ReadingOptions:
     text_field: str = "text"
     entities_field: str = "entities"
     """Where the output has its entities; the input may not have a field of this name."""
+    encoding: str = UTF_8
+    """Of all inputs but Parquet, as Python names it."""
     parquet_rows: bool = False
     """Keep rows of Parquet as they are, for an output that is Parquet."""
 
 
-def read_all(sources: Iterable[Source], options: ReadingOptions) -> Items:
-    """Yield the records of all sources in order; what cannot be read is a bad record, the others go on."""
-    sources = list(sources)
-    total = sum(source.size_bytes for source in sources)
-    known = total > 0 and all(source.name != STANDARD_INPUT for source in sources)
-    before = 0
-    for source in sources:
-        for item, consumed in _read_source(source, options):
-            if known and isinstance(item, Record):
-                item.position = (before + consumed) / total
-            yield item
-        before += source.size_bytes
-
-
-def _read_source(source: Source, options: ReadingOptions) -> Iterator[tuple[Record | BadRecord, int]]:
-    if source.format is InputFormat.PARQUET:
-        from distillex_client.batch.parquet import read_parquet
-
-        for item, fraction in read_parquet(source, options):
-            yield item, int(fraction * source.size_bytes)
+def read_records(opened: OpenSource, name: str, form: InputFormat, options: ReadingOptions) -> Items:
+    """Yield the records of an open source that is not Parquet."""
+    mark = opened.byte_order_mark()
+    if mark is not None and options.encoding == UTF_8:
+        yield BadRecord(name, f"not UTF-8: it begins as {mark.upper()} does (--encoding {mark})")
         return
-    place = source.name
-    try:
-        with open_source(source) as opened:
-            for item in _READERS[source.format](opened, source.name, options):
-                place = item.place
-                yield item, opened.consumed_bytes()
-    except BatchError:
-        raise
-    except damage_errors() as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-        where = "" if place == source.name else f" after {place}"
-        yield BadRecord(source.name, f"cannot be read{where}: {reason}"), 0
+    if form is not InputFormat.TXT or options.by_line:
+        opened.end_lines_with_line_feeds()
+    yield from _SourceReader(opened, name, options).read(form)
 
 
-def _read_text(opened: OpenSource, name: str, options: ReadingOptions) -> Items:
-    if options.by_line:
-        for place, line in _lines(opened, name):
-            text = _decode(place, line)
+class _SourceReader:
+    def __init__(self, opened: OpenSource, name: str, options: ReadingOptions) -> None:
+        self._stream = opened.stream
+        self._name = name
+        self._options = options
+        self._has_utf_8 = False
+
+    def read(self, form: InputFormat) -> Items:
+        if form is InputFormat.TXT:
+            return self._lines_of_text() if self._options.by_line else self._whole_text()
+        if form is InputFormat.JSONL:
+            return self._json_lines(self._lines())
+        return self._json() if form is InputFormat.JSON else self._csv("," if form is InputFormat.CSV else "\t")
+
+    def _lines_of_text(self) -> Items:
+        for place, line in self._lines():
+            text = self._decode(place, line)
             if isinstance(text, BadRecord):
                 yield text
             elif text.strip():
                 yield Record(place, text, {"source": place, "text": text})
-        return
-    content = opened.stream.read(LARGEST_RECORD_BYTES + 1)
-    if len(content) > LARGEST_RECORD_BYTES:
-        yield _too_large(name)
-        return
-    document = _decode(name, content.removeprefix(BYTE_ORDER_MARK))
-    yield document if isinstance(document, BadRecord) else Record(name, document, {"source": name, "text": document})
 
+    def _whole_text(self) -> Items:
+        name = self._name
+        content = self._stream.read(LARGEST_RECORD_BYTES + 1)
+        if len(content) > LARGEST_RECORD_BYTES:
+            yield _too_large(name)
+            return
+        text = self._decode(name, content.removeprefix(BYTE_ORDER_MARK))
+        yield text if isinstance(text, BadRecord) else Record(name, text, {"source": name, "text": text})
 
-def _read_json_lines(opened: OpenSource, name: str, options: ReadingOptions) -> Items:
-    for place, line in _lines(opened, name):
-        if line is not None and not line.strip():
-            continue
-        decoded = _decode(place, line)
+    def _json_lines(self, lines: Iterable[tuple[str, bytes | None]]) -> Items:
+        for place, line in lines:
+            if line is None or line.strip():
+                yield self._json_record(place, line)
+
+    def _json(self) -> Items:
+        """An array; or, as many tools name it so, JSON Lines; or one object over several lines."""
+        skipped = b""
+        while (byte := self._stream.read(1)) and (byte in WHITE_SPACE or BYTE_ORDER_MARK.startswith(skipped + byte)):
+            skipped += byte
+        if byte == b"[":
+            # Not line by line: the whole array may be one.
+            yield from self._json_array()
+            return
+        lines = self._lines(byte, skipped.count(b"\n"))
+        first = next(lines, None)
+        if first is None:
+            return
+        if first[1] is None or self._is_json(first[1]):
+            yield from self._json_lines(itertools.chain([first], lines))
+        else:
+            content = first[1] + b"\n" + self._stream.read(LARGEST_RECORD_BYTES)
+            yield self._json_record(self._name, content if len(content) <= LARGEST_RECORD_BYTES else None)
+
+    def _json_array(self) -> Items:
+        blocks = iter(lambda: self._stream.read1(BLOCK_BYTES), b"")  # type: ignore[attr-defined]
+        elements = JsonElements(blocks, LARGEST_RECORD_BYTES)
+        for number, element in enumerate(elements, start=1):
+            yield self._json_record(f"{self._name}:{number}", element)
+        if elements.problem is not None:
+            yield BadRecord(self._name, f"not JSON: {elements.problem}")
+
+    def _json_record(self, place: str, content: bytes | None) -> Record | BadRecord:
+        decoded = self._decode(place, content)
         if isinstance(decoded, BadRecord):
-            yield decoded
-            continue
+            return decoded
         try:
             fields = _JSON.decode(decoded)
         except (ValueError, RecursionError) as error:
-            yield BadRecord(place, f"not JSON: {str(error) or type(error).__name__}")
-            continue
+            return BadRecord(place, f"not JSON: {str(error) or type(error).__name__}")
         if not isinstance(fields, dict):
-            yield BadRecord(place, f"not a JSON object but {_kind(fields)}")
-            continue
-        yield record_of(place, fields, options)
+            return BadRecord(place, f"not a JSON object but {_kind(fields)}")
+        return record_of(place, fields, self._options)
 
-
-def _read_csv(opened: OpenSource, name: str, options: ReadingOptions) -> Items:
-    csv.field_size_limit(LARGEST_RECORD_BYTES)
-    # Bytes that are not UTF-8 become lone surrogates, so that they spoil their own row alone.
-    text = io.TextIOWrapper(opened.stream, "utf-8-sig", errors="surrogateescape", newline="")
-    rows = csv.reader(text)
-    columns: list[str] | None = None
-    while True:
-        place = f"{name}:{rows.line_num + 1}"
+    def _is_json(self, line: bytes) -> bool:
         try:
-            row = next(rows)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            yield BadRecord(place, f"not CSV: {error}")
-            continue
-        if not row:
-            continue
-        if columns is None:
-            columns = row
-            if options.text_field not in columns:
-                yield BadRecord(name, f"no column {options.text_field!r} (--text-field); its columns: {columns}")
-                break
-            continue
-        if len(row) != len(columns):
-            yield BadRecord(place, f"{len(row)} values where the header has {len(columns)} columns")
-            continue
-        fields = dict(zip(columns, row, strict=True))
-        broken = next((column for column, value in fields.items() if not _is_unicode(value)), None)
-        if broken is not None:
-            yield BadRecord(place, f"column {broken!r} is not UTF-8")
-            continue
-        yield record_of(place, fields, options)
-    # The stream belongs to open_source.
-    text.detach()
+            json.loads(line)
+        except (ValueError, RecursionError):
+            return False
+        return True
+
+    def _csv(self, delimiter: str) -> Items:
+        options = self._options
+        columns: list[str] | None = None
+        for row in read_rows(self._stream, delimiter, LARGEST_RECORD_BYTES):
+            problem = self._problem_of_row(row, columns)
+            if columns is None:
+                columns = row.values
+                problem = problem or _problem_of_header(columns, options)
+                if problem is not None:
+                    yield BadRecord(self._name, problem)
+                    return
+            elif problem is not None:
+                yield BadRecord(f"{self._name}:{row.first_line}", problem)
+            else:
+                fields = dict(zip(columns, row.values, strict=True))
+                yield record_of(f"{self._name}:{row.first_line}", fields, options)
+
+    def _problem_of_row(self, row: CsvRow, columns: Sequence[str] | None) -> str | None:
+        if row.problem is not None:
+            several = f" (lines {row.first_line} to {row.last_line})" if row.last_line > row.first_line else ""
+            return f"not CSV: {row.problem}{several}"
+        names = columns or ["the header"] * len(row.values)
+        if len(row.values) != len(names):
+            return f"{len(row.values)} values where the header has {len(names)} columns"
+        for name, value in zip(names, row.values, strict=True):
+            if not is_unicode(value):
+                where = f"column {name!r}" if columns else name
+                return f"{where} is not {self._encoding_and_hint(value.encode(UTF_8, 'surrogateescape'))}"
+            self._has_utf_8 = self._has_utf_8 or not value.isascii()
+        return None
+
+    def _lines(self, beginning: bytes = b"", number: int = 0) -> Iterator[tuple[str, bytes | None]]:
+        """Yield place and bytes of each line without its end; None for a line over the limit.
+
+        ``beginning`` is what was read of the first line, ``number`` how many lines were read before it.
+        """
+        while line := beginning + self._stream.readline(LARGEST_RECORD_BYTES + 1):
+            beginning = b""
+            number += 1
+            place = f"{self._name}:{number}"
+            if len(line) > LARGEST_RECORD_BYTES:
+                while line and not line.endswith(b"\n"):
+                    line = self._stream.readline(LARGEST_RECORD_BYTES)
+                yield place, None
+                continue
+            # Inside, too: that of a file that was put behind another one.
+            yield place, line.removeprefix(BYTE_ORDER_MARK).removesuffix(b"\n").removesuffix(b"\r")
+
+    def _decode(self, place: str, content: bytes | None) -> str | BadRecord:
+        if content is None:
+            return _too_large(place)
+        try:
+            text = content.decode()
+        except UnicodeDecodeError as error:
+            if self._options.encoding == UTF_8:
+                where = f"byte {error.start}"
+            else:
+                # The bytes are not those of the file.
+                where = f"character {len(content[: error.start].decode())}"
+            return BadRecord(place, f"not {self._encoding_and_hint(content, f' ({where})')}")
+        self._has_utf_8 = self._has_utf_8 or not text.isascii()
+        return text
+
+    def _encoding_and_hint(self, content: bytes, where: str = "") -> str:
+        """Name the encoding that the bytes are not of, and the one that they could be of."""
+        encoding = self._options.encoding
+        if encoding != UTF_8:
+            return encoding + where
+        hint = "" if self._has_utf_8 or not _is_gb18030(content) else ", but could be GB 18030: --encoding gb18030"
+        return f"UTF-8{where}{hint}"
 
 
 def record_of(place: str, fields: dict[str, Any], options: ReadingOptions) -> Record | BadRecord:
@@ -151,37 +216,34 @@ def record_of(place: str, fields: dict[str, Any], options: ReadingOptions) -> Re
     return Record(place, text, fields)
 
 
-def _lines(opened: OpenSource, name: str) -> Iterator[tuple[str, bytes | None]]:
-    """Yield place and bytes of each line without its end; None for a line over the limit."""
-    number = 0
-    while line := opened.stream.readline(LARGEST_RECORD_BYTES + 1):
-        number += 1
-        if number == 1:
-            line = line.removeprefix(BYTE_ORDER_MARK)
-        place = f"{name}:{number}"
-        if len(line) > LARGEST_RECORD_BYTES:
-            while line and not line.endswith(b"\n"):
-                line = opened.stream.readline(LARGEST_RECORD_BYTES)
-            yield place, None
-            continue
-        yield place, line.removesuffix(b"\n").removesuffix(b"\r")
+def twice_in(names: Iterable[str]) -> list[str]:
+    """Return the names that stand there more than once."""
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
-def _decode(place: str, content: bytes | None) -> str | BadRecord:
-    if content is None:
-        return _too_large(place)
+def is_unicode(value: str) -> bool:
+    """Tell whether a string can be written as UTF-8: it has no half characters."""
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _problem_of_header(columns: Sequence[str], options: ReadingOptions) -> str | None:
+    if options.text_field not in columns:
+        return f"no column {options.text_field!r} (--text-field); its columns: {list(columns)}"
+    if twice := twice_in(columns):
+        return f"two columns have the name {twice[0]!r}: {list(columns)}"
+    return None
+
+
+def _is_gb18030(content: bytes) -> bool:
     try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        return BadRecord(place, f"not UTF-8 (byte {error.start})")
+        content.decode("gb18030")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _too_large(place: str) -> BadRecord:
-    return BadRecord(place, f"over {LARGEST_RECORD_BYTES:,} bytes (--per line makes each line of a text a document)")
-
-
-def _is_unicode(value: str) -> bool:
-    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+    return BadRecord(place, f"{RecordTooLarge(LARGEST_RECORD_BYTES)} (--per line makes each line of a text a document)")
 
 
 def _kind(value: Any) -> str:
@@ -196,5 +258,11 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
 
 
-_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
-_READERS = {InputFormat.TXT: _read_text, InputFormat.JSONL: _read_json_lines, InputFormat.CSV: _read_csv}
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError(f"two fields have the name {twice_in(name for name, _ in pairs)[0]!r}")
+    return fields
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_object)

@@ -6,10 +6,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from distillex_client.batch.fingerprint import Fingerprint
 from distillex_client.entity import Entity
 
 CHUNK_RECORDS = 1024
 CHUNK_CHARACTERS = 200_000
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How far the input was read when a record came out of it."""
+
+    position: float = 0.0
+    """Part of all input, 0 to 1; 0 where that is not known."""
+    source: int = 0
+    """Index of the record's source."""
+    fingerprint: Fingerprint | None = None
+    """What was read of this source; None where it could not be opened."""
 
 
 @dataclass
@@ -23,16 +36,16 @@ class Record:
     """What the output keeps of it."""
     row: tuple[Any, int] | None = None
     """Of Parquet that is written as Parquet: the record batch and the row in it, instead of ``fields``."""
-    position: float = 0.0
-    """How much of all input was read up to it, 0 to 1; 0 where that is not known."""
+    mark: Mark = field(default_factory=Mark, compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass
 class BadRecord:
     """A record that cannot be extracted, and why."""
 
     place: str
     reason: str
+    mark: Mark = field(default_factory=Mark, compare=False)
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,11 @@ class Chunk:
     items: list[Record | BadRecord]
     end: int
     """Records of the input up to and with this chunk."""
+
+    @property
+    def mark(self) -> Mark:
+        """How far the input was read when the last of them came out of it."""
+        return self.items[-1].mark
 
 
 def cut_chunks(items: Iterable[Record | BadRecord], start: int) -> Iterator[Chunk]:

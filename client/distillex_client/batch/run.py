@@ -4,34 +4,48 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import logging
 import sys
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from distillex_client.batch.bad_records import BadRecords
 from distillex_client.batch.checkpoint import Checkpoint
+from distillex_client.batch.collisions import check_collisions, check_regular
 from distillex_client.batch.connection import Connection
-from distillex_client.batch.durable import replace_durably
+from distillex_client.batch.csv_cells import CsvFormulas, OutputEncoding
+from distillex_client.batch.durable import replace_durably, temporary_name
 from distillex_client.batch.encoders import Csv, Encoder, HtmlPage, JsonLines, TerminalTable
 from distillex_client.batch.errors import BatchStopped, WrongUse
+from distillex_client.batch.fingerprint import Fingerprint
+from distillex_client.batch.inputs import Inputs
+from distillex_client.batch.locks import lock_name, locked
+from distillex_client.batch.opening import UTF_8, check_encoding
 from distillex_client.batch.patience import PatientCaller
 from distillex_client.batch.pipeline import Finished, extract_chunks
 from distillex_client.batch.progress import Progress, Silent
-from distillex_client.batch.readers import ReadingOptions, read_all
-from distillex_client.batch.records import BadRecord, Extracted, Record, cut_chunks
+from distillex_client.batch.readers import ReadingOptions
+from distillex_client.batch.records import BadRecord, Extracted, Mark, cut_chunks
 from distillex_client.batch.sources import InputFormat, Source, find_sources
 from distillex_client.batch.writers import FileOutput, HtmlDirectory, Output, OutputFormat, StreamOutput
 from distillex_client.protocol import check_lexicon
+from distillex_client.selection import Selection
 
 LOG = logging.getLogger("distillex.batch")
 CHECKPOINT_EVERY_S = 1.0
 HTML_SUFFIXES = (".html", ".htm")
+# What can be mended so that the run goes on, and how.
+DISK_FAILURES = {
+    errno.ENOSPC: "; make room on the disk",
+    errno.EDQUOT: "; make room within your quota",
+    errno.EFBIG: "; allow larger files (ulimit -f)",
+    errno.EIO: "",
+    errno.EROFS: "",
+}
 
 
 @dataclass(frozen=True)
@@ -45,12 +59,23 @@ class BatchOptions:
     output_format: OutputFormat = OutputFormat.JSONL
     input_format: InputFormat | None = None
     """None: told by each name."""
+    encoding: str = UTF_8
+    """Of all inputs but Parquet."""
     by_line: bool = False
     text_field: str = "text"
     entities_field: str = "entities"
     bad_records: Path | None = None
     """Side file; None: ``OUTPUT.bad.jsonl``, or standard error alone where there is no output file."""
+    output_encoding: OutputEncoding = OutputEncoding.UTF_8
+    """Of CSV; other formats are UTF-8."""
+    csv_formulas: CsvFormulas = CsvFormulas.NEUTRALIZE
+    min_score: float = 0.0
+    """Leave out entities of a lower score."""
+    types: Collection[str] | None = None
+    """Leave out entities of other types."""
     lexicon: Mapping[str, str | None] = field(default_factory=dict)
+    also_read: Sequence[Path] = ()
+    """Files that the run has read besides its inputs, such as that of the lexicon: they are not written either."""
     lexicon_name: str | None = None
     batch_size: int = 64
     concurrency: int = 4
@@ -64,9 +89,14 @@ class BatchOptions:
         """Return what has to be the same when a run is resumed."""
         words = repr(sorted(self.lexicon.items())).encode("utf-8", "surrogatepass")
         return {
-            "inputs": [source.fingerprint() for source in sources],
-            "input formats": [source.format.value for source in sources],
-            "format": self.output_format.value,
+            "input": [source.name for source in sources],
+            "format of input": [source.format.value for source in sources],
+            "--encoding": self.encoding,
+            "--format": self.output_format.value,
+            "--output-encoding": self.output_encoding.value,
+            "--csv-formulas": self.csv_formulas.value,
+            "--min-score": self.min_score,
+            "--types": None if self.types is None else sorted(self.types),
             "--per line": self.by_line,
             "--text-field": self.text_field,
             "--entities-field": self.entities_field,
@@ -116,72 +146,99 @@ def extract_files(
     BatchStopped
         When the server stayed away, or the output cannot be written; what is written stays for ``resume``.
     """
-    run = _Run(options, connection)
+    run = None
     try:
+        run = _Run(options, connection)
         return run.run(progress or (lambda _records, _position: Silent()))
     except BrokenPipeError:
         raise
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            raise WrongUse(f"{error.filename or options.output}: {error.strerror}") from error
-        raise BatchStopped(f"cannot write {options.output}: {error.strerror}") from error
+        begun = run is not None and run.begun
+        if not begun and error.errno not in DISK_FAILURES:
+            raise WrongUse(f"{error.filename or options.output}: {error.strerror or error}") from error
+        where = "standard output" if options.output is None else error.filename or options.output
+        reached = f" after {run.records:,} records" if run is not None else ""
+        kept = f"; {run.records_on_disk:,} of them are safe" if run is not None and options.output is not None else ""
+        advice = DISK_FAILURES.get(error.errno or 0, "")
+        raise BatchStopped(f"cannot write {where}{reached}: {error.strerror or error}{kept}{advice}") from error
     finally:
-        run.close()
+        if run is not None:
+            run.close()
 
 
 class _Run:
     def __init__(self, options: BatchOptions, connection: Connection) -> None:
         self._options = options
         self._connection = connection
+        try:
+            self._selection = Selection(options.min_score, options.types)
+        except (TypeError, ValueError) as error:
+            raise WrongUse(str(error)) from error
+        self._encoding = check_encoding(options.encoding)
+        self._output = _make_output(options)
         self._sources = find_sources(options.inputs, options.input_format)
         self._settings = options.settings(self._sources)
         self._all_parquet = all(source.format is InputFormat.PARQUET for source in self._sources)
-        self._output = _make_output(options)
         self._bad_records = BadRecords(_side_file(options))
         self._checkpoint_path = (
             None if options.output is None else options.output.with_name(options.output.name + ".checkpoint")
         )
-        self._records = self._bad = self._entities = 0
-        self._position = 0.0
+        self._check_collisions()
+        self.records = self.records_on_disk = self._bad = self._entities = 0
+        self._mark = Mark()
+        self._inputs: Inputs | None = None
+        self.begun = False
+        """From here on a failure of the disk leaves something to resume."""
         self._began = self._saved = time.monotonic()
 
     def run(self, progress: Callable[[int, float], Progress]) -> Summary:
         if self._options.resume and self._already_complete():
             return Summary(0, 0, 0, 0.0, already_complete=True)
+        with contextlib.ExitStack() as locks:
+            for path in self._final_names():
+                locks.enter_context(locked(path))
+            return self._run(progress)
+
+    def _run(self, progress: Callable[[int, float], Progress]) -> Summary:
+        if self._options.resume and self._already_complete():
+            # By a run that held the lock until now.
+            return Summary(0, 0, 0, 0.0, already_complete=True)
         checkpoint = self._checkpoint()
         if checkpoint is not None:
             self._take_over(checkpoint)
-        resumed_at = self._records
+        resumed_at = self.records
         state = checkpoint.output if checkpoint is not None else None
         if checkpoint is None or not checkpoint.complete:
             self._output.begin(state)
             self._bad_records.begin(checkpoint.bad_bytes if checkpoint is not None else 0)
+            self.begun = True
             if checkpoint is None:
                 # From here on an older output of this name is not taken for this run's.
                 self._save(closing=True)
-            self._extract(progress)
+            self._extract(progress, checkpoint.inputs if checkpoint is not None else ())
             state = self._save(closing=True, complete=True)
         self._name_files(state or {})
         side_file = self._bad_records.path if self._bad else None
         seconds = time.monotonic() - self._began
-        return Summary(self._records, self._bad, self._entities, seconds, resumed_at, side_file)
+        return Summary(self.records, self._bad, self._entities, seconds, resumed_at, side_file)
 
     def close(self) -> None:
         self._output.close()
         self._bad_records.close()
 
-    def _extract(self, progress: Callable[[int, float], Progress]) -> None:
+    def _extract(self, progress: Callable[[int, float], Progress], read_before: Sequence[Fingerprint | None]) -> None:
         options = self._options
         reading = ReadingOptions(
             by_line=options.by_line,
             text_field=options.text_field,
             entities_field=options.entities_field,
+            encoding=self._encoding,
             parquet_rows=self._all_parquet and options.output_format is OutputFormat.PARQUET,
         )
-        items = itertools.islice(read_all(self._sources, reading), self._records, None)
+        self._inputs = Inputs(self._sources, reading, read_before)
         with (
             self._connection.extractor(batch_size=options.batch_size, concurrency=options.concurrency) as extractor,
-            progress(self._records, self._position) as shown,
+            progress(self.records, self._mark.position) as shown,
         ):
             caller = PatientCaller(
                 extractor,
@@ -190,15 +247,16 @@ class _Run:
                 lexicon_name=options.lexicon_name,
             )
             finished = extract_chunks(
-                cut_chunks(items, self._records),
+                cut_chunks(self._inputs.records(self.records), self.records),
                 caller,
                 batch_size=options.batch_size,
                 concurrency=options.concurrency,
+                selection=self._selection,
             )
             with contextlib.closing(finished):
                 for part in finished:
                     self._write(part)
-                    shown.update(self._records, self._bad, self._position)
+                    shown.update(self.records, self._bad, self._mark.position)
 
     def _write(self, finished: Finished) -> None:
         good = [result for result in finished.results if isinstance(result, Extracted)]
@@ -206,10 +264,7 @@ class _Run:
         bad = [result for result in finished.results if isinstance(result, BadRecord)]
         bad += unfit
         self._bad_records.write(bad)
-        self._records = finished.chunk.end
-        last = finished.chunk.items[-1]
-        if isinstance(last, Record):
-            self._position = last.position
+        self.records, self._mark = finished.chunk.end, finished.chunk.mark
         self._bad += len(bad)
         refused = {record.place for record in unfit}
         self._entities += sum(len(result.entities) for result in good if result.record.place not in refused)
@@ -224,15 +279,17 @@ class _Run:
         length = self._bad_records.make_durable()
         checkpoint = Checkpoint(
             settings=self._settings,
-            records=self._records,
+            records=self.records,
             bad=self._bad,
             entities=self._entities,
-            position=self._position,
+            position=self._mark.position,
             output=output,
             bad_bytes=length,
+            inputs=self._inputs.read_up_to(self._mark) if self._inputs is not None else (),
             complete=complete,
         )
         checkpoint.save(self._checkpoint_path)
+        self.records_on_disk = self.records
         self._saved = time.monotonic()
         return output
 
@@ -257,9 +314,24 @@ class _Run:
             return False
         return not output.is_dir() or any(output.iterdir())
 
+    def _final_names(self) -> list[Path]:
+        names = (self._options.output, self._bad_records.path)
+        return [path for path in names if path is not None]
+
+    def _check_collisions(self) -> None:
+        for path in self._final_names():
+            check_regular(path)
+        written = [*self._output.paths(), *self._bad_records.paths()]
+        if self._checkpoint_path is not None:
+            written += [self._checkpoint_path, temporary_name(self._checkpoint_path)]
+        written += [lock_name(path) for path in self._final_names()]
+        read = [*(source.name for source in self._sources), *map(str, self._options.also_read)]
+        check_collisions(read, written)
+
     def _take_over(self, checkpoint: Checkpoint) -> None:
-        self._records, self._bad = checkpoint.records, checkpoint.bad
-        self._entities, self._position = checkpoint.entities, checkpoint.position
+        self.records = self.records_on_disk = checkpoint.records
+        self._bad, self._entities = checkpoint.bad, checkpoint.entities
+        self._mark = Mark(checkpoint.position)
 
     def _name_files(self, state: Mapping[str, Any]) -> None:
         """Give the files their names; every step can be done again after a kill."""
@@ -275,6 +347,8 @@ class _Run:
 
 def _make_output(options: BatchOptions) -> Output:
     path, form = options.output, options.output_format
+    if form is not OutputFormat.CSV and options.output_encoding is not OutputEncoding.UTF_8:
+        raise WrongUse(f"--output-encoding is for CSV; {form.value} is UTF-8")
     if form is OutputFormat.PARQUET:
         if path is None:
             raise WrongUse("Parquet cannot be written to standard output: give --output FILE.parquet")
@@ -282,7 +356,11 @@ def _make_output(options: BatchOptions) -> Output:
 
         return ParquetOutput(path, options.entities_field)
     if path is None:
+        if sys.stdout is None:
+            raise WrongUse("standard output is closed; --output FILE writes to a file")
         return StreamOutput(sys.stdout.buffer, _make_encoder(options))
+    if path.name in ("", ".."):
+        raise WrongUse(f"{path}: give the output a name of its own, as other files are written beside it")
     if form is OutputFormat.TABLE:
         raise WrongUse("a table is for the terminal; with --output choose jsonl, csv, parquet or html")
     if form is OutputFormat.HTML and path.suffix.lower() not in HTML_SUFFIXES:
@@ -294,7 +372,7 @@ def _make_output(options: BatchOptions) -> Output:
 
 def _make_encoder(options: BatchOptions) -> Encoder:
     if options.output_format is OutputFormat.CSV:
-        return Csv(options.entities_field)
+        return Csv(options.entities_field, options.output_encoding, options.csv_formulas)
     if options.output_format is OutputFormat.HTML:
         return HtmlPage()
     if options.output_format is OutputFormat.TABLE:

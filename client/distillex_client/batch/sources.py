@@ -1,29 +1,20 @@
-"""The files of a batch run: names and globs, compressed or not."""
+"""The files of a batch run: names and globs, and what their names tell."""
 
 from __future__ import annotations
 
-import contextlib
 import enum
+import errno
 import glob
-import gzip
-import io
-import sys
-import zlib
-from collections.abc import Iterator, Sequence
+import os
+import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
 
-from distillex_client.batch.errors import WrongUse, missing_extra
+from distillex_client.batch.errors import WrongUse
 
 STANDARD_INPUT = "-"
-GZIP_MAGIC = b"\x1f\x8b"
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 COMPRESSION_SUFFIXES = (".gz", ".zst", ".zstd")
-FINGERPRINT_BYTES = 1 << 20
-BUFFER_BYTES = 1 << 18
-# Small, because a few bytes of zstd can unfold to many.
-ZSTD_INPUT_BYTES = 1 << 14
 
 
 class InputFormat(str, enum.Enum):
@@ -31,14 +22,24 @@ class InputFormat(str, enum.Enum):
 
     TXT = "txt"
     JSONL = "jsonl"
+    JSON = "json"
     CSV = "csv"
+    TSV = "tsv"
     PARQUET = "parquet"
 
 
 SUFFIXES = {
+    "": InputFormat.TXT,
+    ".txt": InputFormat.TXT,
+    ".text": InputFormat.TXT,
+    ".md": InputFormat.TXT,
+    ".log": InputFormat.TXT,
     ".jsonl": InputFormat.JSONL,
     ".ndjson": InputFormat.JSONL,
+    ".json": InputFormat.JSON,
     ".csv": InputFormat.CSV,
+    ".tsv": InputFormat.TSV,
+    ".tab": InputFormat.TSV,
     ".parquet": InputFormat.PARQUET,
 }
 
@@ -52,16 +53,6 @@ class Source:
     size_bytes: int
     """As it lies on the disk; 0 where that is not known."""
 
-    def fingerprint(self) -> list[str | int]:
-        """Name, size and a checksum of the first MiB: enough to notice that a file was changed before a resume."""
-        if self.name == STANDARD_INPUT:
-            return [self.name]
-        try:
-            with Path(self.name).open("rb") as stream:
-                return [self.name, self.size_bytes, zlib.crc32(stream.read(FINGERPRINT_BYTES))]
-        except OSError:
-            return [self.name, -1]
-
 
 def find_sources(names: Sequence[str], form: InputFormat | None) -> list[Source]:
     """Turn names and globs into sources, the files of a glob in the order of their names.
@@ -69,117 +60,53 @@ def find_sources(names: Sequence[str], form: InputFormat | None) -> list[Source]
     Raises
     ------
     WrongUse
-        When a glob matches nothing. A single file that does not exist is met when it is read.
+        When a file does not exist, cannot be read or is a directory, a glob matches nothing, or a name does not tell
+        the format.
     """
     sources = []
     for name in names:
         if name == STANDARD_INPUT:
-            sources.append(Source(name, form or InputFormat.TXT, 0))
+            sources.append(_piped(name, form or InputFormat.TXT))
             continue
         found = [name]
-        if glob.has_magic(name) and not Path(name).exists():
-            found = sorted(path for path in glob.iglob(name, recursive=True) if Path(path).is_file())  # noqa: PTH207
+        if glob.has_magic(name) and not os.path.lexists(name):
+            found = sorted(path for path in glob.iglob(name, recursive=True) if not Path(path).is_dir())  # noqa: PTH207
             if not found:
                 raise WrongUse(f"{name}: no file matches")
-        for path in found:
-            size = Path(path).stat().st_size if Path(path).is_file() else 0
-            sources.append(Source(path, form or _format_of(path), size))
+        sources += [_source(path, form) for path in found]
     if sum(source.name == STANDARD_INPUT for source in sources) > 1:
         raise WrongUse("- stands twice among the inputs: standard input can be read once")
     return sources
+
+
+def _source(name: str, form: InputFormat | None) -> Source:
+    try:
+        status = Path(name).stat()
+    except OSError as error:
+        raise WrongUse(f"{name}: {error.strerror}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise WrongUse(f"{name} is a directory; '{Path(name) / '*'}' names the files in it")
+    if not os.access(name, os.R_OK):
+        raise WrongUse(f"{name}: {os.strerror(errno.EACCES)}")
+    form = form or _format_of(name)
+    return Source(name, form, status.st_size) if stat.S_ISREG(status.st_mode) else _piped(name, form)
+
+
+def _piped(name: str, form: InputFormat) -> Source:
+    if form is InputFormat.PARQUET:
+        raise WrongUse(f"{name}: Parquet cannot be read from standard input or a pipe, only from files")
+    return Source(name, form, 0)
 
 
 def _format_of(name: str) -> InputFormat:
     path = Path(name.lower())
     if path.suffix in COMPRESSION_SUFFIXES:
         path = path.with_suffix("")
-    return SUFFIXES.get(path.suffix, InputFormat.TXT)
-
-
-@dataclass
-class OpenSource:
-    """A source being read: its bytes, decompressed, and how far the file itself was read."""
-
-    stream: BinaryIO
-    raw: BinaryIO | None
-
-    def consumed_bytes(self) -> int:
-        """Bytes of the file read so far, compressed ones where it is compressed."""
-        return 0 if self.raw is None else self.raw.tell()
-
-
-@contextlib.contextmanager
-def open_source(source: Source) -> Iterator[OpenSource]:
-    """Open a source and decompress it, told by its first bytes, whatever its name.
-
-    Raises
-    ------
-    OSError
-        When the file cannot be opened.
-    WrongUse
-        When it is compressed with zstd and zstandard is not installed.
-    """
-    with contextlib.ExitStack() as stack:
-        if source.name == STANDARD_INPUT:
-            raw = cast("io.BufferedReader", sys.stdin.buffer)
-        else:
-            raw = io.BufferedReader(stack.enter_context(Path(source.name).open("rb", buffering=0)), BUFFER_BYTES)
-        stream: BinaryIO = raw
-        magic = raw.peek(4)[:4]
-        if magic.startswith(GZIP_MAGIC):
-            # It buffers for itself: another buffer would drop what comes before a damage.
-            stream = cast("BinaryIO", stack.enter_context(gzip.GzipFile(fileobj=raw)))
-        elif magic == ZSTD_MAGIC:
-            try:
-                import zstandard
-            except ImportError as error:
-                purpose = f"{source.name} is compressed with zstd: reading it"
-                raise missing_extra("zstandard", "zstd", purpose, error) from error
-            reader = _ZstdFrames(raw, zstandard.ZstdDecompressor())
-            stream = stack.enter_context(io.BufferedReader(reader, BUFFER_BYTES))
-        yield OpenSource(stream, None if source.name == STANDARD_INPUT else raw)
-
-
-class _ZstdFrames(io.RawIOBase):
-    """Frames of zstd, one after the other; zstandard's own reader ends without a word where the last one is cut off."""
-
-    def __init__(self, raw: BinaryIO, decompressor: Any) -> None:
-        self._raw = raw
-        self._decompressor = decompressor
-        self._frame = decompressor.decompressobj()
-        self._at_start = True
-        self._input = b""
-        self._ready = memoryview(b"")
-
-    def readable(self) -> bool:
-        """Tell that it can be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer as far as bytes are there."""
-        while not self._ready:
-            data = self._input or self._raw.read(ZSTD_INPUT_BYTES)
-            self._input = b""
-            if not data:
-                if not self._at_start:
-                    raise EOFError("the zstd stream is cut off")
-                return 0
-            self._ready = memoryview(self._frame.decompress(data))
-            self._at_start = False
-            if self._frame.eof:
-                self._input = self._frame.unused_data
-                self._frame = self._decompressor.decompressobj()
-                self._at_start = True
-        count = min(len(buffer), len(self._ready))
-        buffer[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        return count
-
-
-def damage_errors() -> tuple[type[Exception], ...]:
-    """Return what reading a damaged compressed file can raise."""
-    errors: list[type[Exception]] = [EOFError, zlib.error, OSError]
-    module = sys.modules.get("zstandard")
-    if module is not None:
-        errors.append(module.ZstdError)
-    return tuple(errors)
+    form = SUFFIXES.get(path.suffix)
+    if form is None:
+        known = ", ".join(suffix for suffix in SUFFIXES if suffix)
+        raise WrongUse(
+            f"{name}: {path.suffix!r} tells no format; --input-format gives it "
+            f"({', '.join(each.value for each in InputFormat)}), or a name that ends with {known}, then .gz or .zst"
+        )
+    return form

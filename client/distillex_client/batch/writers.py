@@ -6,6 +6,7 @@ resumed run keeps; what was written after it, perhaps half a line, is cut off.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from distillex_client.batch.durable import sync_file
 from distillex_client.batch.encoders import Encoder, html_page
 from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.records import BadRecord, Extracted
+from distillex_client.printable import discard
 
 
 class OutputFormat(str, enum.Enum):
@@ -30,6 +32,9 @@ class OutputFormat(str, enum.Enum):
 
 class Output(Protocol):
     """Where the results go."""
+
+    def paths(self) -> list[Path]:
+        """Return what this output writes, directories with all that is in them."""
 
     def begin(self, state: Mapping[str, Any] | None) -> None:
         """Start anew, or where ``state`` says."""
@@ -59,6 +64,10 @@ class FileOutput:
         self._encoder = encoder
         self._stream: BinaryIO | None = None
 
+    def paths(self) -> list[Path]:
+        """Return the file and its name while it grows."""
+        return [self.path, self._temporary]
+
     def begin(self, state: Mapping[str, Any] | None) -> None:
         """Open the file, cut to what the checkpoint knows of."""
         self._stream = open_at(self._temporary, 0 if state is None else int(state["bytes"]))
@@ -86,7 +95,7 @@ class FileOutput:
     def close(self) -> None:
         """Close the file."""
         if self._stream is not None:
-            self._stream.close()
+            close_unfinished(self._stream)
 
     def _open(self) -> BinaryIO:
         if self._stream is None:
@@ -101,13 +110,21 @@ class StreamOutput:
         self._stream = stream
         self._encoder = encoder
 
+    def paths(self) -> list[Path]:
+        """Tell that there are none."""
+        return []
+
     def begin(self, state: Mapping[str, Any] | None) -> None:
         """Nothing to open."""
 
     def write(self, results: Sequence[Extracted]) -> list[BadRecord]:
         """Write and flush, so that the next command in the pipe gets on."""
-        bad = _write_encoded(self._stream, self._encoder, results)
-        self._stream.flush()
+        try:
+            bad = _write_encoded(self._stream, self._encoder, results)
+            self._stream.flush()
+        except OSError:
+            discard(self._stream)
+            raise
         return bad
 
     def state(self, *, at_end: bool = False) -> dict[str, Any] | None:  # noqa: ARG002
@@ -131,22 +148,30 @@ class HtmlDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._pages = 0
+        self._durable = 0
+
+    def paths(self) -> list[Path]:
+        """Return the directory."""
+        return [self.path]
 
     def begin(self, state: Mapping[str, Any] | None) -> None:
         """Make the directory; go on after the pages that the checkpoint knows of, which are written again."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self._pages = 0 if state is None else int(state["pages"])
+        self._pages = self._durable = 0 if state is None else int(state["pages"])
 
     def write(self, results: Sequence[Extracted]) -> list[BadRecord]:
         """Write a page each."""
         for result in results:
+            self._page(self._pages + 1).write_bytes(html_page(result))
             self._pages += 1
-            (self.path / f"{self._pages:08d}.html").write_bytes(html_page(result))
         return []
 
     def state(self, *, at_end: bool = False) -> dict[str, Any] | None:  # noqa: ARG002
-        """Return the number of pages."""
+        """Wait for the disk, and return the number of pages."""
+        for number in range(self._durable, self._pages):
+            sync_file(self._page(number + 1))
         sync_file(self.path)
+        self._durable = self._pages
         return {"pages": self._pages}
 
     def assemble(self, state: Mapping[str, Any]) -> Path | None:  # noqa: ARG002
@@ -154,10 +179,17 @@ class HtmlDirectory:
         return None
 
     def clean(self) -> None:
-        """Nothing is left."""
+        """Remove the further pages of an earlier run, which had more documents."""
+        number = self._pages + 1
+        while self._page(number).exists():
+            self._page(number).unlink()
+            number += 1
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _page(self, number: int) -> Path:
+        return self.path / f"{number:08d}.html"
 
 
 def open_at(path: Path, length: int) -> BinaryIO:
@@ -180,11 +212,17 @@ def open_at(path: Path, length: int) -> BinaryIO:
     return stream
 
 
+def close_unfinished(stream: BinaryIO) -> None:
+    """Close a file of which all that counts is on the disk; where the disk is full, the rest cannot be written."""
+    with contextlib.suppress(OSError):
+        stream.close()
+
+
 def _write_encoded(stream: BinaryIO, encoder: Encoder, results: Sequence[Extracted]) -> list[BadRecord]:
     bad: list[BadRecord] = []
     for result in results:
         try:
             stream.write(encoder.encode(result))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             bad.append(BadRecord(result.record.place, str(error)))
     return bad

@@ -1,0 +1,180 @@
+"""What a run may not write: its inputs, devices, the output of another run. No server is needed to be refused."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from batch_command import extract_command, run_extract
+
+NOWHERE = "127.0.0.1:1"
+LINE = '{"text": "张伟在北京。"}\n{"text": null, "note": "precious"}\n'
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with an input and other names of it."""
+    (tmp_path / "in.jsonl").write_text(LINE, encoding="utf-8")
+    (tmp_path / "in.csv").write_text("text\n张伟\n", encoding="utf-8")
+    (tmp_path / "soft.jsonl").symlink_to("in.jsonl")
+    (tmp_path / "hard.jsonl").hardlink_to(tmp_path / "in.jsonl")
+    (tmp_path / "there").symlink_to(".")
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "in.jsonl").write_text(LINE, encoding="utf-8")
+    (tmp_path / "words.tsv").write_text("青石云科\tcompany\n", encoding="utf-8")
+    return tmp_path
+
+
+def snapshot(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "in.jsonl -o in.jsonl",
+        "in.csv -o ./in.csv",
+        "in.jsonl -o there/in.jsonl",
+        "in.jsonl -o soft.jsonl",
+        "soft.jsonl -o in.jsonl",
+        "in.jsonl -o hard.jsonl",
+        "*.jsonl -o hard.jsonl --resume",
+        "in.csv in.jsonl -o in.csv --resume",
+        "in.jsonl -o out.jsonl --bad-records in.jsonl",
+        "in.jsonl -o out.jsonl --bad-records hard.jsonl",
+        "in.jsonl --bad-records soft.jsonl",
+        "in.csv -o out.jsonl --lexicon words.tsv --bad-records words.tsv",
+        "pages/in.jsonl -o pages -f html",
+        "there/pages/in.jsonl -o pages/ -f html",
+    ],
+)
+def test_an_output_that_is_an_input_is_refused_and_nothing_is_written(folder, arguments):
+    before = snapshot(folder)
+    done = run_extract(NOWHERE, *arguments.split(), cwd=folder)
+    assert done.returncode == 2, done.stderr.decode()
+    assert "would be written and is an input" in done.stderr.decode()
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize(
+    "suffix", [".part", ".checkpoint", ".checkpoint.tmp", ".bad.jsonl", ".bad.jsonl.part", ".lock"]
+)
+def test_a_file_that_is_written_for_a_while_may_be_no_input_either(folder, suffix):
+    (folder / "in.jsonl").rename(folder / f"out.jsonl{suffix}")
+    before = snapshot(folder)
+    done = run_extract(NOWHERE, f"out.jsonl{suffix}", "--input-format", "jsonl", "-o", "out.jsonl", cwd=folder)
+    assert done.returncode == 2
+    assert f"out.jsonl{suffix} would be written and is an input" in done.stderr.decode()
+    assert snapshot(folder) == before
+
+
+def test_the_parts_of_a_parquet_output_may_hold_no_input(folder):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
+    (folder / "pages").rename(folder / "out.parquet.parts")
+    done = run_extract(NOWHERE, "out.parquet.parts/in.jsonl", "-o", "out.parquet", cwd=folder)
+    assert done.returncode == 2
+    assert (folder / "out.parquet.parts" / "in.jsonl").read_text(encoding="utf-8") == LINE
+
+
+def test_standard_input_and_output_are_files_too(folder):
+    command = extract_command(NOWHERE, "-", "--input-format", "jsonl", "-o", "in.jsonl")
+    with (folder / "in.jsonl").open("rb") as stream:
+        done = subprocess.run(command, cwd=folder, stdin=stream, capture_output=True)
+    assert done.returncode == 2
+    assert b"in.jsonl would be written and is an input, -" in done.stderr
+    with (folder / "in.jsonl").open("ab") as stream:
+        done = subprocess.run(extract_command(NOWHERE, "in.jsonl"), cwd=folder, stdout=stream, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert b"standard output is written to a file that is an input, in.jsonl" in done.stderr
+    assert (folder / "in.jsonl").read_text(encoding="utf-8") == LINE
+
+
+def test_two_outputs_of_a_run_are_two_files(folder):
+    for other in ("out.jsonl", "out.jsonl.part", "there/out.jsonl.checkpoint"):
+        done = run_extract(NOWHERE, "in.jsonl", "-o", "out.jsonl", "--bad-records", other, cwd=folder)
+        assert done.returncode == 2
+        assert b"are the same file, and both would be written" in done.stderr
+
+
+def test_devices_and_pipes_are_not_replaced_by_files(folder):
+    os.mkfifo(folder / "pipe")
+    for option in ("-o", "--bad-records"):
+        for name in ("/dev/null", "/dev/stderr", "/dev/fd/1", "pipe"):
+            form = ["--format", "jsonl"] if option == "-o" else []
+            done = run_extract(NOWHERE, "in.jsonl", option, name, *form, cwd=folder)
+            assert done.returncode == 2
+            assert f"{name} is no regular file" in done.stderr.decode()
+    assert (folder / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("none.jsonl", "none.jsonl: No such file or directory"),
+        ("in.jsonl pages", "pages is a directory; 'pages/*' names the files in it"),
+        ("in.html", "'.html' tells no format; --input-format"),
+        ("in.jsonl --encoding nothing", "'nothing' is no encoding of text"),
+        ("in.jsonl --types name,", "has no type or an empty one"),
+        ("in.jsonl --output-encoding utf-8-sig -f jsonl", "--output-encoding is for CSV"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_written(folder, arguments, reason):
+    (folder / "in.html").write_text("x", encoding="utf-8")
+    before = snapshot(folder)
+    done = run_extract(NOWHERE, *arguments.split(), "-o", "new/out.csv", cwd=folder)
+    assert done.returncode == 2, done.stderr.decode()
+    assert reason in done.stderr.decode()
+    assert snapshot(folder) == before
+    assert not (folder / "new").exists()
+
+
+@pytest.fixture
+def silent_server():
+    """An address that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_a_second_run_on_an_output_is_refused_and_a_killed_one_leaves_it_free(folder, silent_server):
+    running = subprocess.Popen(extract_command(silent_server, "in.jsonl", "-o", "out.jsonl"), cwd=folder)
+    try:
+        deadline = time.monotonic() + 60
+        while not (folder / "out.jsonl.checkpoint").exists():
+            assert time.monotonic() < deadline
+            assert running.poll() is None
+            time.sleep(0.01)
+        for other in (["-o", "out.jsonl"], ["-o", "there/out.jsonl", "--resume"]):
+            second = run_extract(NOWHERE, "in.csv", *other, cwd=folder)
+            assert second.returncode == 2
+            assert f"another run is writing {other[1]}" in second.stderr.decode()
+        side_file = ["-o", "other.jsonl", "--bad-records", "out.jsonl.bad.jsonl"]
+        second = run_extract(NOWHERE, "in.csv", *side_file, cwd=folder)
+        assert second.returncode == 2
+        assert b"another run is writing out.jsonl.bad.jsonl" in second.stderr
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    third = run_extract(NOWHERE, "in.jsonl", "-o", "out.jsonl", "--retry-for", 0, cwd=folder)
+    assert third.returncode == 3, third.stderr.decode()
+    assert not list(folder.glob("*.lock"))
+
+
+def test_what_others_write_to_a_closed_standard_error_does_not_get_into_a_file(folder):
+    (folder / "bad.jsonl").write_text("no json\n" * 3, encoding="utf-8")
+    noisy = (
+        "import os; from distillex_client.batch.run import _Run; from distillex_client.cli import run\n"
+        "write = _Run._write\n"
+        "_Run._write = lambda *given: (os.write(1, b'noise'), os.write(2, b'noise'), write(*given))\n"
+        "run()"
+    )
+    command = [sys.executable, "-c", noisy, "extract", "--progress", "none", "bad.jsonl", "-o", "out.jsonl"]
+    done = subprocess.run(f"{shlex.join(command)} 0<&- 1>&- 2>&-", shell=True, cwd=folder)
+    assert done.returncode == 1
+    assert (folder / "out.jsonl").read_bytes() == b""
+    assert b"noise" not in (folder / "out.jsonl.bad.jsonl").read_bytes()

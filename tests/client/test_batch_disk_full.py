@@ -1,0 +1,118 @@
+"""A disk that is full: the run stops with a sentence, and goes on when there is room."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from batch_command import COMMAND, run_extract, write_records
+
+pytest.importorskip("tritonclient.grpc")
+
+pytestmark = pytest.mark.server
+
+RECORDS = 4000
+# A checkpoint after each chunk: how far a run came does not depend on how fast it was.
+STEADY = [
+    sys.executable,
+    "-c",
+    "from distillex_client.batch import run as batch_run; batch_run.CHECKPOINT_EVERY_S = 0.0\n"
+    "from distillex_client.cli import run; run()",
+]
+
+
+def run_with_room_for(size_bytes, folder, *arguments):
+    """Run the command where no file may grow further: as on a full disk, writing fails in the middle of a file."""
+    return subprocess.run(
+        [*STEADY, "extract", "--progress", "none", *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, resource.RLIM_INFINITY)),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(server, tmp_path_factory):
+    """Records, one in four of them bad."""
+    folder = tmp_path_factory.mktemp("full")
+    records = write_records(folder / "good.jsonl", RECORDS)
+    lines = [json.dumps(each) if number % 4 else "no json" for number, each in enumerate(records)]
+    (folder / "in.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "bad.jsonl").write_text("no json\n" * RECORDS, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "full"),
+    [
+        ("in.jsonl", "whole.jsonl", "whole.jsonl"),
+        ("in.jsonl", "whole.csv", "whole.csv"),
+        ("bad.jsonl", "bad-whole.jsonl", "bad-whole.jsonl.bad.jsonl"),
+    ],
+)
+def test_a_run_that_finds_the_disk_full_is_resumed_to_the_same_bytes(server, folder, tmp_path, source, name, full):
+    address = ("--url", server.grpc_url)
+    assert run_extract(server.grpc_url, source, "-o", name, cwd=folder).returncode == 1
+    shutil.copy(folder / source, tmp_path)
+    stopped = run_with_room_for((folder / full).stat().st_size // 2, tmp_path, *address, source, "-o", name)
+    assert stopped.returncode == 3
+    *_, told, advice = stopped.stderr.decode().splitlines()
+    match = re.fullmatch(
+        rf"distillex-client: cannot write {name} after ([\d,]+) records: File too large; "
+        r"([\d,]+) of them are safe; allow larger files \(ulimit -f\)",
+        told,
+    )
+    reached, safe = (int(each.replace(",", "")) for each in match.groups())
+    assert 0 < safe <= reached < RECORDS
+    assert advice == "distillex-client: the same command with --resume continues"
+    assert not list(tmp_path.glob("*.tmp")) + list(tmp_path.glob("*.lock"))
+    resumed = run_extract(server.grpc_url, source, "-o", name, "--resume", cwd=tmp_path)
+    assert resumed.returncode == 1
+    assert f"{safe:,} done before" in resumed.stderr.decode()
+    for file in (name, f"{name}.bad.jsonl"):
+        assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet", "pages"])
+def test_a_disk_that_is_full_from_the_start_leaves_what_can_be_resumed(server, folder, tmp_path, name):
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
+    shutil.copy(folder / "in.jsonl", tmp_path)
+    options = ("in.jsonl", "-o", name, *(["--format", "html"] if name == "pages" else []))
+    for room in (100, 1000):
+        stopped = run_with_room_for(room, tmp_path, "--url", server.grpc_url, *options, "--resume")
+        assert stopped.returncode == 3, stopped.stderr.decode()
+        assert b"File too large" in stopped.stderr
+        assert b"Traceback" not in stopped.stderr
+    assert run_extract(server.grpc_url, *options, "--resume", cwd=tmp_path).returncode == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", name, f"{name}.bad.jsonl"}
+    if name == "pages":
+        assert len(list((tmp_path / name).iterdir())) == RECORDS - RECORDS // 4
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ("extract", "good.jsonl", "--progress", "none"),
+            "cannot write standard output after 0 records: No space left",
+        ),
+        (("ping",), "standard output: No space left"),
+        (("models",), "standard output: No space left"),
+    ],
+)
+def test_a_standard_output_that_is_full_is_told_in_a_sentence(server, folder, arguments, sentence):
+    with Path("/dev/full").open("wb") as full:
+        command = [*COMMAND, *arguments, "--url", server.grpc_url]
+        done = subprocess.run(command, cwd=folder, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 3
+    assert done.stderr.decode().startswith(f"distillex-client: {sentence}")
+    assert len(done.stderr.splitlines()) == 1
