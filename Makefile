@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A CPU build serves the tests; on a GPU machine: make test TORCH=torch
 TORCH ?= torch==2.13.0
-CPP := $(shell find matcher_cpp benchmarks -name '*.cpp' -o -name '*.hpp')
+CPP := $(shell find matcher_cpp serving benchmarks -name '*.cpp' -o -name '*.hpp')
 PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving cli/distillex_cli client/distillex_client \
             training/distillex_training
 PIP := $(BIN)/pip --disable-pip-version-check

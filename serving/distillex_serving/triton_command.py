@@ -12,6 +12,8 @@ from distillex_serving import preconditions
 from distillex_serving.addresses import for_http
 from distillex_serving.tls_files import TlsFiles
 
+GUARD = Path(__file__).with_name("triton_guard.so")
+"""Keeps a division by zero from ending tritonserver (``serving/triton_guard``); an installed distribution has it."""
 CLOSED_APIS = "shared-memory,model-repository,trace,logging"
 
 
@@ -76,6 +78,8 @@ def triton_environment(libraries: Path, lexicons: Path, admin_token: str | None)
     environment["PYTHONPATH"] = ":".join(path for path in sys.path if path)
     environment["DISTILLEX_LEXICON_DIR"] = str(lexicons.resolve())
     environment.pop("DISTILLEX_ADMIN_TOKEN", None)
+    if GUARD.exists():
+        environment["LD_PRELOAD"] = ":".join(filter(None, (str(GUARD), environment.get("LD_PRELOAD"))))
     if admin_token:
         environment["DISTILLEX_ADMIN_TOKEN"] = admin_token
     return environment
