@@ -4,6 +4,9 @@
 
 The texts are the sentences of examples/news.txt. Prints medians of characters a second with the base lexicon alone, and
 with an overlay, and what building an overlay of 100 words costs. There is no peer that makes these features.
+
+"Hostile nested words" is a text whose every substring of up to 64 characters is a word of its overlay, against the
+same text without the overlay.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from distillex_matcher import FeatureLayout, Lexicon
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH_SIZE = 32
+HOSTILE_TEXT = "长" * 510
 
 
 def main() -> None:
@@ -34,7 +38,9 @@ def main() -> None:
     featurizer = layout.featurizer(Lexicon.load(ROOT / "lexicons" / "base" / "1.lex"))
     words: dict[str, str | None] = {f"虚构公司{number}号": "company" for number in range(100)}
     characters = sum(map(len, sentences))
-    figures: dict[str, list[float]] = {"base": [], "base + overlay": [], "overlay build": []}
+    nested = Lexicon.from_words({"长" * length: "company" for length in range(1, 65)})
+    names = ("base", "base + overlay", "overlay build", "long text", "hostile nested words")
+    figures: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(arguments.rounds):
         for name, overlay in (("base", None), ("base + overlay", [Lexicon.from_words(words)])):
             began = time.perf_counter()
@@ -46,15 +52,25 @@ def main() -> None:
         for _ in range(200):
             Lexicon.from_words(words)
         figures["overlay build"].append((time.perf_counter() - began) / 200 * 1e6)
+        for name, overlays in (("long text", None), ("hostile nested words", [[nested]])):
+            began = time.perf_counter()
+            for _ in range(100):
+                featurizer.featurize([HOSTILE_TEXT], overlays)
+            figures[name].append((time.perf_counter() - began) / 100 * 1e6)
     medians = {name: statistics.median(values) for name, values in figures.items()}
     print(f"base lexicon: {medians['base']:,.0f} characters/s")
     print(f"base lexicon and an overlay of 100 words: {medians['base + overlay']:,.0f} characters/s")
     print(f"building an overlay of 100 words: {medians['overlay build']:.0f} µs")
+    hostile_ratio = medians["hostile nested words"] / medians["long text"]
+    print(
+        f"hostile nested words: plain {medians['long text']:.0f} µs, hostile {medians['hostile nested words']:.0f} µs "
+        f"(ratio {hostile_ratio:.1f}; through the server: bench_lexicon_requests.py)"
+    )
     if arguments.json:
         content = {
             "ours": medians,
             "peers": {},
-            "ratios": {"overlay": medians["base + overlay"] / medians["base"]},
+            "ratios": {"overlay": medians["base + overlay"] / medians["base"], "hostile": hostile_ratio},
         }
         arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

@@ -6,6 +6,9 @@ The peer is the same server without LEXICON and LEXICON_NAME: a copy of the repo
 these inputs. Against it, requests that carry no words; then requests with the same 100 words each time, and with 100
 other words each time. Single requests of 29 characters; servers and cases alternate; medians over the rounds of each
 round's median.
+
+At last what a hostile caller can do: a text of 510 characters whose every substring of up to 64 is a word of the
+request, against the same text without words.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TEXT = "华为技术有限公司昨天与复旦大学在上海签署了一份合作协议书。"
 SERVED = ("extractor", "preprocess", "student", "decode", "lexicons")
 WORD_COUNT = 100
+HOSTILE_TEXT = "长" * 510
 
 Words = dict[str, str | None]
 
@@ -56,13 +60,13 @@ def words_of(number: int) -> Words:
     return {f"虚构{number}公司{i}号": "company" for i in range(WORD_COUNT)}
 
 
-def median_ms(extractor: Extractor, requests: int, words: Callable[[], Words | None]) -> float:
+def median_ms(extractor: Extractor, requests: int, words: Callable[[], Words | None], text: str = TEXT) -> float:
     """Median milliseconds of single requests."""
     taken = []
     for _ in range(requests):
         lexicon = words()
         began = time.perf_counter()
-        extractor.extract(TEXT, lexicon=lexicon)
+        extractor.extract(text, lexicon=lexicon)
         taken.append((time.perf_counter() - began) * 1000)
     return statistics.median(taken)
 
@@ -76,6 +80,8 @@ def main() -> None:
     arguments = parser.parse_args()
     numbers = iter(range(10**9))
     same = words_of(next(numbers))
+    nested: Words = {"长" * length: "company" for length in range(1, 65)}
+    few = max(10, arguments.requests // 10)
     with tempfile.TemporaryDirectory() as folder:
         repository = without_lexicon_inputs(Path(folder))
         plain_options = ServerOptions(repository=repository, grpc_port=0, http_port=0, metrics_port=0)
@@ -91,6 +97,8 @@ def main() -> None:
                 "no words": lambda: median_ms(extractor, arguments.requests, lambda: None),
                 "same words": lambda: median_ms(extractor, arguments.requests, lambda: same),
                 "new words": lambda: median_ms(extractor, arguments.requests, lambda: words_of(next(numbers))),
+                "long text": lambda: median_ms(extractor, few, lambda: None, HOSTILE_TEXT),
+                "hostile nested words": lambda: median_ms(extractor, few, lambda: nested, HOSTILE_TEXT),
             }
             for run in runs.values():
                 run()
@@ -102,11 +110,16 @@ def main() -> None:
     print(f"no words in the request:       p50 {medians['no words']:.3f} ms (speed ratio {ratio:.3f})")
     print(f"the same {WORD_COUNT} words each time: p50 {medians['same words']:.3f} ms ({extra['same words']:+.3f} ms)")
     print(f"{WORD_COUNT} new words each time:      p50 {medians['new words']:.3f} ms ({extra['new words']:+.3f} ms)")
+    hostile_ratio = medians["hostile nested words"] / medians["long text"]
+    print(
+        f"hostile nested words: plain p50 {medians['long text']:.3f} ms, hostile p50 "
+        f"{medians['hostile nested words']:.3f} ms (ratio {hostile_ratio:.2f})"
+    )
     if arguments.json:
         content = {
             "ours": {name: value for name, value in medians.items() if name != "no lexicon inputs"},
             "peers": {"no lexicon inputs": medians["no lexicon inputs"]},
-            "ratios": {"no lexicon inputs": ratio},
+            "ratios": {"no lexicon inputs": ratio, "hostile nested words": hostile_ratio},
             "extra_ms": extra,
         }
         arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

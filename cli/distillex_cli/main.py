@@ -32,7 +32,7 @@ COMMANDS: dict[str, LazyCommand] = {
         "distillex_serving.serve_command", "serve", "Start the embedded Triton server on the model repository.", "serve"
     ),
     "lexicon": LazyCommand(
-        "distillex_cli.lexicon", "app", "Build, inspect, push, list and roll back lexicons.", "lexicon"
+        "distillex_cli.lexicon", "app", "Build, inspect, push, list, roll back and prune lexicons.", "lexicon"
     ),
     "data": LazyCommand("distillex_training.data_cli", "app", "Convert, check and count labelled files.", "train"),
     "pretrain": LazyCommand(

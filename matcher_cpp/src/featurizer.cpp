@@ -1,8 +1,6 @@
 #include "distillex/featurizer.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <iterator>
 #include <numeric>
 #include <stdexcept>
@@ -12,7 +10,7 @@ namespace {
 
 constexpr std::size_t kPlaneSize = 0x10000;
 constexpr std::size_t kTypesShown = 64;
-constexpr std::size_t kFewMatches = 1024;
+constexpr std::size_t kManyMatches = 1024;
 
 std::string listed(const std::vector<std::string>& names) {
     std::string list;
@@ -29,6 +27,8 @@ struct Featurizer::Workspace {
     std::vector<Candidate> matches;
     std::vector<Candidate> layer;  // matches of one lexicon
     std::vector<Candidate> merged;
+    std::vector<float> weights_at_start;
+    std::vector<float> weights_at_end;
     std::vector<std::uint8_t> filled;      // words in each (token, slot)
     std::vector<std::uint32_t> room_from;  // of a token: leads to the next whose Middle slot has room
     std::unordered_map<const Lexicon*, OverlayTypes> overlay_types;
@@ -208,42 +208,48 @@ void Featurizer::collect_matches(const FeaturizerText& text, Workspace& workspac
             });
         lay_below();
     }
-    matches.erase(std::remove_if(matches.begin(), matches.end(),
-                                 [](const Candidate& candidate) { return candidate.type == 0; }),
-                  matches.end());
-    rank(workspace);
+    drop_untyped(matches);
+    if (matches.size() >= kManyMatches) drop_crowded_out(workspace, options_.words_per_slot);
+    std::sort(matches.begin(), matches.end(), [](const Candidate& a, const Candidate& b) {
+        if (a.weight != b.weight) return a.weight > b.weight;
+        if (a.end - a.start != b.end - b.start) return a.end - a.start > b.end - b.start;
+        return a.start < b.start;
+    });
 }
 
-// Heaviest first, then the longer word, then the earlier start. Matches come by (start, end).
-void Featurizer::rank(Workspace& workspace) {
+// Of words nested in one another hardly any gets into a slot. A match takes no place where `words` longer
+// ones, no lighter than it, begin where it begins (they fill its Begin and its Middles), and as many end
+// where it ends. Matches come by (start, end), so both are counted in one pass, and only the rest has to be
+// ranked.
+void Featurizer::drop_crowded_out(Workspace& workspace, std::size_t words) {
     auto& matches = workspace.matches;
-    if (matches.size() < kFewMatches) {
-        std::sort(matches.begin(), matches.end(), [](const Candidate& a, const Candidate& b) {
-            if (a.weight != b.weight) return a.weight > b.weight;
-            if (a.end - a.start != b.end - b.start) return a.end - a.start > b.end - b.start;
-            return a.start < b.start;
-        });
-        return;
-    }
-    // Byte by byte, each pass stable: the cost of a text in which everything matches grows with its matches.
-    static_assert(kMaxWordLength < 256, "a length is one byte");
-    const auto pass = [&](auto&& byte_of) {
-        std::array<std::size_t, 257> begins{};
-        for (const Candidate& match : matches) ++begins[256 - byte_of(match)];
-        if (std::find(begins.begin(), begins.end(), matches.size()) != begins.end()) return;
-        std::partial_sum(begins.begin(), begins.end(), begins.begin());
-        workspace.merged.resize(matches.size());
-        for (const Candidate& match : matches) workspace.merged[begins[255 - byte_of(match)]++] = match;
-        matches.swap(workspace.merged);
+    // The heaviest `words` weights so far, the lightest of them last: of one start, and of each end.
+    auto& at_end = workspace.weights_at_end;
+    auto& at_start = workspace.weights_at_start;
+    at_end.assign((workspace.normalized.size() + 1) * words, 0.0F);
+    const auto is_crowded_out = [words](float* heaviest, float weight) {
+        if (heaviest[words - 1] >= weight) return true;
+        std::size_t place = words - 1;
+        for (; place > 0 && heaviest[place - 1] < weight; --place) heaviest[place] = heaviest[place - 1];
+        heaviest[place] = weight;
+        return false;
     };
-    pass([](const Candidate& match) { return std::size_t{match.end - match.start}; });
-    for (unsigned shift = 0; shift < 32; shift += 8) {
-        pass([shift](const Candidate& match) {
-            std::uint32_t bits = 0;  // of a positive float: they grow with it
-            std::memcpy(&bits, &match.weight, sizeof(bits));
-            return std::size_t{(bits >> shift) & 0xFFU};
-        });
+    for (std::size_t begin = 0, end = 0; begin < matches.size(); begin = end) {
+        while (end < matches.size() && matches[end].start == matches[begin].start) ++end;
+        at_start.assign(words, 0.0F);
+        for (std::size_t i = end; i-- > begin;) {  // longest first
+            Candidate& match = matches[i];
+            const bool of_start = is_crowded_out(at_start.data(), match.weight);
+            const bool of_end = is_crowded_out(&at_end[match.end * words], match.weight);
+            if (of_start && of_end && match.end - match.start > 1) match.type = 0;
+        }
     }
+    drop_untyped(matches);
+}
+
+void Featurizer::drop_untyped(std::vector<Candidate>& matches) {
+    const auto untyped = [](const Candidate& candidate) { return candidate.type == 0; };
+    matches.erase(std::remove_if(matches.begin(), matches.end(), untyped), matches.end());
 }
 
 void Featurizer::fill_row(const FeaturizerText& text, std::size_t row, FeatureBatch& batch,

@@ -47,7 +47,8 @@ def is_loopback(url: str) -> bool:
     """Tell whether what is sent to ``host:port`` stays on this machine."""
     if url.startswith(LOCAL_SCHEMES):
         return True
-    host = url.rpartition("/")[2].rpartition(":")[0].strip("[]")
+    address = url.removeprefix("ipv4:").removeprefix("ipv6:").rpartition("/")[2]
+    host = address.rpartition(":")[0].strip("[]").lower()
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

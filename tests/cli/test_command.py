@@ -69,7 +69,7 @@ def test_lexicon_build_names_a_bad_line(tmp_path, line):
     assert "words.tsv:1: " in done.stderr
 
 
-def test_lexicon_push_list_and_rollback_work_on_a_directory(tmp_path):
+def test_lexicon_push_list_rollback_and_prune_work_on_a_directory(tmp_path):
     words = tmp_path / "words.tsv"
     words.write_text("青石云科\tcompany\n", encoding="utf-8")
     directory = ["--lexicon-dir", str(tmp_path / "lexicons")]
@@ -80,7 +80,40 @@ def test_lexicon_push_list_and_rollback_work_on_a_directory(tmp_path):
     assert distillex("lexicon", "rollback", "finance", *directory).stdout.strip() == "finance@1 is in use"
     assert (tmp_path / "lexicons" / "finance" / "CURRENT").read_text().strip() == "1"
     assert len(Lexicon.load(tmp_path / "lexicons" / "finance" / "2.lex")) == 1
+    done = distillex("lexicon", "prune", "finance", "--keep", "1", *directory)
+    assert done.stdout.strip() == "finance: 0 versions removed, kept: 1, 2", done.stderr
+    distillex("lexicon", "push", "finance", str(words), *directory)
+    done = distillex("lexicon", "prune", "finance", "--keep", "1", *directory)
+    assert done.stdout.strip() == "finance: 2 versions removed, kept: 3", done.stderr
+    for command in (["rollback", "unknown"], ["prune", "unknown", "--keep", "1"]):
+        done = distillex("lexicon", *command, *directory)
+        assert done.returncode == 1
+        assert "no lexicon 'unknown' is installed; installed lexicons: finance" in done.stderr
+    assert not (tmp_path / "lexicons" / "unknown").exists()
     words.write_text("青石云科\tplanet\n", encoding="utf-8")
     done = distillex("lexicon", "push", "finance", str(words), *directory)
     assert done.returncode == 1
     assert "unknown lexicon type 'planet'" in done.stderr
+
+
+def test_lexicon_push_onto_base_needs_a_word_more(tmp_path):
+    words = tmp_path / "words.tsv"
+    words.write_text("青石云科\tcompany\n北京\tns\n", encoding="utf-8")
+    push = ["lexicon", "push", "base", str(words), "--lexicon-dir", str(tmp_path / "lexicons")]
+    assert distillex(*push).stdout.strip() == "base@1: 2 words in use"
+    done = distillex(*push)
+    assert done.returncode == 1
+    assert "a push onto base would put its 2 words out of use, and 2 in their place; push under another" in done.stderr
+    assert distillex(*push, "--replace-base").stdout.strip() == "base@2: 2 words in use"
+
+
+def test_lexicon_list_shows_what_is_broken_beside_what_is_not(tmp_path):
+    words, directory = tmp_path / "words.tsv", ["--lexicon-dir", str(tmp_path / "lexicons")]
+    words.write_text("青石云科\tcompany\n", encoding="utf-8")
+    for name in ("finance", "sports"):
+        distillex("lexicon", "push", name, str(words), *directory)
+    (tmp_path / "lexicons" / "finance" / "CURRENT").write_text("9\n")
+    done = distillex("lexicon", "list", *directory)
+    assert done.returncode == 1
+    assert "sports" in done.stdout
+    assert "lexicon finance@9: cannot be opened" in done.stderr

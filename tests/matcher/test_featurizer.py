@@ -1,3 +1,4 @@
+import random
 import threading
 
 import numpy as np
@@ -80,16 +81,27 @@ def test_features_of_nested_words_are_those_of_the_reference(pieces, base_words,
     assert slots_of(features, 0) == {key: [tuple(word) for word in words] for key, words in slots.items()}
 
 
-@pytest.mark.parametrize("weights", [[1.0], [0.1, 0.7, 0.3, 0.100001]], ids=["one weight", "several weights"])
-def test_features_of_a_text_in_which_everything_matches_are_those_of_the_reference(weights):
-    laid = {"甲" * n: (TYPES[n % 4], weights[n % len(weights)]) for n in range(1, 60)}
-    below = {"甲" * n: ("n", weights[n % len(weights)]) for n in range(40, 90)}
+WEIGHTS = {
+    "one weight": lambda length: 1.0,
+    "four weights": lambda length: (0.1, 0.7, 0.3, 0.100001)[length % 4],
+    "longer is heavier": lambda length: length / 100,
+    "longer is lighter": lambda length: 1 / length,
+    "no order": lambda length: random.Random(length).choice([0.2, 0.4, 0.6, 0.8, 1.0]),
+}
+
+
+@pytest.mark.parametrize("weight_of", WEIGHTS.values(), ids=WEIGHTS.keys())
+@pytest.mark.parametrize("words_per_slot", [1, 2, 4])
+def test_features_of_a_text_in_which_everything_matches_are_those_of_the_reference(weight_of, words_per_slot):
+    laid = {"甲" * n: (None if n % 11 == 5 else TYPES[n % 4], weight_of(n)) for n in range(1, 60)}
+    below = {"甲" * n: ("n", weight_of(n)) for n in range(40, 90)}
     (base, base_view), (overlay, view) = make_lexicon(below), make_lexicon(laid)
-    text = "甲" * 100
-    features = Featurizer(VOCABULARY, TYPES, word_hash_size=11, buckets=(128,), base=base).featurize(
-        [text], [[overlay]]
+    featurizer = Featurizer(
+        VOCABULARY, TYPES, word_hash_size=11, words_per_slot=words_per_slot, buckets=(128,), base=base
     )
-    _, slots = featurize_text(text, VOCABULARY, TYPES, base_view, (view,), 11, 4)
+    text = "甲" * 50 + "乙" + "甲" * 75
+    features = featurizer.featurize([text], [[overlay]])
+    _, slots = featurize_text(text, VOCABULARY, TYPES, base_view, (view,), 11, words_per_slot)
     found, expected = slots_of(features, 0), {key: [tuple(word) for word in words] for key, words in slots.items()}
     assert found.keys() == expected.keys()
     assert all(np.allclose(found[key], expected[key], rtol=1e-6, atol=0) for key in found)

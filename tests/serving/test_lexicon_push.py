@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 
 import pytest
 
 pytest.importorskip("tritonclient.grpc")
+from distillex_serving.embedded import EmbeddedServer, ServerError
 from distillex_serving.lexicon_client import LexiconServerError, compile_word_list, send_command
 from plain_triton import bytes_tensor, extract, refusal
+from server_under_test import ADMIN_TOKEN, server_options
 
 pytestmark = pytest.mark.server
 
@@ -19,8 +22,6 @@ TEXT = "近日，青石云科发布了新一代平台。"
 
 @pytest.fixture
 def token():
-    from server_under_test import ADMIN_TOKEN
-
     return ADMIN_TOKEN
 
 
@@ -305,3 +306,24 @@ def test_a_broken_lexicon_does_not_hide_the_others_from_the_list(server, push, t
     assert (rows["broken"]["version"], rows["broken"]["words"]) == (9, None)
     assert rows["broken"]["problem"].startswith("lexicon broken@9: cannot be opened: No such file")
     assert "Not A Name" not in rows
+
+
+@pytest.mark.parametrize(
+    ("current", "message"),
+    [
+        (b"7\n", "preprocess cannot start: lexicon base@7: cannot be opened: No such file or directory (lexicons of "),
+        (
+            b"one\n",
+            "preprocess cannot start: lexicon 'base': its file CURRENT holds b'one', which is no version number",
+        ),
+    ],
+)
+def test_at_a_start_there_is_no_older_version_and_the_error_says_what_is_wrong(
+    lexicon_directory, tmp_path, current, message
+):
+    (tmp_path / "base").mkdir()
+    shutil.copy(lexicon_directory / "base" / "1.lex", tmp_path / "base")
+    (tmp_path / "base" / "CURRENT").write_bytes(current)
+    with pytest.raises(ServerError) as refused:
+        EmbeddedServer(server_options(tmp_path)).start()
+    assert message in str(refused.value)

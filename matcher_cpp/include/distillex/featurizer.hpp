@@ -92,7 +92,8 @@ class Featurizer {
     std::vector<std::int32_t> map_types(const Lexicon& lexicon) const;  // 0 for an unknown type
     std::int32_t token_id(char32_t point) const;
     void collect_matches(const FeaturizerText& text, Workspace& workspace) const;
-    static void rank(Workspace& workspace);
+    static void drop_crowded_out(Workspace& workspace, std::size_t words);
+    static void drop_untyped(std::vector<Candidate>& matches);
     void fill_row(const FeaturizerText& text, std::size_t row, FeatureBatch& batch,
                   Workspace& workspace) const;
 

@@ -36,7 +36,7 @@ class TritonPythonModel:
         except LayoutError as error:
             raise pb_utils.TritonModelException(f"preprocess cannot start: {error}") from None
         except (LexiconError, OSError) as error:
-            raise pb_utils.TritonModelException(f"preprocess cannot start: {directory}: {error}") from None
+            raise pb_utils.TritonModelException(f"preprocess cannot start: {error} (lexicons of {directory})") from None
         self._request_lexicon = RequestLexicons(limits, self._featurizer.check_types)
 
     def execute(self, requests: list[Any]) -> list[Any]:

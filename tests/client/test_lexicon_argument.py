@@ -1,0 +1,64 @@
+"""A lexicon that is no mapping of words to types is refused where it is given, with the right form."""
+
+import asyncio
+
+import pytest
+
+pytest.importorskip("tritonclient.grpc")
+from distillex_client import AsyncExtractor, Extractor
+from distillex_client.batch.run import BatchOptions
+from distillex_client.ray import TableExtraction
+
+NOWHERE = "127.0.0.1:9"
+"""Nobody listens there: what is refused is refused before anything is sent."""
+WRONG = {
+    "a set": ({"张伟"}, "lexicon is a set; "),
+    "a list": (["张伟"], "lexicon is a list; "),
+    "pairs": ([("张伟", "name")], "lexicon is a list; "),
+    "a text": ("张伟", "lexicon is a str; "),
+    "nothing in a list": ([], "lexicon is a list; "),
+    "an empty text": ("", "lexicon is a str; "),
+    "JSON": (b'{"a": "b"}', "lexicon is a bytes; "),
+    "a number as type": ({"张伟": 3}, "lexicon gives '张伟' the type 3, which is int; "),
+    "a list as type": ({"张伟": ["name"]}, "lexicon gives '张伟' the type ['name'], which is list; "),
+    "false as type": ({"张伟": False}, "lexicon gives '张伟' the type False, which is bool; "),
+    "a number as word": ({3: "name"}, "lexicon holds the word 3, which is int and not str; "),
+    "bytes as word": ({b"a": "name"}, "lexicon holds the word b'a', which is bytes and not str; "),
+}
+
+
+def sync_call(lexicon, method, texts):
+    with Extractor(NOWHERE) as extractor:
+        return getattr(extractor, method)(texts, lexicon=lexicon)
+
+
+def async_call(lexicon, method, texts):
+    async def call():
+        async with AsyncExtractor(NOWHERE) as extractor:
+            result = getattr(extractor, method)(texts, lexicon=lexicon)
+            return await result
+
+    return asyncio.run(call())
+
+
+@pytest.mark.parametrize(("lexicon", "message"), WRONG.values(), ids=WRONG.keys())
+@pytest.mark.parametrize(
+    ("method", "texts"), [("extract", "甲"), ("extract_batch", ["甲"]), ("extract_document", "甲")]
+)
+@pytest.mark.parametrize("call", [sync_call, async_call], ids=["sync", "async"])
+def test_calls_refuse_it(call, method, texts, lexicon, message):
+    with pytest.raises(TypeError) as refused:
+        call(lexicon, method, texts)
+    form = 'give a mapping of words to types, such as {"张伟": "name"}; the type None hides a word'
+    assert str(refused.value) == message + form
+
+
+@pytest.mark.parametrize(("lexicon", "message"), WRONG.values(), ids=WRONG.keys())
+def test_batch_runs_and_clusters_refuse_it(lexicon, message):
+    for make in (
+        lambda: BatchOptions(inputs=["a.txt"], lexicon=lexicon),
+        lambda: TableExtraction(connection=None, lexicon=lexicon),
+    ):
+        with pytest.raises(TypeError) as refused:
+            make()
+        assert str(refused.value).startswith(message)
