@@ -37,7 +37,8 @@ def test_serving_needs_no_torch():
 
 
 def test_labelled_files_are_checked_without_torch(tmp_path):
-    (tmp_path / "train.jsonl").write_text('{"text": "甲乙", "entities": []}\n', encoding="utf-8")
+    line = '{"text": "甲乙", "entities": [{"start": 0, "end": 2, "type": "name"}]}\n'
+    (tmp_path / "train.jsonl").write_text(line, encoding="utf-8")
     code = "import sys; sys.modules['torch'] = None; from distillex_cli.main import run; run()"
     done = distillex("data", "check", str(tmp_path / "train.jsonl"), code=code)
     assert (done.returncode, done.stdout) == (0, "0 errors, 0 warnings\n"), done.stderr

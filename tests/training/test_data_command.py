@@ -91,3 +91,56 @@ def test_stats_show_the_unseen_share(data, tmp_path):
     assert train["sentences"] + dev["sentences"] == 62
     assert train["unseen"] is None
     assert dev["unseen"] in (0, 1)
+
+
+def test_an_input_is_not_written_over(data):
+    folder, run, _ = data
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder.parent / "link").symlink_to(folder)
+    for output in (folder, folder / "b.jsonl", folder.parent / "link"):
+        done = run("convert", folder, "-o", output)
+        assert done.exit_code == 2
+        assert "is one of the files that were read" in done.stderr
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_file_in_another_encoding_is_refused_or_converted(data):
+    folder, run, out = data
+    (folder / "b.jsonl").unlink()
+    (folder / "a.txt").write_bytes("赵 B-PER\n伟 I-PER\n".encode("gb18030"))
+    done = run("convert", folder, "-o", out)
+    assert done.exit_code == 2
+    assert "it could be gb18030: --encoding gb18030" in done.stderr
+    assert not out.exists()
+    assert run("convert", folder, "-o", out, "--encoding", "gb18030").exit_code == 0
+    assert json.loads((out / "a.jsonl").read_text(encoding="utf-8"))["text"] == "赵伟"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"text": "赵伟", "label": {"PER": {"赵伟": [[0, 1]]}}}', "'distillex data convert' makes a training file"),
+        ('{"text": "赵伟", "labels": [[0, 2, "PER"]]}', "'distillex data convert' makes a training file"),
+        ('{"text": "赵伟"}', 'no "entities": a text without any has []'),
+        ("赵 B-PER", "not JSON"),
+        ("", ""),
+    ],
+    ids=["cluener", "doccano", "text", "columns", "empty"],
+)
+def test_check_and_stats_refuse_what_is_no_training_file(data, content, reason):
+    folder, run, _ = data
+    (folder / "c.jsonl").write_text(content + "\n", encoding="utf-8")
+    for command in ("check", "stats"):
+        done = run(command, folder / "c.jsonl")
+        assert done.exit_code != 0
+        assert reason in done.output
+        assert "c.jsonl" in done.output
+
+
+def test_a_file_in_which_nothing_is_labelled_is_an_error(data):
+    folder, run, _ = data
+    (folder / "c.jsonl").write_text('{"text": "赵伟", "entities": []}\n' * 3, encoding="utf-8")
+    done = run("check", folder / "c.jsonl")
+    assert done.exit_code == 1
+    assert "ERROR no-entity: 1" in done.stdout
+    assert "no entity in 3 sentences" in done.stdout

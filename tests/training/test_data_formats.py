@@ -5,6 +5,7 @@ import json
 import pytest
 from distillex_training.data.convert import Format, detect_format, read_any
 from distillex_training.data.formats.columns import Scheme
+from distillex_training.data.records import DataError
 
 SENTENCE = "赵伟在北京大学"
 SPANS = [(0, 2, "PER"), (3, 7, "ORG")]
@@ -16,7 +17,7 @@ def read(tmp_path):
         path = tmp_path / "file"
         if not isinstance(content, str):
             content = "\n".join(json.dumps(record, ensure_ascii=False) for record in content)
-        path.write_text(content, encoding="utf-8")
+        path.write_bytes(content.encode(options.get("encoding", "utf-8")))
         return read_any(path, kind, **options)
 
     return run
@@ -76,7 +77,7 @@ def test_words_are_joined_and_a_space_may_be_a_token(read):
     [
         ("甲 B-PER\n乙\n", 2, "'乙' has no tag"),
         ("甲 B-PER\n乙 X-PER\n", 2, "'X-PER' is no tag"),
-        ("甲 B-PER\n\tO\n", 2, "no token before its tag"),
+        ("甲 B-PER\n\tO\n", 2, "no token before the tag"),
         (
             "甲 B-PER\n乙 I-PER\n丙 B-PER\n丁 I-ORG\n",
             4,
@@ -229,5 +230,109 @@ def test_a_label_studio_export_that_is_cut_off_is_noticed(read):
     ],
 )
 def test_the_format_is_told_by_the_first_record(tmp_path, content, expected):
-    (tmp_path / "file").write_text(content, encoding="utf-8")
-    assert detect_format(tmp_path / "file") is expected
+    assert detect_format(tmp_path / "file", content) is expected
+
+
+@pytest.mark.parametrize(
+    ("encoding", "guess"),
+    [("gb18030", "gb18030"), ("utf-16", "utf-16"), ("utf-16-be", None)],
+    ids=["gbk", "utf-16", "odd"],
+)
+def test_a_file_that_is_not_wholly_utf8_is_refused_or_read_in_its_encoding(tmp_path, read, encoding, guess):
+    content = columns("B-PER I-PER O B-ORG I-ORG I-ORG I-ORG")
+    path = tmp_path / "data.txt"
+    # Two lines are UTF-8 by chance: they are no records.
+    path.write_bytes(("\nA O\n\n" + content).encode(encoding) + b"\xff" * (guess is None))
+    with pytest.raises(DataError) as raised:
+        read_any(path)
+    assert "data.txt:" in str(raised.value)
+    assert "not utf-8 (byte " in str(raised.value)
+    assert (f"it could be {guess}: --encoding {guess}" in str(raised.value)) == (guess is not None)
+    assert spans(read(content, encoding=encoding)) == [SPANS]
+
+
+def test_an_encoding_that_does_not_fit_or_is_unknown_is_refused(tmp_path):
+    path = tmp_path / "data.txt"
+    path.write_text("赵 B-PER\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"data\.txt:1: not ascii \(byte 0 of the file\)"):
+        read_any(path, encoding="ascii")
+    for name in ("nonsense", "hex"):
+        with pytest.raises(DataError, match=rf"{name}.*; such as utf-8, gb18030"):
+            read_any(path, encoding=name)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_line_ends_and_a_byte_order_mark_are_no_text(read, end, mark):
+    reading = read(mark + (columns("B-PER I-PER O B-ORG I-ORG I-ORG I-ORG") * 2).replace("\n", end))
+    assert [record.text for record in reading.records] == [SENTENCE] * 2
+    assert [record.line for record in reading.records] == [1, 9]
+
+
+@pytest.mark.parametrize("separator", [" ", "\t"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_column_that_numbers_the_tokens_is_passed_over(read, separator, first):
+    lines = columns("B-PER I-PER O B-ORG I-ORG I-ORG I-ORG", separator).split("\n")
+    sentence = [f"{number}{separator}{line}" for number, line in enumerate(lines, start=first) if line]
+    reading = read("\n".join([*sentence, "", *sentence]))
+    assert [record.text for record in reading.records] == [SENTENCE] * 2
+    assert spans(reading) == [SPANS] * 2
+    assert "a first column that numbers the tokens was passed over" in reading.notes[0]
+    through = [f"{number}{separator}{line}" for number, line in enumerate([*lines[:7], *lines[:7]], start=1)]
+    assert spans(read("\n".join([*through[:7], "", *through[7:]]))) == [SPANS] * 2
+
+
+def test_numbers_that_do_not_count_are_tokens(read):
+    reading = read("3 CD O\n1 CD B-X\n\n2 CD O\n")
+    assert [record.text for record in reading.records] == ["31", "2"]
+    assert reading.notes == []
+
+
+def test_digits_that_count_the_characters_of_a_word_are_passed_over(read):
+    tags = ["B-PER", "I-PER", "O", "B-ORG", "I-ORG", "I-ORG", "I-ORG"]
+    numbered = [f"{character}{digit}" for character, digit in zip(SENTENCE, "0100123", strict=True)]
+    reading = read("".join(f"{token}\t{tag}\n" for token, tag in zip(numbered, tags, strict=True)))
+    assert [record.text for record in reading.records] == [SENTENCE]
+    assert spans(reading) == [SPANS]
+    assert "a digit behind each character" in reading.notes[0]
+    assert read("A4 O\n纸 O\n").records[0].text == "A4纸"
+    assert read("A4 O\nB5 O\n").records[0].text == "A4B5"
+
+
+@pytest.mark.parametrize("separator", [" ", "\t"])
+def test_a_line_of_tags_for_a_line_of_text_is_refused(read, separator):
+    line = f"赵伟在北京{separator}B-PER I-PER O B-LOC I-LOC\n"
+    for content in (line, line + f"好{separator}O\n", line * 2):
+        with pytest.raises(
+            DataError, match=r"file:1: a line of tags for a line of text, .* expected one token and its tag a line"
+        ):
+            read(content)
+
+
+def test_white_space_in_a_tag_and_ragged_columns_are_refused_by_line(read):
+    reading = read("赵\tB-PER NAME\n伟\tI-PER NAME\n在\tO\n\n好\tO\n")
+    assert [record.text for record in reading.records] == ["好"]
+    assert "'B-PER NAME' is no tag" in reasons(reading)[0][1]
+    assert "no white space in it" in reasons(reading)[0][1]
+    reading = read("赵 B-PER 伟 I-PER\n在 O\n\n好 O\n天 O\n")
+    assert [record.text for record in reading.records] == ["好天"]
+    assert reasons(reading) == [(1, "4 columns, where other lines have 2")]
+
+
+def test_tokens_that_are_clauses_are_refused(read):
+    with pytest.raises(DataError, match="its tokens have 9 Chinese characters on average: they are clauses"):
+        read("-DOCSTART- -X- O\n赵伟在北京大学工作 -X- _ B-PER\n")
+    assert read("北京大学 B-ORG\n在 O\n北京 B-LOC\n").records[0].text == "北京大学在北京"
+
+
+def test_an_empty_file_of_columns_has_no_record(read):
+    assert read("\n\n", Format.COLUMNS).records == []
+
+
+def test_odd_json_is_refused_by_name(read):
+    for content in ('{"text": "a", "entities": [5]}', '{"text": "a", "entities": [[0, 1, "X"]]}'):
+        reading = read(content)
+        assert reading.records == []
+        assert "is not an entity" in reasons(reading)[0][1]
+    with pytest.raises(DataError, match="begins like JSON but its first line is none"):
+        read('{"a":' * 100_000)

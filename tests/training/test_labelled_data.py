@@ -24,7 +24,7 @@ GOOD = record("北京大学", (0, 4, "organization"))
 
 
 def test_reads_texts_and_spans(read):
-    sentences, report = read(GOOD, "", {"text": "无"})
+    sentences, report = read(GOOD, "", {"text": "无", "entities": []})
     assert sentences == [Sentence("北京大学", (GoldSpan(0, 4, "organization"),)), Sentence("无", ())]
     assert report.sentences == 2
     assert "1 blank lines" in "\n".join(report.lines())
@@ -38,11 +38,13 @@ def test_reads_texts_and_spans(read):
         ({"text": 3}, "expected an object"),
         (record("  "), "the text is empty"),
         ({"text": "甲", "entities": {}}, "must be a list"),
+        ({"text": "甲"}, r'no "entities": a text without any has \[\]'),
+        ({"text": "甲", "label": []}, r'no "entities": a text without any has \[\]'),
         ({"text": "甲", "entities": [{"start": 0}]}, "is not an entity"),
         ({"text": "甲", "entities": [{"start": 0.5, "end": 1, "type": "name"}]}, "is not an entity"),
         ({"text": "甲", "entities": [{"start": 0, "end": 1, "type": ""}]}, "is not an entity"),
-        ({"text": "甲\0"}, "NUL character at position 1"),
-        ('{"text": "甲\\ud800"}', "lone surrogate at position 1"),
+        ({"text": "甲\0", "entities": []}, "NUL character at position 1"),
+        ('{"text": "甲\\ud800", "entities": []}', "lone surrogate at position 1"),
         (record("甲乙", (1, 3, "name")), r"the span \[1, 3\) does not lie in a text of 2"),
         (record("甲乙", (1, 1, "name")), r"the span \[1, 1\)"),
         (record("甲乙", (0, 1, "planet")), "unknown type 'planet'; known types: name, organization"),
@@ -154,3 +156,46 @@ def test_raw_text_that_is_not_utf8_is_named_line_by_line(tmp_path):
     assert [where in str(raised.value) for where in (f"{raw}:5", f"{labelled}:1")] == [True, True]
     raw.write_bytes("\ufeff上海\r\n\n天津".encode())
     assert read_raw([raw], max_length=9) == (["上海", "天津"], 0)
+
+
+FOREIGN = {
+    "cluener": '{"text": "赵伟", "label": {"name": {"赵伟": [[0, 1]]}}}',
+    "doccano": '{"id": 1, "text": "赵伟", "labels": [[0, 2, "name"]]}',
+    "label-studio": '{"id": 1, "data": {"text": "赵伟"}, "annotations": []}',
+    "tokens": '{"tokens": ["赵", "伟"], "ner_tags": ["B-name", "I-name"]}',
+    "spans": '{"text": "赵伟", "spans": [{"start": 0, "end": 2, "label": "name"}]}',
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_file_of_another_format_is_one_problem_that_says_how_to_convert_it(tmp_path, name):
+    for file in ("train.jsonl", "dev.jsonl"):
+        (tmp_path / file).write_text(f"{FOREIGN[name]}\n" * 50, encoding="utf-8")
+    with pytest.raises(DataError) as raised:
+        read_splits(tmp_path / "train.jsonl", tmp_path / "dev.jsonl")
+    first, *lines = str(raised.value).splitlines()
+    assert first.startswith("2 problems in ")
+    for line, file in zip(lines, ("train.jsonl", "dev.jsonl"), strict=True):
+        assert f'{file}:1: no "entities", but ' in line
+        assert "'distillex data convert' makes a training file of it" in line
+
+
+def test_the_texts_of_a_file_of_another_format_are_raw_text(tmp_path):
+    (tmp_path / "data.jsonl").write_text(FOREIGN["cluener"] + '\n{"text": "上海"}\n', encoding="utf-8")
+    assert read_raw([tmp_path / "data.jsonl"], max_length=9) == (["赵伟", "上海"], 0)
+
+
+@pytest.mark.parametrize("content", [FOREIGN["cluener"], '[\n {\n  "text": "赵伟"', '[{"text": "赵伟"}]'])
+def test_json_is_no_raw_text(tmp_path, content):
+    (tmp_path / "data.json").write_text(content + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"data\.json:1: JSON, not a sentence"):
+        read_raw([tmp_path / "data.json"], max_length=99)
+
+
+@pytest.mark.parametrize("unlabelled", ["train", "dev"])
+def test_files_in_which_nothing_is_labelled_are_refused(tmp_path, unlabelled):
+    for name in ("train", "dev"):
+        line = record("甲乙") if name == unlabelled else GOOD
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=rf"{unlabelled}\.jsonl: no entity is labelled in it"):
+        read_splits(tmp_path / "train.jsonl", tmp_path / "dev.jsonl")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -15,7 +16,7 @@ from distillex_training.data.check import check_files
 from distillex_training.data.convert import Format, input_files, read_any, split, write_records
 from distillex_training.data.findings import Kind
 from distillex_training.data.formats.columns import Scheme
-from distillex_training.data.records import DataError, Record, read_records
+from distillex_training.data.records import UTF_8, DataError, Problem, Record, read_records
 from distillex_training.data.stats import FileStats, file_stats, surfaces_of
 
 EXIT_FINDINGS = 1
@@ -47,6 +48,7 @@ def convert(
         Scheme, typer.Option(help="Of columns; by default the tags tell. bioes reads BMES and BILOU as well.")
     ] = Scheme.AUTO,
     joiner: Annotated[str, typer.Option(help="Of columns: what stands between two tokens in the text.")] = "",
+    encoding: Annotated[str, typer.Option(help="Of the files, such as gb18030; what is written is UTF-8.")] = UTF_8,
     dev: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of sentences for dev.jsonl; 0: no split.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the split.")] = 1,
     strict: Annotated[
@@ -59,7 +61,7 @@ def convert(
     and counted.
     """
     try:
-        readings = [read_any(file, format_, scheme, joiner) for file in input_files(inputs)]
+        readings = [read_any(file, format_, scheme, joiner, encoding) for file in input_files(inputs)]
     except DataError as error:
         _fail("convert", str(error))
     for reading in readings:
@@ -86,6 +88,10 @@ def convert(
         repeated = [path for path, times in Counter(path for path, _ in written).items() if times > 1]
         if repeated:
             _fail("convert", f"several files would be written to {repeated[0]}; give a .jsonl file or --dev")
+    read = {reading.path.resolve() for reading in readings}
+    for path, _ in written:
+        if path.resolve() in read:
+            _fail("convert", f"{path} is one of the files that were read, and would be lost: give another output")
     for path, part in written:
         write_records(path, part)
         typer.echo(f"{path}: {len(part):,} sentences, {sum(len(r.spans) for r in part):,} entities")
@@ -136,6 +142,9 @@ def stats(train: Train, dev: Dev = None, json_file: JsonFile = None) -> None:
         files = [read_records(path) for path in (train, dev) if path is not None]
     except DataError as error:
         _fail("stats", str(error))
+    for file in files:
+        if not file.records:
+            _fail("stats", f"{file.path}: no record could be counted{_first_of(file.problems)}", EXIT_FINDINGS)
     known = surfaces_of(files[0].records)
     counted = [file_stats(str(f.path), f.records, None if f is files[0] else known) for f in files]
     for file, figures in zip(files, counted, strict=True):
@@ -169,6 +178,13 @@ def _print_stats(figures: FileStats) -> None:
         share = (figures.unseen or 0) / figures.entities
         table.add_row("all", f"{figures.entities:,}", "", f"{figures.unseen:,} ({share:.0%})")
     Console().print(table)
+
+
+def _first_of(problems: Sequence[Problem]) -> str:
+    if not problems:
+        return ""
+    more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
+    return f": line {problems[0].line}: {problems[0].reason}{more}"
 
 
 def _fail(command: str, message: str, code: int = EXIT_UNREADABLE) -> NoReturn:

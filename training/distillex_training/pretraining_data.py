@@ -16,6 +16,7 @@ from distillex_matcher import FeatureLayout, Lexicon
 from numpy.typing import NDArray
 
 from distillex_training.data.labelled import DataError
+from distillex_training.data.raw import is_json
 from distillex_training.masking import segment_words
 
 LOG = logging.getLogger("distillex.training")
@@ -30,12 +31,14 @@ def stream_raw(paths: Sequence[Path], longest: int) -> Iterator[str]:
     Raises
     ------
     DataError
-        For a file that is missing or not UTF-8.
+        For a file that is missing, not UTF-8, or JSON.
     """
     for path in paths:
         try:
-            with path.open(encoding="utf-8", newline="\n") as file:
-                for line in file:
+            with path.open(encoding="utf-8-sig", newline="\n") as file:
+                for number, line in enumerate(file):
+                    if not number and is_json(line):
+                        raise DataError(f"{path}:1: JSON, not a sentence")
                     text = line.strip()
                     for begin in range(0, len(text), longest):
                         yield text[begin : begin + longest]

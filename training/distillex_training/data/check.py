@@ -8,7 +8,7 @@ from pathlib import Path
 
 from distillex_training.data.convert import text_key
 from distillex_training.data.findings import Finding, Kind
-from distillex_training.data.records import Record, RecordFile, read_records
+from distillex_training.data.records import DataError, Record, RecordFile, read_records
 
 FEWEST_IN_TRAIN = 10
 FEWEST_IN_DEV = 3
@@ -22,11 +22,15 @@ def check_files(train: Path, dev: Path | None = None, *, max_length: int = 510) 
     Raises
     ------
     DataError
-        For a file that cannot be read.
+        For a file that cannot be read, or without a record.
     """
     files = [read_records(path) for path in (train, dev) if path is not None]
     findings: list[Finding] = []
     for file in files:
+        if not file.records and not file.problems:
+            raise DataError(f"{file.path}: no sentence in it")
+        if not file.types and file.records:
+            findings.append(Finding(Kind.NO_ENTITY, str(file.path), f"no entity in {len(file.records):,} sentences"))
         findings += [Finding(Kind.BAD_RECORD, f"{p.path}:{p.line}", p.reason) for p in file.problems]
         findings += _of_records(file.records, max_length)
         findings += _repeats(file.records)

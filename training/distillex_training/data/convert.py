@@ -16,7 +16,7 @@ from distillex_training.data.formats.columns import Scheme, read_columns
 from distillex_training.data.formats.doccano import read_doccano
 from distillex_training.data.formats.label_studio import read_label_studio
 from distillex_training.data.formats.reading import Reading
-from distillex_training.data.records import DataError, Record, read_lines, read_records
+from distillex_training.data.records import UTF_8, DataError, Record, lines_of, read_records, read_text
 
 
 class Format(str, enum.Enum):
@@ -51,16 +51,22 @@ def input_files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def detect_format(path: Path) -> Format:
+def detect_format(path: Path, content: str) -> Format:
     """Tell a file's format by its first record.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    content
+        Its text.
 
     Raises
     ------
     DataError
         For an empty file, or JSON of no known form.
     """
-    lines, _ = read_lines(path)
-    first = next((line for _, line in lines if line.strip()), None)
+    first = next((line for _, line in lines_of(content) if line.strip()), None)
     if first is None:
         raise DataError(f"{path}: the file is empty")
     if first.lstrip().startswith("["):
@@ -69,12 +75,14 @@ def detect_format(path: Path) -> Format:
         return Format.COLUMNS
     try:
         record = json.loads(first)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise DataError(f"{path}: begins like JSON but its first line is none; name the format with --format") from None
     label, entities = record.get("label", record.get("labels")), record.get("entities")
     if isinstance(label, dict):
         return Format.CLUENER
-    if isinstance(label, list) or (isinstance(entities, list) and any("start_offset" in e for e in entities)):
+    if isinstance(label, list) or (
+        isinstance(entities, list) and any(isinstance(e, dict) and "start_offset" in e for e in entities)
+    ):
         return Format.DOCCANO
     if isinstance(entities, list):
         return Format.DOCCANO if "relations" in record else Format.DISTILLEX
@@ -84,7 +92,9 @@ def detect_format(path: Path) -> Format:
     )
 
 
-def read_any(path: Path, kind: Format = Format.AUTO, scheme: Scheme = Scheme.AUTO, joiner: str = "") -> Reading:
+def read_any(
+    path: Path, kind: Format = Format.AUTO, scheme: Scheme = Scheme.AUTO, joiner: str = "", encoding: str = UTF_8
+) -> Reading:
     """Read a file of any format.
 
     Raises
@@ -92,16 +102,17 @@ def read_any(path: Path, kind: Format = Format.AUTO, scheme: Scheme = Scheme.AUT
     DataError
         For a file that cannot be read at all; single records with problems are in the reading.
     """
+    content = read_text(path, encoding)
     if kind is Format.AUTO:
-        kind = detect_format(path)
+        kind = detect_format(path, content)
     if kind is Format.COLUMNS:
-        return read_columns(path, scheme, joiner)
+        return read_columns(path, content, scheme, joiner)
     if kind is Format.DISTILLEX:
-        file = read_records(path)
+        file = read_records(path, text=content)
         refused = len({problem.line for problem in file.problems})
         return Reading(path, file.records, file.problems, refused)
     readers = {Format.CLUENER: read_cluener, Format.DOCCANO: read_doccano, Format.LABEL_STUDIO: read_label_studio}
-    return readers[kind](path)
+    return readers[kind](path, content)
 
 
 def text_key(text: str) -> str:

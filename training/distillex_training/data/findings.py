@@ -10,6 +10,7 @@ class Kind(enum.Enum):
     """Kinds of findings: (name, whether training or the figures suffer from it, what it means)."""
 
     BAD_RECORD = ("bad-record", True, "training refuses these records")
+    NO_ENTITY = ("no-entity", True, "files in which nothing is labelled: training refuses them")
     UNKNOWN_LABEL = ("unknown-label", True, "labels of the development file that the training file never uses")
     LEAK = ("leak", True, "sentences in both files, compared without case, width and white space")
     LABEL_TYPO = ("label-typo", False, "label names that look like slips of other ones")

@@ -98,18 +98,21 @@ def read_splits(
     Raises
     ------
     DataError
-        One error that names every problem of both files.
+        One error that names every problem of both files; for a file without a sentence, or without an entity.
     """
     train_file = read_records(train)
     dev_file = read_records(dev, sorted(train_file.types))
     train_sentences, train_report = _sentences(train, train_file.records, train_file.blank_lines, max_length)
     dev_sentences, dev_report = _sentences(dev, dev_file.records, dev_file.blank_lines, max_length)
-    problems: list[Problem] = [*train_file.problems, *dev_file.problems]
+    unlabelled = not train_file.types and not train_file.problems  # then every type of the other file would be unknown
+    problems: list[Problem] = [*train_file.problems, *(() if unlabelled else dev_file.problems)]
     if problems:
         raise DataError.of(problems, train_report.lines()[1:] + dev_report.lines()[1:])
     for path, sentences in ((train, train_sentences), (dev, dev_sentences)):
         if not sentences:
             raise DataError(f"{path}: no sentence in it")
+        if not any(sentence.spans for sentence in sentences):
+            raise DataError(f"{path}: no entity is labelled in it: training would teach that there are none")
     return train_sentences, dev_sentences, (train_report, dev_report)
 
 

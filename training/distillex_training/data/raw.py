@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,9 +53,22 @@ def read_raw(paths: Sequence[Path], *, max_length: int) -> tuple[list[str], int]
 
 def _lines(path: Path) -> tuple[list[str], list[Problem]]:
     lines, problems = read_lines(path)
+    number, first = next(((number, line) for number, line in lines if line.strip()), (0, ""))
+    if is_json(first):
+        problems.append(Problem(path, number, f"JSON, not a sentence; texts are read of files named {LABELLED_SUFFIX}"))
     return [line for _, line in lines], problems
 
 
+def is_json(line: str) -> bool:
+    """Tell whether a line, the first of a raw text, is a JSON object, or begins a list of them."""
+    if line.strip() in ("[", "[{"):
+        return True
+    try:
+        return isinstance(json.loads(line), dict | list)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _labelled_texts(path: Path) -> tuple[list[str], list[Problem]]:
-    file = read_records(path)
+    file = read_records(path, labelled=False)
     return [record.text for record in file.records], file.problems

@@ -9,6 +9,23 @@ from pathlib import Path
 from typing import Any
 
 PROBLEMS_SHOWN = 200
+UTF_8 = "utf-8"
+FOREIGN_KEYS = frozenset(
+    (
+        "label",
+        "labels",
+        "annotations",
+        "completions",
+        "spans",
+        "ner",
+        "ner_tags",
+        "tags",
+        "tokens",
+        "result_list",
+        "result",
+    )
+)
+"""Where other tools' files keep their labels."""
 
 
 @dataclass(frozen=True, order=True)
@@ -108,6 +125,48 @@ def span_problems(text: str, spans: Iterable[GoldSpan], entity_types: Sequence[s
     return problems
 
 
+def read_text(path: Path, encoding: str = UTF_8) -> str:
+    """Read a whole file, a byte order mark and carriage returns left out.
+
+    Raises
+    ------
+    DataError
+        For a file that cannot be read, or that holds a byte which is not of the encoding.
+    """
+    content = _bytes_of(path)
+    try:
+        text = content.decode("utf-8-sig" if encoding == UTF_8 else encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}:{line}: not {encoding} (byte {error.start} of the file){_hint(content)}") from None
+    except LookupError as error:
+        raise DataError(f"{error}; such as utf-8, gb18030, big5, utf-16 are known") from None
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def lines_of(text: str) -> list[tuple[int, str]]:
+    """Return the lines of a text with their numbers."""
+    return list(enumerate(text.removesuffix("\n").split("\n"), start=1))
+
+
+def _hint(content: bytes) -> str:
+    encodings = ("utf-16",) if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ("gb18030",)
+    for encoding in encodings:
+        try:
+            content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return f"; it could be {encoding}: --encoding {encoding}"
+    return ""
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+
+
 def read_lines(path: Path) -> tuple[list[tuple[int, str]], list[Problem]]:
     """Read a UTF-8 file's lines with their numbers; a line that is not UTF-8 is a problem.
 
@@ -116,13 +175,9 @@ def read_lines(path: Path) -> tuple[list[tuple[int, str]], list[Problem]]:
     DataError
         For a file that cannot be read.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
     lines: list[tuple[int, str]] = []
     problems: list[Problem] = []
-    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+    for number, line in enumerate(_bytes_of(path).removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         try:
             lines.append((number, line.decode("utf-8").removesuffix("\r")))
         except UnicodeDecodeError as error:
@@ -132,31 +187,62 @@ def read_lines(path: Path) -> tuple[list[tuple[int, str]], list[Problem]]:
     return lines, problems
 
 
-def read_records(path: Path, entity_types: Sequence[str] | None = None) -> RecordFile:
+def read_records(
+    path: Path, entity_types: Sequence[str] | None = None, *, text: str | None = None, labelled: bool = True
+) -> RecordFile:
     """Read a labelled JSON Lines file without stopping at its problems.
+
+    Parameters
+    ----------
+    path
+        The file.
+    entity_types
+        Accepted types; None accepts all.
+    text
+        Its content, where it has been read already.
+    labelled
+        Whether each record has to say what its entities are; its texts alone can be read without.
 
     Raises
     ------
     DataError
         For a file that cannot be read.
     """
-    lines, problems = read_lines(path)
+    lines, problems = read_lines(path) if text is None else (lines_of(text), [])
     file = RecordFile(path, problems=problems)
     for number, line in lines:
         if not line.strip():
             file.blank_lines += 1
             continue
-        text, spans, reasons = _parse(line)
+        if labelled and not file.records and not file.types and (foreign := _foreign_keys(line)):
+            reason = (
+                f'no "entities", but {", ".join(map(repr, foreign))}: the file is not in this format; '
+                "'distillex data convert' makes a training file of it"
+            )
+            file.problems.append(Problem(path, number, reason))
+            break
+        sentence, spans, reasons = _parse(line, labelled)
         file.types.update(span.type for span in spans)
-        reasons += span_problems(text, spans, entity_types)
+        reasons += span_problems(sentence, spans, entity_types)
         file.problems += [Problem(path, number, reason) for reason in reasons]
         if not reasons:
-            file.records.append(Record(path, number, text, tuple(spans)))
+            file.records.append(Record(path, number, sentence, tuple(spans)))
     file.problems.sort(key=lambda problem: problem.line)
     return file
 
 
-def _parse(line: str) -> tuple[str, list[GoldSpan], list[str]]:
+def _foreign_keys(line: str) -> list[str]:
+    """Return the keys of a record that is not in our format: its labels stand elsewhere."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(record, dict) or "entities" in record:
+        return []
+    return [key for key in record if key in FOREIGN_KEYS]
+
+
+def _parse(line: str, labelled: bool) -> tuple[str, list[GoldSpan], list[str]]:
     try:
         record: Any = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -165,6 +251,8 @@ def _parse(line: str) -> tuple[str, list[GoldSpan], list[str]]:
         return "", [], ['expected an object with a string "text"']
     text = record["text"]
     reasons = text_problems(text)
+    if labelled and "entities" not in record:
+        return text, [], [*reasons, 'no "entities": a text without any has []']
     entities = record.get("entities", [])
     if not isinstance(entities, list):
         return text, [], [*reasons, '"entities" must be a list']

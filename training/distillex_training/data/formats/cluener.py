@@ -10,10 +10,10 @@ from distillex_training.data.formats.reading import Reading
 from distillex_training.data.records import GoldSpan
 
 
-def read_cluener(path: Path) -> Reading:
+def read_cluener(path: Path, content: str) -> Reading:
     """Read a file; each span is checked against the surface that it is filed under."""
     reading = Reading(path)
-    for line, record in json_lines(reading):
+    for line, record in json_lines(reading, content):
         text, label = record.get("text"), record.get("label")
         if not isinstance(text, str):
             reading.refuse(line, 'no string "text"')

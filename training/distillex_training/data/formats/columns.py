@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import re
 from collections import Counter
@@ -10,13 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distillex_training.data.formats.reading import Reading
-from distillex_training.data.records import GoldSpan, Problem, read_lines
+from distillex_training.data.records import DataError, GoldSpan, Problem, lines_of
 
-TAG = re.compile(r"([BIMESLU])[-_](.+)")
+TAG = re.compile(r"([BIMESLU])[-_](\S+)")
 OUTSIDE = "O"
 DOCUMENT_START = "-DOCSTART-"
+LONGEST_WORDS = 6
+"""Chinese characters a token, on average; words have about 1.7."""
 CANONICAL = {"M": "I", "L": "E", "U": "S"}
 """BMES and BILOU name the same four positions with other letters."""
+Line = tuple[int, list[str]]
+"""A line's number and its columns."""
 
 
 class Scheme(str, enum.Enum):
@@ -42,80 +47,164 @@ class Token:
     type: str
 
 
-def read_columns(path: Path, scheme: Scheme = Scheme.AUTO, joiner: str = "") -> Reading:
+def read_columns(path: Path, content: str, scheme: Scheme = Scheme.AUTO, joiner: str = "") -> Reading:
     """Read a file of columns; the token is the first column, the tag the last, separated by tabs or else spaces.
+
+    A column before the tokens that numbers them, and digits behind characters that number them within their word (Weibo
+    NER), are passed over, and noted.
 
     Parameters
     ----------
     path
-        The file.
+        The file, for messages.
+    content
+        Its text.
     scheme
         ``AUTO`` looks at the tags: E, S, M, L or U mean BIOES; else BIO2, unless most entities begin with I.
     joiner
         What stands between two tokens in the text: nothing for characters, a space for words.
+
+    Raises
+    ------
+    DataError
+        For a file with a line of tags for a line of text, or whose tokens are whole clauses.
     """
-    lines, problems = read_lines(path)
-    reading = Reading(path, problems=problems, refused=len(problems))
-    sentences = list(_sentences(lines, reading))
+    reading = Reading(path)
+    blocks = list(_blocks(content, reading))
+    lines = [line for block in blocks for line in block]
+    _refuse_lines_of_tags(path, lines)
+    if _are_numbered(blocks):
+        lines_without = {number: columns[1:] for number, columns in lines}
+        blocks = [[(number, lines_without[number]) for number, _ in block] for block in blocks]
+        reading.notes.append(f"{path}: a first column that numbers the tokens was passed over")
+    width = Counter(len(columns) for block in blocks for _, columns in block).most_common(1)
+    sentences = [_sentence(block, width[0][0]) for block in blocks]
+    if _have_digits([tokens for tokens, _ in sentences]):
+        for tokens, _ in sentences:
+            tokens[:] = [dataclasses.replace(token, text=token.text[0]) for token in tokens]
+        reading.notes.append(f"{path}: a digit behind each character, its place in a word, was passed over")
+    _refuse_clauses(path, [token.text for tokens, _ in sentences for token in tokens])
     chosen = _scheme_of([tokens for tokens, _ in sentences]) if scheme is Scheme.AUTO else scheme
     for tokens, reasons in sentences:
+        if not reasons:
+            text, starts = _joined(tokens, joiner)
+            spans, reasons = (_spans_bioes if chosen is Scheme.BIOES else _spans_bio)(tokens, starts, chosen)
         if reasons:
-            for line, reason in reasons:
-                reading.problems += _problem(reading, line, reason)
-            reading.refused += 1
-            continue
-        text, starts = _joined(tokens, joiner)
-        spans, broken = (_spans_bioes if chosen is Scheme.BIOES else _spans_bio)(tokens, starts, chosen)
-        if broken:
-            for line, reason in broken:
-                reading.problems += _problem(reading, line, reason)
+            reading.problems += [Problem(path, line, reason) for line, reason in reasons]
             reading.refused += 1
         else:
             reading.add(tokens[0].line, text, [(span, None) for span in spans])
     return reading
 
 
-def _problem(reading: Reading, line: int, reason: str) -> list[Problem]:
-    return [Problem(reading.path, line, reason)]
-
-
-def _sentences(lines: list[tuple[int, str]], reading: Reading) -> Iterator[tuple[list[Token], list[tuple[int, str]]]]:
-    tokens: list[Token] = []
-    reasons: list[tuple[int, str]] = []
+def _blocks(content: str, reading: Reading) -> Iterator[list[Line]]:
+    """Yield the lines of each sentence, split into columns."""
+    block: list[Line] = []
     separators = 0
-    for number, line in [*lines, (0, "")]:
-        if line.startswith(DOCUMENT_START):
-            separators += 1
-            line = ""
-        if line.strip(" \t"):
-            token, reason = _token(number, line)
-            if token is not None:
-                tokens.append(token)
-            else:
-                reasons.append((number, reason))
-        elif tokens or reasons:
-            yield tokens, reasons
-            tokens, reasons = [], []
+    for number, line in [*lines_of(content), (0, "")]:
+        separators += line.startswith(DOCUMENT_START)
+        if line.strip(" \t") and not line.startswith(DOCUMENT_START):
+            block.append((number, _columns(line)))
+        elif block:
+            yield block
+            block = []
     if separators:
         reading.notes.append(f"{reading.path}: {separators} document separators ({DOCUMENT_START}) passed over")
 
 
-def _token(number: int, line: str) -> tuple[Token | None, str]:
-    columns = line.split("\t") if "\t" in line else line.split(" ")
-    columns = [columns[0], *(column for column in columns[1:] if column.strip())]
-    text, tag = columns[0], columns[-1].strip()
-    if text == "" and "\t" not in line:
-        text = " "  # a space as token, separated by a space
+def _columns(line: str) -> list[str]:
+    if "\t" in line:
+        first, *others = line.rstrip(" \t").split("\t") if line.strip(" \t") else [line]
+        return [first, *(column.strip() for column in others)]
+    first, *others = line.split(" ")
+    if first == "":
+        first = " "  # a space as token, separated by a space
+    return [first, *(column for column in others if column)]
+
+
+def _sentence(block: list[Line], width: int) -> tuple[list[Token], list[tuple[int, str]]]:
+    tokens: list[Token] = []
+    reasons: list[tuple[int, str]] = []
+    for number, columns in block:
+        token, reason = _token(number, columns, width)
+        if token is not None:
+            tokens.append(token)
+        else:
+            reasons.append((number, reason))
+    return tokens, reasons
+
+
+def _token(number: int, columns: list[str], width: int) -> tuple[Token | None, str]:
+    text, tag = columns[0], columns[-1]
     if len(columns) < 2:
-        return None, f"{line!r} has no tag: expected a token, a tab or space, and a tag"
+        return None, f"{text!r} has no tag: expected a token, a tab or space, and a tag"
     if text == "":
-        return None, f"{line!r} has no token before its tag"
+        return None, f"no token before the tag {tag!r}"
+    if len(columns) != width:
+        return None, f"{len(columns)} columns, where other lines have {width}"
     if tag == OUTSIDE:
         return Token(number, text, OUTSIDE, ""), ""
     match = TAG.fullmatch(tag)
     if match is None:
-        return None, f"{tag!r} is no tag: expected O, or B, I, M, E, S, L or U, '-' and a type"
+        spaced = ", and no white space in it" if len(tag.split()) > 1 else ""
+        return None, f"{tag!r} is no tag: expected O, or B, I, M, E, S, L or U, '-' and a type{spaced}"
     return Token(number, text, CANONICAL.get(match[1], match[1]), match[2]), ""
+
+
+def _is_tag(column: str) -> bool:
+    return column == OUTSIDE or TAG.fullmatch(column) is not None
+
+
+def _refuse_lines_of_tags(path: Path, lines: list[Line]) -> None:
+    """Refuse a file that gives each line of text a line of tags, one a character."""
+    tagged = [(columns[0], [tag for column in columns[1:] for tag in column.split()]) for _, columns in lines]
+    one_each = all(len(text) == len(tags) and all(map(_is_tag, tags)) for text, tags in tagged)
+    if one_each and any(len(text) > 1 for text, _ in tagged):
+        raise DataError(
+            f"{path}:{lines[0][0]}: a line of tags for a line of text, white space between them, is not read: "
+            "expected one token and its tag a line"
+        )
+
+
+def _are_numbered(blocks: list[list[Line]]) -> bool:
+    """Tell whether a first column counts the tokens, of each sentence or of the file."""
+    expected = 0
+    total = 0
+    for block in blocks:
+        for place, (_, columns) in enumerate(block):
+            if len(columns) < 3 or not (columns[0].isascii() and columns[0].isdecimal()):
+                return False
+            number = int(columns[0])
+            if number != expected and not (place == 0 and number in (0, 1)):
+                return False
+            expected = number + 1
+            total += 1
+    return total > 1
+
+
+def _have_digits(sentences: list[list[Token]]) -> bool:
+    """Tell whether a number behind each character counts the characters of a word from 0."""
+    previous = -1
+    total = 0
+    for tokens in sentences:
+        for token in tokens:
+            number = token.text[1:]
+            if not (number.isascii() and number.isdecimal()) or int(number) not in (0, previous + 1):
+                return False
+            previous = int(number)
+            total += 1
+    return total > 1
+
+
+def _refuse_clauses(path: Path, tokens: list[str]) -> None:
+    """Refuse tokens that no segmentation makes, as exports of text without spaces have them."""
+    lengths = [count for token in tokens if (count := sum("\u4e00" <= character <= "\u9fff" for character in token))]
+    if lengths and sum(lengths) > LONGEST_WORDS * len(lengths):
+        average = sum(lengths) / len(lengths)
+        raise DataError(
+            f"{path}: its tokens have {average:.0f} Chinese characters on average: they are clauses, and where in them the "
+            "entities are is lost; export JSON"
+        )
 
 
 def _scheme_of(sentences: list[list[Token]]) -> Scheme:

@@ -10,11 +10,11 @@ from distillex_training.data.formats.reading import Reading
 from distillex_training.data.records import GoldSpan
 
 
-def read_doccano(path: Path) -> Reading:
+def read_doccano(path: Path, content: str) -> Reading:
     """Read a file; END is exclusive, and the file gives no surface to check a span against."""
     reading = Reading(path)
     relations = 0
-    for line, record in json_lines(reading):
+    for line, record in json_lines(reading, content):
         text = record.get("text", record.get("data"))
         labels = next((record[key] for key in ("label", "labels", "entities") if key in record), None)
         if not isinstance(text, str):

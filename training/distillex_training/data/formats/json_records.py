@@ -7,15 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from distillex_training.data.formats.reading import Reading
-from distillex_training.data.records import DataError, Problem, read_lines
+from distillex_training.data.records import Problem, lines_of
 
 
-def json_lines(reading: Reading) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the object of each line; a line that is none becomes a problem."""
-    lines, problems = read_lines(reading.path)
-    reading.problems += problems
-    reading.refused += len(problems)
-    for number, line in lines:
+def json_lines(reading: Reading, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the object of each line of a text; a line that is none becomes a problem."""
+    for number, line in lines_of(text):
         if not line.strip():
             continue
         try:
@@ -29,17 +26,11 @@ def json_lines(reading: Reading) -> Iterator[tuple[int, dict[str, Any]]]:
             reading.refuse(number, f"expected a JSON object, found {type(record).__name__}")
 
 
-def json_array(reading: Reading) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_array(reading: Reading, content: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the elements of a JSON array with the line on which each begins.
 
     An element that is not JSON ends the reading: where the next one begins cannot be told; that is a problem as well.
     """
-    try:
-        content = reading.path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{reading.path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{reading.path}: not UTF-8 (byte {error.start})") from None
     decoder = json.JSONDecoder()
     position = _skip(content, content.index("[") + 1 if "[" in content else 0)
     line, counted = 1, 0

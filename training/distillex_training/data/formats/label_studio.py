@@ -12,7 +12,7 @@ from distillex_training.data.records import GoldSpan
 Labelled = tuple[GoldSpan, "str | None"]
 
 
-def read_label_studio(path: Path) -> Reading:
+def read_label_studio(path: Path, content: str) -> Reading:
     """Read an export; each span is checked against the text that it names.
 
     Offsets are taken as code points; where the named text is found only by counting UTF-16 units, as browsers do, they
@@ -20,7 +20,7 @@ def read_label_studio(path: Path) -> Reading:
     """
     reading = Reading(path)
     passed_over = 0
-    for line, task in json_array(reading):
+    for line, task in json_array(reading, content):
         name = f"task {task['id']}: " if "id" in task else ""
         text, answers, reason = _answers(task)
         if text is None or reason:
