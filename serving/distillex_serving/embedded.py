@@ -31,6 +31,7 @@ from distillex_serving.preconditions import PreconditionError
 from distillex_serving.processes import session_members
 from distillex_serving.students import lay_over
 from distillex_serving.teacher import compose_teacher_repository
+from distillex_serving.triton_log import reasons
 
 LOOPBACK = "127.0.0.1"
 CLOSED_APIS = "shared-memory,model-repository,trace,logging"
@@ -316,9 +317,7 @@ class EmbeddedServer:
     def _reasons(self) -> str:
         if self._reader is not None:
             self._reader.join(timeout=0.5)
-        lines = list(self._log)
-        telling = [line for line in lines if line.startswith("E") or "cannot start" in line or "UNAVAILABLE" in line]
-        return "\n".join((telling or lines)[-12:])
+        return reasons(list(self._log))
 
     def _read_log(self, process: subprocess.Popen[str]) -> None:
         if process.stdout is None:
