@@ -116,9 +116,10 @@ def describe(layout: FeatureLayout, entity_types: tuple[str, ...]) -> str:
 def _check_entity_types(crf: CrfParameters, crf_path: Path, layout: FeatureLayout, layout_path: Path) -> None:
     unknown = [kind for kind in crf.entity_types if kind not in layout.types]
     if unknown:
+        known = ", ".join(layout.types[-len(crf.entity_types) :])
         raise LayoutError(
             f"{crf_path.resolve()} has the entity types {', '.join(crf.entity_types)}; {layout_path.resolve()} does "
-            f"not know {', '.join(unknown)} (its last types: {', '.join(layout.types[-len(crf.entity_types) :])}). {MIXED}"
+            f"not know {', '.join(unknown)} (its last types: {known}). {MIXED}"
         )
 
 
