@@ -56,7 +56,7 @@ class ExportedFiles:
         layout_folder = network.parent if of_teacher else repository / "preprocess" / "1"
         crf_path = repository / ("decode_teacher" if of_teacher else "decode") / "1" / CRF_FILE
         layout, crf = FeatureLayout.load(layout_folder), CrfParameters.load(crf_path)
-        check_entity_types(crf.entity_types, str(crf_path), layout, str(layout_folder / FEATURES_FILE))
+        _check_entity_types(crf, crf_path, layout, layout_folder / FEATURES_FILE)
         return ExportedFiles(network, layout_folder, crf_path, layout, crf)
 
     def check(self, metadata: Mapping[str, str], sizes: NetworkSizes) -> None:
@@ -80,7 +80,7 @@ class ExportedFiles:
         for field, value in theirs.items():
             if field in ours and ours[field] != value:
                 file = found_in.get(field, self.layout_folder / FEATURES_FILE)
-                raise LayoutError(_two_models(str(self.network), str(file), field, ours[field], value))
+                raise LayoutError(_two_models(self.network, file, field, ours[field], value))
         features, labels = self.layout_folder / FEATURES_FILE, 1 + 4 * len(self.crf.entity_types)
         for what, own, file, size in (
             ("tokens", sizes.vocabulary, self.layout_folder / VOCABULARY_FILE, len(self.layout.vocabulary)),
@@ -89,7 +89,7 @@ class ExportedFiles:
             ("labels", sizes.labels, self.crf_path, labels),
         ):
             if own is not None and own != size:
-                raise LayoutError(_two_models(str(self.network), str(file), what, own, size))
+                raise LayoutError(_two_models(self.network, file, what, own, size))
 
 
 def is_teacher(network: Path) -> bool:
@@ -113,13 +113,13 @@ def describe(layout: FeatureLayout, entity_types: tuple[str, ...]) -> str:
     return json.dumps(description, ensure_ascii=False)
 
 
-def check_entity_types(entity_types: tuple[str, ...], of: str, layout: FeatureLayout, layout_file: str) -> None:
-    """Raise LayoutError where a model finds types that its layout does not know, naming both files."""
-    unknown = [kind for kind in entity_types if kind not in layout.types]
+def _check_entity_types(crf: CrfParameters, crf_path: Path, layout: FeatureLayout, layout_path: Path) -> None:
+    unknown = [kind for kind in crf.entity_types if kind not in layout.types]
     if unknown:
+        known = ", ".join(layout.types[-len(crf.entity_types) :])
         raise LayoutError(
-            f"{of} has the entity types {', '.join(entity_types)}; {layout_file} does not know {', '.join(unknown)} "
-            f"(its last types: {', '.join(layout.types[-len(entity_types) :])}). {MIXED}"
+            f"{crf_path.resolve()} has the entity types {', '.join(crf.entity_types)}; {layout_path.resolve()} does "
+            f"not know {', '.join(unknown)} (its last types: {known}). {MIXED}"
         )
 
 
@@ -129,6 +129,7 @@ MIXED = (
 )
 
 
-def _two_models(network: str, file: str, what: str, own: object, other: object) -> str:
+def _two_models(network: Path, file: Path, what: str, own: object, other: object) -> str:
     mine, theirs = (", ".join(map(str, value)) if isinstance(value, list) else value for value in (own, other))
-    return f"{network} was made for {what} {mine}; {file} has {theirs}. {MIXED}"
+    # A server's repository is made of links: named are the files that somebody put there.
+    return f"{network.resolve()} was made for {what} {mine}; {file.resolve()} has {theirs}. {MIXED}"

@@ -33,6 +33,7 @@ from distillex_serving.students import lay_over
 from distillex_serving.teacher import compose_teacher_repository
 from distillex_serving.tls_files import TlsFiles
 from distillex_serving.triton_command import TritonCommand, triton_environment
+from distillex_serving.triton_log import reasons
 from distillex_serving.workspace import Workspace, remove_leftovers
 
 LOG_LINES_KEPT = 400
@@ -40,8 +41,6 @@ START_RACE = "boost::interprocess::lock_exception"
 """On a busy machine Triton 2.51 sometimes ends with this while it sets up a stub's shared memory (1 start of 25
 with 12 processes on 2 cores); the next start succeeds."""
 MOST_STARTS = 3
-CANNOT_START = re.compile(r"TritonModelException: (\w+ cannot start: .*?)(?:\\n|$)")
-"""How our models say why, in Triton's words."""
 NO_GPU = re.compile(r"CudaDriverHelper|CUDA driver version|pinned.memory|NVML|DCGM")
 """What Triton says at each start without a GPU: nothing that a reader of its last words should look into."""
 
@@ -328,12 +327,7 @@ class EmbeddedServer:
         reader = self._reader
         if reader is not None:
             reader.join(timeout=0.5)
-        lines = list(self._log)
-        # Triton tells the same thing of the model, of its version and of each ensemble that uses it.
-        if sentences := dict.fromkeys(sentence for line in lines for sentence in CANNOT_START.findall(line)):
-            return "\n".join(sentences)
-        telling = [line for line in lines if line.startswith("E") or "UNAVAILABLE" in line]
-        return "\n".join((telling or lines)[-12:])
+        return reasons(list(self._log))
 
     def _read_log(self, process: subprocess.Popen[str]) -> None:
         if process.stdout is None:
