@@ -19,8 +19,9 @@ from distillex_client.batch.connection import Connection
 from distillex_client.batch.csv_cells import CsvFormulas, OutputEncoding
 from distillex_client.batch.errors import BatchStopped, WrongUse
 from distillex_client.batch.lexicon_file import read_lexicon
+from distillex_client.batch.options import BatchOptions
 from distillex_client.batch.progress import Bar, LogLines, Progress, Silent
-from distillex_client.batch.run import BatchOptions, Summary, extract_files
+from distillex_client.batch.run import Summary, extract_files
 from distillex_client.batch.sources import InputFormat
 from distillex_client.batch.writers import OutputFormat
 from distillex_client.errors import DeadlineExceeded, ExtractorError, ServerUnavailable

@@ -65,7 +65,7 @@ def test_a_run_that_finds_the_disk_full_is_resumed_to_the_same_bytes(server, fol
     assert stopped.returncode == 3
     *_, told, advice = stopped.stderr.decode().splitlines()
     match = re.fullmatch(
-        rf"distillex-client: cannot write {name} after ([\d,]+) records: File too large; "
+        rf"distillex-client: cannot write {full} after ([\d,]+) records: File too large; "
         r"([\d,]+) of them are safe; allow larger files \(ulimit -f\)",
         told,
     )
@@ -95,6 +95,14 @@ def test_a_disk_that_is_full_from_the_start_leaves_what_can_be_resumed(server, f
     assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", name, f"{name}.bad.jsonl"}
     if name == "pages":
         assert len(list((tmp_path / name).iterdir())) == RECORDS - RECORDS // 4
+
+
+def test_bad_records_that_find_no_room_are_not_lost_in_silence_beside_standard_output_either(server, folder, tmp_path):
+    (tmp_path / "in.jsonl").write_text("no json\n" * 20, encoding="utf-8")
+    options = ("--url", server.grpc_url, "in.jsonl", "--bad-records", "bad.jsonl")
+    stopped = run_with_room_for(1000, tmp_path, *options)
+    assert stopped.returncode == 3
+    assert "cannot write bad.jsonl after 20 records: File too large" in stopped.stderr.decode()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

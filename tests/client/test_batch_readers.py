@@ -110,6 +110,9 @@ def test_zstd_of_several_frames_is_read_whole_and_a_cut_off_one_is_named(tmp_pat
     path = tmp_path / "a.jsonl.zst"
     path.write_bytes(b"".join(frames))
     assert texts(read(path)) == ["第0句", "第1句", "第2句"]
+    skipped = b"\x50\x2a\x4d\x18\x05\0\0\0hello"
+    path.write_bytes(skipped + skipped.join(frames) + skipped)
+    assert texts(read(path)) == ["第0句", "第1句", "第2句"]
     path.write_bytes(b"".join(frames)[:-3])
     items = read(path)
     assert texts(items)[:2] == ["第0句", "第1句"]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from distillex_client.batch.durable import naming
 from distillex_client.batch.records import BadRecord
 from distillex_client.batch.writers import close_unfinished, open_at
 from distillex_client.printable import say
@@ -36,9 +37,10 @@ class BadRecords:
     def write(self, bad: Sequence[BadRecord]) -> None:
         """Name them."""
         for record in bad:
-            if self._stream is not None:
+            if self._stream is not None and self.path is not None:
                 line = json.dumps({"source": record.place, "reason": record.reason}, ensure_ascii=False) + "\n"
-                self._stream.write(line.encode("utf-8", "backslashreplace"))
+                with naming(self.path):
+                    self._stream.write(line.encode("utf-8", "backslashreplace"))
             if self._stream is None or self._named < NAMED_ON_STANDARD_ERROR:
                 say(f"{record.place}: {record.reason}")
             elif self._named == NAMED_ON_STANDARD_ERROR:
@@ -47,16 +49,18 @@ class BadRecords:
 
     def make_durable(self) -> int:
         """Flush, wait for the disk, and return the length."""
-        if self._stream is None:
+        if self._stream is None or self.path is None:
             return 0
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        with naming(self.path):
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
         return self._stream.tell()
 
     def assemble(self) -> None:
         """Give the side file its name; where nothing was bad there is none."""
         if self._temporary is None or self.path is None:
             return
+        self.make_durable()
         self.close()
         if self._temporary.exists():
             if self._temporary.stat().st_size:

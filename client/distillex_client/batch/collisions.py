@@ -53,7 +53,7 @@ def check_collisions(read: Sequence[str], written: Sequence[Path]) -> None:
         keys = _identities_of_input(name)
         found = next((known[key] for key in keys if key in known), None)
         if found is None:
-            found = next((path for path in written if _holds(path, name)), None)
+            found = next((path for path in written if name != STANDARD_INPUT and _holds(path, name)), None)
         if found is not None:
             raise WrongUse(f"{found} would be written and is an input, {name}; give it another name")
         if not written and keys & _identities_of_stream(sys.stdout):

@@ -62,7 +62,8 @@ class FingerprintedFile(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill the buffer as far as bytes are there."""
-        if not self._ahead and len(buffer):
+        # A file that grows behind its end is not read on: its last line was taken for whole.
+        if not (self._ahead or self._ended) and len(buffer):
             self._read(len(buffer))
         count = min(len(buffer), len(self._ahead))
         buffer[:count] = self._ahead[:count]

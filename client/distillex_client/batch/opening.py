@@ -19,7 +19,8 @@ from distillex_client.batch.fingerprint import BLOCK_BYTES, Fingerprint, Fingerp
 from distillex_client.batch.sources import STANDARD_INPUT, Source
 
 GZIP_MAGIC = b"\x1f\x8b"
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+# A frame, or one to be skipped, with which parallel compressors begin.
+ZSTD_MAGIC = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
 # Small, because a few bytes of zstd can unfold to many.
 ZSTD_INPUT_BYTES = 1 << 14
 # The longer marks first: that of UTF-16 begins that of UTF-32.
@@ -105,7 +106,7 @@ def open_source(source: Source, encoding: str = UTF_8, expected: Fingerprint | N
         if magic.startswith(GZIP_MAGIC):
             # It buffers for itself: another buffer would drop what comes before a damage.
             stream = cast("BinaryIO", stack.enter_context(gzip.GzipFile(fileobj=raw)))
-        elif magic == ZSTD_MAGIC:
+        elif ZSTD_MAGIC.match(magic):
             try:
                 import zstandard
             except ImportError as error:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import sys
 import time
-import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +15,25 @@ from distillex_client.batch.bad_records import BadRecords
 from distillex_client.batch.checkpoint import Checkpoint
 from distillex_client.batch.collisions import check_collisions, check_regular
 from distillex_client.batch.connection import Connection
-from distillex_client.batch.csv_cells import CsvFormulas, OutputEncoding
 from distillex_client.batch.durable import replace_durably, temporary_name
-from distillex_client.batch.encoders import Csv, Encoder, HtmlPage, JsonLines, TerminalTable
 from distillex_client.batch.errors import BatchStopped, WrongUse
 from distillex_client.batch.fingerprint import Fingerprint
 from distillex_client.batch.inputs import Inputs
 from distillex_client.batch.locks import lock_name, locked
-from distillex_client.batch.opening import UTF_8, check_encoding
+from distillex_client.batch.opening import check_encoding
+from distillex_client.batch.options import BatchOptions
+from distillex_client.batch.outputs import make_output, side_file
 from distillex_client.batch.patience import PatientCaller
 from distillex_client.batch.pipeline import Finished, extract_chunks
 from distillex_client.batch.progress import Progress, Silent
 from distillex_client.batch.readers import ReadingOptions
 from distillex_client.batch.records import BadRecord, Extracted, Mark, cut_chunks
-from distillex_client.batch.sources import InputFormat, Source, find_sources
-from distillex_client.batch.writers import FileOutput, HtmlDirectory, Output, OutputFormat, StreamOutput
-from distillex_client.protocol import check_lexicon
+from distillex_client.batch.sources import InputFormat, find_sources
+from distillex_client.batch.writers import OutputFormat
 from distillex_client.selection import Selection
 
 LOG = logging.getLogger("distillex.batch")
 CHECKPOINT_EVERY_S = 1.0
-HTML_SUFFIXES = (".html", ".htm")
 # What can be mended so that the run goes on, and how.
 DISK_FAILURES = {
     errno.ENOSPC: "; make room on the disk",
@@ -46,64 +42,6 @@ DISK_FAILURES = {
     errno.EIO: "",
     errno.EROFS: "",
 }
-
-
-@dataclass(frozen=True)
-class BatchOptions:
-    """What to read, what to write, how to call."""
-
-    inputs: Sequence[str]
-    """Files, globs, ``-``."""
-    output: Path | None = None
-    """None: standard output."""
-    output_format: OutputFormat = OutputFormat.JSONL
-    input_format: InputFormat | None = None
-    """None: told by each name."""
-    encoding: str = UTF_8
-    """Of all inputs but Parquet."""
-    by_line: bool = False
-    text_field: str = "text"
-    entities_field: str = "entities"
-    bad_records: Path | None = None
-    """Side file; None: ``OUTPUT.bad.jsonl``, or standard error alone where there is no output file."""
-    output_encoding: OutputEncoding = OutputEncoding.UTF_8
-    """Of CSV; other formats are UTF-8."""
-    csv_formulas: CsvFormulas = CsvFormulas.NEUTRALIZE
-    min_score: float = 0.0
-    """Leave out entities of a lower score."""
-    types: Collection[str] | None = None
-    """Leave out entities of other types."""
-    lexicon: Mapping[str, str | None] = field(default_factory=dict)
-    also_read: Sequence[Path] = ()
-    """Files that the run has read besides its inputs, such as that of the lexicon: they are not written either."""
-    lexicon_name: str | None = None
-    batch_size: int = 64
-    concurrency: int = 4
-    retry_for_s: float = 60.0
-    resume: bool = False
-
-    def __post_init__(self) -> None:
-        check_lexicon(self.lexicon)
-
-    def settings(self, sources: Sequence[Source]) -> dict[str, Any]:
-        """Return what has to be the same when a run is resumed."""
-        words = repr(sorted(self.lexicon.items())).encode("utf-8", "surrogatepass")
-        return {
-            "input": [source.name for source in sources],
-            "format of input": [source.format.value for source in sources],
-            "--encoding": self.encoding,
-            "--format": self.output_format.value,
-            "--output-encoding": self.output_encoding.value,
-            "--csv-formulas": self.csv_formulas.value,
-            "--min-score": self.min_score,
-            "--types": None if self.types is None else sorted(self.types),
-            "--per line": self.by_line,
-            "--text-field": self.text_field,
-            "--entities-field": self.entities_field,
-            "--lexicon (checksum)": zlib.crc32(words),
-            "--lexicon-name": self.lexicon_name,
-            "--batch-size": self.batch_size,
-        }
 
 
 @dataclass(frozen=True)
@@ -156,7 +94,7 @@ def extract_files(
         begun = run is not None and run.begun
         if not begun and error.errno not in DISK_FAILURES:
             raise WrongUse(f"{error.filename or options.output}: {error.strerror or error}") from error
-        where = "standard output" if options.output is None else error.filename or options.output
+        where = error.filename or options.output or "standard output"
         reached = f" after {run.records:,} records" if run is not None else ""
         kept = f"; {run.records_on_disk:,} of them are safe" if run is not None and options.output is not None else ""
         advice = DISK_FAILURES.get(error.errno or 0, "")
@@ -175,11 +113,11 @@ class _Run:
         except (TypeError, ValueError) as error:
             raise WrongUse(str(error)) from error
         self._encoding = check_encoding(options.encoding)
-        self._output = _make_output(options)
+        self._output = make_output(options)
         self._sources = find_sources(options.inputs, options.input_format)
         self._settings = options.settings(self._sources)
         self._all_parquet = all(source.format is InputFormat.PARQUET for source in self._sources)
-        self._bad_records = BadRecords(_side_file(options))
+        self._bad_records = BadRecords(side_file(options))
         self._checkpoint_path = (
             None if options.output is None else options.output.with_name(options.output.name + ".checkpoint")
         )
@@ -343,44 +281,3 @@ class _Run:
         if self._checkpoint_path is not None:
             self._checkpoint_path.unlink(missing_ok=True)
         self._output.clean()
-
-
-def _make_output(options: BatchOptions) -> Output:
-    path, form = options.output, options.output_format
-    if form is not OutputFormat.CSV and options.output_encoding is not OutputEncoding.UTF_8:
-        raise WrongUse(f"--output-encoding is for CSV; {form.value} is UTF-8")
-    if form is OutputFormat.PARQUET:
-        if path is None:
-            raise WrongUse("Parquet cannot be written to standard output: give --output FILE.parquet")
-        from distillex_client.batch.parquet import ParquetOutput
-
-        return ParquetOutput(path, options.entities_field)
-    if path is None:
-        if sys.stdout is None:
-            raise WrongUse("standard output is closed; --output FILE writes to a file")
-        return StreamOutput(sys.stdout.buffer, _make_encoder(options))
-    if path.name in ("", ".."):
-        raise WrongUse(f"{path}: give the output a name of its own, as other files are written beside it")
-    if form is OutputFormat.TABLE:
-        raise WrongUse("a table is for the terminal; with --output choose jsonl, csv, parquet or html")
-    if form is OutputFormat.HTML and path.suffix.lower() not in HTML_SUFFIXES:
-        return HtmlDirectory(path)
-    if path.is_dir():
-        raise WrongUse(f"{path} is a directory; {form.value} is written to a file")
-    return FileOutput(path, _make_encoder(options))
-
-
-def _make_encoder(options: BatchOptions) -> Encoder:
-    if options.output_format is OutputFormat.CSV:
-        return Csv(options.entities_field, options.output_encoding, options.csv_formulas)
-    if options.output_format is OutputFormat.HTML:
-        return HtmlPage()
-    if options.output_format is OutputFormat.TABLE:
-        return TerminalTable()
-    return JsonLines(options.entities_field)
-
-
-def _side_file(options: BatchOptions) -> Path | None:
-    if options.bad_records is not None or options.output is None:
-        return options.bad_records
-    return options.output.with_name(options.output.name + ".bad.jsonl")

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from distillex_client.batch.durable import sync_file
+from distillex_client.batch.durable import naming, sync_file
 from distillex_client.batch.encoders import Encoder, html_page
 from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.records import BadRecord, Extracted
@@ -76,13 +76,15 @@ class FileOutput:
 
     def write(self, results: Sequence[Extracted]) -> list[BadRecord]:
         """Append."""
-        return _write_encoded(self._open(), self._encoder, results)
+        with naming(self.path):
+            return _write_encoded(self._open(), self._encoder, results)
 
     def state(self, *, at_end: bool = False) -> dict[str, Any] | None:  # noqa: ARG002
         """Flush, wait for the disk, and return the length."""
         stream = self._open()
-        stream.flush()
-        os.fsync(stream.fileno())
+        with naming(self.path):
+            stream.flush()
+            os.fsync(stream.fileno())
         return {"bytes": stream.tell(), "encoder": self._encoder.state()}
 
     def assemble(self, state: Mapping[str, Any]) -> Path | None:  # noqa: ARG002
@@ -174,8 +176,9 @@ class HtmlDirectory:
         self._durable = self._pages
         return {"pages": self._pages}
 
-    def assemble(self, state: Mapping[str, Any]) -> Path | None:  # noqa: ARG002
+    def assemble(self, state: Mapping[str, Any]) -> Path | None:
         """Tell that the pages have their names already."""
+        self._pages = int(state["pages"])
         return None
 
     def clean(self) -> None:
