@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import onnx
 import pytest
@@ -6,8 +8,8 @@ from distillex_matcher import CrfParameters, FeatureLayout
 from distillex_matcher.exported import ExportedFiles
 from distillex_training.export.onnx import ParityError, export_onnx, inputs_of, open_session, random_inputs
 from distillex_training.export.quantize import QuantizedEmbedding, quantize_tables
-from distillex_training.export.repository import export_repository
-from distillex_training.models import Student, StudentConfig, load_model
+from distillex_training.export.repository import export_repository, remove_networks_of_others
+from distillex_training.models import Student, StudentConfig, load_model, save_model
 
 NAMES = ("INPUT_IDS", "LEXICON_TYPES", "LEXICON_WORDS", "LEXICON_WEIGHTS")
 
@@ -97,3 +99,69 @@ def test_a_network_is_opened_with_a_thread_for_each_usable_core(exported, monkey
     network = exported / "student" / "1" / "model.onnx"
     assert open_session(network).get_session_options().intra_op_num_threads == 1
     assert open_session(network, threads=2).get_session_options().intra_op_num_threads == 2
+
+
+PLAN = ("model.plan", "model.plan.onnx", "model.plan.json")
+
+
+def files_of(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def other_student(toy_student, tmp_path):
+    """The toy student with another CRF."""
+    model, crf, layout = load_model(toy_student)
+    with torch.no_grad():
+        crf.crf.transitions[0, 0] += 1
+    save_model(tmp_path / "other", model, crf, layout)
+    return tmp_path / "other"
+
+
+def test_a_plan_of_another_model_does_not_stay_beside_the_new_one(
+    exported, toy_student, other_student, tmp_path, caplog
+):
+    repository = tmp_path / "repository"
+    shutil.copytree(exported, repository)
+    for name in PLAN:
+        (repository / "student" / "1" / name).write_text("a plan", encoding="utf-8")
+    (repository / "student" / "config.pbtxt").write_text("a configuration", encoding="utf-8")
+    export_repository(toy_student, repository)  # of the same model
+    assert {path.name for path in (repository / "student" / "1").iterdir()} == {"model.onnx", *PLAN}
+    export_repository(other_student, repository)
+    assert {path.name for path in (repository / "student" / "1").iterdir()} == {"model.onnx"}
+    assert (repository / "student" / "config.pbtxt").exists()
+    assert f"{repository}/student/1/model.plan removed: it is not known to be of this model" in caplog.text
+    crf = load_model(other_student)[1].parameters_for_serving()
+    assert CrfParameters.load(repository / "decode" / "1" / "crf.json") == crf
+
+
+def test_a_network_of_another_model_does_not_stay_beside_a_new_plan(exported, toy_student, other_student, tmp_path):
+    repository = tmp_path / "repository"
+    shutil.copytree(exported, repository)
+    for name in PLAN:
+        (repository / "student" / "1" / name).write_text("a plan", encoding="utf-8")
+    for directory, left in ((toy_student, {"model.onnx", *PLAN}), (other_student, set(PLAN))):
+        model, crf, layout = load_model(directory)
+        remove_networks_of_others(repository, model, layout, crf, kept="model.plan")
+        assert {path.name for path in (repository / "student" / "1").iterdir()} == left
+
+
+def test_an_export_that_fails_leaves_what_was_there(exported, other_student, tmp_path, monkeypatch):
+    repository = tmp_path / "repository"
+    shutil.copytree(exported, repository)
+    monkeypatch.setattr(CrfParameters, "save", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
+    with pytest.raises(OSError, match="no space left"):
+        export_repository(other_student, repository)
+    assert files_of(repository) == files_of(exported)
+
+
+def test_a_repository_is_not_named_like_a_file(toy_student, tmp_path):
+    from distillex_cli.main import application
+    from typer.testing import CliRunner
+
+    for name, target in (("model.onnx", "onnx"), ("model.plan", "tensorrt")):
+        done = CliRunner().invoke(application, ["export", str(toy_student), "-o", str(tmp_path / name)])
+        assert done.exit_code == 1
+        assert f"--target {target} a file" in " ".join(done.output.split())
+        assert not (tmp_path / name).exists()

@@ -111,6 +111,37 @@ def test_text_is_tokenised_once_and_long_lines_come_in_pieces(tmp_path):
     assert len(tokenise(tmp_path / "corpus", [tmp_path / "raw.txt"], vocabulary, None, 3)) == 1
 
 
+@pytest.mark.parametrize("name", ["meta.json", "offsets.npy", "tokens.bin", "word-starts.bin"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_corpus_is_tokenised_anew(tmp_path, name, damage):
+    (tmp_path / "raw.txt").write_text("甲乙丙甲乙\n乙丁\n", encoding="utf-8")
+    arguments = (tmp_path / "corpus", [tmp_path / "raw.txt"], (*SPECIAL_TOKENS, "甲", "乙"), None, 9)
+    tokenise(*arguments)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "corpus").iterdir()}
+    if damage == "gone":
+        (tmp_path / "corpus" / name).unlink()
+    else:
+        (tmp_path / "corpus" / name).write_bytes(before[name][:-1])
+    corpus = tokenise(*arguments)
+    assert [corpus.sentence(i)[0].tolist() for i in range(len(corpus))] == [[6, 7, 1, 6, 7], [7, 1]]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "corpus").iterdir()} == before
+
+
+def test_a_folder_of_something_else_is_not_cleared_for_a_corpus(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    raw = tmp_path / "corpus" / "raw.txt"
+    raw.write_text("甲乙丙\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"corpus holds raw\.txt, which is no tokenised text"):
+        tokenise(tmp_path / "corpus", [raw], SPECIAL_TOKENS, None, 9)
+    assert raw.exists()
+
+
+def test_json_is_no_text_to_pretrain_on(tmp_path):
+    (tmp_path / "raw.json").write_text('{"text": "甲乙"}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"raw\.json:1: JSON, not a sentence"):
+        tokenise(tmp_path / "corpus", [tmp_path / "raw.json"], SPECIAL_TOKENS, None, 8)
+
+
 def test_missing_or_empty_text_is_refused(tmp_path):
     with pytest.raises(DataError, match="absent"):
         tokenise(tmp_path / "corpus", [tmp_path / "absent.txt"], SPECIAL_TOKENS, None, 8)

@@ -21,6 +21,9 @@ class Target(str, enum.Enum):
     TENSORRT = "tensorrt"
 
 
+NETWORK_SUFFIXES = {".onnx": Target.ONNX.value, ".plan": Target.TENSORRT.value}
+
+
 class Precision(str, enum.Enum):
     """Arithmetic of a TensorRT plan."""
 
@@ -73,6 +76,8 @@ def export(
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
     logging.getLogger("distillex").setLevel(logging.INFO)
+    if target is Target.REPOSITORY and output.suffix in NETWORK_SUFFIXES:
+        _fail(f"{output} is a file's name; a repository is a folder, --target {NETWORK_SUFFIXES[output.suffix]} a file")
     try:
         if target is Target.TENSORRT:
             options = PlanOptions(

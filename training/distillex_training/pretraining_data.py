@@ -7,12 +7,12 @@ import hashlib
 import json
 import logging
 import random
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from distillex_matcher import FeatureLayout, Lexicon
+from distillex_matcher.layout import write_atomically
 from numpy.typing import NDArray
 
 from distillex_training.data.labelled import DataError
@@ -23,6 +23,7 @@ LOG = logging.getLogger("distillex.training")
 BLOCK = 2000
 """Sentences tokenised at once: memory does not grow with the corpus."""
 LARGEST_UINT16 = 65535
+META, OFFSETS, TOKENS, WORD_STARTS = FILES = ("meta.json", "offsets.npy", "tokens.bin", "word-starts.bin")
 
 
 def stream_raw(paths: Sequence[Path], longest: int) -> Iterator[str]:
@@ -50,10 +51,19 @@ class TokenCorpus:
     """Token ids and word starts of raw sentences, memory-mapped: any size of text, read at random."""
 
     def __init__(self, directory: Path) -> None:
-        meta = json.loads((directory / "meta.json").read_text(encoding="utf-8"))
-        self._offsets: NDArray[np.int64] = np.load(directory / "offsets.npy")
-        self._ids = np.memmap(directory / "tokens.bin", dtype=meta["dtype"], mode="r")
-        self._starts = np.memmap(directory / "word-starts.bin", dtype=np.bool_, mode="r")
+        """Open a folder.
+
+        Raises
+        ------
+        OSError, ValueError
+            For files that are missing or not whole.
+        """
+        meta = json.loads((directory / META).read_text(encoding="utf-8"))
+        self._offsets: NDArray[np.int64] = np.load(directory / OFFSETS)
+        self._ids = np.memmap(directory / TOKENS, dtype=meta["dtype"], mode="r")
+        self._starts = np.memmap(directory / WORD_STARTS, dtype=np.bool_, mode="r")
+        if len(self._ids) != self.tokens or len(self._starts) != self.tokens:
+            raise ValueError(f"{len(self._ids)} tokens and {len(self._starts)} word starts, not {self.tokens} of each")
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -90,19 +100,27 @@ def tokenise(
         Words for whole-word masking; None makes each character its own word.
     longest
         Longer sentences are cut into pieces of so many characters.
+
+    Raises
+    ------
+    DataError
+        For text that cannot be read, or a folder that holds something else.
     """
     key = _key(paths, vocabulary, lexicon, longest)
-    meta_path = directory / "meta.json"
-    if meta_path.exists() and json.loads(meta_path.read_text(encoding="utf-8")).get("key") == key:
-        return TokenCorpus(directory)
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    try:
+        if json.loads((directory / META).read_text(encoding="utf-8"))["key"] == key:
+            return TokenCorpus(directory)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        LOG.warning("%s is damaged (%s): the text is tokenised anew", directory, error)
+    _clear(directory)
     dtype = np.dtype(np.uint16 if len(vocabulary) <= LARGEST_UINT16 else np.uint32)
     # Lookup of characters as in serving: the featurizer's, without any lexicon.
     bucket = max(16, longest + 2)
     featurizer = FeatureLayout(vocabulary, types=("none",), word_hash_size=2, buckets=(bucket,)).featurizer()
     lengths: list[int] = []
-    with (directory / "tokens.bin").open("wb") as ids, (directory / "word-starts.bin").open("wb") as starts:
+    with (directory / TOKENS).open("wb") as ids, (directory / WORD_STARTS).open("wb") as starts:
         for texts in _blocks(stream_raw(paths, longest)):
             features = featurizer.featurize(texts)
             segments = segment_words(texts, lexicon)
@@ -112,9 +130,20 @@ def tokenise(
                 lengths.append(len(text))
     if not lengths:
         raise DataError(f"no text in {', '.join(map(str, paths))}")
-    np.save(directory / "offsets.npy", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-    meta_path.write_text(json.dumps({"key": key, "dtype": dtype.name}), encoding="utf-8")  # last: it says complete
+    np.save(directory / OFFSETS, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+    write_atomically(directory / META, json.dumps({"key": key, "dtype": dtype.name}))  # last: it says complete
     return TokenCorpus(directory)
+
+
+def _clear(directory: Path) -> None:
+    """Make a folder for a corpus, an earlier corpus in it removed and nothing else."""
+    directory.mkdir(parents=True, exist_ok=True)
+    found = list(directory.iterdir())
+    others = [path.name for path in found if path.name not in FILES]
+    if others:
+        raise DataError(f"{directory} holds {', '.join(sorted(others)[:3])}, which is no tokenised text: move it away")
+    for path in found:
+        path.unlink()
 
 
 def pack(lengths: Sequence[int], capacity: int, generator: random.Random, open_sequences: int = 64) -> list[list[int]]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from distillex_matcher import FeatureLayout, Features
-from distillex_matcher.exported import CRF_FILE
+from distillex_matcher import FeatureLayout, Features, LayoutError
+from distillex_matcher.exported import CRF_FILE, ExportedFiles
 from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE
 
 from distillex_training.export.int8 import Int8, export_quantized
 from distillex_training.models import ConstrainedCrf, Student, Teacher, load_model
+
+LOG = logging.getLogger("distillex.export")
+NETWORK_FILES = ("model.onnx", "model.plan", "model.plan.onnx", "model.plan.json")
 
 
 def export_repository(
@@ -37,9 +42,46 @@ def export_repository(
         The files written.
     """
     model, crf, layout = load_model(model_directory)
-    path = model_folder(repository, model) / "model.onnx"
-    export_quantized(model, layout, path, int8, calibration)
-    return [path, *save_layout_and_crf(repository, model, layout, crf)]
+    repository.mkdir(parents=True, exist_ok=True)
+    # All is there before anything is put in place: no failure and hardly a kill leaves files of two models.
+    with tempfile.TemporaryDirectory(dir=repository, prefix=".export-") as folder:
+        staged = Path(folder)
+        network = model_folder(staged, model) / "model.onnx"
+        export_quantized(model, layout, network, int8, calibration)
+        files = [network, *save_layout_and_crf(staged, model, layout, crf)]
+        remove_networks_of_others(repository, model, layout, crf, kept="model.onnx")
+        written = [repository / file.relative_to(staged) for file in files]
+        for source, target in zip(files, written, strict=True):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+    return written
+
+
+def remove_networks_of_others(
+    repository: Path, model: Student | Teacher, layout: FeatureLayout, crf: ConstrainedCrf, *, kept: str
+) -> None:
+    """Remove what another model left in a network's folder, where this one's CRF and layout take the other's place.
+
+    Parameters
+    ----------
+    repository
+        Where a model is put.
+    model, layout, crf
+        The model.
+    kept
+        The file that is written over, ``model.onnx`` or ``model.plan``; of its kin nothing is removed.
+    """
+    folder = model_folder(repository, model)
+    try:
+        there = ExportedFiles.beside(folder / "model.onnx")
+        same = (there.layout, there.crf) == (layout, crf.parameters_for_serving())
+    except LayoutError:
+        same = False
+    for name in NETWORK_FILES:
+        path = folder / name
+        if not same and path.exists() and name.startswith("model.plan") != kept.startswith("model.plan"):
+            path.unlink()
+            LOG.warning("%s removed: it is not known to be of this model", path)
 
 
 def model_folder(repository: Path, model: Student | Teacher) -> Path:

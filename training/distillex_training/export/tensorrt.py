@@ -20,7 +20,7 @@ from distillex_matcher import FeatureLayout
 from distillex_training.export.onnx import INPUT_NAMES, OUTPUT_NAME, export_onnx, open_session, random_inputs
 from distillex_training.export.plan_metadata import PlanMetadata, sha256_of
 from distillex_training.export.plan_profile import ShapeRange, check_interface, optimization_profile
-from distillex_training.export.repository import model_folder, save_layout_and_crf
+from distillex_training.export.repository import model_folder, remove_networks_of_others, save_layout_and_crf
 from distillex_training.models import load_model
 
 LOG = logging.getLogger("distillex.export")
@@ -130,7 +130,10 @@ def export_plan(model_directory: Path, output: Path, options: PlanOptions) -> li
     metadata_path = path.with_name(path.name + ".json")
     metadata.save(metadata_path)
     written = [path, onnx_path, metadata_path]
-    return written if output.suffix == ".plan" else [*written, *save_layout_and_crf(output, model, layout, crf)]
+    if output.suffix == ".plan":
+        return written
+    remove_networks_of_others(output, model, layout, crf, kept=path.name)
+    return [*written, *save_layout_and_crf(output, model, layout, crf)]
 
 
 def build_plan(trt: Any, onnx_model: bytes, profile: dict[str, ShapeRange], options: PlanOptions) -> bytes:

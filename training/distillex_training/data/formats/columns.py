@@ -202,8 +202,8 @@ def _refuse_clauses(path: Path, tokens: list[str]) -> None:
     if lengths and sum(lengths) > LONGEST_WORDS * len(lengths):
         average = sum(lengths) / len(lengths)
         raise DataError(
-            f"{path}: its tokens have {average:.0f} Chinese characters on average: they are clauses, and where in them the "
-            "entities are is lost; export JSON"
+            f"{path}: its tokens have {average:.0f} Chinese characters on average: they are clauses, and where in them "
+            "the entities are is lost; export JSON"
         )
 
 
