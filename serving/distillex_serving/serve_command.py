@@ -24,7 +24,7 @@ from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOption
 from distillex_serving.locations import default_repository
 from distillex_serving.preconditions import PreconditionError, check_working_folder
 from distillex_serving.students import DEFAULT_STUDENT, entity_types, find_student
-from distillex_serving.supervision import supervise
+from distillex_serving.supervision import start_all, supervise
 from distillex_serving.tls_files import TlsFiles
 
 
@@ -99,9 +99,9 @@ def serve(
         signal.signal(number, lambda *_: stop.set())
     server = EmbeddedServer(options)
     try:
-        server.start()
-        typer.echo(f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {server.metrics_url}")
-        supervise([server], stop)
+        if start_all([server], stop):
+            typer.echo(f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {server.metrics_url}")
+            supervise([server], stop)
     except PreconditionError as error:
         fail("serve", str(error), EXIT_PRECONDITION)
     except ServerError as error:

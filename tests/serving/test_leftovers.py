@@ -16,7 +16,7 @@ from distillex_client import Extractor
 from distillex_serving import workspace
 from distillex_serving.embedded import EmbeddedServer
 from distillex_serving.launcher import launch
-from distillex_serving.processes import processes_naming, session_members, status_of
+from distillex_serving.processes import processes_with, session_members, status_of
 from distillex_serving.workspace import Workspace, remove_leftovers
 from server_under_test import ROOT, server_options, why_no_server
 
@@ -28,10 +28,12 @@ def traces_of(pid):
     mark = f"-{pid}-{traces_of.started[pid]}-"
     folders = (Path(tempfile.gettempdir()), SHARED_MEMORY)
     paths = [path for folder in folders for path in folder.glob("distillex-*") if mark in path.name]
-    return paths, processes_naming(mark)
+    traces_of.names |= {path.name for path in paths if path.is_dir() and mark in path.name}
+    names = [name for name in traces_of.names if mark in name]
+    return paths, [pid for name in names for pid in processes_with(workspace.VARIABLE, name)]
 
 
-traces_of.started = {}
+traces_of.started, traces_of.names = {}, set()
 
 
 def remember(pid):
