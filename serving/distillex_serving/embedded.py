@@ -182,7 +182,7 @@ class EmbeddedServer:
             return f"tritonserver died ({_end_in_words(code)})"
         for pid, what in self.processes.items():
             status = status_of(pid)
-            if status is None or status.session != process.pid:
+            if pid != process.pid and (status is None or status.session != process.pid):
                 return f"a Python-backend stub died ({what})"
         return self._progress.standstill() if self._progress is not None else None
 
