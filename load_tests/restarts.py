@@ -32,6 +32,7 @@ import psutil
 from distillex_client import AsyncExtractor, Entity, Extractor, ExtractorError, Retries
 from distillex_serving.preconditions import free_port
 from distillex_serving.processes import status_of
+from distillex_serving.supervision import RestartPolicy
 
 TEXT = "华为技术有限公司与复旦大学签署协议。"
 # The recipe of docs/client.md.
@@ -253,6 +254,8 @@ def main() -> None:
         print(f"{options.calls:,} calls a case, {options.callers} callers, {served.url}")
         print(f"{'killed':<16}{'lost':>6}{'answered':>10}{'no answer for':>15}{'longest call':>14}")
         for case in cases:
+            # Each case shows a first restart, not the longer wait after several in a row.
+            time.sleep(RestartPolicy().calm_s)
             calls = run_case(served, case, options.calls, options.callers)
             lost += len(calls.lost)
             print(

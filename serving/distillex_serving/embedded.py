@@ -24,7 +24,6 @@ from types import TracebackType
 
 from distillex_serving import preconditions
 from distillex_serving.addresses import LOOPBACK, in_brackets, own_address, reachable
-from distillex_serving.launcher import launch
 from distillex_serving.locations import default_lexicon_directory, default_repository
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.processes import command_line, session_members, status_of
@@ -146,10 +145,11 @@ class EmbeddedServer:
         triton = self._check()
         environment = triton_environment(triton.libraries, self._lexicons, options.admin_token)
         try:
-            command = [str(triton.binary), *self._prepare(triton).arguments()]
+            self._workspace = workspace = Workspace()
+            command = [str(triton.binary), *self._prepare(triton, workspace).arguments()]
             for attempt in range(1, MOST_STARTS + 1):
                 try:
-                    self._launch(command, environment)
+                    self._launch(workspace, command, environment)
                     break
                 except ServerError:
                     if attempt == MOST_STARTS or not any(START_RACE in line for line in self._log):
@@ -185,7 +185,7 @@ class EmbeddedServer:
             return f"tritonserver died ({_end_in_words(code)})"
         for pid, what in self.processes.items():
             status = status_of(pid)
-            if status is None or status.session != process.pid:
+            if pid != process.pid and (status is None or status.session != process.pid):
                 return f"a Python-backend stub died ({what})"
         return self._progress.standstill() if self._progress is not None else None
 
@@ -246,11 +246,10 @@ class EmbeddedServer:
             setattr(self, f"{what}_port", port)
         return triton
 
-    def _prepare(self, triton: preconditions.TritonInstallation) -> TritonCommand:
+    def _prepare(self, triton: preconditions.TritonInstallation, workspace: Workspace) -> TritonCommand:
         """Lay out the workspace; return how tritonserver is called."""
         options = self.options
-        self._workspace = Workspace()
-        folder = self._workspace.path
+        folder = workspace.path
         backend = folder / "backends" / "python"
         backend.mkdir(parents=True)
         for path in (triton.backends / "python").glob("*"):
@@ -272,7 +271,7 @@ class EmbeddedServer:
             grpc=self._grpc_listener(),
             http=(self._http_address, self.http_port),
             metrics=(self._http_address, self.metrics_port),
-            shared_memory_prefix=f"{self._workspace.name}-",
+            shared_memory_prefix=f"{workspace.name}-",
             tls=options.tls,
             verbose=options.verbose,
         )
@@ -284,11 +283,11 @@ class EmbeddedServer:
         address, _, port = str(self.options.grpc_socket).rpartition(":")
         return f"unix:{address}", int(port)
 
-    def _launch(self, command: list[str], environment: dict[str, str]) -> None:
+    def _launch(self, workspace: Workspace, command: list[str], environment: dict[str, str]) -> None:
         """Start tritonserver and wait until it is ready."""
         self._log.clear()
         self.processes, self._progress = {}, None
-        self._process = process = launch(command, environment)
+        self._process = process = workspace.launch(command, environment)
         self._reader = threading.Thread(target=self._read_log, args=(process,), daemon=True)
         self._reader.start()
         self._wait_until_ready()

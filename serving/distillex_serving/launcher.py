@@ -1,24 +1,19 @@
 """Start processes that end with this one, however it ends.
 
-Linux binds such a process to the *thread* that forked it. So all are forked by one thread that lives as long as this
+Linux binds such a process to the *thread* that started it. So all are started by one thread that lives as long as this
 process: a server started from a notebook's cell, a pool or a test's fixture outlives the thread that asked for it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
-import resource
-import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-SET_PARENT_DEATH_SIGNAL = 1
-MOST_FILES = 65536
-# Opened before any fork: a child of a process with threads must not wait for the loader's lock.
-_LIBC = ctypes.CDLL(None)
+from distillex_serving import bound_process
+from distillex_serving.bound_process import LIBRARY_PATH, PROGRAMS_LIBRARY_PATH
 
 
 def _new_thread() -> ThreadPoolExecutor:
@@ -40,30 +35,25 @@ os.register_at_fork(after_in_child=_renew_thread)
 def launch(command: Sequence[str], environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """Start a process in a session of its own; what it prints, both streams in one, is in ``stdout``.
 
-    It may open as many files as this user's hard limit allows, and is sent SIGTERM when this process ends.
+    It may open as many files as this user's hard limit allows, and is sent SIGTERM when this process ends. A program
+    that cannot be started says so there and ends with 1.
     """
     return _thread.submit(_popen, command, environment).result()
 
 
 def _popen(command: Sequence[str], environment: Mapping[str, str] | None) -> subprocess.Popen[str]:
-    parent = os.getpid()
-
-    def prepare() -> None:
-        with contextlib.suppress(OSError, AttributeError, ValueError):
-            _LIBC.prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
-            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, MOST_FILES)), hard))
-        if os.getppid() != parent:
-            os._exit(1)
-
+    variables = dict(os.environ if environment is None else environment)
+    if (libraries := variables.pop(LIBRARY_PATH, None)) is not None:
+        variables[PROGRAMS_LIBRARY_PATH] = libraries
+    if (own := os.environ.get(LIBRARY_PATH)) is not None:
+        variables[LIBRARY_PATH] = own
     return subprocess.Popen(
-        command,
-        env=environment,
+        [sys.executable, "-I", "-S", str(bound_process.__file__), str(os.getpid()), *command],
+        env=variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
         text=True,
         errors="replace",
         start_new_session=True,
-        preexec_fn=prepare,  # noqa: PLW1509
     )

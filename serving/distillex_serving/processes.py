@@ -53,13 +53,10 @@ def session_members(session_id: int) -> dict[int, str]:
     return {status.pid: status.command for status in statuses if status is not None and status.session == session_id}
 
 
-def processes_naming(word: str) -> list[int]:
-    """Return the live processes of this user whose command line holds ``word``; this process is not one."""
-    return [
-        pid
-        for pid in all_pids()
-        if pid != os.getpid() and any(word in argument for argument in command_line(pid)) and _is_ours(pid)
-    ]
+def processes_with(variable: str, value: str) -> list[int]:
+    """Return the live processes of this user that were started with an environment variable of that value."""
+    wanted = f"{variable}={value}".encode()
+    return [pid for pid in all_pids() if wanted in _environment(pid) and status_of(pid) is not None]
 
 
 def all_pids() -> Iterator[int]:
@@ -67,8 +64,10 @@ def all_pids() -> Iterator[int]:
     return (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())
 
 
-def _is_ours(pid: int) -> bool:
+def _environment(pid: int) -> list[bytes]:
     try:
-        return (PROC / str(pid)).stat().st_uid == os.geteuid() and status_of(pid) is not None
+        if (PROC / str(pid)).stat().st_uid != os.geteuid():
+            return []
+        return (PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:
-        return False
+        return []

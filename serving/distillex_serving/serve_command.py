@@ -22,12 +22,12 @@ from distillex_serving.command_options import (
     fail,
 )
 from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions
-from distillex_serving.gate import GateLimits, is_loopback, put_gate_before
+from distillex_serving.gate import Gate, GateLimits, is_loopback, put_gate_before
 from distillex_serving.locations import default_repository
 from distillex_serving.preconditions import PreconditionError, check_working_folder
 from distillex_serving.service import Service
 from distillex_serving.students import DEFAULT_STUDENT, entity_types, find_student
-from distillex_serving.supervision import supervise
+from distillex_serving.supervision import start_all, supervise
 from distillex_serving.tls_files import TlsFiles
 
 
@@ -119,13 +119,20 @@ def serve(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    guarded = gate if gate is not None else not is_loopback(host)
     with contextlib.ExitStack() as stack:
         try:
-            guarded = gate if gate is not None else not is_loopback(host)
-            limits = GateLimits(int(max_request_mib * 2**20), max_connections)
-            services, ready = _start(stack, options, limits if guarded else None)
-            typer.echo(ready)
-            supervise(services, stop)
+            front = None
+            if guarded:
+                limits = GateLimits(int(max_request_mib * 2**20), max_connections)
+                front, options = put_gate_before(options, limits)
+                stack.callback(front.close)
+            server = EmbeddedServer(options)
+            stack.callback(server.stop)
+            services: list[Service] = [server] if front is None else [server, front]
+            if start_all(services, stop):
+                typer.echo(_ready_line(server, front))
+                supervise(services, stop)
         except PreconditionError as error:
             fail("serve", str(error), EXIT_PRECONDITION)
         except ServerError as error:
@@ -133,20 +140,11 @@ def serve(
     typer.echo("stopped")
 
 
-def _start(stack: contextlib.ExitStack, options: ServerOptions, limits: GateLimits | None) -> tuple[list[Service], str]:
-    """Start the server, and the gate where there are limits; return what runs, and where it can be reached."""
-    gate = None
-    if limits is not None:
-        gate, options = put_gate_before(options, limits)
-        stack.callback(gate.close)
-    server = EmbeddedServer(options)
-    stack.callback(server.stop)
-    server.start()
+def _ready_line(server: EmbeddedServer, gate: Gate | None) -> str:
     if gate is None:
-        return [server], f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {server.metrics_url}"
-    gate.start()
+        return f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {server.metrics_url}"
     health, metrics = gate.http_urls or (server.http_url, server.metrics_url)
-    return [server, gate], f"ready: gRPC {gate.grpc_url} (through the gate), HTTP {health}, metrics {metrics}"
+    return f"ready: gRPC {gate.grpc_url} (through the gate), HTTP {health}, metrics {metrics}"
 
 
 def _say_what_is_served(student: str, student_folder: Path | None, repository: Path | None) -> None:

@@ -30,6 +30,39 @@ class RestartPolicy:
         return 0.0 if failures == 1 else min(self.longest_delay_s, self.first_delay_s * 2.0 ** min(failures - 2, 60))
 
 
+def start_all(services: Sequence[Service], stop: threading.Event) -> bool:
+    """Start services one after the other; return False where ``stop`` was set meanwhile, and none of them runs.
+
+    Raises
+    ------
+    PreconditionError, ServerError
+        When one does not start; none of them runs then.
+    """
+    done = threading.Event()
+
+    def end_waiting() -> None:
+        stop.wait()
+        while not done.wait(0.2):
+            for service in reversed(services):
+                service.stop()
+
+    # A start waits for as long as a minute; whoever says stop does not.
+    threading.Thread(target=end_waiting, name="stop while starting", daemon=True).start()
+    try:
+        for service in services:
+            if not stop.is_set():
+                service.start()
+    except Exception:
+        if not stop.is_set():
+            _stop_all(services)
+            raise
+    finally:
+        done.set()
+    if stop.is_set():
+        _stop_all(services)
+    return not stop.is_set()
+
+
 def supervise(services: Sequence[Service], stop: threading.Event, policy: RestartPolicy | None = None) -> None:
     """Keep started services up until ``stop`` is set, then stop them, the last one first.
 
@@ -43,8 +76,7 @@ def supervise(services: Sequence[Service], stop: threading.Event, policy: Restar
     for watcher in watchers:
         watcher.start()
     stop.wait()
-    for service in reversed(services):
-        service.stop()
+    _stop_all(services)
     for watcher in watchers:
         watcher.join()
 
@@ -89,6 +121,11 @@ def _start_again(service: Service, stop: threading.Event, policy: RestartPolicy,
 
 def _when(delay_s: float) -> str:
     return f"in {delay_s:.0f} s" if delay_s else "now"
+
+
+def _stop_all(services: Sequence[Service]) -> None:
+    for service in reversed(services):
+        service.stop()
 
 
 def _last_words(service: Service) -> str:

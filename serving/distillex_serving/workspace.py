@@ -1,8 +1,8 @@
 """The temporary folder of a running service, and what such services leave where they were killed.
 
 The name of a folder tells whose it is: the namespace of process ids, the id of the process that made it and the
-moment when that began. Its services bear the name in their command lines, their regions of shared memory begin with
-it. So whoever starts next can tell what is left of a process that was killed, and a live neighbour's stays.
+moment when that began. Its processes have the name in their environment, their regions of shared memory begin with it.
+So whoever starts next can tell what is left of a process that was killed, and a live neighbour's stays.
 """
 
 from __future__ import annotations
@@ -14,16 +14,20 @@ import re
 import secrets
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from distillex_serving.launcher import launch
 from distillex_serving.preconditions import PreconditionError
-from distillex_serving.processes import processes_naming, status_of
+from distillex_serving.processes import processes_with, status_of
 
 LOG = logging.getLogger("distillex.serve")
 SHARED_MEMORY = Path("/dev/shm")
 NAME = re.compile(r"distillex-(?P<namespace>\d+)-(?P<pid>\d+)-(?P<started>\d+)-[0-9a-f]{8}")
+VARIABLE = "DISTILLEX_WORKSPACE"
 END_TIMEOUT_S = 5.0
 SET_TMPDIR = "set TMPDIR to a folder that can be written to"
 
@@ -49,6 +53,10 @@ class Workspace:
                 f"no folder can be made in {self.path.parent} ({error.strerror}): {SET_TMPDIR}"
             ) from None
 
+    def launch(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start a process that belongs here, as :func:`~distillex_serving.launcher.launch` does."""
+        return launch(command, {**(os.environ if environment is None else environment), VARIABLE: self.name})
+
     def remove(self) -> None:
         """Remove the folder and the shared memory of its services, which have ended."""
         shutil.rmtree(self.path, ignore_errors=True)
@@ -58,7 +66,7 @@ class Workspace:
 def remove_leftovers() -> None:
     """End and remove what killed processes of this user left: services, folders, shared memory."""
     for name in sorted(_names_of_the_dead()):
-        orphans = processes_naming(name)
+        orphans = processes_with(VARIABLE, name)
         for pid in orphans:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)

@@ -39,8 +39,9 @@ class Serving:
         raise AssertionError(f"{pattern!r} was not printed:\n{''.join(self.lines)}")
 
     def tritonserver(self):
-        """The process id: that of its session too."""
-        return next(pid for pid in self.children() if status_of(pid).command == "tritonserver")
+        """The process id, that of its session too; None before it runs."""
+        statuses = filter(None, map(status_of, self.children()))
+        return next((status.pid for status in statuses if status.command == "tritonserver"), None)
 
     def children(self):
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -12,11 +14,11 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("tritonclient.grpc")
-from distillex_client import Extractor
+from distillex_client import Extractor, Retries
 from distillex_serving import workspace
 from distillex_serving.embedded import EmbeddedServer
 from distillex_serving.launcher import launch
-from distillex_serving.processes import processes_naming, session_members, status_of
+from distillex_serving.processes import processes_with, session_members, status_of
 from distillex_serving.workspace import Workspace, remove_leftovers
 from server_under_test import ROOT, server_options, why_no_server
 
@@ -28,10 +30,12 @@ def traces_of(pid):
     mark = f"-{pid}-{traces_of.started[pid]}-"
     folders = (Path(tempfile.gettempdir()), SHARED_MEMORY)
     paths = [path for folder in folders for path in folder.glob("distillex-*") if mark in path.name]
-    return paths, processes_naming(mark)
+    traces_of.names |= {path.name for path in paths if path.is_dir() and mark in path.name}
+    names = [name for name in traces_of.names if mark in name]
+    return paths, [pid for name in names for pid in processes_with(workspace.VARIABLE, name)]
 
 
-traces_of.started = {}
+traces_of.started, traces_of.names = {}, set()
 
 
 def remember(pid):
@@ -137,6 +141,44 @@ def test_a_process_outlives_the_thread_that_launched_it():
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_launched_program_has_its_environment_and_the_most_files(monkeypatch):
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/ours")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for environment, libraries in (({"LD_LIBRARY_PATH": "/theirs", "A": "1"}, "/theirs"), ({"A": "1"}, "")):
+        shown = launch(["/bin/sh", "-c", "echo $LD_LIBRARY_PATH,$A,$(ulimit -n)"], environment)
+        assert shown.communicate()[0].strip() == f"{libraries},1,{min(hard, 65536)}"
+
+
+def test_a_program_that_is_not_there_is_named():
+    missing = launch(["/nowhere/program"])
+    assert "/nowhere/program cannot be started: No such file or directory" in missing.communicate()[0]
+    assert missing.returncode == 1
+
+
+def test_launching_beside_a_busy_grpc_client_neither_crashes_nor_prints():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"127.0.0.1:{silent.getsockname()[1]}"
+        done = threading.Event()
+
+        def ask():
+            with Extractor(url, timeout_s=0.01, retries=Retries(attempts=1)) as extractor:
+                while not done.is_set():
+                    extractor.is_ready()
+
+        callers = [threading.Thread(target=ask) for _ in range(4)]
+        for caller in callers:
+            caller.start()
+        try:
+            for _ in range(50):
+                launched = launch(["true"])
+                assert launched.communicate()[0] == ""
+                assert launched.returncode == 0
+        finally:
+            done.set()
+            for caller in callers:
+                caller.join()
 
 
 def test_a_forked_process_can_launch_too():

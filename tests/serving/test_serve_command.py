@@ -38,6 +38,21 @@ def test_answers_while_it_runs_and_leaves_no_process_behind(serving, number):
     assert session_members(session) == {}
 
 
+def test_told_to_stop_while_it_starts_it_ends_soon(serving, tmp_path):
+    shutil.copytree(REPOSITORY, tmp_path / "model_repository")
+    with (tmp_path / "model_repository" / "decode" / "1" / "model.py").open("a", encoding="utf-8") as file:
+        file.write("\nimport time\n\ntime.sleep(600)\n")
+    shutil.copytree(REPOSITORY.parent / "lexicons" / "base", tmp_path / "lexicons" / "base")
+    server = serving("--repository", str(tmp_path / "model_repository"), "--start-timeout", "600")
+    server.wait_for("serving")
+    while (session := server.tritonserver()) is None:
+        assert server.process.poll() is None
+        time.sleep(0.05)
+    server.process.terminate()
+    assert server.process.wait(60) == 0
+    assert session_members(session) == {}
+
+
 def test_a_killed_stub_is_noticed_and_the_server_comes_back(serving):
     server = serving()
     server.wait_for("ready: gRPC")

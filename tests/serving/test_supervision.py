@@ -8,7 +8,7 @@ import time
 
 import pytest
 from distillex_serving.preconditions import PreconditionError
-from distillex_serving.supervision import RestartPolicy, supervise
+from distillex_serving.supervision import RestartPolicy, start_all, supervise
 
 QUICK = RestartPolicy(first_delay_s=0.01, longest_delay_s=0.04, poll_s=0.005)
 
@@ -127,3 +127,30 @@ def test_told_to_stop_it_ends_a_start_that_waits_and_stops_the_last_first(kept_u
     stop.set()
     wait_until(lambda: "one" in order)
     assert order[0] == "other"
+
+
+def test_services_start_in_their_order():
+    order = []
+    services = [Fragile("one"), Fragile("other")]
+    for each in services:
+        each.start = lambda name=each.name: order.append(name)
+    assert start_all(services, threading.Event())
+    assert order == ["one", "other"]
+
+
+def test_a_start_that_fails_stops_what_was_started_and_is_told():
+    one, other = Fragile("one"), Fragile("other")
+    other.errors = [PreconditionError("the port is taken")]
+    with pytest.raises(PreconditionError, match="the port is taken"):
+        start_all([one, other], threading.Event())
+    assert one.events[-1] == other.events[-1] == "stop"
+
+
+def test_told_to_stop_while_it_starts_it_does_not_wait_for_the_end_of_the_start():
+    one, other = Fragile("one"), Fragile("other")
+    one.waits = threading.Event()
+    stop = threading.Event()
+    threading.Timer(0.05, stop.set).start()
+    assert not start_all([one, other], stop)
+    assert one.events[-1] == "stop"
+    assert "start" not in other.events

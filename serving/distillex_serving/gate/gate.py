@@ -19,7 +19,6 @@ from distillex_serving import preconditions
 from distillex_serving.addresses import reachable
 from distillex_serving.embedded import LOG_LINES_KEPT, ServerError
 from distillex_serving.gate.configuration import GateOptions, envoy_configuration, write_configuration
-from distillex_serving.launcher import launch
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.workspace import Workspace
 
@@ -125,7 +124,7 @@ class Gate:
         options = dataclasses.replace(self.options, port=self.port)
         write_configuration(configuration, envoy_configuration(options, self.upstream, admin))
         self._log.clear()
-        self._process = launch(
+        self._process = self._workspace.launch(
             [
                 str(self._binary),
                 *("--config-path", str(configuration)),
