@@ -80,13 +80,13 @@ void leave_environment() {
 }
 
 __attribute__((constructor)) void guard() {
-    leave_environment();
     char path[4096];
     const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
     if (length <= 0) return;
     path[length] = '\0';
     const char* const name = strrchr(path, '/');
     if (name == nullptr || strcmp(name, kProgram) != 0) return;
+    leave_environment();
     dl_iterate_phdr(find_program_code, nullptr);
     struct sigaction action {};
     action.sa_sigaction = on_arithmetic_fault;
