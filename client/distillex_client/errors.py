@@ -22,6 +22,8 @@ from typing import Any
 
 # What gRPC says, in the words of an UNAVAILABLE, when the two ends do not agree on TLS.
 TLS_FAILURES = ("SSL_ERROR_SSL", "Verification Check failed", "security handshaker")
+# What the gate, or gRPC itself, says, as a RESOURCE_EXHAUSTED, of a request that is too large however often it is sent.
+TOO_LARGE = re.compile(r"the request has more than [\d,]+ bytes|message larger than max")
 # What Triton says, as an INTERNAL, of a model whose process died, and gRPC, as this or that, of a connection that ended
 # in the middle of a call. Another try is harmless: extraction changes nothing on the server.
 INTERRUPTION = re.compile(r"Stub process .*is not healthy|RST_STREAM|Stream removed")
@@ -93,6 +95,8 @@ def error_from_status(status: str, message: str) -> ExtractorError:
         return ModelNotFound(sentence)
     if status == "UNAVAILABLE" and any(failure in sentence for failure in TLS_FAILURES):
         return TlsError(sentence)
+    if status == "RESOURCE_EXHAUSTED" and TOO_LARGE.search(sentence):
+        return InvalidRequest(sentence)
     if status in ("UNAVAILABLE", "RESOURCE_EXHAUSTED") or INTERRUPTION.search(sentence):
         return ServerUnavailable(sentence)
     if status == "DEADLINE_EXCEEDED":

@@ -266,6 +266,8 @@ def test_bad_pem_files_are_named_before_anything_is_sent(certificates, tmp_path)
         ("UNAVAILABLE", "This protocol is restricted, expecting header 'triton-grpc-protocol-key'", AccessDenied),
         ("UNAVAILABLE", "Exceeds maximum queue size", ServerUnavailable),
         ("RESOURCE_EXHAUSTED", "slow down", ServerUnavailable),
+        ("RESOURCE_EXHAUSTED", "the request has more than 8,388,608 bytes (--max-request-mib)", InvalidRequest),
+        ("RESOURCE_EXHAUSTED", "Received message larger than max (9 vs. 4)", InvalidRequest),
         ("INTERNAL", "in ensemble 'extractor', out of memory", ServerError),
         ("INTERNAL", "in ensemble 'extractor', Stub process 'student_0_1' is not healthy.", ServerUnavailable),
         ("INTERNAL", "Failed to process the request(s), message: Stub process is not healthy.", ServerUnavailable),

@@ -115,6 +115,13 @@ def test_what_is_not_for_callers_is_refused_by_name(client, call, status, says):
     assert re.search(says, message)
 
 
+def test_our_client_tells_a_request_that_is_too_large_from_a_server_that_is_too_busy(gated):
+    from distillex_client import Extractor, InvalidRequest
+
+    with Extractor(gated[0].grpc_url) as extractor, pytest.raises(InvalidRequest, match="more than 1,048,576 bytes"):
+        extractor.extract("长" * MIB)
+
+
 def test_numbers_in_place_of_texts_are_refused(client):
     numbers = tritonclient.InferInput("TEXT", [1, 1], "INT32")
     numbers.set_data_from_numpy(np.zeros((1, 1), dtype=np.int32))
