@@ -104,7 +104,8 @@ def test_a_missing_model_file_is_named(tmp_path):
     assert first == "tritonserver ended before it was ready:"
     # The student's network looks for its CRF too.
     assert {line.partition(" cannot start: ")[0] for line in said} <= {"decode", "student"}
-    assert any(re.fullmatch(r"decode cannot start: .*crf\.json: missing; 'distillex export' writes it", s) for s in said)
+    wanted = r"decode cannot start: .*crf\.json: missing; 'distillex export' writes it"
+    assert any(re.fullmatch(wanted, line) for line in said)
 
 
 def test_a_missing_base_lexicon_is_named(tmp_path):
