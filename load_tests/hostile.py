@@ -26,7 +26,7 @@ TEXT = {"TEXT": [GOOD_TEXT]}
 COMMAND = {"TOKEN": ["a wrong token"], "COMMAND": ['{"action": "list"}']}
 UNLIMITED = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
 CLASSIFIED = "class result not available"
-"""What Triton says of a string output asked for with classification, where it survives that: the gate let it through."""
+"""What Triton says of a string output asked for with classification, if it survives: the gate let it through."""
 NEVER_ACCEPTABLE = (CLASSIFIED, "Traceback", ".py", "/tmp/", "/home/", "/root/", "/usr/")
 """What no answer may hold: a caller learns nothing of files and code either."""
 
