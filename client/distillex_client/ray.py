@@ -15,7 +15,7 @@ from distillex_client.batch.connection import Connection
 from distillex_client.batch.errors import WrongUse, missing_extra
 from distillex_client.batch.patience import PatientCaller
 from distillex_client.batch.pipeline import extract_chunks
-from distillex_client.batch.readers import ReadingOptions, record_of, twice_in
+from distillex_client.batch.readers import ReadingOptions, record_of
 from distillex_client.batch.records import BadRecord, Extracted, Record, cut_chunks
 from distillex_client.entity import Entity
 from distillex_client.protocol import check_lexicon
@@ -268,8 +268,6 @@ def extract_parquet(
 def _check_columns(columns: Sequence[str], extraction: TableExtraction) -> None:
     if extraction.text_column not in columns:
         raise WrongUse(f"no column {extraction.text_column!r}; the columns are {list(columns)}")
-    if twice := twice_in(columns):
-        raise WrongUse(f"two columns have the name {twice[0]!r}; the columns are {list(columns)}")
     for added in (extraction.entities_column, extraction.problem_column):
         if added in columns:
             raise WrongUse(f"there is a column {added!r} already; give another name")
@@ -288,12 +286,16 @@ def _resolved(path: str) -> tuple[Any, str]:
 
 def _dataset(paths: Sequence[str]) -> Any:
     """Open files and directories as one ``pyarrow.dataset``, its schema that of the first."""
+    import pyarrow as pa
     import pyarrow.dataset as ds
 
     parts = []
     for path in paths:
         filesystem, place = _resolved(path)
-        parts.append(ds.dataset(place, filesystem=filesystem, format="parquet", partitioning="hive"))
+        try:
+            parts.append(ds.dataset(place, filesystem=filesystem, format="parquet", partitioning="hive"))
+        except pa.ArrowInvalid as error:
+            raise WrongUse(f"{path!r} cannot be read: {error}") from error
     if not parts:
         raise WrongUse("no input")
     return parts[0] if len(parts) == 1 else ds.dataset(parts)

@@ -84,7 +84,8 @@ def test_a_run_that_finds_the_disk_full_is_resumed_to_the_same_bytes(server, fol
 def test_a_disk_that_is_full_from_the_start_leaves_what_can_be_resumed(server, folder, tmp_path, name):
     if name.endswith("parquet"):
         pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
-    shutil.copy(folder / "in.jsonl", tmp_path)
+    lines = (folder / "in.jsonl").read_text(encoding="utf-8").splitlines()[:400]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines), encoding="utf-8")
     options = ("in.jsonl", "-o", name, *(["--format", "html"] if name == "pages" else []))
     for room in (100, 1000):
         stopped = run_with_room_for(room, tmp_path, "--url", server.grpc_url, *options, "--resume")
@@ -94,7 +95,7 @@ def test_a_disk_that_is_full_from_the_start_leaves_what_can_be_resumed(server, f
     assert run_extract(server.grpc_url, *options, "--resume", cwd=tmp_path).returncode == 1
     assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", name, f"{name}.bad.jsonl"}
     if name == "pages":
-        assert len(list((tmp_path / name).iterdir())) == RECORDS - RECORDS // 4
+        assert len(list((tmp_path / name).iterdir())) == 300
 
 
 def test_bad_records_that_find_no_room_are_not_lost_in_silence_beside_standard_output_either(server, folder, tmp_path):
@@ -103,6 +104,31 @@ def test_bad_records_that_find_no_room_are_not_lost_in_silence_beside_standard_o
     stopped = run_with_room_for(1000, tmp_path, *options)
     assert stopped.returncode == 3
     assert "cannot write bad.jsonl after 20 records: File too large" in stopped.stderr.decode()
+
+
+def test_row_groups_that_find_no_room_for_their_file_are_put_together_later(server, folder, tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: pip install pyarrow")
+    shutil.copy(folder / "good.jsonl", tmp_path)
+    parts = [*STEADY[:2], "from distillex_client.batch import parquet; parquet.PART_ROWS = 500\n" + STEADY[2]]
+    options = ["extract", "--progress", "none", "--url", server.grpc_url, "good.jsonl", "-o", "out.parquet", "--resume"]
+
+    def limited(command, room):
+        limit = (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))) if room else None
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, preexec_fn=limit)
+
+    assert limited([*parts, *options[:-3], "-o", "whole.parquet"], None).returncode == 0
+    size_bytes = (tmp_path / "whole.parquet").stat().st_size
+    for file in tmp_path.glob("whole.*"):
+        file.unlink()
+    stopped = limited([*parts, *options], size_bytes * 2 // 3)
+    assert stopped.returncode == 3
+    assert f"{RECORDS:,} of them are safe" in stopped.stderr.decode()
+    (tmp_path / "good.jsonl").write_text("not needed any more", encoding="utf-8")
+    # What is left needs no server.
+    options[options.index(server.grpc_url)] = "127.0.0.1:1"
+    assert limited([*parts, *options], None).returncode == 0
+    assert pq.read_metadata(tmp_path / "out.parquet").num_rows == RECORDS
+    assert {path.name for path in tmp_path.iterdir()} == {"good.jsonl", "out.parquet"}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

@@ -232,6 +232,8 @@ def test_a_json_array_gives_what_the_json_library_reads_wherever_its_blocks_end(
         ('[{"text": "甲"}]\n[{"text": "乙"}]', ["甲"], [""]),
         ('[{"text": "甲", "text": "乙"}, {"text": "丙", "a": {"b": 1, "b": 2}}]', [], [":1", ":2"]),
         ('{"text": "甲"}\n{"text"}\n{"text": "乙"}\n', ["甲", "乙"], [":2"]),
+        ('{"text"}\n{"text": "乙"}\n', ["乙"], [":1"]),
+        ('\n\n{"text": "甲"}\n{"text"}\n', ["甲"], [":4"]),
         ('{\n "text": "甲"\n}', ["甲"], []),
         ('{\n "data": [{"text": "甲"}]\n}', [], [""]),
         ("", [], []),

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq  # noqa: E402
 from distillex_client import ray as distillex_ray  # noqa: E402
 from distillex_client.batch.connection import Connection  # noqa: E402
 from distillex_client.batch.errors import WrongUse  # noqa: E402
-from distillex_client.ray import Counts, TableExtraction, extract_dataset, extract_parquet  # noqa: E402
+from distillex_client.ray import Counts, TableExtraction, TableExtractor, extract_dataset, extract_parquet  # noqa: E402
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -114,3 +114,19 @@ def test_partition_columns_are_kept_and_an_output_among_the_input_is_refused(ser
     found = [pq.read_table(path) for path in sorted((tmp_path / "out").glob("*.parquet"))]
     assert [table["year"].to_pylist() for table in found] == [[2025], [2026]]
     assert all(table.column_names == ["text", "year", "entities", "problem"] for table in found)
+
+
+def test_unwanted_entities_are_left_out_of_the_column(server):
+    table = pa.table({"text": ["张伟在北京工作。", "李娜"]})
+    chosen = TableExtraction(Connection(server.grpc_url), min_score=0.5, types=["name"])
+    found = TableExtractor(chosen)(table)["entities"].to_pylist()
+    assert [[entity["text"] for entity in entities] for entities in found] == [["张伟"], ["李娜"]]
+    with pytest.raises(ValueError, match="min_score 2 must be from 0 to 1"):
+        TableExtraction(Connection(), min_score=2)
+
+
+def test_columns_of_one_name_are_refused(cluster, tmp_path):
+    table = pa.Table.from_arrays([pa.array(["张伟"]), pa.array([1]), pa.array([2])], ["text", "n", "n"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(WrongUse, match=r"a\.parquet' cannot be read: .*duplicate field names"):
+        extract_parquet(str(tmp_path / "a.parquet"), str(tmp_path / "out"), TableExtraction(Connection()))
