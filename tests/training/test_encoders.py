@@ -13,7 +13,7 @@ from distillex_training.models.encoders import (
     longest_input,
 )
 from distillex_training.models.masked_lm import new_encoder
-from distillex_training.models.teacher import load_encoder
+from distillex_training.models.teacher import load_encoder, tokens_of
 from distillex_training.pretrain import pretrain
 
 transformers = pytest.importorskip("transformers", reason="needs transformers")
@@ -138,6 +138,18 @@ def test_an_encoder_that_does_not_come_back_is_refused(tmp_path, monkeypatch):
         load_encoder(tmp_path, TOKENS)
     monkeypatch.setattr(transformers.AutoModel, "from_config", lambda config: transformers.BertModel(config).encoder)
     with pytest.raises(EncoderError, match="it has other weights"):
+        load_encoder(tmp_path, TOKENS)
+
+
+def test_an_encoder_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(EncoderError, match=r"encoder: .*nowhere cannot be read"):
+        load_encoder(tmp_path / "nowhere", TOKENS)
+    with pytest.raises(EncoderError, match=r"encoder: .*nowhere cannot be read"):
+        tokens_of(tmp_path / "nowhere")
+    encoder_of("bert", tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    with pytest.raises(EncoderError, match=rf"encoder: {tmp_path} cannot be read"):
         load_encoder(tmp_path, TOKENS)
 
 

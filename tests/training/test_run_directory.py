@@ -159,6 +159,13 @@ def test_two_runs_do_not_train_in_one_directory(toy, finished, tmp_path):
     assert distill(student(toy), tmp_path / "run") == distill(student(toy), finished)
 
 
+def test_a_directory_that_cannot_be_written_to_is_refused(toy, tmp_path):
+    (tmp_path / "file").touch()
+    for directory in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(RunDirectoryError, match="is no directory that can be written to"):
+            distill(student(toy), directory)
+
+
 def test_the_command_names_the_difference_and_tells_a_finished_run(toy, finished):
     from distillex_cli.main import application
 

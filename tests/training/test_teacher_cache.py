@@ -9,6 +9,8 @@ import shutil
 import pytest
 from distillex_matcher import Lexicon
 from distillex_training.config import StudentRun, read_config
+from distillex_training.ensemble import Ensemble
+from distillex_training.evaluate import NotFiniteError
 from distillex_training.models import load_model
 from distillex_training.tagging import read_data
 from distillex_training.teacher_cache import BATCH_SIZE, LOCK, TeacherCache, Wanted, cache_key, label_raw_text
@@ -162,3 +164,19 @@ def test_paths_of_several_numbers_lie_side_by_side(toy_teacher, data, labelled, 
     ]
     shapes = [TeacherCache(directory, Wanted(paths=k)).paths([0], 30)[0].shape for k in (2, 3)]
     assert shapes == [(1, 2, 30), (1, 3, 30)]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e5])
+@pytest.mark.parametrize("part", ["emissions", "hidden"])
+def test_outputs_that_the_cache_cannot_hold_are_refused(toy_teacher, data, tmp_path, monkeypatch, value, part):
+    given = Ensemble.outputs
+
+    def damaged(self, texts):
+        outputs = given(self, texts)
+        getattr(outputs, part)[0, 1, 0] = value
+        return outputs
+
+    monkeypatch.setattr(Ensemble, "outputs", damaged)
+    with pytest.raises(NotFiniteError, match="the teacher gives what is no number or beyond ±65504"):
+        label_raw_text([toy_teacher], data, tmp_path)
+    assert not (tmp_path / cache_key([toy_teacher], data) / "spans.jsonl").exists()

@@ -76,13 +76,13 @@ def _entered(directory: Path, run: Any) -> Iterator[tuple[dict[str, Any], dict[s
 
 
 def _enter(directory: Path, run: Any, lock: FileLock) -> tuple[dict[str, Any], dict[str, float] | None]:
-    if directory.exists() and not directory.is_dir():
-        raise RunDirectoryError(f"{directory} is a file; give a directory")
-    directory.mkdir(parents=True, exist_ok=True)
     try:
+        directory.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)
     except Timeout:
         raise RunDirectoryError(f"{directory}: another process trains in it; wait for it, or give another") from None
+    except OSError as error:
+        raise RunDirectoryError(f"{directory} is no directory that can be written to: {error.strerror}") from None
     record = record_of(run)
     begun = [name for name in (CHECKPOINT, FINISHED, BEST, METRICS) if (directory / name).exists()]
     if not begun:

@@ -228,33 +228,40 @@ def label_raw_text(
     """
     directory = cache / cache_key(teachers, data)
     texts = sorted(data.raw, key=len)
-    if missing_parts(directory, wanted, texts):
+    if missing_parts(directory, wanted, texts)[0]:
         directory.mkdir(parents=True, exist_ok=True)
         with _locked(directory):
-            missing = missing_parts(directory, wanted, texts)  # others may have labelled meanwhile
+            missing, damage = missing_parts(directory, wanted, texts)  # others may have labelled meanwhile
+            for line in damage:
+                LOG.warning("%s", line)
             if missing and not _label(directory, missing, texts, Ensemble(teachers, data.base), max_batches):
                 return None
     return TeacherCache(directory, wanted)
 
 
-def missing_parts(directory: Path, wanted: Wanted, texts: Sequence[str]) -> list[str]:
-    """Return the wanted parts that a cache folder does not hold whole; damaged ones are named in the log."""
+def missing_parts(directory: Path, wanted: Wanted, texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Look which wanted parts a cache folder does not hold whole.
+
+    Returns
+    -------
+    tuple
+        Their names, and a line for each damaged file.
+    """
     try:
         meta = _read_meta(directory)
         known, labels, width = set(meta["parts"]), int(meta["labels"]), int(meta["hidden_width"])
     except FileNotFoundError:
-        return list(wanted.parts)
+        return list(wanted.parts), []
     except (ValueError, KeyError, TypeError):
-        LOG.warning("%s is damaged: the teacher's outputs are computed anew", directory / META)
-        return list(wanted.parts)
-    missing = [part for part in wanted.parts if part not in known]
+        return list(wanted.parts), [f"{directory / META} is damaged: the teacher's outputs are computed anew"]
+    missing, damage = [], []
     for part in wanted.parts:
-        for file in files_of(part, labels, width) if part in known else ():
-            if not is_whole(directory / file.name, file, texts):
-                LOG.warning("%s is damaged: %s is computed anew", directory / file.name, part)
-                missing.append(part)
-                break
-    return missing
+        files = files_of(part, labels, width) if part in known else []
+        broken = [directory / file.name for file in files if not is_whole(directory / file.name, file, texts)]
+        damage += [f"{path} is damaged: {part} is computed anew" for path in broken]
+        if broken or part not in known:
+            missing.append(part)
+    return missing, damage
 
 
 @contextlib.contextmanager

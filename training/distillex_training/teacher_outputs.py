@@ -13,6 +13,10 @@ import numpy as np
 from distillex_matcher import CrfDecoder
 from numpy.typing import NDArray
 
+from distillex_training.evaluate import NotFiniteError
+
+LARGEST = float(np.finfo(np.float16).max)
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -61,8 +65,17 @@ def paths_file(part: str, labels: int) -> tuple[str, np.dtype[Any]]:
 
 
 def rows_of(part: str, outputs: Outputs, decoder: CrfDecoder, types: Sequence[str]) -> dict[str, list[bytes]]:
-    """Return what each file of a part gets for these sentences, a piece a sentence."""
+    """Return what each file of a part gets for these sentences, a piece a sentence.
+
+    Raises
+    ------
+    NotFiniteError
+        For outputs that are no numbers, or that float16 does not hold.
+    """
     lengths = [len(text) for text in outputs.texts]
+    for values in (outputs.emissions, outputs.hidden):
+        if not all((np.abs(values[row, 1 : 1 + length]) <= LARGEST).all() for row, length in enumerate(lengths)):
+            raise NotFiniteError(f"the teacher gives what is no number or beyond ±{LARGEST:.0f}: it is damaged")
     if part == "emissions":
         return {"emissions.f16": _characters(outputs.emissions, lengths)}
     if part == "hidden":

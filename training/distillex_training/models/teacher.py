@@ -7,13 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
 from distillex_training.data.vocabulary import SPECIAL_TOKENS
 from distillex_training.models.dropout import Dropout
-from distillex_training.models.encoders import check_built_anew, longest_input, number_positions_from_our_padding
+from distillex_training.models.encoders import (
+    EncoderError,
+    check_built_anew,
+    longest_input,
+    number_positions_from_our_padding,
+)
 from distillex_training.models.fusion import LexiconFusion
+
+UNREADABLE = (OSError, RuntimeError, SafetensorError, ValueError)
+"""What transformers raises for an encoder that is missing or damaged."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +118,17 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
     Raises
     ------
     EncoderError
-        For an encoder that cannot be built anew from its configuration.
+        For an encoder that cannot be read, or built anew from its configuration.
     """
     from transformers import AutoModel
 
-    encoder = AutoModel.from_pretrained(name_or_path, dtype=torch.float32)
+    rows = tokens_of(name_or_path)
+    try:
+        encoder = AutoModel.from_pretrained(name_or_path, dtype=torch.float32)
+    except UNREADABLE as error:
+        raise _unreadable(name_or_path, error) from None
     if hasattr(encoder, "pooler"):
         encoder.pooler = None
-    rows = tokens_of(name_or_path)
     old = encoder.get_input_embeddings().weight.data
     new = old.mean(dim=0, keepdim=True).repeat(len(vocabulary), 1)
     lacking = []
@@ -153,17 +165,30 @@ def _new_encoder(settings: dict[str, Any]) -> Any:
 
 
 def tokens_of(name_or_path: str | Path) -> dict[str, int]:
-    """Return the rows of an encoder's tokens, from its ``vocab.txt`` or, where it has none, from its tokenizer."""
+    """Return the rows of an encoder's tokens, from its ``vocab.txt`` or, where it has none, from its tokenizer.
+
+    Raises
+    ------
+    EncoderError
+        For an encoder that cannot be read.
+    """
     vocabulary_file = Path(name_or_path) / "vocab.txt"
     if vocabulary_file.exists():
         tokens = vocabulary_file.read_text(encoding="utf-8").split("\n")
         return {token: row for row, token in enumerate(tokens) if token}
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(name_or_path)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name_or_path)
+    except UNREADABLE as error:
+        raise _unreadable(name_or_path, error) from None
     rows: dict[str, int] = tokenizer.get_vocab()
     for token in SPECIAL_TOKENS:
         row = getattr(tokenizer, f"{token.strip('[]').lower()}_token_id", None)  # "<s>" where we say "[CLS]"
         if row is not None:
             rows.setdefault(token, row)
     return rows
+
+
+def _unreadable(name_or_path: str | Path, error: Exception) -> EncoderError:
+    return EncoderError(f"encoder: {name_or_path} cannot be read: {' '.join(str(error).split())}")

@@ -114,7 +114,7 @@ def _blocks(content: str, reading: Reading) -> Iterator[list[Line]]:
 
 def _columns(line: str) -> list[str]:
     if "\t" in line:
-        first, *others = line.rstrip(" \t").split("\t") if line.strip(" \t") else [line]
+        first, *others = line.rstrip(" \t").split("\t")
         return [first, *(column.strip() for column in others)]
     first, *others = line.split(" ")
     if first == "":
