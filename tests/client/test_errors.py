@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import socket
+import ssl
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -25,6 +27,7 @@ from distillex_client import (
     ServerUnavailable,
     Tls,
     TlsError,
+    tls_probe,
 )
 from distillex_client import errors as documented
 from distillex_client.errors import error_from_status
@@ -232,6 +235,25 @@ def test_a_missing_or_strange_client_certificate_is_told(mutual_tls_server, cert
     for tls, message in ((Tls(ca), "demands a client certificate"), (other, "demands another client certificate")):
         with pytest.raises(TlsError, match=message):
             extract(mutual_tls_server.grpc_url, tls=tls)
+
+
+def test_a_server_that_stops_between_two_handshakes_does_not_demand_a_certificate(certificates):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "server.pem", certificates / "server-key.pem")
+    error = ServerUnavailable("failed to connect: Socket closed")
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        url = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        def shake_hands_once():
+            connection = listener.accept()[0]
+            # Nobody is let in any more before the first one is through.
+            listener.close()
+            with context.wrap_socket(connection, server_side=True):
+                pass
+
+        once = pool.submit(shake_hands_once)
+        assert tls_probe.named(error, url, Tls(certificates / "ca.pem")) is error
+        once.result()
 
 
 @pytest.mark.server
