@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from distillex_matcher import CrfDecoder, FeatureLayout, Lexicon
+from distillex_matcher import CrfDecoder, FeatureLayout, Lexicon, is_word
 
 from distillex_training.data.labelled import Sentence
 from distillex_training.evaluate import (
@@ -38,7 +38,7 @@ def right_entries(sentences: Sequence[Sentence], known_surfaces: Collection[str]
     for sentence in sentences:
         for span in sentence.spans:
             surface = sentence.text[span.start : span.end]
-            if surface not in known_surfaces and surface.strip():
+            if surface not in known_surfaces and is_word(surface):
                 words.setdefault(surface, span.type)
     return words
 
@@ -56,7 +56,7 @@ def random_entries(
             continue
         start = generator.randrange(len(text) - length + 1)
         surface = text[start : start + length]
-        if surface not in avoid and surface not in words and surface.strip():
+        if surface not in avoid and surface not in words and is_word(surface):
             words[surface] = generator.choice(entity_types)
     return words
 
