@@ -120,6 +120,18 @@ void bind_lexicon(py::module_& m) {
         "A lexicon file, entry or type is invalid; the message names the value and what is accepted.";
     lexicon_error = exception.release().ptr();
     py::register_exception_translator(&raise_lexicon_error);
+    m.def(
+        "is_word",
+        [](const py::str& text) {
+            try {
+                check_word(PythonText::of(text).points());
+                return true;
+            } catch (const LexiconError&) {
+                return false;
+            }
+        },
+        py::arg("text"),
+        "Whether a lexicon takes this word: 1 to 255 characters, no controls, not white space alone.");
     py::class_<Lexicon, std::shared_ptr<Lexicon>>(m, "Lexicon", R"(Words with a type and a weight in (0, 1].
 
 Immutable once built; read into memory when loaded, so that a file that is changed or cut short later changes nothing. Words are normalised

@@ -14,6 +14,7 @@ from distillex_matcher._core import (
     Lexicon,
     LexiconError,
     hash_word,
+    is_word,
     normalize,
 )
 from distillex_matcher.layout import CrfParameters, FeatureLayout, LayoutError
@@ -36,5 +37,6 @@ __all__ = [
     "Matches",
     "Spans",
     "hash_word",
+    "is_word",
     "normalize",
 ]

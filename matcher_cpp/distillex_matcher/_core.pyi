@@ -26,6 +26,8 @@ class DoubleArrayTrie:
     @property
     def size_bytes(self) -> int: ...
 
+def is_word(text: str) -> bool: ...
+
 class Lexicon:
     @staticmethod
     def from_entries(

@@ -17,7 +17,7 @@ from sweep import Figures, choose
 from sweep_document import BEGIN, END, DocumentError, with_tables, write_choices
 from tritonclient.grpc import model_config_pb2
 
-LIMITS = {"lexicon_directory", "max_lexicon_entries", "max_lexicon_bytes"}
+LIMITS = {"lexicon_directory", "max_lexicon_entries", "max_lexicon_bytes", "max_lexicon_word_length"}
 """Parameters that set what is accepted, not how fast."""
 
 

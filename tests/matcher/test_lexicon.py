@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from distillex_matcher import Lexicon, LexiconEntry, LexiconError, hash_word, normalize
+from distillex_matcher import Lexicon, LexiconEntry, LexiconError, hash_word, is_word, normalize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -89,6 +89,20 @@ def test_refuses_bad_entries(entries, message):
 def test_of_a_requests_words_the_last_spelling_wins():
     lexicon = Lexicon.from_words({"IBM": "company", "ibm": None})
     assert all_entries(lexicon) == [LexiconEntry("ibm", None, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("word", "is_one"),
+    [("甲", True), ("Mystery Ranch", True), ("甲" * 255, True), ("甲" * 256, False), ("", False), (" \u200b", False)]
+    + [(f"甲{c}", False) for c in "\0\t\n\x7f\x9f\ud800"],
+)
+def test_what_a_lexicon_takes_as_a_word_can_be_asked(word, is_one):
+    assert is_word(word) == is_one
+    if is_one:
+        assert word.lower() in Lexicon.from_words({word: "n"})
+    else:
+        with pytest.raises(LexiconError):
+            Lexicon.from_words({word: "n"})
 
 
 @pytest.mark.parametrize("name", ["a" * 65, "a\nb", b"\xff"])

@@ -49,3 +49,15 @@ def test_the_same_seed_draws_the_same_overlay():
     config = AugmentationConfig()
     assert [drawn(config, s) for s in range(30)] == [drawn(config, s) for s in range(30)]
     assert drawn(NO_AUGMENTATION) == {}
+
+
+def test_spans_that_are_no_words_of_a_lexicon_are_left_out():
+    sentence = Sentence(
+        "北斗\t软件\u200b和赵伟", (GoldSpan(0, 5, "company"), GoldSpan(5, 6, "name"), GoldSpan(7, 9, "name"))
+    )
+    augmenter = LexiconAugmenter(AugmentationConfig((1.0,), 1.0, (2,), 0.5), BASE, TYPES)
+    for seed in range(100):
+        overlays = augmenter.overlay(sentence, random.Random(seed))
+        words = {overlay[i].word for overlay in overlays for i in range(len(overlay))}
+        assert "赵伟" in words
+        assert not any("\t" in word or not word.strip("\u200b") for word in words)

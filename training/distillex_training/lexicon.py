@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distillex_matcher import Lexicon
+from distillex_matcher import Lexicon, is_word
 
 from distillex_training.data.labelled import Sentence
 
@@ -63,7 +63,7 @@ class LexiconAugmenter:
         for span in sentence.spans:
             if generator.random() < probability:
                 words[sentence.text[span.start : span.end]] = span.type
-        words = {word: entity_type for word, entity_type in words.items() if word.strip() and len(word) <= 255}
+        words = {word: entity_type for word, entity_type in words.items() if is_word(word)}
         return [Lexicon.from_words(words)] if words else []
 
     def _wrong_entry(self, sentence: Sentence, generator: random.Random) -> tuple[str, str]:

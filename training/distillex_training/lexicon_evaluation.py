@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from distillex_matcher import CrfDecoder, FeatureLayout, Lexicon
+from distillex_matcher import CrfDecoder, FeatureLayout, Lexicon, is_word
 
 from distillex_training.data.labelled import Sentence
 from distillex_training.evaluate import (
@@ -19,7 +19,6 @@ from distillex_training.evaluate import (
     score,
 )
 
-LONGEST_WORD = 255
 """Of a lexicon. Code points."""
 MISSES = 10_000
 """So many draws without a new word, and a text is taken to hold no more of them."""
@@ -43,7 +42,7 @@ def right_entries(sentences: Sequence[Sentence], known_surfaces: Collection[str]
     for sentence in sentences:
         for span in sentence.spans:
             surface = sentence.text[span.start : span.end]
-            if surface not in known_surfaces and surface.strip() and len(surface) <= LONGEST_WORD:
+            if surface not in known_surfaces and is_word(surface):
                 words.setdefault(surface, span.type)
     return words
 
@@ -66,7 +65,7 @@ def random_entries(
             continue
         start = generator.randrange(len(text) - length + 1)
         surface = text[start : start + length]
-        if surface not in avoid and surface not in words and surface.strip():
+        if surface not in avoid and surface not in words and is_word(surface):
             words[surface] = generator.choice(entity_types)
             misses = 0
     return words
