@@ -19,7 +19,6 @@ from distillex_training.evaluate import (
     score,
 )
 
-"""Of a lexicon. Code points."""
 MISSES = 10_000
 """So many draws without a new word, and a text is taken to hold no more of them."""
 
