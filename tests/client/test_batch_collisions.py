@@ -114,12 +114,28 @@ def test_devices_and_pipes_are_not_replaced_by_files(folder):
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    ["-o pages", "-o pages --bad-records bad.jsonl -f csv", "-o out.jsonl --bad-records pages", "-o pages -f parquet"],
+)
+def test_a_directory_is_found_in_the_way_at_the_start_and_not_at_the_end(folder, arguments):
+    if "parquet" in arguments:
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
+    before = snapshot(folder)
+    done = run_extract(NOWHERE, "in.csv", *arguments.split(), cwd=folder)
+    assert done.returncode == 2
+    assert b"pages is a directory, and a file would be written" in done.stderr
+    assert snapshot(folder) == before
+    assert run_extract(NOWHERE, "in.csv", "-o", ".", "-f", "html", cwd=folder).returncode == 2
+
+
+@pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         ("none.jsonl", "none.jsonl: No such file or directory"),
         ("in.jsonl pages", "pages is a directory; 'pages/*' names the files in it"),
         ("in.html", "'.html' tells no format; --input-format"),
         ("in.jsonl --encoding nothing", "'nothing' is no encoding of text"),
+        ("- --input-format parquet", "Parquet cannot be read from standard input"),
         ("in.jsonl --types name,", "has no type or an empty one"),
         ("in.jsonl --output-encoding utf-8-sig -f jsonl", "--output-encoding is for CSV"),
     ],

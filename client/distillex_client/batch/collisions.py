@@ -14,16 +14,18 @@ from distillex_client.batch.sources import STANDARD_INPUT
 
 
 def check_regular(path: Path) -> None:
-    """Refuse to write to a device or a pipe: a file is written beside the name and then takes it.
+    """Refuse to write to a directory, a device or a pipe: a file is written beside the name and then takes it.
 
     Raises
     ------
     WrongUse
         When it is one.
     """
+    if path.is_dir():
+        raise WrongUse(f"{path} is a directory, and a file would be written")
     parent = os.path.realpath(path.parent)
     special = parent in ("/dev", "/dev/fd") or parent.startswith("/proc/")
-    if special or (path.exists() and not (path.is_file() or path.is_dir())):
+    if special or (path.exists() and not path.is_file()):
         raise WrongUse(f"{path} is no regular file; without --output the results go to standard output")
 
 
