@@ -86,4 +86,7 @@ def _number(status: os.stat_result) -> set[object]:
 
 
 def _holds(directory: Path, name: str) -> bool:
-    return directory.is_dir() and os.path.realpath(name).startswith(os.path.realpath(directory) + os.sep)
+    if not directory.is_dir():
+        return False
+    itself = directory.stat()
+    return any(os.path.samestat(itself, parent.stat()) for parent in Path(os.path.realpath(name)).parents)
