@@ -43,7 +43,7 @@ def refused(folder, monkeypatch):
         done = CliRunner().invoke(app, ["extract", "--url", NOWHERE, *arguments])
         assert done.exit_code == 2, done.output
         assert snapshot(folder) == before
-        return done.stderr
+        return done.output
 
     return run
 
