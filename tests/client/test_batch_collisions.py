@@ -12,6 +12,8 @@ import time
 
 import pytest
 from batch_command import extract_command, run_extract
+from distillex_client.cli import app
+from typer.testing import CliRunner
 
 NOWHERE = "127.0.0.1:1"
 LINE = '{"text": "张伟在北京。"}\n{"text": null, "note": "precious"}\n'
@@ -29,6 +31,21 @@ def folder(tmp_path):
     (tmp_path / "pages" / "in.jsonl").write_text(LINE, encoding="utf-8")
     (tmp_path / "words.tsv").write_text("青石云科\tcompany\n", encoding="utf-8")
     return tmp_path
+
+
+@pytest.fixture
+def refused(folder, monkeypatch):
+    """Run the command where it is refused, in this process: returns what it says."""
+    monkeypatch.chdir(folder)
+
+    def run(*arguments):
+        before = snapshot(folder)
+        done = CliRunner().invoke(app, ["extract", "--url", NOWHERE, *arguments])
+        assert done.exit_code == 2, done.output
+        assert snapshot(folder) == before
+        return done.output
+
+    return run
 
 
 def snapshot(folder):
@@ -54,32 +71,23 @@ def snapshot(folder):
         "there/pages/in.jsonl -o pages/ -f html",
     ],
 )
-def test_an_output_that_is_an_input_is_refused_and_nothing_is_written(folder, arguments):
-    before = snapshot(folder)
-    done = run_extract(NOWHERE, *arguments.split(), cwd=folder)
-    assert done.returncode == 2, done.stderr.decode()
-    assert "would be written and is an input" in done.stderr.decode()
-    assert snapshot(folder) == before
+def test_an_output_that_is_an_input_is_refused_and_nothing_is_written(refused, arguments):
+    assert "would be written and is an input" in refused(*arguments.split())
 
 
 @pytest.mark.parametrize(
     "suffix", [".part", ".checkpoint", ".checkpoint.tmp", ".bad.jsonl", ".bad.jsonl.part", ".lock"]
 )
-def test_a_file_that_is_written_for_a_while_may_be_no_input_either(folder, suffix):
+def test_a_file_that_is_written_for_a_while_may_be_no_input_either(folder, refused, suffix):
     (folder / "in.jsonl").rename(folder / f"out.jsonl{suffix}")
-    before = snapshot(folder)
-    done = run_extract(NOWHERE, f"out.jsonl{suffix}", "--input-format", "jsonl", "-o", "out.jsonl", cwd=folder)
-    assert done.returncode == 2
-    assert f"out.jsonl{suffix} would be written and is an input" in done.stderr.decode()
-    assert snapshot(folder) == before
+    said = refused(f"out.jsonl{suffix}", "--input-format", "jsonl", "-o", "out.jsonl")
+    assert f"out.jsonl{suffix} would be written and is an input" in said
 
 
-def test_the_parts_of_a_parquet_output_may_hold_no_input(folder):
+def test_the_parts_of_a_parquet_output_may_hold_no_input(folder, refused):
     pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
     (folder / "pages").rename(folder / "out.parquet.parts")
-    done = run_extract(NOWHERE, "out.parquet.parts/in.jsonl", "-o", "out.parquet", cwd=folder)
-    assert done.returncode == 2
-    assert (folder / "out.parquet.parts" / "in.jsonl").read_text(encoding="utf-8") == LINE
+    assert "is an input" in refused("out.parquet.parts/in.jsonl", "-o", "out.parquet")
 
 
 def test_standard_input_and_output_are_files_too(folder):
@@ -95,22 +103,28 @@ def test_standard_input_and_output_are_files_too(folder):
     assert (folder / "in.jsonl").read_text(encoding="utf-8") == LINE
 
 
-def test_two_outputs_of_a_run_are_two_files(folder):
+def test_two_outputs_of_a_run_are_two_files(refused):
     for other in ("out.jsonl", "out.jsonl.part", "there/out.jsonl.checkpoint"):
-        done = run_extract(NOWHERE, "in.jsonl", "-o", "out.jsonl", "--bad-records", other, cwd=folder)
-        assert done.returncode == 2
-        assert b"are the same file, and both would be written" in done.stderr
+        said = refused("in.jsonl", "-o", "out.jsonl", "--bad-records", other)
+        assert "are the same file, and both would be written" in said
 
 
-def test_devices_and_pipes_are_not_replaced_by_files(folder):
+@pytest.mark.parametrize("name", ["/dev/null", "/dev/stderr", "/dev/fd/1", "pipe"])
+def test_devices_and_pipes_are_not_replaced_by_files(folder, refused, name):
     os.mkfifo(folder / "pipe")
-    for option in ("-o", "--bad-records"):
-        for name in ("/dev/null", "/dev/stderr", "/dev/fd/1", "pipe"):
-            form = ["--format", "jsonl"] if option == "-o" else []
-            done = run_extract(NOWHERE, "in.jsonl", option, name, *form, cwd=folder)
-            assert done.returncode == 2
-            assert f"{name} is no regular file" in done.stderr.decode()
+    for options in (("--format", "jsonl", "-o", name), ("--bad-records", name)):
+        assert f"{name} is no regular file" in refused("in.jsonl", *options)
     assert (folder / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["-o pages", "-o pages --bad-records bad.jsonl -f csv", "-o out.jsonl --bad-records pages", "-o pages -f parquet"],
+)
+def test_a_directory_is_found_in_the_way_at_the_start_and_not_at_the_end(refused, arguments):
+    if "parquet" in arguments:
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
+    assert "pages is a directory, and a file would be written" in refused("in.csv", *arguments.split())
 
 
 @pytest.mark.parametrize(
@@ -120,17 +134,16 @@ def test_devices_and_pipes_are_not_replaced_by_files(folder):
         ("in.jsonl pages", "pages is a directory; 'pages/*' names the files in it"),
         ("in.html", "'.html' tells no format; --input-format"),
         ("in.jsonl --encoding nothing", "'nothing' is no encoding of text"),
+        ("- --input-format parquet", "Parquet cannot be read from standard input"),
         ("in.jsonl --types name,", "has no type or an empty one"),
         ("in.jsonl --output-encoding utf-8-sig -f jsonl", "--output-encoding is for CSV"),
+        ("in.jsonl -o . -f html", "give the output a name of its own"),
     ],
 )
-def test_what_cannot_work_is_refused_before_anything_is_written(folder, arguments, reason):
+def test_what_cannot_work_is_refused_before_anything_is_written(folder, refused, arguments, reason):
     (folder / "in.html").write_text("x", encoding="utf-8")
-    before = snapshot(folder)
-    done = run_extract(NOWHERE, *arguments.split(), "-o", "new/out.csv", cwd=folder)
-    assert done.returncode == 2, done.stderr.decode()
-    assert reason in done.stderr.decode()
-    assert snapshot(folder) == before
+    output = [] if "-o" in arguments.split() else ["-o", "new/out.csv"]
+    assert reason in refused(*arguments.split(), *output)
     assert not (folder / "new").exists()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -14,28 +13,26 @@ import pytest
 from batch_command import COMMAND, run_extract, write_records
 
 pytest.importorskip("tritonclient.grpc")
+pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
 
 pytestmark = pytest.mark.server
 
 RECORDS = 4000
-# A checkpoint after each chunk: how far a run came does not depend on how fast it was.
-STEADY = [
-    sys.executable,
-    "-c",
-    "from distillex_client.batch import run as batch_run; batch_run.CHECKPOINT_EVERY_S = 0.0\n"
-    "from distillex_client.cli import run; run()",
-]
 
 
-def run_with_room_for(size_bytes, folder, *arguments):
-    """Run the command where no file may grow further: as on a full disk, writing fails in the middle of a file."""
-    return subprocess.run(
-        [*STEADY, "extract", "--progress", "none", *map(str, arguments)],
-        cwd=folder,
-        capture_output=True,
-        timeout=120,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, resource.RLIM_INFINITY)),
+def run_with_room_for(size_bytes, folder, *arguments, part_rows=8192):
+    """Run the command where no file may grow further: as on a full disk, writing fails in the middle of a file.
+
+    A checkpoint is made after each chunk, so that how far a run comes does not depend on how fast it is.
+    """
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size_bytes}, {size_bytes}))\n"
+        "from distillex_client.batch import parquet, run as batch_run\n"
+        f"batch_run.CHECKPOINT_EVERY_S = 0.0; parquet.PART_ROWS = {part_rows}\n"
+        "from distillex_client.cli import run; run()"
     )
+    command = [sys.executable, "-c", code, "extract", "--progress", "none", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +79,6 @@ def test_a_run_that_finds_the_disk_full_is_resumed_to_the_same_bytes(server, fol
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.parquet", "pages"])
 def test_a_disk_that_is_full_from_the_start_leaves_what_can_be_resumed(server, folder, tmp_path, name):
-    if name.endswith("parquet"):
-        pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
     lines = (folder / "in.jsonl").read_text(encoding="utf-8").splitlines()[:400]
     (tmp_path / "in.jsonl").write_text("\n".join(lines), encoding="utf-8")
     options = ("in.jsonl", "-o", name, *(["--format", "html"] if name == "pages" else []))
@@ -107,28 +102,22 @@ def test_bad_records_that_find_no_room_are_not_lost_in_silence_beside_standard_o
 
 
 def test_row_groups_that_find_no_room_for_their_file_are_put_together_later(server, folder, tmp_path):
-    pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: pip install pyarrow")
     shutil.copy(folder / "good.jsonl", tmp_path)
-    parts = [*STEADY[:2], "from distillex_client.batch import parquet; parquet.PART_ROWS = 500\n" + STEADY[2]]
-    options = ["extract", "--progress", "none", "--url", server.grpc_url, "good.jsonl", "-o", "out.parquet", "--resume"]
 
-    def limited(command, room):
-        limit = (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))) if room else None
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, preexec_fn=limit)
+    def run(room, url, name):
+        options = ("--url", url, "good.jsonl", "-o", name, "--resume")
+        return run_with_room_for(room, tmp_path, *options, part_rows=500)
 
-    assert limited([*parts, *options[:-3], "-o", "whole.parquet"], None).returncode == 0
-    size_bytes = (tmp_path / "whole.parquet").stat().st_size
-    for file in tmp_path.glob("whole.*"):
-        file.unlink()
-    stopped = limited([*parts, *options], size_bytes * 2 // 3)
+    assert run(1 << 30, server.grpc_url, "whole.parquet").returncode == 0
+    whole = (tmp_path / "whole.parquet").read_bytes()
+    stopped = run(len(whole) * 2 // 3, server.grpc_url, "out.parquet")
     assert stopped.returncode == 3
     assert f"{RECORDS:,} of them are safe" in stopped.stderr.decode()
-    (tmp_path / "good.jsonl").write_text("not needed any more", encoding="utf-8")
-    # What is left needs no server.
-    options[options.index(server.grpc_url)] = "127.0.0.1:1"
-    assert limited([*parts, *options], None).returncode == 0
-    assert pq.read_metadata(tmp_path / "out.parquet").num_rows == RECORDS
-    assert {path.name for path in tmp_path.iterdir()} == {"good.jsonl", "out.parquet"}
+    # What is left needs neither the input nor the server.
+    (tmp_path / "good.jsonl").write_text("", encoding="utf-8")
+    assert run(1 << 30, "127.0.0.1:1", "out.parquet").returncode == 0
+    assert (tmp_path / "out.parquet").read_bytes() == whole
+    assert {path.name for path in tmp_path.iterdir()} == {"good.jsonl", "out.parquet", "whole.parquet"}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

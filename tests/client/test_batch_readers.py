@@ -394,6 +394,15 @@ def test_bytes_that_are_not_of_the_named_encoding_spoil_their_own_record(tmp_pat
     assert reasons(read(path, encoding="gb18030"), path) == [("", "not gb18030 (character 0)")]
 
 
+def test_utf16_that_does_not_tell_its_byte_order_is_named_and_read_when_it_is_told(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("张伟\n李娜".encode("utf-16-le"))
+    assert reasons(read(path, encoding="utf-16"), path) == [
+        ("", "cannot be read: UTF-16 stream does not start with BOM")
+    ]
+    assert texts(read(path, by_line=True, encoding="utf-16-le")) == ["张伟", "李娜"]
+
+
 @pytest.mark.parametrize("name", ["hex", "rot13", "nothing", "undefined", "idna\0"])
 def test_what_is_no_encoding_of_text_is_refused(name):
     with pytest.raises(WrongUse, match="is no encoding of text"):

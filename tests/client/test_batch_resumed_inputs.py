@@ -187,20 +187,22 @@ def test_a_pipe_has_to_give_the_same_bytes_again(tmp_path):
         with_pipe(other, lambda: list(inputs([path], before).records(1000)))
 
 
+# A run that is killed after its second checkpoint of records.
+DYING = (
+    "import os; from distillex_client.batch import run as batch_run; from distillex_client.cli import run\n"
+    "batch_run.CHECKPOINT_EVERY_S = 0.0; save = batch_run.Checkpoint.save\n"
+    "batch_run.Checkpoint.save = lambda self, path: (save(self, path), self.records < 2000 or os._exit(9))\n"
+    "run()"
+)
+
+
 @pytest.mark.server
 def test_the_command_refuses_to_go_on_with_another_input_and_keeps_what_is_written(server, tmp_path):
     generator = random.Random(2)
     lines = [json.dumps({"text": short_text(generator), "pad": "x" * 1000}) for _ in range(4000)]
     (tmp_path / "in.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    # Stops as a run does that is killed, after the second chunk.
-    dying = (
-        "import os; from distillex_client.batch import run as batch_run; from distillex_client.cli import run\n"
-        "batch_run.CHECKPOINT_EVERY_S = 0.0; save = batch_run.Checkpoint.save\n"
-        "batch_run.Checkpoint.save = lambda self, path: (save(self, path), self.records < 2000 or os._exit(9))\n"
-        "run()"
-    )
     options = ("--url", server.grpc_url, "in.jsonl", "-o", "out.jsonl")
-    killed = subprocess.run([sys.executable, "-c", dying, "extract", *options], cwd=tmp_path, capture_output=True)
+    killed = subprocess.run([sys.executable, "-c", DYING, "extract", *options], cwd=tmp_path, capture_output=True)
     assert killed.returncode == 9, killed.stderr
     kept = {path.name: path.read_bytes() for path in tmp_path.glob("out.jsonl.*") if path.suffix != ".lock"}
     # After the first MiB, and of the same length.
@@ -213,3 +215,41 @@ def test_the_command_refuses_to_go_on_with_another_input_and_keeps_what_is_writt
     assert run_extract(server.grpc_url, "in.jsonl", "-o", "out.jsonl", "--resume", cwd=tmp_path).returncode == 0
     texts = [json.loads(line)["text"] for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     assert texts == [json.loads(line)["text"] for line in [*lines, lines[0]]]
+
+
+@pytest.mark.server
+def test_standard_input_is_resumed_when_it_gives_the_same_bytes(server, tmp_path):
+    generator = random.Random(4)
+    content = "".join(json.dumps({"text": short_text(generator)}) + "\n" for _ in range(4000)).encode()
+    options = ("-", "--input-format", "jsonl", "-o", "out.jsonl")
+    command = [sys.executable, "-c", DYING, "extract", "--url", server.grpc_url, *options]
+    assert subprocess.run(command, cwd=tmp_path, input=content, capture_output=True).returncode == 9
+    other = content.replace(b"\n", b" \n", 1)
+    refused = run_extract(server.grpc_url, *options, "--resume", cwd=tmp_path, stdin=other)
+    assert refused.returncode == 2
+    assert b"- has changed where the unfinished run had read it" in refused.stderr
+    resumed = run_extract(server.grpc_url, *options, "--resume", cwd=tmp_path, stdin=content)
+    assert resumed.returncode == 0
+    assert b" done before" in resumed.stderr
+    texts = [json.loads(line)["text"] for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert texts == [json.loads(line)["text"] for line in content.splitlines()]
+
+
+def test_a_checkpoint_of_another_model_or_selection_is_refused(tmp_path):
+    (tmp_path / "in.jsonl").write_text("no json\n" * 3000, encoding="utf-8")
+    options = ("in.jsonl", "-o", "out.jsonl")
+    command = [sys.executable, "-c", DYING, "extract", *options]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 9
+    for changed, told in (
+        (("--model", "other"), "--model 'extractor', this one has 'other'"),
+        (("--min-score", "0.5"), "--min-score 0.0, this one has 0.5"),
+        (("--types", "name"), "--types None, this one has ['name']"),
+        (("--encoding", "gb18030"), "--encoding 'utf-8', this one has 'gb18030'"),
+    ):
+        refused = run_extract("127.0.0.1:1", *options, "--resume", *changed, cwd=tmp_path)
+        assert refused.returncode == 2
+        assert f"the unfinished run had {told}" in refused.stderr.decode()
+    (tmp_path / "other.jsonl").write_text("no json\n", encoding="utf-8")
+    refused = run_extract("127.0.0.1:1", "in.jsonl", "other.jsonl", "-o", "out.jsonl", "--resume", cwd=tmp_path)
+    assert "the unfinished run had input number 2 [], this one has ['other.jsonl']" in refused.stderr.decode()
+    assert run_extract("127.0.0.1:1", *options, "--resume", cwd=tmp_path).returncode == 1

@@ -14,16 +14,18 @@ from distillex_client.batch.sources import STANDARD_INPUT
 
 
 def check_regular(path: Path) -> None:
-    """Refuse to write to a device or a pipe: a file is written beside the name and then takes it.
+    """Refuse to write to a directory, a device or a pipe: a file is written beside the name and then takes it.
 
     Raises
     ------
     WrongUse
         When it is one.
     """
+    if path.is_dir():
+        raise WrongUse(f"{path} is a directory, and a file would be written")
     parent = os.path.realpath(path.parent)
     special = parent in ("/dev", "/dev/fd") or parent.startswith("/proc/")
-    if special or (path.exists() and not (path.is_file() or path.is_dir())):
+    if special or (path.exists() and not path.is_file()):
         raise WrongUse(f"{path} is no regular file; without --output the results go to standard output")
 
 
@@ -84,4 +86,7 @@ def _number(status: os.stat_result) -> set[object]:
 
 
 def _holds(directory: Path, name: str) -> bool:
-    return directory.is_dir() and os.path.realpath(name).startswith(os.path.realpath(directory) + os.sep)
+    if not directory.is_dir():
+        return False
+    itself = directory.stat()
+    return any(os.path.samestat(itself, parent.stat()) for parent in Path(os.path.realpath(name)).parents)

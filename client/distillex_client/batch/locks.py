@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -42,6 +41,9 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _lock(name: Path, path: Path) -> int:
+    # Not on Windows, where the rest of the package can be imported.
+    import fcntl
+
     while True:
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o666)
         try:

@@ -191,8 +191,8 @@ def _to_utf_8(encoding: str) -> Callable[[bytes, bool], bytes]:
 
 
 def damage_errors() -> tuple[type[Exception], ...]:
-    """Return what reading a damaged compressed file can raise."""
-    errors: list[type[Exception]] = [EOFError, zlib.error, OSError]
+    """Return what reading a damaged file can raise: a compressed one, or UTF-16 that does not tell its byte order."""
+    errors: list[type[Exception]] = [EOFError, zlib.error, OSError, UnicodeError]
     module = sys.modules.get("zstandard")
     if module is not None:
         errors.append(module.ZstdError)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from distillex_client.batch.collisions import check_regular
 from distillex_client.batch.csv_cells import OutputEncoding
 from distillex_client.batch.encoders import Csv, Encoder, HtmlPage, JsonLines, TerminalTable
 from distillex_client.batch.errors import WrongUse
@@ -25,13 +26,9 @@ def make_output(options: BatchOptions) -> Output:
     path, form = options.output, options.output_format
     if form is not OutputFormat.CSV and options.output_encoding is not OutputEncoding.UTF_8:
         raise WrongUse(f"--output-encoding is for CSV; {form.value} is UTF-8")
-    if form is OutputFormat.PARQUET:
-        if path is None:
-            raise WrongUse("Parquet cannot be written to standard output: give --output FILE.parquet")
-        from distillex_client.batch.parquet import ParquetOutput
-
-        return ParquetOutput(path, options.entities_field)
     if path is None:
+        if form is OutputFormat.PARQUET:
+            raise WrongUse("Parquet cannot be written to standard output: give --output FILE.parquet")
         if sys.stdout is None:
             raise WrongUse("standard output is closed; --output FILE writes to a file")
         return StreamOutput(sys.stdout.buffer, _make_encoder(options))
@@ -41,8 +38,11 @@ def make_output(options: BatchOptions) -> Output:
         raise WrongUse("a table is for the terminal; with --output choose jsonl, csv, parquet or html")
     if form is OutputFormat.HTML and path.suffix.lower() not in HTML_SUFFIXES:
         return HtmlDirectory(path)
-    if path.is_dir():
-        raise WrongUse(f"{path} is a directory; {form.value} is written to a file")
+    check_regular(path)
+    if form is OutputFormat.PARQUET:
+        from distillex_client.batch.parquet import ParquetOutput
+
+        return ParquetOutput(path, options.entities_field)
     return FileOutput(path, _make_encoder(options))
 
 
@@ -57,7 +57,16 @@ def _make_encoder(options: BatchOptions) -> Encoder:
 
 
 def side_file(options: BatchOptions) -> Path | None:
-    """Return the file of the bad records; None where they are named on standard error alone."""
-    if options.bad_records is not None or options.output is None:
-        return options.bad_records
-    return options.output.with_name(options.output.name + ".bad.jsonl")
+    """Return the file of the bad records; None where they are named on standard error alone.
+
+    Raises
+    ------
+    WrongUse
+        When no file can be written there.
+    """
+    path = options.bad_records
+    if path is None and options.output is not None:
+        path = options.output.with_name(options.output.name + ".bad.jsonl")
+    if path is not None:
+        check_regular(path)
+    return path

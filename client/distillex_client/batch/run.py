@@ -13,7 +13,7 @@ from typing import Any
 
 from distillex_client.batch.bad_records import BadRecords
 from distillex_client.batch.checkpoint import Checkpoint
-from distillex_client.batch.collisions import check_collisions, check_regular
+from distillex_client.batch.collisions import check_collisions
 from distillex_client.batch.connection import Connection
 from distillex_client.batch.durable import replace_durably, temporary_name
 from distillex_client.batch.errors import BatchStopped, WrongUse
@@ -116,6 +116,7 @@ class _Run:
         self._output = make_output(options)
         self._sources = find_sources(options.inputs, options.input_format)
         self._settings = options.settings(self._sources)
+        self._settings |= {"--model": connection.model, "--model-version": connection.model_version}
         self._all_parquet = all(source.format is InputFormat.PARQUET for source in self._sources)
         self._bad_records = BadRecords(side_file(options))
         self._checkpoint_path = (
@@ -156,9 +157,9 @@ class _Run:
             self._extract(progress, checkpoint.inputs if checkpoint is not None else ())
             state = self._save(closing=True, complete=True)
         self._name_files(state or {})
-        side_file = self._bad_records.path if self._bad else None
+        named = self._bad_records.path if self._bad else None
         seconds = time.monotonic() - self._began
-        return Summary(self.records, self._bad, self._entities, seconds, resumed_at, side_file)
+        return Summary(self.records, self._bad, self._entities, seconds, resumed_at, named)
 
     def close(self) -> None:
         self._output.close()
@@ -257,8 +258,6 @@ class _Run:
         return [path for path in names if path is not None]
 
     def _check_collisions(self) -> None:
-        for path in self._final_names():
-            check_regular(path)
         written = [*self._output.paths(), *self._bad_records.paths()]
         if self._checkpoint_path is not None:
             written += [self._checkpoint_path, temporary_name(self._checkpoint_path)]
