@@ -93,3 +93,14 @@ def test_a_model_is_not_written_over_by_its_mean(begun, command, tmp_path):
     code, output = command(tmp_path / "model", begun[1], "-o", tmp_path / "other" / ".." / "model")
     assert (code, "is one of the models" in " ".join(output.split())) == (1, True), output
     assert (tmp_path / "model" / "model.safetensors").read_bytes() == before
+
+
+def test_weights_that_half_precision_does_not_hold_are_refused(begun, command, tmp_path):
+    student, crf, layout = load_model(begun[0])
+    with torch.no_grad():
+        student.head.weight[0, 0] = 1e6
+    save_model(tmp_path / "large", student, crf, layout)
+    code, output = command(tmp_path / "large", "-o", tmp_path / "half", "--half-precision")
+    assert (code, "head.weight holds what float16 does not" in " ".join(output.split())) == (1, True), output
+    assert not (tmp_path / "half").exists()
+    assert command(tmp_path / "large", "-o", tmp_path / "large" / "config.json")[0] == 1

@@ -251,6 +251,15 @@ def test_a_file_that_is_not_wholly_utf8_is_refused_or_read_in_its_encoding(tmp_p
     assert spans(read(content, encoding=encoding)) == [SPANS]
 
 
+def test_an_encoding_that_would_make_other_text_of_utf8_is_refused(read):
+    path = read("赵伟 B-PER\n").path
+    assert path.read_bytes().decode("gb18030").endswith(" B-PER\n")
+    with pytest.raises(DataError, match="UTF-8 as it stands; read as gb18030 it would be other text"):
+        read_any(path, encoding="gb18030")
+    for name in ("utf8", "UTF-8", "utf-8-sig"):
+        assert read_any(path, encoding=name).records[0].text == "赵伟"
+
+
 def test_an_encoding_that_does_not_fit_or_is_unknown_is_refused(tmp_path):
     path = tmp_path / "data.txt"
     path.write_text("赵 B-PER\n", encoding="utf-8")

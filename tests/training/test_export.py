@@ -156,6 +156,26 @@ def test_an_export_that_fails_leaves_what_was_there(exported, other_student, tmp
     assert files_of(repository) == files_of(exported)
 
 
+def test_a_network_alone_is_not_put_beside_the_crf_of_another_model(exported, toy_student, other_student, tmp_path):
+    from distillex_cli.main import application
+    from typer.testing import CliRunner
+
+    repository = tmp_path / "repository"
+    shutil.copytree(exported, repository)
+    network = repository / "student" / "1" / "model.onnx"
+
+    def run(model, output):
+        asked = ["export", str(model), "-o", str(output), "--target", "onnx"]
+        done = CliRunner().invoke(application, asked)
+        return done.exit_code, " ".join(done.output.split())
+
+    code, output = run(other_student, network)
+    assert (code, "holds the CRF and the layout of another model" in output) == (1, True), output
+    assert files_of(repository) == files_of(exported)
+    assert run(toy_student, network)[0] == 0
+    assert run(other_student, tmp_path / "model.onnx")[0] == 0
+
+
 def test_a_repository_is_not_named_like_a_file(toy_student, tmp_path):
     from distillex_cli.main import application
     from typer.testing import CliRunner

@@ -192,6 +192,11 @@ def test_json_is_no_raw_text(tmp_path, content):
         read_raw([tmp_path / "data.json"], max_length=99)
 
 
+def test_text_in_brackets_is_raw_text(tmp_path):
+    (tmp_path / "raw.txt").write_text("[1]\n{甲}\n5\n", encoding="utf-8")
+    assert read_raw([tmp_path / "raw.txt"], max_length=9) == (["[1]", "{甲}", "5"], 0)
+
+
 @pytest.mark.parametrize("unlabelled", ["train", "dev"])
 def test_files_in_which_nothing_is_labelled_are_refused(tmp_path, unlabelled):
     for name in ("train", "dev"):

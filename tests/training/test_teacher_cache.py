@@ -3,8 +3,9 @@
 import dataclasses
 import json
 import logging
-import multiprocessing
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from distillex_matcher import Lexicon
@@ -112,27 +113,25 @@ def test_what_is_there_is_opened_without_writing(toy_teacher, data, labelled, tm
     assert not (directory / LOCK).exists()
 
 
-def _label_elsewhere(teacher, data_config, cache, started):
-    run_data = read_data(data_config, word_hash_size=64, layout=load_model(teacher)[2])
-    started.set()
-    label_raw_text([teacher], run_data, cache, EVERYTHING)
-
-
-def test_a_second_run_waits_for_the_first_and_reads_what_it_wrote(toy, toy_teacher, labelled, tmp_path):
-    config = read_config(toy / "student.yaml", StudentRun, {"data.raw": f"[{toy}/raw.txt]"}).data
+def test_other_runs_wait_for_the_one_that_labels_and_read_what_is_there(toy_teacher, data, labelled, tmp_path, caplog):
+    caplog.set_level("INFO", "distillex.training")
     directory = tmp_path / labelled.name
     directory.mkdir()
-    context = multiprocessing.get_context("spawn")
-    started = [context.Event() for _ in range(2)]
-    others = [context.Process(target=_label_elsewhere, args=(toy_teacher, config, tmp_path, each)) for each in started]
-    with FileLock(directory / LOCK):
-        for process, event in zip(others, started, strict=True):
-            process.start()
-            assert event.wait(120)
-        assert not list(directory.glob("*.partial"))  # they wait
-    for process in others:
-        process.join(120)
-        assert process.exitcode == 0
+
+    def told(part):
+        return sum(part in message for message in caplog.messages)
+
+    with ThreadPoolExecutor(2) as pool:
+        with FileLock(directory / LOCK):
+            runs = [pool.submit(label_raw_text, [toy_teacher], data, tmp_path, EVERYTHING) for _ in range(2)]
+            deadline = time.monotonic() + 60
+            while told("waiting for it") < len(runs) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert told("another process labels in") == 2
+            assert not list(directory.glob("*.partial"))
+        caches = [run.result(60) for run in runs]
+    assert told("labelling ") == 1
+    assert [len(cache) for cache in caches] == [len(data.raw)] * 2
     assert contents(directory) == contents(labelled)
 
 

@@ -144,6 +144,21 @@ def test_the_log_tells_what_reading_left_out(toy, tmp_path, caplog):
     assert any("train.jsonl:97: [1, 3) name: left out" in message for message in caplog.messages)
 
 
+def test_the_log_tells_that_development_sentences_were_trained_on(toy, tmp_path, caplog):
+    same = {"data.train": str(toy / "dev.jsonl")}
+    distill(read_config(toy / "student.yaml", StudentRun, same), tmp_path / "run", max_steps=1)
+    count = len((toy / "dev.jsonl").read_text(encoding="utf-8").splitlines())
+    assert f"{count} of {count} development sentences stand in the training file as well" in caplog.text
+
+
+@pytest.mark.parametrize(("before", "after"), [("loop:", "data: {train: a}\nloop:"), ("seed: 1", "seed: 1, seed: 2")])
+def test_a_key_that_stands_twice_is_refused(toy, tmp_path, before, after):
+    content = (toy / "student.yaml").read_text(encoding="utf-8")
+    (tmp_path / "student.yaml").write_text(content.replace(before, after), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"student\.yaml: the key '(data|seed)' stands twice"):
+        read_config(tmp_path / "student.yaml", StudentRun)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -152,6 +167,10 @@ def test_the_log_tells_what_reading_left_out(toy, tmp_path, caplog):
         ({"student.dilations": "3"}, "3 is not a list"),
         ({"learning_rate": "fast"}, "'fast' is not a number"),
         ({"data": "{train: a}"}, "the key 'dev' is missing"),
+        ({"distillation.paths": "0"}, "paths is 0; at least 1"),
+        ({"distillation.temperature": "0"}, r"temperature is 0\.0; more than 0"),
+        ({"augmentation.wrong_spans": "[]"}, "gold_probabilities and wrong_spans need a value each"),
+        ({"augmentation.exchanged": "1.5"}, r"exchanged is 1\.5; 0 to 1"),
     ],
 )
 def test_a_bad_configuration_is_refused_with_the_accepted_keys(toy, overrides, message):

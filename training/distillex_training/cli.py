@@ -82,7 +82,7 @@ def average(
 
     try:
         run(models, output, half_precision=half_precision)
-    except (ConfigError, LayoutError, ModelDirectoryError) as error:
+    except (ConfigError, LayoutError, ModelDirectoryError, OSError) as error:
         _fail("average", str(error))
     typer.echo(f"the mean of {len(models)} models: {output}")
 
@@ -104,7 +104,7 @@ def calibrate(
     _prepare(0)
     try:
         done = run(model, data, base, output, half_precision=half_precision)
-    except (LexiconError, ValueError) as error:
+    except (LexiconError, OSError, ValueError) as error:
         _fail("calibrate", str(error))
     for line in done.read.lines():
         typer.echo(line)

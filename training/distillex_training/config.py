@@ -108,6 +108,12 @@ class DistillationConfig:
     minimum_confidence: float = 0.0
     """Raw sentences whose least certain entity is below this posterior are left out."""
 
+    def __post_init__(self) -> None:
+        if self.paths < 1:
+            raise ValueError(f"paths is {self.paths}; at least 1 is accepted (best_paths: 0.0 switches the loss off)")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature is {self.temperature}; more than 0 is accepted")
+
 
 @dataclass(frozen=True)
 class StudentRun:
@@ -199,11 +205,11 @@ def read_config(path: Path, kind: type[T], overrides: dict[str, str] | None = No
     Raises
     ------
     ConfigError
-        For an unknown key (naming it and the accepted ones), a missing one, or a value of the wrong form.
+        For an unknown key (naming it and the accepted ones), a missing or repeated one, or a value of the wrong form.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), _EachKeyOnce)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values")
@@ -211,6 +217,18 @@ def read_config(path: Path, kind: type[T], overrides: dict[str, str] | None = No
         _override(content, key, value)
     built: T = _build(kind, content, str(path), path.parent)
     return built
+
+
+class _EachKeyOnce(yaml.SafeLoader):  # type: ignore[misc]
+    """A safe loader that refuses a key that stands twice; YAML's own takes the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        repeated = next((key for key in keys if keys.count(key) > 1), None)
+        if repeated is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {repeated!r} stands twice", node.start_mark)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 def _override(content: dict[str, Any], key: str, value: str) -> None:

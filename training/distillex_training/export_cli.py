@@ -99,16 +99,17 @@ def _export_for_cpu(
 
     from distillex_training.data.raw import read_raw
     from distillex_training.export.int8 import calibration_batches, export_quantized
-    from distillex_training.export.repository import export_repository
+    from distillex_training.export.repository import check_network_alone, export_repository
     from distillex_training.models import load_model
 
-    tagger, _, layout = load_model(model)
+    tagger, crf, layout = load_model(model)
     batches = []
     if calibration is not None:
         texts, _ = read_raw([calibration], max_length=layout.buckets[-1] - 2)
         batches = calibration_batches(layout, Lexicon.load(base), texts)
     if target is Target.REPOSITORY:
         return export_repository(model, output, int8=int8, calibration=batches)
+    check_network_alone(output, layout, crf)
     export_quantized(tagger, layout, output, int8, batches)
     return [output]
 

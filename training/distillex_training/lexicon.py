@@ -34,6 +34,13 @@ class AugmentationConfig:
     exchanged: float = 0.0
     """Probability that about half of a sentence's entities are exchanged for others of their type in an epoch."""
 
+    def __post_init__(self) -> None:
+        if not self.gold_probabilities or not self.wrong_spans:
+            raise ValueError("gold_probabilities and wrong_spans need a value each, such as [0.0] and [0]")
+        for name in ("highest_deletion", "near_miss", "exchanged"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; 0 to 1 is accepted")
+
 
 NO_AUGMENTATION = AugmentationConfig((0.0,), 0.0, (0,), 0.0)
 

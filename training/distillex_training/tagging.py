@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from distillex_training import evaluate
 from distillex_training.config import DataConfig
 from distillex_training.data.batches import Batch, length_bucketed_batches, make_batch
+from distillex_training.data.convert import text_key
 from distillex_training.data.labelled import Sentence, entity_types_of, read_splits
 from distillex_training.data.raw import read_raw
 from distillex_training.data.substitution import MentionExchanger, unchanged
@@ -57,6 +58,15 @@ def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout 
     for report in reports:
         for line in report.lines():
             LOG.info("%s", line)
+    known = {text_key(sentence.text) for sentence in train}
+    leaked = sum(text_key(sentence.text) in known for sentence in dev)
+    if leaked:
+        LOG.warning(
+            "%d of %d development sentences stand in the training file as well, so that the scores say too much: "
+            "'distillex data check' names them",
+            leaked,
+            len(dev),
+        )
     raw: list[str] = []
     if config.raw:
         raw, longer = read_raw(config.raw, max_length=config.raw_max_length)

@@ -60,13 +60,14 @@ def _lines(path: Path) -> tuple[list[str], list[Problem]]:
 
 
 def is_json(line: str) -> bool:
-    """Tell whether a line, the first of a raw text, is a JSON object, or begins a list of them."""
-    if line.strip() in ("[", "[{"):
+    """Tell whether a line, the first of a raw text, is a JSON object or begins an array of them."""
+    if line.strip() in ("[", "[{", "{"):
         return True
     try:
-        return isinstance(json.loads(line), dict | list)
+        value = json.loads(line)
     except (ValueError, RecursionError):
         return False
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(each, dict) for each in value))
 
 
 def _labelled_texts(path: Path) -> tuple[list[str], list[Problem]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 PROBLEMS_SHOWN = 200
 UTF_8 = "utf-8"
+HAN = re.compile("[\u4e00-\u9fff]")
 FOREIGN_KEYS = frozenset(
     (
         "label",
@@ -135,18 +137,29 @@ def read_text(path: Path, encoding: str = UTF_8) -> str:
     """
     content = _bytes_of(path)
     try:
-        text = content.decode("utf-8-sig" if encoding == UTF_8 else encoding)
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}:{line}: not {encoding} (byte {error.start} of the file){_hint(content)}") from None
     except LookupError as error:
         raise DataError(f"{error}; such as utf-8, gb18030, big5, utf-16 are known") from None
+    if text != (plain := _chinese_utf_8(content)) and plain:
+        raise DataError(f"{path}: UTF-8 as it stands; read as {encoding} it would be other text: leave --encoding out")
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def lines_of(text: str) -> list[tuple[int, str]]:
     """Return the lines of a text with their numbers."""
     return list(enumerate(text.removesuffix("\n").split("\n"), start=1))
+
+
+def _chinese_utf_8(content: bytes) -> str:
+    """Return the text of bytes that are Chinese in UTF-8, which those of another encoding are not by chance."""
+    try:
+        text = content.decode(UTF_8)
+    except UnicodeDecodeError:
+        return ""
+    return text if HAN.search(text) else ""
 
 
 def _hint(content: bytes) -> str:

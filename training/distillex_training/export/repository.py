@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from distillex_matcher import FeatureLayout, Features, LayoutError
+from distillex_matcher import CrfParameters, FeatureLayout, Features, LayoutError
 from distillex_matcher.exported import CRF_FILE, ExportedFiles
 from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE
 
@@ -72,16 +72,34 @@ def remove_networks_of_others(
         The file that is written over, ``model.onnx`` or ``model.plan``; of its kin nothing is removed.
     """
     folder = model_folder(repository, model)
-    try:
-        there = ExportedFiles.beside(folder / "model.onnx")
-        same = (there.layout, there.crf) == (layout, crf.parameters_for_serving())
-    except LayoutError:
-        same = False
+    if _beside(folder / "model.onnx") == (layout, crf.parameters_for_serving()):
+        return
     for name in NETWORK_FILES:
         path = folder / name
-        if not same and path.exists() and name.startswith("model.plan") != kept.startswith("model.plan"):
+        if path.exists() and name.startswith("model.plan") != kept.startswith("model.plan"):
             path.unlink()
             LOG.warning("%s removed: it is not known to be of this model", path)
+
+
+def check_network_alone(network: Path, layout: FeatureLayout, crf: ConstrainedCrf) -> None:
+    """Refuse to write a network alone into a repository whose CRF and layout are another model's.
+
+    Raises
+    ------
+    ValueError
+        Where they are.
+    """
+    if _beside(network) not in (None, (layout, crf.parameters_for_serving())):
+        repository = network.resolve().parent.parent.parent
+        raise ValueError(f"{repository} holds the CRF and the layout of another model: export the whole of it there")
+
+
+def _beside(network: Path) -> tuple[FeatureLayout, CrfParameters] | None:
+    try:
+        there = ExportedFiles.beside(network)
+    except (LayoutError, OSError):
+        return None
+    return there.layout, there.crf
 
 
 def model_folder(repository: Path, model: Student | Teacher) -> Path:

@@ -20,7 +20,12 @@ from distillex_matcher import FeatureLayout
 from distillex_training.export.onnx import INPUT_NAMES, OUTPUT_NAME, export_onnx, open_session, random_inputs
 from distillex_training.export.plan_metadata import PlanMetadata, sha256_of
 from distillex_training.export.plan_profile import ShapeRange, check_interface, optimization_profile
-from distillex_training.export.repository import model_folder, remove_networks_of_others, save_layout_and_crf
+from distillex_training.export.repository import (
+    check_network_alone,
+    model_folder,
+    remove_networks_of_others,
+    save_layout_and_crf,
+)
 from distillex_training.models import load_model
 
 LOG = logging.getLogger("distillex.export")
@@ -101,6 +106,8 @@ def export_plan(model_directory: Path, output: Path, options: PlanOptions) -> li
         raise TensorRtError("a plan is built and checked on the GPU that will run it: PyTorch sees no NVIDIA GPU here")
     model, crf, layout = load_model(model_directory)
     path = output if output.suffix == ".plan" else model_folder(output, model) / "model.plan"
+    if path == output:
+        check_network_alone(path, layout, crf)
     onnx_path = path.with_name(path.name + ".onnx")
     export_onnx(model, layout, onnx_path, half=options.half)
     check_interface(onnx_path)

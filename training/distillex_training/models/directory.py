@@ -40,20 +40,34 @@ def save_model(
     """Write a model directory; each file is replaced atomically.
 
     ``half_precision`` stores the weights as float16 (the CRF stays float32).
+
+    Raises
+    ------
+    ModelDirectoryError
+        For a weight that float16 does not hold.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     kind = "student" if isinstance(model, Student) else "teacher"
     config = {"format": 1, "kind": kind, **dataclasses.asdict(model.config)}
-    layout.save(directory)
     tensors = {f"model.{name}": tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     if half_precision:
-        tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+        tensors = {
+            name: _half(name, tensor) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()
+        }
     tensors |= {f"crf.{name}": tensor.detach().cpu().contiguous() for name, tensor in crf.state_dict().items()}
+    directory.mkdir(parents=True, exist_ok=True)
+    layout.save(directory)
     temporary = directory / ".model.safetensors.new"
     save_file(tensors, temporary)
     temporary.chmod(0o644)
     temporary.replace(directory / WEIGHTS_FILE)
     write_atomically(directory / CONFIG_FILE, json.dumps(config, ensure_ascii=False, indent=1) + "\n")
+
+
+def _half(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    half = tensor.half()
+    if not torch.isfinite(half).all():
+        raise ModelDirectoryError(f"{name} holds what float16 does not: store the model in full precision")
+    return half
 
 
 def read_model_config(directory: Path) -> StudentConfig | TeacherConfig:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distillex_training.data.formats.reading import Reading
-from distillex_training.data.records import DataError, GoldSpan, Problem, lines_of
+from distillex_training.data.records import HAN, DataError, GoldSpan, Problem, lines_of
 
 TAG = re.compile(r"([BIMESLU])[-_](\S+)")
 OUTSIDE = "O"
@@ -198,7 +198,7 @@ def _have_digits(sentences: list[list[Token]]) -> bool:
 
 def _refuse_clauses(path: Path, tokens: list[str]) -> None:
     """Refuse tokens that no segmentation makes, as exports of text without spaces have them."""
-    lengths = [count for token in tokens if (count := sum("\u4e00" <= character <= "\u9fff" for character in token))]
+    lengths = [count for token in tokens if (count := len(HAN.findall(token)))]
     if lengths and sum(lengths) > LONGEST_WORDS * len(lengths):
         average = sum(lengths) / len(lengths)
         raise DataError(
