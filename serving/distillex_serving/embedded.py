@@ -28,6 +28,7 @@ from distillex_serving.locations import default_lexicon_directory, default_repos
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.processes import command_line, session_members, status_of
 from distillex_serving.progress import ProgressWatch
+from distillex_serving.stub_python import write_environment
 from distillex_serving.students import lay_over
 from distillex_serving.teacher import compose_teacher_repository
 from distillex_serving.tls_files import TlsFiles
@@ -143,10 +144,11 @@ class EmbeddedServer:
         """
         options = self.options
         triton = self._check()
-        environment = triton_environment(triton.libraries, self._lexicons, options.admin_token)
         try:
             self._workspace = workspace = Workspace()
             command = [str(triton.binary), *self._prepare(triton, workspace).arguments()]
+            programs = write_environment(workspace.path / "python")
+            environment = triton_environment(triton.libraries, programs, self._lexicons, options.admin_token)
             for attempt in range(1, MOST_STARTS + 1):
                 try:
                     self._launch(workspace, command, environment)
@@ -287,7 +289,7 @@ class EmbeddedServer:
         """Start tritonserver and wait until it is ready."""
         self._log.clear()
         self.processes, self._progress = {}, None
-        self._process = process = workspace.launch(command, environment)
+        self._process = process = workspace.launch(command, environment, workspace.path)
         self._reader = threading.Thread(target=self._read_log, args=(process,), daemon=True)
         self._reader.start()
         self._wait_until_ready()

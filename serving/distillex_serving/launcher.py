@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from distillex_serving import bound_process
 from distillex_serving.bound_process import LIBRARY_PATH, PROGRAMS_LIBRARY_PATH
@@ -32,16 +33,20 @@ def _renew_thread() -> None:
 os.register_at_fork(after_in_child=_renew_thread)
 
 
-def launch(command: Sequence[str], environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def launch(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> subprocess.Popen[str]:
     """Start a process in a session of its own; what it prints, both streams in one, is in ``stdout``.
+
+    It works in ``folder``, by default in this process's.
 
     It may open as many files as this user's hard limit allows, and is sent SIGTERM when this process ends. A program
     that cannot be started says so there and ends with 1.
     """
-    return _thread.submit(_popen, command, environment).result()
+    return _thread.submit(_popen, command, environment, folder).result()
 
 
-def _popen(command: Sequence[str], environment: Mapping[str, str] | None) -> subprocess.Popen[str]:
+def _popen(command: Sequence[str], environment: Mapping[str, str] | None, folder: Path | None) -> subprocess.Popen[str]:
     variables = dict(os.environ if environment is None else environment)
     if (libraries := variables.pop(LIBRARY_PATH, None)) is not None:
         variables[PROGRAMS_LIBRARY_PATH] = libraries
@@ -56,4 +61,5 @@ def _popen(command: Sequence[str], environment: Mapping[str, str] | None) -> sub
         text=True,
         errors="replace",
         start_new_session=True,
+        cwd=folder,
     )

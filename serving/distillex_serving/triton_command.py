@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,23 +58,21 @@ class TritonCommand:
         if self.tls is not None:
             arguments += [
                 "--grpc-use-ssl=1",
-                f"--grpc-server-cert={self.tls.certificate}",
-                f"--grpc-server-key={self.tls.key}",
+                f"--grpc-server-cert={self.tls.certificate.resolve()}",
+                f"--grpc-server-key={self.tls.key.resolve()}",
             ]
             if self.tls.client_ca is not None:
-                arguments += ["--grpc-use-ssl-mutual=1", f"--grpc-root-cert={self.tls.client_ca}"]
+                arguments += ["--grpc-use-ssl-mutual=1", f"--grpc-root-cert={self.tls.client_ca.resolve()}"]
         return arguments
 
 
-def triton_environment(libraries: Path, lexicons: Path, admin_token: str | None) -> dict[str, str]:
-    """Return tritonserver's environment variables."""
+def triton_environment(libraries: Path, programs: Path, lexicons: Path, admin_token: str | None) -> dict[str, str]:
+    """Return tritonserver's environment variables; ``programs`` holds the ``python3`` of its stubs."""
     environment = dict(os.environ)
     libpython = preconditions.find_libpython().parent
     paths = [str(libraries), str(libpython), environment.get("LD_LIBRARY_PATH", "")]
     environment["LD_LIBRARY_PATH"] = ":".join(path for path in paths if path)
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', '')}"
-    # The stubs embed Python without this interpreter's virtual environment: they get its path as it is.
-    environment["PYTHONPATH"] = ":".join(path for path in sys.path if path)
+    environment["PATH"] = f"{programs}:{environment.get('PATH', '')}"
     environment["DISTILLEX_LEXICON_DIR"] = str(lexicons.resolve())
     environment.pop("DISTILLEX_ADMIN_TOKEN", None)
     if GUARD.exists():

@@ -53,9 +53,11 @@ class Workspace:
                 f"no folder can be made in {self.path.parent} ({error.strerror}): {SET_TMPDIR}"
             ) from None
 
-    def launch(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def launch(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path | None = None
+    ) -> subprocess.Popen[str]:
         """Start a process that belongs here, as :func:`~distillex_serving.launcher.launch` does."""
-        return launch(command, {**(os.environ if environment is None else environment), VARIABLE: self.name})
+        return launch(command, {**(os.environ if environment is None else environment), VARIABLE: self.name}, folder)
 
     def remove(self) -> None:
         """Remove the folder and the shared memory of its services, which have ended."""
