@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
 import pytest
 
@@ -31,9 +32,13 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tls_server(lexicon_directory, files):
+def tls_server(lexicon_directory, files, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("lexicons")
+    (directory / "base").mkdir()
+    shutil.copy(lexicon_directory / "base" / "1.lex", directory / "base")
+    (directory / "base" / "CURRENT").write_text("1\n")
     tls = TlsFiles(files / "server.pem", files / "server-key.pem", files / "ca.pem")
-    with EmbeddedServer(dataclasses.replace(server_options(lexicon_directory), tls=tls)) as running:
+    with EmbeddedServer(dataclasses.replace(server_options(directory), tls=tls)) as running:
         yield running
 
 

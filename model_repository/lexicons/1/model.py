@@ -13,7 +13,8 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from distillex_matcher import FeatureLayout, LayoutError, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
-from distillex_serving.python_models.answers import RefusedError, failure, guarded, log_error
+from distillex_serving.python_models.answers import failure, guarded, log_error
+from distillex_serving.python_models.refused import RefusedError
 from distillex_serving.python_models.strict_json import parse_json
 
 FIELDS = {

@@ -12,7 +12,8 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from distillex_matcher import FeatureLayout, Featurizer, LayoutError, Lexicon, LexiconError
 from distillex_matcher.lexicon_store import BASE_NAME, LexiconNameError, LexiconStore, UnknownLexiconError
-from distillex_serving.python_models.answers import RefusedError, guarded, log_error, refusal
+from distillex_serving.python_models.answers import guarded, log_error, refusal
+from distillex_serving.python_models.refused import RefusedError
 from distillex_serving.python_models.request_lexicons import Limits, RequestLexicons
 
 

@@ -8,9 +8,7 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-
-class RefusedError(ValueError):
-    """A request, or a row of it, is refused; the message is for the caller."""
+from distillex_serving.python_models.refused import RefusedError
 
 
 def refusal(message: str) -> Any:

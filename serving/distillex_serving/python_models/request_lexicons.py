@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from distillex_matcher import Lexicon, LexiconError
 
-from distillex_serving.python_models.answers import RefusedError
+from distillex_serving.python_models.refused import RefusedError
 from distillex_serving.python_models.strict_json import parse_json
 
 MOST_CACHED = 256
@@ -41,7 +41,7 @@ class RequestLexicons:
         self._limits = limits
         self._check_types = check_types
         self._cached: OrderedDict[bytes, Lexicon] = OrderedDict()
-        self._cached_bytes = 0
+        self.cached_bytes = 0
 
     def __call__(self, content: bytes) -> Lexicon:
         """Return the lexicon of a row's LEXICON.
@@ -56,9 +56,9 @@ class RequestLexicons:
             self._cached.move_to_end(content)
             return lexicon
         lexicon = self._cached[content] = self._build(content)
-        self._cached_bytes += _size_bytes(content, lexicon)
-        while len(self._cached) > MOST_CACHED or self._cached_bytes > MOST_CACHED_BYTES:
-            self._cached_bytes -= _size_bytes(*self._cached.popitem(last=False))
+        self.cached_bytes += _size_bytes(content, lexicon)
+        while len(self._cached) > MOST_CACHED or self.cached_bytes > MOST_CACHED_BYTES:
+            self.cached_bytes -= _size_bytes(*self._cached.popitem(last=False))
         return lexicon
 
     def _build(self, content: bytes) -> Lexicon:
