@@ -153,6 +153,17 @@ def test_an_encoder_that_cannot_be_read_is_named(tmp_path):
         load_encoder(tmp_path, TOKENS)
 
 
+def test_an_encoder_that_lacks_weights_is_refused(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    encoder_of("bert", tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    del tensors["encoder.layer.1.output.dense.weight"]
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EncoderError, match=r"lacks 1 of its weights: encoder\.layer\.1\.output\.dense\.weight"):
+        load_encoder(tmp_path, TOKENS)
+
+
 def test_a_teacher_of_another_kind_of_encoder_is_trained_and_loaded(teacher_configuration, tmp_path):
     for kind in ("distilbert", "roberta"):
         (tmp_path / kind).mkdir()

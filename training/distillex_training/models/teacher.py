@@ -124,9 +124,13 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
 
     rows = tokens_of(name_or_path)
     try:
-        encoder = AutoModel.from_pretrained(name_or_path, dtype=torch.float32)
+        encoder, found = AutoModel.from_pretrained(name_or_path, dtype=torch.float32, output_loading_info=True)
     except UNREADABLE as error:
         raise _unreadable(name_or_path, error) from None
+    # transformers draws these at random.
+    missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise EncoderError(f"encoder: {name_or_path} lacks {len(missing)} of its weights: {', '.join(missing[:5])}")
     if hasattr(encoder, "pooler"):
         encoder.pooler = None
     old = encoder.get_input_embeddings().weight.data
