@@ -236,6 +236,8 @@ def _http_connection_manager(options: GateOptions) -> dict[str, Any]:
         "generate_request_id": False,
         "normalize_path": True,
         "use_remote_address": True,
+        # Triton reads no such header, and every one costs both sides.
+        "skip_xff_append": True,
         "local_reply_config": {
             "mappers": [
                 {
@@ -362,7 +364,12 @@ def _buffer(max_request_bytes: int) -> dict[str, Any]:
 
 
 def _router() -> dict[str, Any]:
-    return _named("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", dynamic_stats=False)
+    return _named(
+        "envoy.filters.http.router",
+        "envoy.extensions.filters.http.router.v3.Router",
+        dynamic_stats=False,
+        suppress_envoy_headers=True,
+    )
 
 
 def _named(name: str, kind: str, **settings: Any) -> dict[str, Any]:

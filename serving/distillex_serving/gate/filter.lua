@@ -35,20 +35,23 @@ local WINDOW = 65536
 local LONGEST_NAME = 128
 local MALFORMED = "the request is not a well-formed protobuf message"
 
-local floor = math.floor
+local floor, byte_of = math.floor, string.byte
 
--- Reads single bytes of a buffer through a window, so that a large body is never copied whole.
-local function window_over(buffer, size)
-  local first, last, text = 0, -1, ""
-  local function at(position)
-    if position > last or position < first then
-      first = position
-      last = math.min(position + WINDOW, size) - 1
-      text = buffer:getBytes(first, last - first + 1)
-    end
-    return text:byte(position - first + 1)
+-- The body that is looked at: read through a window, so that a large one is never copied whole. A request is looked at in
+-- one go, so one set of these serves all.
+local body, body_size, window, window_first, window_last
+
+local function look_at(handle_body)
+  body, body_size = handle_body, handle_body:length()
+  window, window_first, window_last = "", 0, -1
+end
+
+local function at(position)
+  if position > window_last or position < window_first then
+    window_first, window_last = position, math.min(position + WINDOW, body_size) - 1
+    window = body:getBytes(window_first, window_last - window_first + 1)
   end
-  return at
+  return byte_of(window, position - window_first + 1)
 end
 
 local function refuse(status, message)
@@ -56,7 +59,7 @@ local function refuse(status, message)
 end
 
 -- Reads a varint of at most `most` bytes; returns it and the position behind it.
-local function varint(at, position, limit, most)
+local function varint(position, limit, most)
   local value, factor = 0, 1
   for count = 1, most do
     if position >= limit then refuse(INVALID_ARGUMENT, MALFORMED) end
@@ -74,15 +77,15 @@ end
 
 -- Calls visit(field, from, to) for each length-delimited field of the message in [position, limit). With `only_these`, a
 -- field of another kind is refused.
-local function each_field(at, position, limit, visit, only_these)
+local function each_field(position, limit, visit, only_these)
   while position < limit do
     local tag
-    tag, position = varint(at, position, limit, 5)
+    tag, position = varint(position, limit, 5)
     local field, wire_type = floor(tag / 8), tag % 8
     if field == 0 then refuse(INVALID_ARGUMENT, MALFORMED) end
     if wire_type == LENGTH_DELIMITED then
       local length
-      length, position = varint(at, position, limit, 5)
+      length, position = varint(position, limit, 5)
       if length > limit - position then refuse(INVALID_ARGUMENT, MALFORMED) end
       visit(field, position, position + length)
       position = position + length
@@ -109,13 +112,9 @@ local function each_field(at, position, limit, visit, only_these)
   if position ~= limit then refuse(INVALID_ARGUMENT, MALFORMED) end
 end
 
-local function text_of(at, from, to)
-  local bytes = {}
-  for position = from, math.min(to, from + LONGEST_NAME) - 1 do
-    local byte = at(position)
-    bytes[#bytes + 1] = (byte >= 32 and byte < 127) and string.char(byte) or "?"
-  end
-  return table.concat(bytes)
+local function text_of(from, to)
+  local length = math.min(to - from, LONGEST_NAME)
+  return length == 0 and "" or (body:getBytes(from, length):gsub("[^\32-\126]", "?"))
 end
 
 -- Triton's refusals repeat names and ids, in a header of bounded size.
@@ -125,19 +124,19 @@ local function check_length(what, from, to)
   end
 end
 
-local function check_model(at, from, to)
-  local name = text_of(at, from, to)
+local function check_model(from, to)
+  local name = text_of(from, to)
   if to - from > LONGEST_NAME or not MODELS[name] then
     refuse(NOT_FOUND, "unknown model '" .. name .. "': this server answers for " .. MODELS_IN_WORDS)
   end
 end
 
-local function check_outputs(at, from, to)
-  each_field(at, from, to, function(field, field_from, field_to)
+local function check_outputs(from, to)
+  each_field(from, to, function(field, field_from, field_to)
     if field ~= OUTPUT_PARAMETERS then return check_length("an output's name", field_from, field_to) end
     local name = ""
-    each_field(at, field_from, field_to, function(entry_field, key_from, key_to)
-      if entry_field == KEY then name = text_of(at, key_from, key_to) end
+    each_field(field_from, field_to, function(entry_field, key_from, key_to)
+      if entry_field == KEY then name = text_of(key_from, key_to) end
     end)
     refuse(INVALID_ARGUMENT, "an output was asked for with the parameter '" .. name
       .. "': outputs take no parameters here (no classification, no shared memory)")
@@ -145,27 +144,27 @@ local function check_outputs(at, from, to)
 end
 
 -- Returns an input's name, the number of strings that its shape speaks of, and the number that it holds itself.
-local function input_of(at, from, to)
+local function input_of(from, to)
   local name, elements, strings = "?", 1, 0
-  each_field(at, from, to, function(field, field_from, field_to)
+  each_field(from, to, function(field, field_from, field_to)
     if field == INPUT_NAME then
       check_length("an input's name", field_from, field_to)
-      name = text_of(at, field_from, field_to)
+      name = text_of(field_from, field_to)
     elseif field == INPUT_TYPE then
-      local kind = text_of(at, field_from, field_to)
+      local kind = text_of(field_from, field_to)
       if kind ~= "BYTES" then
         refuse(INVALID_ARGUMENT, "the input '" .. name .. "' is of type '" .. kind .. "'; BYTES is accepted")
       end
     elseif field == INPUT_SHAPE then
       local size
       while field_from < field_to do
-        size, field_from = varint(at, field_from, field_to, 10)
+        size, field_from = varint(field_from, field_to, 10)
         elements = elements * size
       end
     elseif field == INPUT_PARAMETERS then
       refuse(INVALID_ARGUMENT, "the input '" .. name .. "' has a parameter: inputs take none here (no shared memory)")
     elseif field == INPUT_CONTENTS then
-      each_field(at, field_from, field_to, function(content_field)
+      each_field(field_from, field_to, function(content_field)
         if content_field ~= STRING_CONTENTS then refuse(INVALID_ARGUMENT, MALFORMED) end
         strings = strings + 1
       end, true)
@@ -175,7 +174,7 @@ local function input_of(at, from, to)
 end
 
 -- Counts the strings of raw contents, each behind the four bytes of its length.
-local function count_strings(at, position, to)
+local function count_strings(position, to)
   local count = 0
   while position < to do
     if position + 4 > to then return nil end
@@ -204,23 +203,23 @@ local function check_strings(inputs, raw)
   end
 end
 
-local function check_message(method, at, from, to)
+local function check_message(method, from, to)
   local named = false
   local inputs, raw = {}, {}
-  each_field(at, from, to, function(field, field_from, field_to)
+  each_field(from, to, function(field, field_from, field_to)
     if field == MODEL_FIELD[method] then
       named = true
-      check_model(at, field_from, field_to)
+      check_model(field_from, field_to)
     elseif method ~= INFER then
       return
     elseif field == VERSION or field == ID then
       check_length(field == ID and "the request's id" or "the model's version", field_from, field_to)
     elseif field == OUTPUTS then
-      check_outputs(at, field_from, field_to)
+      check_outputs(field_from, field_to)
     elseif field == INPUTS then
-      inputs[#inputs + 1] = input_of(at, field_from, field_to)
+      inputs[#inputs + 1] = input_of(field_from, field_to)
     elseif field == RAW_CONTENTS then
-      raw[#raw + 1] = { strings = count_strings(at, field_from, field_to) }
+      raw[#raw + 1] = { strings = count_strings(field_from, field_to) }
     end
   end)
   if MODEL_FIELD[method] and not named then
@@ -242,14 +241,13 @@ local function check_headers(headers)
   return method
 end
 
-local function check_body(method, body)
-  local size = body:length()
-  if size < 5 then refuse(INVALID_ARGUMENT, MALFORMED) end
-  local at = window_over(body, size)
+local function check_body(method, handle_body)
+  look_at(handle_body)
+  if body_size < 5 then refuse(INVALID_ARGUMENT, MALFORMED) end
   if at(0) ~= 0 then refuse(UNIMPLEMENTED, "compressed requests are not accepted") end
   local length = ((at(1) * 256 + at(2)) * 256 + at(3)) * 256 + at(4)
-  if length ~= size - 5 then refuse(INVALID_ARGUMENT, "a call takes one message, whole and alone") end
-  check_message(method, at, 5, size)
+  if length ~= body_size - 5 then refuse(INVALID_ARGUMENT, "a call takes one message, whole and alone") end
+  check_message(method, 5, body_size)
 end
 
 local function answer(handle, refusal)
@@ -268,9 +266,9 @@ end
 function envoy_on_request(handle)
   local accepted, result = pcall(check_headers, handle:headers())
   if not accepted then return answer(handle, result) end
-  local body = handle:body(true)
-  accepted, result = pcall(check_body, result, body)
+  local handle_body = handle:body(true)
+  accepted, result = pcall(check_body, result, handle_body)
   if not accepted then return answer(handle, result) end
-  handle:headers():replace(MARK, body:length() > LARGE_BYTES and LARGE or SMALL)
+  handle:headers():replace(MARK, body_size > LARGE_BYTES and LARGE or SMALL)
   handle:clearRouteCache()
 end
