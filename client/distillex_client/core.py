@@ -22,7 +22,7 @@ from distillex_client.errors import (
 )
 from distillex_client.headers import Metadata, checked_metadata, trace_headers
 from distillex_client.options import Retries, Tls
-from distillex_client.protocol import Lexicon, encode_lexicon, parse_answer, request_tensors
+from distillex_client.protocol import Lexicon, encode_lexicon, encode_lexicon_name, parse_answer, request_tensors
 from distillex_client.selection import Selection
 
 Compression = Literal["gzip", "deflate"]
@@ -108,7 +108,7 @@ class ExtractorCore:
     ) -> Call:
         return Call(
             encode_lexicon(lexicon),
-            lexicon_name.encode() if lexicon_name else b"",
+            encode_lexicon_name(lexicon_name),
             _request_ids(request_id),
             trace_headers(traceparent),
             None if timeout_s is None else time.monotonic() + timeout_s,

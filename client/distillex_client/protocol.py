@@ -67,6 +67,19 @@ def encode_lexicon(lexicon: Lexicon | None) -> bytes:
     return json.dumps(dict(lexicon), ensure_ascii=False).encode("utf-8", "surrogatepass") if lexicon else b""
 
 
+def encode_lexicon_name(name: str | None) -> bytes:
+    """Return the name of a lexicon on the server, as it is sent; empty where there is none.
+
+    Raises
+    ------
+    TypeError
+        For what is no text.
+    """
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"lexicon_name is {name!r}, a {type(name).__name__}; give a name such as 'finance'")
+    return (name or "").encode("utf-8", "surrogatepass")
+
+
 def request_tensors(
     texts: Sequence[str | bytes], lexicon: bytes, lexicon_name: bytes
 ) -> dict[str, NDArray[np.object_]]:

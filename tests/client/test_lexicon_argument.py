@@ -53,6 +53,12 @@ def test_calls_refuse_it(call, method, texts, lexicon, message):
     assert str(refused.value) == message + form
 
 
+@pytest.mark.parametrize("name", [7, ["finance"], b"finance"])
+def test_a_lexicon_name_that_is_no_text_is_refused(name):
+    with pytest.raises(TypeError, match="give a name such as 'finance'"):
+        Extractor("127.0.0.1:1").extract("甲", lexicon_name=name)
+
+
 @pytest.mark.parametrize(("lexicon", "message"), WRONG.values(), ids=WRONG.keys())
 def test_batch_runs_and_clusters_refuse_it(lexicon, message):
     for make in (

@@ -6,7 +6,7 @@
 """
 
 from distillex_serving.gate.before import is_loopback, put_gate_before
-from distillex_serving.gate.configuration import GateLimits, GateOptions
 from distillex_serving.gate.gate import Gate
+from distillex_serving.gate.options import GateLimits, GateOptions
 
 __all__ = ["Gate", "GateLimits", "GateOptions", "is_loopback", "put_gate_before"]

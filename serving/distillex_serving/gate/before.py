@@ -9,8 +9,8 @@ from distillex_matcher.cores import usable_cores
 
 from distillex_serving.addresses import LOOPBACK, own_address
 from distillex_serving.embedded import ServerOptions
-from distillex_serving.gate.configuration import HEALTH_PATHS, METRICS_PATHS, GateLimits, GateOptions, HttpDoor
 from distillex_serving.gate.gate import Gate
+from distillex_serving.gate.options import HEALTH_PATHS, METRICS_PATHS, GateLimits, GateOptions, HttpDoor
 from distillex_serving.preconditions import check_port_numbers, free_port
 
 CORES_A_WORKER = 4

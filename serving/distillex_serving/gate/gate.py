@@ -18,7 +18,8 @@ from pathlib import Path
 from distillex_serving import preconditions
 from distillex_serving.addresses import reachable
 from distillex_serving.embedded import LOG_LINES_KEPT, ServerError
-from distillex_serving.gate.configuration import GateOptions, envoy_configuration, write_configuration
+from distillex_serving.gate.configuration import envoy_configuration, write_configuration
+from distillex_serving.gate.options import GateOptions
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.workspace import Workspace
 

@@ -1,0 +1,79 @@
+"""What the gate lets through: methods, models, paths, and how large, how many, how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from distillex_serving.tls_files import TlsFiles
+
+SERVICE = "inference.GRPCInferenceService"
+METHODS = (
+    "/grpc.health.v1.Health/Check",
+    *(
+        f"/{SERVICE}/{method}"
+        for method in (
+            "ServerLive",
+            "ServerReady",
+            "ServerMetadata",
+            "ModelReady",
+            "ModelMetadata",
+            "ModelConfig",
+            "ModelInfer",
+        )
+    ),
+)
+"""What the client, the command and a health check call. No streaming, no administration of Triton itself."""
+LARGE_BYTES = 256 * 1024
+"""From this size on a request is one of the few large ones: a batch with big lexicons, or a pushed lexicon."""
+HEALTH_PATHS = ("/v2/health/live", "/v2/health/ready")
+METRICS_PATHS = ("/metrics",)
+
+
+@dataclass(frozen=True)
+class HttpDoor:
+    """A second door, for probes and Prometheus: GET of some paths of a Triton port on the loopback address."""
+
+    name: str
+    """``http`` or ``metrics``."""
+    port: int
+    triton_port: int
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GateLimits:
+    """How large, how many, how long."""
+
+    max_request_bytes: int = 8 * 1024 * 1024
+    max_connections: int = 1024
+    max_streams: int = 128
+    """Calls in flight on one connection."""
+    max_calls: int = 1024
+    """Calls in flight in all."""
+    max_large_calls: int = 4
+    """Of these, calls of more than :data:`LARGE_BYTES`: bounds the memory that they take in Triton."""
+    message_timeout_s: float = 60.0
+    """Time to send a whole request."""
+    call_timeout_s: float = 300.0
+
+    @property
+    def max_heap_bytes(self) -> int:
+        """Memory of the gate: from two fifths of it on the largest calls are ended; near it new ones are refused."""
+        return max(256 * 1024 * 1024, 16 * self.max_request_bytes)
+
+
+@dataclass(frozen=True)
+class GateOptions:
+    """What the gate listens on, and what it lets through."""
+
+    address: str
+    """Numeric."""
+    port: int
+    """A port of 0 takes a free one."""
+    models: tuple[str, ...] = ("extractor", "lexicons")
+    tls: TlsFiles | None = None
+    http_doors: tuple[HttpDoor, ...] = ()
+    limits: GateLimits = field(default_factory=GateLimits)
+    workers: int = 1
+    """Threads."""
+    start_timeout_s: float = 20.0
