@@ -3,9 +3,9 @@
     python load_tests/attack.py [--requests 100000] [--rounds 5] [--seed 0] [--most-growth-mib 400]
 
 Starts the embedded server behind the gate on free ports of 127.0.0.1. Then, while another caller sends good requests
-one after the other: every request of :mod:`hostile`'s list; requests as large as the gate lets through; connections
-that speak no gRPC; calls that are taken back; and mutated requests until so many have reached the models' own code,
-which Triton's statistics count. Takes about 5 minutes on 2 cores.
+one after the other: every request of :mod:`hostile`'s list; requests as large as the gate lets through; uploads that
+never end; connections that speak no gRPC; calls that are taken back; and mutated requests until so many have reached
+the models' own code, which Triton's statistics count. Takes about 5 minutes on 2 cores.
 
 Exit codes: 0; 1 a process died, a good request was not answered, a listed request was answered wrongly, an answer told
 of files or code, or memory grew by more than --most-growth-mib.
@@ -61,6 +61,7 @@ class Report:
     """Requests that reached the models' own code."""
     good: int = 0
     good_ms: list[float] = field(default_factory=list)
+    """Of the good requests, one after the other."""
     start_mib: float = 0.0
     peak_mib: float = 0.0
     end_mib: float = 0.0
@@ -77,7 +78,8 @@ class Report:
         figures = (
             f"{sum(self.statuses.values()):,} hostile requests in {self.seconds:.0f} s ({answers})\n"
             f"{self.reached:,} requests reached the models' code\n"
-            f"{self.good:,} good requests between them, p50 {median(self.good_ms or [0]):.1f} ms\n"
+            f"{self.good:,} good requests between them, p50 {median(self.good_ms or [0]):.1f} ms, "
+            f"longest {max(self.good_ms or [0]):,.0f} ms\n"
             f"resident memory of server, stubs and gate: {self.start_mib:.0f} MiB at the start, "
             f"{self.peak_mib:.0f} at most, {self.end_mib:.0f} at the end\n"
         )
@@ -127,7 +129,9 @@ def target() -> Iterator[Target]:
         yield Target(server, gate)
 
 
-def attack(aim: Target, *, requests: int, rounds: int, large: int, seed: int, most_growth_mib: float) -> Report:
+def attack(
+    aim: Target, *, requests: int, rounds: int, large: int, uploads: int, seed: int, most_growth_mib: float
+) -> Report:
     """Run the whole attack."""
     report = Report()
     began = time.monotonic()
@@ -143,6 +147,8 @@ def attack(aim: Target, *, requests: int, rounds: int, large: int, seed: int, mo
                 _send_list(aim, report)
                 _speak_no_grpc(aim)
             _send_large(aim, report, large)
+            for _ in range(rounds):
+                hostile.hold_uploads("127.0.0.1", aim.gate.port, uploads, 60, 900_000, 8.0)
             _send_mutations(aim, report, requests, seed)
         finally:
             stop.set()
@@ -265,6 +271,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=100_000, help="mutated requests that reach the models' code")
     parser.add_argument("--rounds", type=int, default=5, help="times that the list is sent")
     parser.add_argument("--large", type=int, default=200, help="requests as large as the gate lets through")
+    parser.add_argument("--uploads", type=int, default=20, help="connections that begin 60 requests each and end none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--most-growth-mib", type=float, default=400.0)
     arguments = parser.parse_args()
@@ -275,6 +282,7 @@ def main() -> int:
             requests=arguments.requests,
             rounds=arguments.rounds,
             large=arguments.large,
+            uploads=arguments.uploads,
             seed=arguments.seed,
             most_growth_mib=arguments.most_growth_mib,
         )

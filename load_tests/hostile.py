@@ -19,6 +19,14 @@ from typing import Any
 import grpc
 from tritonclient.grpc import service_pb2
 
+CALL_HEADERS = [
+    (":method", "POST"),
+    (":scheme", "http"),
+    (":authority", "x"),
+    (":path", "/inference.GRPCInferenceService/ModelInfer"),
+    ("te", "trailers"),
+    ("content-type", "application/grpc"),
+]
 SERVICE = "/inference.GRPCInferenceService/"
 INFER = f"{SERVICE}ModelInfer"
 GOOD_TEXT = "张三毕业于北京大学，现任华为技术有限公司副总裁。"
@@ -103,22 +111,27 @@ def framed(rows: Sequence[str | bytes]) -> bytes:
     return b"".join(struct.pack("<I", len(row)) + row for row in encoded)
 
 
-def field(number: int, content: bytes, *, long_tag: bool = False, long_length: bool = False) -> bytes:
-    """Return a length-delimited protobuf field, by choice with its tag or length in a longer form than needed."""
-    tag = number << 3 | 2
-    head = bytes([tag | 0x80, 0]) if long_tag else bytes([tag])
-    length = bytearray()
-    size = len(content)
-    while True:
-        more = size > 0x7F
-        length.append(size & 0x7F | (0x80 if more else 0))
-        size >>= 7
-        if not more:
-            break
-    if long_length:
-        length[-1] |= 0x80
-        length.append(0)
-    return head + bytes(length) + content
+def field(
+    number: int, content: bytes, *, long_tag: bool = False, long_length: bool = False, wide_tag: bool = False
+) -> bytes:
+    """Return a length-delimited protobuf field, by choice with its tag or length in another form than usual.
+
+    Longer than needed, or (``wide_tag``) with a bit above the 32 that protobuf keeps of a tag.
+    """
+    tag = (number << 3 | 2) + (2**32 if wide_tag else 0)
+    return _varint(tag, longer=long_tag) + _varint(len(content), longer=long_length) + content
+
+
+def _varint(value: int, *, longer: bool = False) -> bytes:
+    written = bytearray()
+    while value > 0x7F:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    written.append(value)
+    if longer:
+        written[-1] |= 0x80
+        written.append(0)
+    return bytes(written)
 
 
 def classification_requests() -> Iterator[Hostile]:
@@ -146,6 +159,49 @@ def classification_requests() -> Iterator[Hostile]:
     asked = field(1, b"ENTITIES") + field(2, key + value)
     yield Hostile("classification, long tag of outputs", INFER, plain + field(6, asked, long_tag=True), refused)
     yield Hostile("classification, long length of outputs", INFER, plain + field(6, asked, long_length=True), refused)
+
+
+def hidden_in_wide_tags() -> Iterator[Hostile]:
+    """Yield fields with tags of more than 32 bits: protobuf drops what is above, and reads a field that it knows."""
+    refused = ("INVALID_ARGUMENT",)
+    good = infer_request(TEXT).SerializeToString()
+    asked = field(1, b"ENTITIES") + field(2, field(1, b"classification") + field(2, b"\x10\x01"))
+    hidden = {
+        "another model": field(1, b"student", wide_tag=True),
+        "an output": field(6, asked, wide_tag=True),
+        "an output's parameter": field(6, field(1, b"ENTITIES") + field(2, asked[10:], wide_tag=True)),
+        "a parameter's name": field(6, field(1, b"ENTITIES") + field(2, field(1, b"classification", wide_tag=True))),
+        "an input": field(5, field(1, b"TEXT") + field(2, b"BYTES") + field(3, b"\1\1"), wide_tag=True),
+        "a raw content": field(7, b"\xff\xff\xff\xff", wide_tag=True),
+        "an id": field(3, b"i" * 20_000, wide_tag=True),
+        "shared memory": field(5, field(1, b"TEXT") + field(4, field(1, b"shared_memory_region"), wide_tag=True)),
+    }
+    for name, content in hidden.items():
+        yield Hostile(f"{name} under a wide tag", INFER, good + content, refused)
+    wide = field(1, b"extractor") + field(1, b"student", wide_tag=True)
+    yield Hostile("configuration of another model under a wide tag", f"{SERVICE}ModelConfig", wide, refused)
+
+
+def costly_messages(size: int) -> Iterator[Hostile]:
+    """Yield messages of very many parts, or with parts that an answer would repeat."""
+    refused = ("INVALID_ARGUMENT",)
+    model = field(1, b"extractor")
+    parts = {
+        "inputs": field(5, b""),
+        "outputs": field(6, b""),
+        "raw contents": field(7, b""),
+        "parameters": field(4, b""),
+        "unknown fields": field(15, b""),
+        "unknown numbers": b"\x78\1",
+    }
+    for length in (size, 200_000):
+        for name, part in parts.items():
+            message = model + part * (length // len(part))
+            yield Hostile(f"{length:,} bytes of empty {name}", INFER, message, refused)
+        shape = field(5, field(1, b"TEXT") + field(2, b"BYTES") + field(3, b"\1" * length)) + field(7, framed(["x"]))
+        yield Hostile(f"a shape of {length:,} ones", INFER, model + shape, refused)
+        texts = field(5, field(1, b"TEXT") + field(2, b"BYTES") + field(3, b"\1\1")) + field(7, bytes(length))
+        yield Hostile(f"{length // 4:,} empty texts", INFER, model + texts, refused)
 
 
 def other_doors() -> Iterator[Hostile]:
@@ -271,6 +327,8 @@ def listed_requests(max_request_bytes: int) -> list[Hostile]:
     """Return every request of the list."""
     return [
         *classification_requests(),
+        *hidden_in_wide_tags(),
+        *costly_messages(max_request_bytes - 1000),
         *other_doors(),
         *lying_requests(),
         *bad_texts(),
@@ -408,6 +466,59 @@ def open_idle_connections(host: str, port: int, count: int, hold_s: float) -> No
             connection.close()
 
 
+def hold_uploads(host: str, port: int, connections: int, streams: int, size: int, hold_s: float) -> int:
+    """Begin many requests and end none: headers, then ``size`` bytes each. Returns the bytes that were taken."""
+    import h2.connection
+    import h2.exceptions
+
+    open_ones = []
+    for _ in range(connections):
+        state = h2.connection.H2Connection()
+        state.initiate_connection()
+        open_ones.append((socket.create_connection((host, port), timeout=5), state))
+    numbers = [1 + 2 * k for k in range(streams)]
+    sent: dict[tuple[int, int], int] = {}
+    deadline = time.monotonic() + hold_s
+    try:
+        while open_ones and time.monotonic() < deadline:
+            for connection, state in list(open_ones):
+                try:
+                    for number in numbers:
+                        _upload_on(state, number, size, sent, (id(state), number))
+                    connection.settimeout(2)
+                    connection.sendall(state.data_to_send())
+                    connection.settimeout(0.002)
+                    received = connection.recv(65536)
+                    if not received:
+                        raise ConnectionResetError
+                    state.receive_data(received)
+                except TimeoutError:
+                    continue
+                except (OSError, h2.exceptions.ProtocolError):
+                    connection.close()
+                    open_ones.remove((connection, state))
+    finally:
+        for connection, _ in open_ones:
+            connection.close()
+    return sum(sent.values())
+
+
+def _upload_on(state: Any, number: int, size: int, sent: dict[tuple[int, int], int], key: tuple[int, int]) -> None:
+    import h2.exceptions
+
+    if key not in sent:
+        state.send_headers(number, CALL_HEADERS)
+        sent[key] = 0
+    try:
+        some = min(state.local_flow_control_window(number), 16_000, size - sent[key])
+        if some > 0:
+            state.send_data(number, bytes(some))
+            sent[key] += some
+    except h2.exceptions.ProtocolError:
+        # The gate ended this one.
+        sent[key] = size
+
+
 def two_messages_in_one_call(host: str, port: int, message: bytes) -> str | None:
     """Send frames that a gRPC library would not: two messages in a unary call. Returns the ``grpc-status``."""
     framed_message = b"\0" + struct.pack(">I", len(message)) + message
@@ -427,9 +538,7 @@ def _raw_call(host: str, port: int, body: bytes) -> str | None:
     state = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
     with socket.create_connection((host, port), timeout=10) as connection:
         state.initiate_connection()
-        headers = [(":method", "POST"), (":scheme", "http"), (":authority", "x"), (":path", INFER), ("te", "trailers"),
-                   ("content-type", "application/grpc")]  # fmt: skip
-        state.send_headers(1, headers)
+        state.send_headers(1, CALL_HEADERS)
         state.send_data(1, body, end_stream=True)
         connection.sendall(state.data_to_send())
         while True:

@@ -18,7 +18,7 @@ def test_no_request_ends_the_server_and_good_ones_are_answered_between_the_bad()
     from attack import attack, target
 
     with target() as aim:
-        report = attack(aim, requests=2000, rounds=1, large=60, seed=1, most_growth_mib=400)
+        report = attack(aim, requests=2000, rounds=1, large=60, uploads=5, seed=1, most_growth_mib=400)
     assert report.problems == [], report.describe()
     assert report.reached >= 2000
     assert report.good > 300

@@ -59,8 +59,10 @@ def envoy_configuration(options: GateOptions, upstream: Path, admin: Path) -> di
             "max_per_cpu_cache_size_bytes": 1024 * 1024,
         },
         "overload_manager": {
-            "refresh_interval": "0.05s",
-            "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
+            "refresh_interval": "0.02s",
+            # Eight classes of calls by size, from 4 KiB to 512 KiB and more: the largest are ended first, up to 50
+            # whenever the pressure has changed. So the scale must not saturate while there is something to end.
+            "buffer_factory_config": {"minimum_account_to_track_power_of_two": 12},
             "resource_monitors": [
                 _named(
                     "envoy.resource_monitors.fixed_heap",
@@ -79,7 +81,7 @@ def envoy_configuration(options: GateOptions, upstream: Path, admin: Path) -> di
                     "triggers": [
                         {
                             "name": "envoy.resource_monitors.fixed_heap",
-                            "scaled": {"scaling_threshold": 0.4, "saturation_threshold": 0.6},
+                            "scaled": {"scaling_threshold": 0.15, "saturation_threshold": 1.0},
                         }
                     ],
                 },
@@ -88,7 +90,7 @@ def envoy_configuration(options: GateOptions, upstream: Path, admin: Path) -> di
                         "name": f"envoy.overload_actions.{action}",
                         "triggers": [{"name": "envoy.resource_monitors.fixed_heap", "threshold": {"value": threshold}}],
                     }
-                    for action, threshold in (("shrink_heap", 0.4), ("stop_accepting_requests", 0.95))
+                    for action, threshold in (("shrink_heap", 0.15), ("stop_accepting_requests", 0.95))
                 ),
             ],
         },

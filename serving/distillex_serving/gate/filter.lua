@@ -33,17 +33,22 @@ local INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, INTERNAL = 3, 5, 12, 13
 local VARINT, FIXED_64, LENGTH_DELIMITED, FIXED_32 = 0, 1, 2, 5
 local WINDOW = 65536
 local LONGEST_NAME = 128
+-- A request of 64 texts with two lexicons each has some 200 fields and strings. What a message costs here is bounded by
+-- these, not by its size.
+local MOST_FIELDS, MOST_STRINGS, MOST_TENSORS, MOST_DIMENSIONS = 2000, 2000, 16, 8
+local LARGEST_TAG = 2 ^ 32 - 1 -- protobuf drops the bits above, and reads another field than this file would
 local MALFORMED = "the request is not a well-formed protobuf message"
 
 local floor, byte_of = math.floor, string.byte
 
 -- The body that is looked at: read through a window, so that a large one is never copied whole. A request is looked at in
 -- one go, so one set of these serves all.
-local body, body_size, window, window_first, window_last
+local body, body_size, window, window_first, window_last, fields_seen
 
 local function look_at(handle_body)
   body, body_size = handle_body, handle_body:length()
   window, window_first, window_last = "", 0, -1
+  fields_seen = 0
 end
 
 local function at(position)
@@ -82,7 +87,11 @@ local function each_field(position, limit, visit, only_these)
     local tag
     tag, position = varint(position, limit, 5)
     local field, wire_type = floor(tag / 8), tag % 8
-    if field == 0 then refuse(INVALID_ARGUMENT, MALFORMED) end
+    if field == 0 or tag > LARGEST_TAG then refuse(INVALID_ARGUMENT, MALFORMED) end
+    fields_seen = fields_seen + 1
+    if fields_seen > MOST_FIELDS then
+      refuse(INVALID_ARGUMENT, "the request has more than " .. MOST_FIELDS .. " fields")
+    end
     if wire_type == LENGTH_DELIMITED then
       local length
       length, position = varint(position, limit, 5)
@@ -145,7 +154,7 @@ end
 
 -- Returns an input's name, the number of strings that its shape speaks of, and the number that it holds itself.
 local function input_of(from, to)
-  local name, elements, strings = "?", 1, 0
+  local name, elements, dimensions, strings = "?", 1, 0, 0
   each_field(from, to, function(field, field_from, field_to)
     if field == INPUT_NAME then
       check_length("an input's name", field_from, field_to)
@@ -159,7 +168,11 @@ local function input_of(from, to)
       local size
       while field_from < field_to do
         size, field_from = varint(field_from, field_to, 10)
-        elements = elements * size
+        elements, dimensions = elements * size, dimensions + 1
+        -- Triton's refusal repeats the shape, in a header of bounded size.
+        if dimensions > MOST_DIMENSIONS then
+          refuse(INVALID_ARGUMENT, "the input '" .. name .. "' has more than " .. MOST_DIMENSIONS .. " dimensions")
+        end
       end
     elseif field == INPUT_PARAMETERS then
       refuse(INVALID_ARGUMENT, "the input '" .. name .. "' has a parameter: inputs take none here (no shared memory)")
@@ -181,6 +194,9 @@ local function count_strings(position, to)
     local length = at(position) + 256 * (at(position + 1) + 256 * (at(position + 2) + 256 * at(position + 3)))
     position = position + 4 + length
     count = count + 1
+    if count > MOST_STRINGS then
+      refuse(INVALID_ARGUMENT, "an input holds more than " .. MOST_STRINGS .. " strings")
+    end
   end
   return position == to and count or nil
 end
@@ -222,6 +238,9 @@ local function check_message(method, from, to)
       raw[#raw + 1] = { strings = count_strings(field_from, field_to) }
     end
   end)
+  if #inputs > MOST_TENSORS or #raw > MOST_TENSORS then
+    refuse(INVALID_ARGUMENT, "the request has more than " .. MOST_TENSORS .. " inputs")
+  end
   if MODEL_FIELD[method] and not named then
     refuse(NOT_FOUND, "unknown model '': this server answers for " .. MODELS_IN_WORDS)
   end
@@ -231,7 +250,7 @@ end
 -- Returns the method that is called.
 local function check_headers(headers)
   local method = headers:get(":path")
-  if not METHODS[method] then
+  if not METHODS[method] or headers:get(":method") ~= "POST" or headers:get("te") ~= "trailers" then
     refuse(UNIMPLEMENTED, "this method is not offered here")
   end
   local encoding = headers:get("grpc-encoding")
@@ -242,6 +261,7 @@ local function check_headers(headers)
 end
 
 local function check_body(method, handle_body)
+  if not handle_body then refuse(INVALID_ARGUMENT, MALFORMED) end
   look_at(handle_body)
   if body_size < 5 then refuse(INVALID_ARGUMENT, MALFORMED) end
   if at(0) ~= 0 then refuse(UNIMPLEMENTED, "compressed requests are not accepted") end

@@ -58,8 +58,8 @@ class GateLimits:
 
     @property
     def max_heap_bytes(self) -> int:
-        """Memory of the gate: from two fifths of it on the largest calls are ended; near it new ones are refused."""
-        return max(256 * 1024 * 1024, 16 * self.max_request_bytes)
+        """Memory of the gate: from a seventh of it on the largest calls are ended; near it new ones are refused."""
+        return max(512 * 1024 * 1024, 32 * self.max_request_bytes)
 
 
 @dataclass(frozen=True)
