@@ -258,9 +258,11 @@ class EmbeddedServer:
             if path.name != "__pycache__":
                 (backend / path.name).symlink_to(path)
         (backend / "triton_python_backend_stub").symlink_to(triton.stub)
-        repository = options.repository
-        if options.student is not None:
-            repository = folder / "model_repository"
+        # Always under the workspace's name: Triton starts stubs by a shell that divides names at blanks.
+        repository = folder / "model_repository"
+        if options.student is None:
+            repository.symlink_to(options.repository.resolve(), target_is_directory=True)
+        else:
             repository.mkdir()
             lay_over(options.repository.resolve(), options.student, repository)
         repositories = [repository]
@@ -322,7 +324,7 @@ class EmbeddedServer:
             if self.is_ready():
                 return
             time.sleep(0.05)
-        raise ServerError(f"tritonserver was not ready within {self.options.start_timeout_s:.0f} s:\n{self._reasons()}")
+        raise ServerError(f"tritonserver was not ready within {self.options.start_timeout_s:g} s:\n{self._reasons()}")
 
     def _reasons(self) -> str:
         reader = self._reader

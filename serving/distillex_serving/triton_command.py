@@ -37,7 +37,7 @@ class TritonCommand:
         """Return tritonserver's arguments."""
         key = secrets.token_hex(16)
         arguments = [
-            *(f"--model-repository={repository.resolve()}" for repository in self.repositories),
+            *(f"--model-repository={repository}" for repository in self.repositories),
             f"--backend-directory={self.backends}",
             f"--backend-config=python,shm-region-prefix-name={self.shared_memory_prefix}",
             f"--model-config-name={self.model_config_name}",

@@ -28,6 +28,8 @@ LOG = logging.getLogger("distillex.serve")
 SHARED_MEMORY = Path("/dev/shm")
 NAME = re.compile(r"distillex-(?P<namespace>\d+)-(?P<pid>\d+)-(?P<started>\d+)-[0-9a-f]{8}")
 VARIABLE = "DISTILLEX_WORKSPACE"
+PLAIN_PATH = re.compile(r"[\w/.,:+=@%~-]+", re.ASCII)
+"""What Triton, and the shell by which it starts stubs, take as one name."""
 END_TIMEOUT_S = 5.0
 SET_TMPDIR = "set TMPDIR to a folder that can be written to"
 
@@ -95,9 +97,15 @@ def _names_of_the_dead() -> set[str]:
 
 def _temporary_folder() -> Path:
     try:
-        return Path(tempfile.gettempdir())
+        folder = Path(tempfile.gettempdir())
     except OSError as error:
         raise PreconditionError(f"{error.strerror}: {SET_TMPDIR}") from None
+    if not PLAIN_PATH.fullmatch(str(folder)):
+        raise PreconditionError(
+            f"the temporary folder {str(folder)!r} has a blank or another character in its name that Triton does not "
+            "take: set TMPDIR to a folder named with letters, digits and . , _ - alone"
+        )
+    return folder
 
 
 def _namespace() -> int:

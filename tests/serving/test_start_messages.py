@@ -120,6 +120,14 @@ def test_a_temporary_folder_that_cannot_be_written_to_is_named(refusal, monkeypa
     )
 
 
+@pytest.mark.parametrize("name", ["with a blank", "té", "quo'te"])
+def test_a_temporary_folder_whose_name_triton_does_not_take_is_named(refusal, monkeypatch, tmp_path, name):
+    (tmp_path / name).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / name))
+    assert f"{name}" in refusal()
+    assert "in its name that Triton does not take: set TMPDIR" in refusal()
+
+
 def serve(*arguments, before="", cwd=None):
     """Run ``distillex serve`` in a shell, after a command of the shell."""
     command = f'{before} exec "$0" -m distillex_cli.main serve "$@"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOption
 from distillex_serving.lexicon_client import send_command
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.students import NEEDED_FILES, entity_types, find_student, known_students, lay_over
-from server_under_test import ADMIN_TOKEN, REPOSITORY, why_no_server
+from server_under_test import ADMIN_TOKEN, REPOSITORY, ROOT, server_options, why_no_server
 
 TEXT = "林晓岚是中国人民银行的副行长。"
 
@@ -46,6 +47,17 @@ def student(tmp_path):
 
 
 @pytest.mark.server
+def test_a_repository_in_a_folder_with_blanks_and_other_letters_is_served(tmp_path):
+    if reason := why_no_server():
+        pytest.skip(reason)
+    folder = tmp_path / "my models 模型"
+    shutil.copytree(REPOSITORY, folder / "model repository")
+    shutil.copytree(ROOT / "lexicons", folder / "lexicons")
+    options = dataclasses.replace(server_options(folder / "lexicons"), repository=folder / "model repository")
+    with EmbeddedServer(options) as server, Extractor(server.grpc_url) as extractor:
+        assert extractor.extract(TEXT)
+
+
 def test_the_students_files_are_served_and_the_repository_stays(server, student, lexicon_directory):
     before = {path: path.stat().st_mtime_ns for path in REPOSITORY.rglob("*") if path.is_file()}
     options = ServerOptions(

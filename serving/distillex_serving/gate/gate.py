@@ -208,7 +208,7 @@ class Gate:
                 if self._ask("GET", "/ready").startswith("LIVE"):
                     return
             time.sleep(0.02)
-        raise ServerError(f"the gate (Envoy) was not ready within {self.options.start_timeout_s:.0f} s")
+        raise ServerError(f"the gate (Envoy) was not ready within {self.options.start_timeout_s:g} s")
 
     def _ask(self, method: str, path: str) -> str:
         connection = _AdminConnection(self._folder / "admin")
