@@ -13,7 +13,7 @@ from distillex_serving.gate.options import LARGE_BYTES, METHODS, GateOptions, Ht
 from distillex_serving.tls_files import TlsFiles
 
 FILTER = Path(__file__).with_name("filter.lua")
-SOFT_HEAP_BYTES = 32 * 1024 * 1024
+SOFT_HEAP_BYTES = 96 * 1024 * 1024
 """Above so much the gate gives freed memory back to the system."""
 
 
@@ -51,15 +51,19 @@ def envoy_configuration(options: GateOptions, upstream: Path, admin: Path) -> di
                 ),
             ],
         },
+        # nghttp2 instead of Envoy's newer codec: an eighth less CPU a call, 0.97 instead of 0.94 of the throughput
+        # without a gate (benchmarks/bench_gate.py).
+        "layered_runtime": {
+            "layers": [{"name": "codec", "static_layer": {"envoy.reloadable_features.http2_use_oghttp2": False}}]
+        },
         "memory_allocator_manager": {
             "bytes_to_release": 32 * 1024 * 1024,
-            "memory_release_interval": "0.2s",
+            "memory_release_interval": "1s",
             "soft_memory_limit_bytes": SOFT_HEAP_BYTES,
             "max_unfreed_memory_bytes": SOFT_HEAP_BYTES,
-            "max_per_cpu_cache_size_bytes": 1024 * 1024,
         },
         "overload_manager": {
-            "refresh_interval": "0.02s",
+            "refresh_interval": "0.05s",
             # Eight classes of calls by size, from 4 KiB to 512 KiB and more: the largest are ended first, up to 50
             # whenever the pressure has changed. So the scale must not saturate while there is something to end.
             "buffer_factory_config": {"minimum_account_to_track_power_of_two": 12},
