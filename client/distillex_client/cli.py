@@ -300,7 +300,7 @@ def _report(summary: Summary, options: BatchOptions) -> None:
         _say(f"{options.output} is there and no run of it is unfinished: nothing to do")
         return
     if options.types and not summary.entities:
-        _say(f"no entity of type {', '.join(options.types)} was found; the server may know none of that name")
+        _say(f"no entity of type {', '.join(sorted(options.types))} was found; the server may know none of that name")
     if options.output is None and not summary.bad:
         return
     parts = [f"{summary.records:,} records", f"{summary.entities:,} entities"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal
@@ -68,7 +68,7 @@ class ExtractorCore:
         metadata: Metadata | None = None,
         compression: Compression | None = None,
         min_score: float = 0.0,
-        types: Collection[str] | None = None,
+        types: Iterable[str] | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size} must be at least 1")
@@ -177,9 +177,15 @@ class ExtractorCore:
 
 
 def check_texts(texts: Any) -> None:
-    """Refuse one text where several are taken: its characters would be texts of their own."""
-    if isinstance(texts, (str, bytes)):
+    """Refuse one text where several are taken, as its characters would be texts of their own, and what holds none."""
+    if isinstance(texts, (str, bytes, bytearray)):
         raise TypeError(f"texts is one {type(texts).__name__}; give a list of texts, or call extract")
+    if isinstance(texts, AsyncIterable):
+        return
+    try:
+        iter(texts)
+    except TypeError:
+        raise TypeError(f"texts is {texts!r}, a {type(texts).__name__}; give a list of texts") from None
 
 
 def entities_of(extraction: Extraction, row: int) -> list[Entity]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from distillex_client.entity import Entity, Extraction
 from distillex_client.errors import InvalidText
-from distillex_client.protocol import LONGEST_TEXT
+from distillex_client.protocol import LONGEST_TEXT, not_a_text
 
 SENTENCE_END = re.compile(r"[。！？!?…]+[”’」』）)\"']*|[\r\n]+")
 DEFAULT_WINDOW = LONGEST_TEXT
@@ -138,6 +138,8 @@ def _without_overlaps(entities: list[Entity]) -> list[Entity]:
 def _decoded(document: str | bytes) -> str:
     if isinstance(document, str):
         return document
+    if not isinstance(document, bytes):
+        raise not_a_text(document)
     try:
         return document.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -8,6 +8,8 @@ from typing import IO, Any
 
 LINE_LAYOUT = "\n\t"
 """What a text of several lines may hold."""
+FILE_LAYOUT = LINE_LAYOUT + "\r"
+"""What a file with line ends of any kind may hold, where nothing is steered by them."""
 
 # Control characters have pictures of their own (␛); those of the second range, and halves of characters, have none.
 _SHOWN = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,8 +32,13 @@ def encode_texts(texts: Sequence[str | bytes]) -> NDArray[np.object_]:
         elif isinstance(text, bytes):
             rows[row, 0] = text
         else:
-            raise TypeError(f"text {text!r} is {type(text).__name__}; str or UTF-8 bytes are accepted")
+            raise not_a_text(text)
     return rows
+
+
+def not_a_text(value: object) -> TypeError:
+    """Return the error for what is given as a text and is none."""
+    return TypeError(f"text {reprlib.repr(value)} is {type(value).__name__}; str or UTF-8 bytes are accepted")
 
 
 def check_lexicon(lexicon: object) -> None:

@@ -7,7 +7,7 @@ restarts a worker that died and does again what it had begun. Nothing here sched
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,12 +44,12 @@ class TableExtraction:
     retry_for_s: float = 60.0
     min_score: float = 0.0
     """Leave out entities of a lower score."""
-    types: Collection[str] | None = None
+    types: Iterable[str] | None = None
     """Leave out entities of other types."""
 
     def __post_init__(self) -> None:
         check_lexicon(self.lexicon)
-        self.selection()
+        object.__setattr__(self, "types", self.selection().types)
 
     def selection(self) -> Selection:
         """Return which entities are wanted."""

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from distillex_client.entity import Entity
-from distillex_client.printable import LINE_LAYOUT, printable
+from distillex_client.printable import FILE_LAYOUT, LINE_LAYOUT, printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -51,7 +51,8 @@ def render(document: str, entities: Iterable[Entity], *, title: str = "Distillex
 
     Each span is a ``<mark>`` with ``data-entity`` (its index in order of start), ``data-start``, ``data-end``,
     ``data-type`` and ``data-score``; the type is written behind it. Entities may overlap: each is then cut into several
-    marks with the same ``data-entity``, nested where they share characters.
+    marks with the same ``data-entity``, nested where they share characters. Control characters and lone surrogates,
+    which HTML cannot hold, are replaced one by one by their pictures (␛) or U+FFFD, so that offsets stay.
 
     Raises
     ------
@@ -62,15 +63,17 @@ def render(document: str, entities: Iterable[Entity], *, title: str = "Distillex
     counts = Counter(entity.type for entity in found)
     hues = {kind: HUES[i % len(HUES)] for i, kind in enumerate(sorted(counts))}
     legend = "".join(
-        f'<li><mark style="--hue:{hue}">{html.escape(kind)}</mark> <span>{counts[kind]}</span></li>'
+        f'<li><mark style="--hue:{hue}">{html.escape(printable(kind))}</mark> <span>{counts[kind]}</span></li>'
         for kind, hue in hues.items()
     )
-    text = "".join(_html_of(piece, document, found, hues) for piece in _pieces(len(document), found))
+    shown = printable(document, keep=FILE_LAYOUT)
+    heading = html.escape(printable(title))
+    text = "".join(_html_of(piece, shown, found, hues) for piece in _pieces(len(document), found))
     return Page(
         f'<!DOCTYPE html>\n<html lang="zh">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="color-scheme" content="light dark">\n<title>{html.escape(title)}</title>\n'
-        f'<style>{_STYLE}</style>\n</head>\n<body>\n<article class="distillex">\n<h1>{html.escape(title)}</h1>\n'
+        f'<meta name="color-scheme" content="light dark">\n<title>{heading}</title>\n'
+        f'<style>{_STYLE}</style>\n</head>\n<body>\n<article class="distillex">\n<h1>{heading}</h1>\n'
         f"<ul>{legend}</ul>\n<div>{text}</div>\n</article>\n</body>\n</html>\n"
     )
 
@@ -129,7 +132,7 @@ def _html_of(piece: _Piece, document: str, found: Sequence[Entity], hues: dict[s
     content = html.escape(document[piece.start : piece.end]).replace("\r", "&#13;")
     for index in reversed(piece.open):
         entity = found[index]
-        kind = html.escape(entity.type)
+        kind = html.escape(printable(entity.type))
         label = f' data-label="{kind}"' if index in piece.ending else ""
         content = (
             f'<mark style="--hue:{hues[entity.type]}" data-entity="{index}" data-start="{entity.start}" '

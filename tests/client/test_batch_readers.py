@@ -373,6 +373,28 @@ def test_another_encoding_is_named_where_the_bytes_tell_it(tmp_path, name):
         assert reasons(read(path), path) == [("", reason)]
 
 
+def test_what_python_cannot_read_of_json_is_told_in_plain_words(tmp_path):
+    path = tmp_path / "a.jsonl"
+    deep = '{"text": "甲", "other": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    path.write_text(f'{deep}\n{{"text": "乙", "n": -{"1" * 5000}}}\n{{"text": "丙"}}\n', encoding="utf-8")
+    items = read(path)
+    assert texts(items) == ["丙"]
+    assert reasons(items, path) == [
+        (":1", "its arrays and objects stand too deep in one another"),
+        (":2", "not JSON: an integer has 5,000 digits, too many to be read"),
+    ]
+
+
+def test_utf16_without_a_mark_is_not_taken_for_gb18030(tmp_path):
+    path = tmp_path / "a.txt"
+    for encoding in ("utf-16-le", "utf-16-be"):
+        path.write_bytes("公司 (abc)\n公司 (def)".encode(encoding))
+        for by_line in (True, False):
+            found = reasons(read(path, by_line=by_line), path)
+            assert found
+            assert all("could be UTF-16: --encoding utf-16-le or utf-16-be" in reason for _, reason in found)
+
+
 def test_a_header_in_another_encoding_is_not_shown_as_what_it_is_not(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes("编号,文本\n1,张伟\n".encode("gb18030"))

@@ -86,6 +86,18 @@ def test_a_notebook_shows_the_page_and_its_rules_reach_nothing_else():
     assert all(part.strip().startswith(".distillex") for selector in selectors for part in selector.split(","))
 
 
+def test_what_html_cannot_hold_is_shown_without_moving_anything():
+    document = "\x1b[2J\0甲\ud800乙\x85\r\n\t丙"
+    entity = Entity(5, 8, "na\x1bme", document[5:8], 0.5)
+    page = render(document, [entity], title="a\x1b\udcff")
+    page.encode()
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", page)
+    marks = Marks(page)
+    assert marks.text == "␛[2J␀甲\ufffd乙\ufffd\r\n\t丙"
+    assert marks.entities() == [(5, 8, "na␛me")]
+    assert "<title>a␛\ufffd</title>" in page
+
+
 @pytest.mark.parametrize("span", [(0, 0), (3, 2), (-1, 2), (0, 19)])
 def test_an_entity_outside_the_document_is_refused(span):
     with pytest.raises(ValueError, match="does not lie in the document, which has 18 characters"):

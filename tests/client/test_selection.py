@@ -6,7 +6,10 @@ import pytest
 
 pytest.importorskip("tritonclient.grpc")
 from corpus import varied_texts
-from distillex_client import AsyncExtractor, Extractor
+from distillex_client import AsyncExtractor, Entity, Extractor
+from distillex_client.batch.options import BatchOptions
+from distillex_client.ray import TableExtraction
+from distillex_client.selection import Selection
 
 TEXTS = [*varied_texts(60), "<b>张伟</b>在<i>华为技术有限公司</i>工作，昨天到访北京。"]
 DOCUMENT = "\n".join(TEXTS)
@@ -48,8 +51,44 @@ def test_a_selection_that_cannot_be_meant_is_refused(client):
         client(min_score=1.5)
     with pytest.raises(ValueError, match="min_score nan"):
         client(min_score=float("nan"))
-    with pytest.raises(TypeError, match="types is one str, 'name'"):
-        client(types="name")
     for types in ([], ["name", ""]):
         with pytest.raises(ValueError, match="has no type or an empty one"):
             client(types=types)
+
+
+def test_types_that_can_be_read_once_only_select_again_and_again():
+    selection = Selection(types=(name for name in ("company", "name")))
+    entities = [Entity(0, 1, kind, "甲", 1.0) for kind in ("company", "address", "name")]
+    for _ in range(2):
+        assert [entity.type for entity in selection.of(entities)] == ["company", "name"]
+    for options in (BatchOptions(["a.txt"], types=iter(["name"])), TableExtraction(None, types=iter(["name"]))):
+        assert options.types == {"name"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"types": [1]}, "types holds 1, which is int and not str; give the names of types, such as "),
+        ({"types": [["name"]]}, "types holds ['name'], which is list and not str; give the names of types, such as "),
+        ({"types": "name"}, "types is one str, 'name'; give the names of types, such as "),
+        ({"types": b"name"}, "types is one bytes, b'name'; give the names of types, such as "),
+        ({"types": 5}, "types is 5, a int; give the names of types, such as "),
+        ({"min_score": True}, "min_score is True, a bool; give a number from 0 to 1, such as 0.9"),
+        ({"min_score": "0.9"}, "min_score is '0.9', a str; give a number from 0 to 1, such as 0.9"),
+        ({"min_score": None}, "min_score is None, a NoneType; give a number from 0 to 1, such as 0.9"),
+    ],
+)
+@pytest.mark.parametrize(
+    "make",
+    [
+        Extractor,
+        AsyncExtractor,
+        lambda **chosen: BatchOptions(["a.txt"], **chosen),
+        lambda **chosen: TableExtraction(None, **chosen),
+    ],
+    ids=["sync", "async", "batch", "cluster"],
+)
+def test_a_selection_of_the_wrong_kind_is_refused_with_the_right_form(make, chosen, message):
+    with pytest.raises(TypeError) as refused:
+        make(**chosen)
+    assert str(refused.value).startswith(message)

@@ -167,7 +167,7 @@ class TerminalTable:
 
 def html_page(result: Extracted) -> bytes:
     """Return the page of one document."""
-    return render(result.record.text, result.entities, title=printable(result.record.place)).encode()
+    return render(result.record.text, result.entities, title=result.record.place).encode()
 
 
 def _row(cells: Sequence[str]) -> str:

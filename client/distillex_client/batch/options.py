@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from distillex_client.batch.opening import UTF_8
 from distillex_client.batch.sources import InputFormat, Source
 from distillex_client.batch.writers import OutputFormat
 from distillex_client.protocol import check_lexicon
+from distillex_client.selection import checked_score, checked_types
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class BatchOptions:
     csv_formulas: CsvFormulas = CsvFormulas.NEUTRALIZE
     min_score: float = 0.0
     """Leave out entities of a lower score."""
-    types: Collection[str] | None = None
+    types: Iterable[str] | None = None
     """Leave out entities of other types."""
     lexicon: Mapping[str, str | None] = field(default_factory=dict)
     also_read: Sequence[Path] = ()
@@ -51,6 +52,8 @@ class BatchOptions:
 
     def __post_init__(self) -> None:
         check_lexicon(self.lexicon)
+        object.__setattr__(self, "min_score", checked_score(self.min_score))
+        object.__setattr__(self, "types", checked_types(self.types))
 
     def settings(self, sources: Sequence[Source]) -> dict[str, Any]:
         """Return what has to be the same when a run is resumed."""
@@ -65,6 +68,7 @@ class BatchOptions:
             "--min-score": self.min_score,
             "--types": None if self.types is None else sorted(self.types),
             "--per line": self.by_line,
+            "--bad-records": None if self.bad_records is None else str(self.bad_records),
             "--text-field": self.text_field,
             "--entities-field": self.entities_field,
             "--lexicon (checksum)": zlib.crc32(words),

@@ -7,13 +7,18 @@ import json
 import math
 from typing import Any
 
+TOO_DEEP = "its arrays and objects stand too deep in one another"
+
 
 def to_json(value: Any) -> str:
     """Return JSON; numbers that it has not (NaN, the infinities) are null, dates are strings, bytes are base64."""
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
-    except ValueError:
-        return json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False, default=_plain)
+        try:
+            return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+        except ValueError:
+            return json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False, default=_plain)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
 
 
 def _plain(value: Any) -> str:

@@ -14,6 +14,7 @@ from distillex_client.batch.errors import RecordTooLarge
 from distillex_client.batch.fingerprint import BLOCK_BYTES
 from distillex_client.batch.json_elements import JsonElements
 from distillex_client.batch.opening import UTF_8, OpenSource
+from distillex_client.batch.plain_json import TOO_DEEP
 from distillex_client.batch.records import BadRecord, Record
 from distillex_client.batch.sources import InputFormat
 
@@ -120,8 +121,10 @@ class _SourceReader:
             return decoded
         try:
             fields = _JSON.decode(decoded)
-        except (ValueError, RecursionError) as error:
-            return BadRecord(place, f"not JSON: {str(error) or type(error).__name__}")
+        except ValueError as error:
+            return BadRecord(place, f"not JSON: {error}")
+        except RecursionError:
+            return BadRecord(place, TOO_DEEP)
         if not isinstance(fields, dict):
             return BadRecord(place, f"not a JSON object but {_kind(fields)}")
         return record_of(place, fields, self._options)
@@ -194,7 +197,12 @@ class _SourceReader:
         encoding = self._options.encoding
         if encoding != UTF_8:
             return encoding + where
-        hint = "" if self._has_utf_8 or not _is_gb18030(content) else ", but could be GB 18030: --encoding gb18030"
+        hint = ""
+        if b"\0" in content:
+            # Which of the two cannot be told from a line, whose end may be half of a character.
+            hint = ", but could be UTF-16: --encoding utf-16-le or utf-16-be"
+        elif not self._has_utf_8 and is_gb18030(content):
+            hint = ", but could be GB 18030: --encoding gb18030"
         return f"UTF-8{where}{hint}"
 
 
@@ -228,7 +236,8 @@ def _problem_of_header(columns: Sequence[str], options: ReadingOptions) -> str |
     return None
 
 
-def _is_gb18030(content: bytes) -> bool:
+def is_gb18030(content: bytes) -> bool:
+    """Tell whether bytes could be of GB 18030."""
     try:
         content.decode("gb18030")
     except UnicodeDecodeError:
@@ -259,4 +268,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-_JSON = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_object)
+def _integer(digits: str) -> int:
+    try:
+        return int(digits)
+    except ValueError:
+        # Python's own words tell programmers how to raise its limit.
+        raise ValueError(f"an integer has {len(digits.lstrip('-')):,} digits, too many to be read") from None
+
+
+_JSON = json.JSONDecoder(parse_int=_integer, parse_constant=_refuse_constant, object_pairs_hook=_object)
