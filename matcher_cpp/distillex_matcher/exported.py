@@ -74,9 +74,13 @@ class ExportedFiles:
         LayoutError
             For another model's files; the message names both files and both values.
         """
-        theirs = json.loads(describe(self.layout, self.crf.entity_types))
+        theirs = json.loads(describe(self.layout, self.crf.entity_types, self.crf))
         ours = json.loads(metadata.get(METADATA_KEY, "{}"))
-        found_in = {"vocabulary": self.layout_folder / VOCABULARY_FILE, "entity_types": self.crf_path}
+        found_in = {
+            "vocabulary": self.layout_folder / VOCABULARY_FILE,
+            "entity_types": self.crf_path,
+            "crf": self.crf_path,
+        }
         for field, value in theirs.items():
             if field in ours and ours[field] != value:
                 file = found_in.get(field, self.layout_folder / FEATURES_FILE)
@@ -97,10 +101,10 @@ def is_teacher(network: Path) -> bool:
     return (network.parent / FEATURES_FILE).exists()
 
 
-def describe(layout: FeatureLayout, entity_types: tuple[str, ...]) -> str:
+def describe(layout: FeatureLayout, entity_types: tuple[str, ...], crf: CrfParameters | None = None) -> str:
     """Return what a network's metadata says of the files that belong to it, as JSON.
 
-    The buckets are left out: a network runs at any length.
+    The buckets are left out: a network runs at any length. Of a CRF that is not given only the types are said.
     """
     tokens = hashlib.sha256("\n".join(layout.vocabulary).encode()).hexdigest()
     description: dict[str, Any] = {
@@ -110,6 +114,9 @@ def describe(layout: FeatureLayout, entity_types: tuple[str, ...]) -> str:
         "word_hash_size": layout.word_hash_size,
         "words_per_slot": layout.words_per_slot,
     }
+    if crf is not None:
+        scores = json.dumps([crf.transitions, crf.start, crf.end])
+        description["crf"] = f"scores of SHA-256 {hashlib.sha256(scores.encode()).hexdigest()[:16]}"
     return json.dumps(description, ensure_ascii=False)
 
 

@@ -329,7 +329,7 @@ def test_a_run_that_begins_with_a_student_takes_its_rates_of_dropout_from_the_fi
 
 def test_a_student_begins_with_one_of_other_entity_types(toy, everything, other_types, tmp_path):
     initial = everything[0] / "best"
-    unmoved = {"learning_rate": "0.0", "crf_learning_rate": "0.0", "loop.epochs": "1", "initial": str(initial)}
+    unmoved = {"learning_rate": "1e-30", "crf_learning_rate": "1e-30", "loop.epochs": "1", "initial": str(initial)}
     for name, seed in (("run", "1"), ("other", "2")):
         overrides = other_types | unmoved | {"loop.seed": seed}
         distill(read_config(toy / "student.yaml", StudentRun, overrides), tmp_path / name)

@@ -5,6 +5,7 @@ import json
 
 import onnx
 import pytest
+from distillex_cli.main import application
 from distillex_matcher import CrfParameters, FeatureLayout, LayoutError, Lexicon
 from distillex_matcher.exported import METADATA_KEY, ExportedFiles, describe
 from distillex_serving.python_models.network_check import check_network
@@ -12,6 +13,7 @@ from distillex_training.export.int8 import Int8, calibration_batches
 from distillex_training.export.onnx import open_session
 from distillex_training.export.repository import export_repository
 from distillex_training.models import load_model
+from typer.testing import CliRunner
 
 
 @pytest.fixture
@@ -48,13 +50,15 @@ def refusal(network):
 
 @pytest.mark.parametrize("mode", list(Int8))
 def test_a_network_says_which_files_belong_to_it(toy, toy_student, tmp_path, mode):
-    model, _, layout = load_model(toy_student)
+    model, crf, layout = load_model(toy_student)
     texts = (toy / "raw.txt").read_text(encoding="utf-8").splitlines()
     calibration = calibration_batches(layout, Lexicon.load(toy / "base.lex"), texts)
     export_repository(toy_student, tmp_path, int8=mode, calibration=calibration)
     network = tmp_path / "student" / "1" / "model.onnx"
     session = open_session(network, threads=1)
-    assert session.get_modelmeta().custom_metadata_map[METADATA_KEY] == describe(layout, model.config.entity_types)
+    assert session.get_modelmeta().custom_metadata_map[METADATA_KEY] == describe(
+        layout, model.config.entity_types, crf.parameters_for_serving()
+    )
     check_network(session, network)
 
 
@@ -82,8 +86,22 @@ def test_files_of_the_same_sizes_are_told_apart_by_the_description(network):
     change_entity_types(network, ("name", "company"))
     assert "made for entity_types company, name; " in refusal(network)
     assert "decode/1/crf.json has name, company. " in refusal(network)
+
+
+def test_another_crf_of_the_same_entity_types_is_told_apart(toy, network):
     change_entity_types(network, ("company", "name"))
-    check_network(open_session(network, threads=1), network)
+    message = refusal(network)
+    assert "model.onnx was made for crf scores of SHA-256 " in message
+    assert "decode/1/crf.json has scores of SHA-256 " in message
+    arguments = ["evaluate", str(network), str(toy / "dev.jsonl"), "--base", str(toy / "base.lex")]
+    done = CliRunner().invoke(application, arguments)
+    assert done.exit_code == 1
+    assert "made for crf scores of SHA-256 " in done.stderr
+
+
+def test_a_crf_beside_a_network_that_was_not_told_of_it_is_accepted(undescribed):
+    change_entity_types(undescribed, ("company", "name"))
+    check_network(open_session(undescribed, threads=1), undescribed)
 
 
 def test_a_network_without_a_description_is_told_by_its_sizes(undescribed):

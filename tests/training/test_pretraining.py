@@ -195,8 +195,8 @@ def test_the_encoder_is_what_finetuning_takes(finished):
 
 def test_going_on_from_an_encoder_keeps_its_weights_and_characters(configuration, finished, tmp_path, toy):
     (tmp_path / "raw.txt").write_text("东方电子昨天说，喆喆。\n" * 12, encoding="utf-8")
-    overrides = {"raw": f"[{tmp_path}/raw.txt]", "init": str(finished / "encoder"), "learning_rate": "0.0"}
-    overrides |= {"head_learning_rate": "0.0", "half_precision": "true", "loop.steps": "2", "held_out": "1"}
+    overrides = {"raw": f"[{tmp_path}/raw.txt]", "init": str(finished / "encoder"), "learning_rate": "1e-30"}
+    overrides |= {"head_learning_rate": "1e-30", "half_precision": "true", "loop.steps": "2", "held_out": "1"}
     pretrain(read_config(configuration, PretrainRun, overrides), tmp_path / "run")
     old_tokens = (finished / "encoder" / "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]
     tokens = (tmp_path / "run" / "encoder" / "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]
@@ -215,11 +215,13 @@ def test_going_on_from_an_encoder_keeps_its_weights_and_characters(configuration
         ({"lexicon": "null"}, "whole_word: true needs the key 'lexicon'"),
         ({"sequence_length": "65"}, "65 is more than the encoder's 64 positions"),
         ({"encoder": "{hidden_size: 8}"}, "the key 'model_type' is missing"),
-        ({"held_out": "0"}, r"held_out: 0 of \d+ sentences, .* leave none to measure on"),
+        ({"held_out": "1", "raw": "[few.txt]"}, r"held_out: 1 of \d+ sentences, .* leave none to measure on"),
         ({"minimum_count": "1000"}, "minimum_count: hardly a character occurs 1000 times"),
     ],
 )
 def test_an_impossible_pretraining_is_refused(configuration, tmp_path, overrides, message):
+    (tmp_path / "few.txt").write_text("东方电子昨天说。\n", encoding="utf-8")
+    overrides = {key: value.replace("few.txt", f"{tmp_path}/few.txt") for key, value in overrides.items()}
     with pytest.raises(ConfigError, match=message):
         pretrain(read_config(configuration, PretrainRun, overrides), tmp_path)
 

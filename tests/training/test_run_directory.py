@@ -198,7 +198,7 @@ def test_nothing_has_no_checksum(tmp_path):
         ("loop.epochs=0", "epochs is 0; at least 1"),
         ("loop.batch_size=-1", "batch_size is -1; at least 1"),
         ("loop.averaging=1.0", r"averaging is 1\.0; at least 0 and less than 1"),
-        ("loop.steps=-1", "steps is -1; 0 or more"),
+        ("loop.steps=-1", "steps is -1; at least 0"),
         ("data.train.more=1", "'train' holds 'train.jsonl', which has no keys"),
         ("loop.seed=[", r"loop\.seed: '\[' is not YAML"),
     ],

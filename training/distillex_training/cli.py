@@ -128,11 +128,11 @@ def evaluate(
 ) -> None:
     """Measure a model: micro F1 and per type, and how it uses a lexicon on entities it has never seen."""
     from distillex_matcher import Lexicon, LexiconError
-    from distillex_matcher.exported import ExportedFiles
+    from distillex_matcher.exported import ExportedFiles, NetworkSizes
 
     from distillex_training.data.labelled import DataError, read_labelled
     from distillex_training.evaluate import EmissionFunction, NotFiniteError, torch_emissions
-    from distillex_training.export.onnx import onnx_emissions
+    from distillex_training.export.onnx import onnx_emissions, open_session
     from distillex_training.lexicon_evaluation import evaluate_conditions, markdown_table
     from distillex_training.models import load_model
     from distillex_training.models.directory import longest_input
@@ -143,6 +143,7 @@ def evaluate(
     try:
         if model.suffix == ".onnx":
             files = ExportedFiles.beside(model)
+            files.check(open_session(model).get_modelmeta().custom_metadata_map, NetworkSizes(None, None, None, None))
             layout, decoder, emissions_of = files.layout, files.crf.decoder(), onnx_emissions(model)
             limit = layout.buckets[-1]
         else:

@@ -7,11 +7,26 @@ import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 
+from distillex_training.accepted import (
+    Checked,
+    Count,
+    HashSize,
+    NotEmpty,
+    OneOf,
+    Range,
+    Rate,
+    Seed,
+    Share,
+    ShareBelowOne,
+    Size,
+    Weight,
+)
 from distillex_training.lexicon import AugmentationConfig
+from distillex_training.models.student import ENCODER_NAMES, check_sizes_together
 from distillex_training.run_record import NAMES_CONTENT, WITHOUT_EFFECT
 from distillex_training.training_loop import LoopConfig
 
@@ -23,7 +38,7 @@ class ConfigError(ValueError):
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Checked):
     """Files of a run; relative paths are resolved against the configuration file's folder, then the working folder."""
 
     train: Path
@@ -33,40 +48,44 @@ class DataConfig:
     raw: tuple[Path, ...] = ()
     """Unlabelled text, one sentence a line, or labelled files (``.jsonl``) of whatever types: for the vocabulary, and
     for the teacher to label."""
-    raw_max_length: int = 80
-    raw_limit: int = 0
+    raw_max_length: Size = 80
+    raw_limit: Count = 0
     """Use so many raw sentences, drawn with ``seed``; 0 uses all."""
-    seed: int = 1
+    seed: Seed = 1
     """Of what is drawn from the raw text or made of it: one labelling by the teacher does for all ``loop.seed``."""
-    minimum_count: int = 2
+    minimum_count: Size = 2
     """Characters seen less often are left out of the vocabulary."""
 
 
 @dataclass(frozen=True)
-class StudentSizes:
+class StudentSizes(Checked):
     """The sizes of :class:`~distillex_training.models.student.StudentConfig` that a run chooses."""
 
-    encoder: str = "gated_cnn"
-    width: int = 128
-    dilations: tuple[int, ...] = (1, 2, 4, 8, 1)
-    character_embedding: int = 96
-    bigram_embedding: int = 32
-    bigram_hash_size: int = 32768
+    encoder: Annotated[str, OneOf(ENCODER_NAMES)] = "gated_cnn"
+    width: Size = 128
+    dilations: Annotated[tuple[Size, ...], NotEmpty()] = (1, 2, 4, 8, 1)
+    character_embedding: Size = 96
+    bigram_embedding: Size = 32
+    bigram_hash_size: HashSize = 32768
     owned_bigrams: bool = False
     owned_words: bool = False
-    trigram_embedding: int = 0
-    trigram_hash_size: int = 65536
-    lexicon_embedding: int = 32
-    head: int = 128
-    dropout: float = 0.3
-    word_dropout: float = 0.2
-    character_dropout: float = 0.0
-    word_hash_size: int = 32768
+    trigram_embedding: Count = 0
+    trigram_hash_size: HashSize = 65536
+    lexicon_embedding: Size = 32
+    head: Size = 128
+    dropout: ShareBelowOne = 0.3
+    word_dropout: ShareBelowOne = 0.2
+    character_dropout: ShareBelowOne = 0.0
+    word_hash_size: HashSize = 32768
     context: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sizes_together(self.encoder, self.width, self.trigram_embedding, self.bigram_hash_size)
 
 
 @dataclass(frozen=True)
-class DistillationConfig:
+class DistillationConfig(Checked):
     """What the student learns from; a weight of 0 switches a loss off. Without a teacher only gold counts."""
 
     teacher: Path | None = None
@@ -76,47 +95,41 @@ class DistillationConfig:
     of their CRF scores. ``hidden`` and ``start_from_teacher`` are the teacher's alone."""
     cache: Path = field(default=Path("runs/teacher-cache"), metadata=WITHOUT_EFFECT)
     """Where the teacher's predictions are kept, by a hash of teacher, text and lexicon; runs may share it."""
-    gold: float = 1.0
+    gold: Weight = 1.0
     """CRF likelihood of the gold labels."""
-    gold_repeats: int = 1
+    gold_repeats: Count = 1
     """How often the gold sentences are seen in an epoch; 0 leaves them out."""
-    viterbi: float = 0.0
+    viterbi: Weight = 0.0
     """CRF likelihood of the teacher's best sequence on raw text."""
-    marginals: float = 0.0
+    marginals: Weight = 0.0
     """Cross-entropy of the student's token distributions with the teacher's posterior marginals, on raw text."""
-    posteriors: float = 0.0
+    posteriors: Weight = 0.0
     """The same with the student's own CRF posteriors in place of its token distributions."""
-    best_paths: float = 1.0
+    best_paths: Weight = 1.0
     """CRF likelihood of the teacher's ``paths`` best sequences, weighted by the teacher's belief in each."""
-    paths: int = 5
-    emission_error: float = 0.0
+    paths: Size = 5
+    emission_error: Weight = 0.0
     """Mean squared difference of the emissions."""
-    emission_divergence: float = 0.0
+    emission_divergence: Weight = 0.0
     """Kullback-Leibler divergence of the emissions' softmax, both at ``temperature``."""
-    hidden: float = 0.0
+    hidden: Weight = 0.0
     """Mean squared difference of the encoder's outputs, the student's through a learnt projection. The cache takes two
     bytes a character and unit of the teacher's width."""
-    temperature: float = 1.0
+    temperature: Rate = 1.0
     """Of ``marginals``, ``best_paths`` and ``emission_divergence``."""
-    substituted: int = 0
+    substituted: Count = 0
     """So many further raw sentences are made from labelled and raw ones, entities exchanged for others of their type,
     for the teacher to label."""
-    crossed: float = 0.0
+    crossed: Share = 0.0
     """Share of the exchanged entities that are new: the beginning of one mention and the end of another."""
     start_from_teacher: bool = False
     """Begin with the teacher's character embeddings, cut to the student's width."""
-    minimum_confidence: float = 0.0
+    minimum_confidence: Share = 0.0
     """Raw sentences whose least certain entity is below this posterior are left out."""
-
-    def __post_init__(self) -> None:
-        if self.paths < 1:
-            raise ValueError(f"paths is {self.paths}; at least 1 is accepted (best_paths: 0.0 switches the loss off)")
-        if self.temperature <= 0:
-            raise ValueError(f"temperature is {self.temperature}; more than 0 is accepted")
 
 
 @dataclass(frozen=True)
-class StudentRun:
+class StudentRun(Checked):
     """``distillex distill``."""
 
     data: DataConfig
@@ -124,16 +137,16 @@ class StudentRun:
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
-    learning_rate: float = 2e-3
-    table_learning_rate: float | None = None
+    learning_rate: Rate = 2e-3
+    table_learning_rate: Rate | None = None
     """Of the embedding tables; like ``learning_rate`` where it is not given."""
-    crf_learning_rate: float = 1e-2
+    crf_learning_rate: Rate = 1e-2
     initial: Path | None = None
     """Model directory of a student to begin with: its sizes, its vocabulary; its entity types may be others."""
 
 
 @dataclass(frozen=True)
-class TeacherRun:
+class TeacherRun(Checked):
     """``distillex finetune``."""
 
     data: DataConfig
@@ -143,24 +156,24 @@ class TeacherRun:
     """Model directory of a teacher to begin with, of the same encoder and sizes; its entity types may be others."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
-    encoder_learning_rate: float = 7e-5
-    layer_decay: float = 0.92
-    learning_rate: float = 1e-3
-    crf_learning_rate: float = 1e-2
-    word_hash_size: int = 32768
-    lexicon_embedding: int = 48
-    lexicon_width: int = 128
-    head: int = 256
-    dropout: float = 0.2
-    word_dropout: float = 0.2
+    encoder_learning_rate: Weight = 7e-5
+    layer_decay: Annotated[float, Range(more_than=0, at_most=1)] = 0.92
+    learning_rate: Rate = 1e-3
+    crf_learning_rate: Rate = 1e-2
+    word_hash_size: HashSize = 32768
+    lexicon_embedding: Size = 48
+    lexicon_width: Size = 128
+    head: Size = 256
+    dropout: ShareBelowOne = 0.2
+    word_dropout: ShareBelowOne = 0.2
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
     """With ``distillation.teacher``: learn from an earlier teacher's predictions on raw text too (self-training)."""
-    adversarial: float = 0.0
+    adversarial: Weight = 0.0
     """Length of the adversarial step on the embeddings of a sentence; 0 trains without, more costs twice the time."""
 
 
 @dataclass(frozen=True)
-class PretrainRun:
+class PretrainRun(Checked):
     """``distillex pretrain``; ``loop.batch_size`` counts sequences, an epoch is all of the raw text."""
 
     raw: tuple[Path, ...]
@@ -172,21 +185,21 @@ class PretrainRun:
     lexicon: Path | None = None
     """Compiled base lexicon, for whole-word masking."""
     whole_word: bool = True
-    masked_share: float = 0.15
-    sequence_length: int = 128
-    minimum_count: int = 2
+    masked_share: Annotated[float, Range(more_than=0, at_most=1)] = 0.15
+    sequence_length: Annotated[int, Range(at_least=3)] = 128
+    minimum_count: Size = 2
     """Characters seen less often are left out of the vocabulary."""
-    held_out: int = 2000
+    held_out: Size = 2000
     """Sentences that are not trained on but measured on (at most a tenth of all)."""
-    learning_rate: float = 2e-4
-    head_learning_rate: float = 1e-3
-    dropout: float = 0.1
-    attention_dropout: float = 0.0
-    attention: str = "sdpa"
+    learning_rate: Rate = 2e-4
+    head_learning_rate: Rate = 1e-3
+    dropout: ShareBelowOne = 0.1
+    attention_dropout: ShareBelowOne = 0.0
+    attention: Annotated[str, OneOf(("sdpa", "eager"))] = "sdpa"
     """How transformers computes attention: ``sdpa`` (fused, best on a GPU) or ``eager`` (a quarter faster on a CPU)."""
     half_precision: bool = True
     """Store the encoder as float16."""
-    log_batches: int = field(default=50, metadata=WITHOUT_EFFECT)
+    log_batches: Size = field(default=50, metadata=WITHOUT_EFFECT)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 

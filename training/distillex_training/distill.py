@@ -174,7 +174,10 @@ def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, Constrai
         "lexicon_types": len(data.layout.types),
         "entity_types": data.entity_types,
     }
-    student = Student(StudentConfig(**sizes))
+    try:
+        student = Student(StudentConfig(**sizes))
+    except ValueError as error:
+        raise ConfigError(f"student: {error}") from None
     if run.student.owned_bigrams or run.student.owned_words:
         # Raw text that no teacher labels is not trained on.
         texts = [*(s.text for s in data.train), *(data.raw if run.distillation.teacher is not None else ())]

@@ -10,36 +10,31 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from distillex_matcher import Lexicon, is_word
 
+from distillex_training.accepted import Checked, Count, NotEmpty, Share
 from distillex_training.data.labelled import Sentence
 
 LONGEST_WRONG_SPAN = 8
 
 
 @dataclass(frozen=True)
-class AugmentationConfig:
+class AugmentationConfig(Checked):
     """How an overlay is drawn for a sentence."""
 
-    gold_probabilities: tuple[float, ...] = (0.0, 0.0, 0.5, 1.0)
+    gold_probabilities: Annotated[tuple[Share, ...], NotEmpty()] = (0.0, 0.0, 0.5, 1.0)
     """p is drawn from these, once a sentence."""
-    highest_deletion: float = 0.3
+    highest_deletion: Share = 0.3
     """q is drawn from U(0, this), once a sentence."""
-    wrong_spans: tuple[int, ...] = (0, 0, 1, 2)
+    wrong_spans: Annotated[tuple[Count, ...], NotEmpty()] = (0, 0, 1, 2)
     """The number of wrong entries is drawn from these."""
-    near_miss: float = 0.3
+    near_miss: Share = 0.3
     """Share of the wrong entries that are a gold span grown or shrunk by one character, or a gold span with a wrong
     type."""
-    exchanged: float = 0.0
+    exchanged: Share = 0.0
     """Probability that about half of a sentence's entities are exchanged for others of their type in an epoch."""
-
-    def __post_init__(self) -> None:
-        if not self.gold_probabilities or not self.wrong_spans:
-            raise ValueError("gold_probabilities and wrong_spans need a value each, such as [0.0] and [0]")
-        for name in ("highest_deletion", "near_miss", "exchanged"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; 0 to 1 is accepted")
 
 
 NO_AUGMENTATION = AugmentationConfig((0.0,), 0.0, (0,), 0.0)

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from distillex_training import processes
+from distillex_training.accepted import Checked, Count, Rate, Seed, ShareBelowOne, Size, Weight
 from distillex_training.run_record import WITHOUT_EFFECT
 from distillex_training.run_state import RunState, WeightAverage
 
@@ -24,41 +25,31 @@ LOG = logging.getLogger("distillex.training")
 
 
 @dataclass(frozen=True)
-class LoopConfig:
+class LoopConfig(Checked):
     """How to optimise."""
 
-    epochs: int = 20
-    steps: int = 0
+    epochs: Size = 20
+    steps: Count = 0
     """Optimiser steps of the run; 0 lets ``epochs`` decide, else the run ends here, wherever the epoch is."""
-    evaluate_steps: int = 0
+    evaluate_steps: Count = 0
     """Evaluate every so many steps besides the end of each epoch; 0: at the end of each epoch only."""
-    batch_size: int = 32
-    max_characters: int = 4096
+    batch_size: Size = 32
+    max_characters: Size = 4096
     """Padded characters of a batch."""
-    warm_up: float = 0.1
+    warm_up: ShareBelowOne = 0.1
     """Share of all steps over which the learning rates rise."""
-    weight_decay: float = 0.01
-    gradient_clip: float = 1.0
-    accumulate: int = 1
-    averaging: float = 0.999
+    weight_decay: Weight = 0.01
+    gradient_clip: Rate = 1.0
+    accumulate: Size = 1
+    averaging: ShareBelowOne = 0.999
     """Decay of the exponential moving average of the weights that is evaluated and saved; 0 turns it off."""
     bf16: bool = False
     fused: bool = False
     """AdamW in one pass over the weights: faster, and equal up to rounding."""
-    patience: int = 0
+    patience: Count = 0
     """Stop after so many evaluations without a better one; 0 never stops early."""
-    checkpoint_minutes: float = field(default=5.0, metadata=WITHOUT_EFFECT)
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "max_characters", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; at least 1 is accepted")
-        for name in ("steps", "evaluate_steps", "patience"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; 0 or more is accepted")
-        if not 0 <= self.averaging < 1:
-            raise ValueError(f"averaging is {self.averaging}; at least 0 and less than 1 is accepted")
+    checkpoint_minutes: Weight = field(default=5.0, metadata=WITHOUT_EFFECT)
+    seed: Seed = 1
 
 
 class DivergenceError(RuntimeError):

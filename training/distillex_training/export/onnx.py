@@ -161,7 +161,7 @@ def export_onnx(model: nn.Module, layout: FeatureLayout, path: Path, *, half: bo
                 verbose=False,
             )
         config: Any = model.config
-        _say_what_belongs_to_it(temporary, describe(layout, config.entity_types))
+        say_what_belongs_to_it(temporary, describe(layout, config.entity_types))
         onnx.checker.check_model(str(temporary), full_check=True)
         difference, largest = largest_difference(model, layout, temporary)
         accepted = HALF_PARITY * largest if half else PARITY
@@ -174,7 +174,8 @@ def export_onnx(model: nn.Module, layout: FeatureLayout, path: Path, *, half: bo
     return difference
 
 
-def _say_what_belongs_to_it(path: Path, description: str) -> None:
+def say_what_belongs_to_it(path: Path, description: str) -> None:
+    """Write into an ONNX file which layout and CRF belong to it (``distillex_matcher.exported.describe``)."""
     network = onnx.load(path)
     onnx.helper.set_model_props(network, {METADATA_KEY: description})
     onnx.save(network, path)

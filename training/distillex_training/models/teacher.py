@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
+from distillex_training.accepted import Checked, Count, HashSize, ShareBelowOne, Size
 from distillex_training.data.vocabulary import SPECIAL_TOKENS
 from distillex_training.models.dropout import Dropout
 from distillex_training.models.encoders import (
@@ -26,19 +27,19 @@ UNREADABLE = (OSError, RuntimeError, SafetensorError, ValueError)
 
 
 @dataclass(frozen=True)
-class TeacherConfig:
+class TeacherConfig(Checked):
     """Sizes of a teacher; ``encoder_config`` is the encoder's own transformers configuration."""
 
-    vocabulary: int
-    lexicon_types: int
-    word_hash_size: int
+    vocabulary: Size
+    lexicon_types: Count
+    word_hash_size: HashSize
     entity_types: tuple[str, ...]
     encoder_config: dict[str, Any]
-    lexicon_embedding: int = 48
-    lexicon_width: int = 128
-    head: int = 256
-    dropout: float = 0.2
-    word_dropout: float = 0.2
+    lexicon_embedding: Size = 48
+    lexicon_width: Size = 128
+    head: Size = 256
+    dropout: ShareBelowOne = 0.2
+    word_dropout: ShareBelowOne = 0.2
 
 
 class Teacher(nn.Module):
