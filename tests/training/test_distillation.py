@@ -249,7 +249,7 @@ def test_paths_over_more_labels_than_a_byte_holds_are_kept(tmp_path):
 
 
 def test_sentences_that_the_teacher_doubts_are_left_out(toy, toy_teacher, everything, tmp_path, caplog):
-    run = student_run(toy, toy_teacher, everything[1], **{"distillation.minimum_confidence": "1.1"})
+    run = student_run(toy, toy_teacher, everything[1], **{"distillation.minimum_confidence": "1.0"})
     with caplog.at_level("INFO", "distillex.training"):
         distill(run, tmp_path, max_steps=1)
     kept = next(message for message in caplog.messages if "kept by the teacher's confidence" in message)
@@ -353,7 +353,7 @@ def test_a_student_begins_with_one_of_other_entity_types(toy, everything, other_
             assert torch.equal(rows[row + 1], earlier_rows[earlier_layout.types.index(kind) + 1]), kind
 
 
-@pytest.mark.parametrize(("moving", "rates"), [("tables", ("0.0", "1e-2")), ("rest", ("1e-2", "0.0"))])
+@pytest.mark.parametrize(("moving", "rates"), [("tables", ("1e-30", "1e-2")), ("rest", ("1e-2", "1e-30"))])
 def test_tables_have_a_learning_rate_of_their_own(toy, everything, tmp_path, moving, rates):
     initial = everything[0] / "best"
     overrides = {
@@ -364,7 +364,7 @@ def test_tables_have_a_learning_rate_of_their_own(toy, everything, tmp_path, mov
     }
     distill(read_config(toy / "student.yaml", StudentRun, overrides | {"initial": str(initial)}), tmp_path)
     begun, earlier = (load_model(folder)[0].state_dict() for folder in (tmp_path / "best", initial))
-    moved = {name for name, weight in begun.items() if not torch.equal(weight, earlier[name])}
+    moved = {n for n, weight in begun.items() if not torch.allclose(weight.float(), earlier[n].float(), 0, 1e-12)}
     tables = {f"{name}embedding.weight" for name in ("character_", "bigram_", "fusion.type_", "fusion.word_")}
     assert moved == (tables if moving == "tables" else {n for n in begun if "owners" not in n} - tables)
 
