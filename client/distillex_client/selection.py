@@ -26,7 +26,7 @@ class Selection:
         object.__setattr__(self, "min_score", checked_score(self.min_score))
         object.__setattr__(self, "types", checked_types(self.types))
         if not 0 <= self.min_score <= 1:
-            raise ValueError(f"min_score {self.min_score} must be from 0 to 1")
+            raise ValueError(f"min_score {self.min_score:g} must be from 0 to 1")
         if self.types is not None and (not self.types or "" in self.types):
             raise ValueError(f"types {sorted(self.types)} has no type or an empty one; None selects all types")
 
