@@ -19,16 +19,16 @@ from typing import Any
 import grpc
 from tritonclient.grpc import service_pb2
 
+SERVICE = "/inference.GRPCInferenceService/"
+INFER = f"{SERVICE}ModelInfer"
 CALL_HEADERS = [
     (":method", "POST"),
     (":scheme", "http"),
     (":authority", "x"),
-    (":path", "/inference.GRPCInferenceService/ModelInfer"),
+    (":path", INFER),
     ("te", "trailers"),
     ("content-type", "application/grpc"),
 ]
-SERVICE = "/inference.GRPCInferenceService/"
-INFER = f"{SERVICE}ModelInfer"
 GOOD_TEXT = "张三毕业于北京大学，现任华为技术有限公司副总裁。"
 TEXT = {"TEXT": [GOOD_TEXT]}
 COMMAND = {"TOKEN": ["a wrong token"], "COMMAND": ['{"action": "list"}']}

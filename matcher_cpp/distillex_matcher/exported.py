@@ -24,12 +24,12 @@ CRF_FILE = "crf.json"
 class NetworkSizes:
     """What a network itself tells of the files that it needs; None where it does not tell."""
 
-    vocabulary: int | None
+    vocabulary: int | None = None
     """Rows of the table of tokens."""
-    types: int | None
+    types: int | None = None
     """Rows of the table of lexicon types, without that of no type."""
-    words_per_slot: int | None
-    labels: int | None
+    words_per_slot: int | None = None
+    labels: int | None = None
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,4 @@ std::string shortest_decimal(float number) {
     return {text.data(), std::to_chars(text.data(), text.data() + text.size(), number).ptr};
 }
 
-std::optional<float> parse_decimal(std::string_view text) {
-    float number = 0.0F;
-    const char* end = text.data() + text.size();
-    const auto [stopped, error] = std::from_chars(text.data(), end, number);
-    if (error != std::errc() || stopped != end) return std::nullopt;
-    return number;
-}
-
 }  // namespace distillex

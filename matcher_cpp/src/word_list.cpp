@@ -1,8 +1,9 @@
 #include "distillex/word_list.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <unordered_map>
+
+#include "distillex/decimal.hpp"
 
 namespace distillex {
 namespace {
@@ -51,12 +52,11 @@ bool is_comment(std::u32string_view line) {
 // Digits with a point and an exponent, whatever the locale; no sign, no "inf".
 float weight_from(const std::u32string& field) {
     const std::string text = encode_utf8(field);
-    double weight = 0.0;
-    const auto read = std::from_chars(text.data(), text.data() + text.size(), weight);
-    const bool number = !text.empty() && (text[0] == '.' || (text[0] >= '0' && text[0] <= '9')) &&
-                        read.ec == std::errc{} && read.ptr == text.data() + text.size();
+    const bool plain = !text.empty() && (text[0] == '.' || (text[0] >= '0' && text[0] <= '9'));
+    // In double first: 1.00000001 is above 1, and its float is not.
+    const double weight = plain ? parse_decimal<double>(text).value_or(0.0) : 0.0;
     const auto narrow = static_cast<float>(weight);
-    if (!number || !(weight <= 1.0) || !(narrow > 0.0F))
+    if (!(weight <= 1.0) || !(narrow > 0.0F))
         throw LexiconError("the weight " + in_quotes(field) + " is not a number in (0, 1]");
     return narrow;
 }

@@ -12,12 +12,9 @@ import os
 import re
 import signal
 import subprocess
-import sys
-import threading
 import time
 import urllib.error
 import urllib.request
-from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +23,7 @@ from distillex_serving import preconditions
 from distillex_serving.addresses import LOOPBACK, in_brackets, own_address, reachable
 from distillex_serving.locations import default_lexicon_directory, default_repository
 from distillex_serving.preconditions import PreconditionError
+from distillex_serving.process_log import ProcessLog
 from distillex_serving.processes import command_line, session_members, status_of
 from distillex_serving.progress import ProgressWatch
 from distillex_serving.stub_python import write_environment
@@ -36,7 +34,6 @@ from distillex_serving.triton_command import TritonCommand, triton_environment
 from distillex_serving.triton_log import reasons
 from distillex_serving.workspace import Workspace, remove_leftovers
 
-LOG_LINES_KEPT = 400
 START_RACE = "boost::interprocess::lock_exception"
 """On a busy machine Triton 2.51 sometimes ends with this while it sets up a stub's shared memory (1 start of 25
 with 12 processes on 2 cores); the next start succeeds."""
@@ -91,8 +88,7 @@ class EmbeddedServer:
         self.options = options or ServerOptions()
         self._process: subprocess.Popen[str] | None = None
         self._workspace: Workspace | None = None
-        self._log: deque[str] = deque(maxlen=LOG_LINES_KEPT)
-        self._reader: threading.Thread | None = None
+        self._log = ProcessLog(show=self.options.verbose, keeps=lambda line: NO_GPU.search(line) is None)
         self._progress: ProgressWatch | None = None
         self.processes: dict[int, str] = {}
         """Process id → what it is (``tritonserver``, ``decode_0_0``), of the server and its stubs, once it is ready."""
@@ -154,7 +150,7 @@ class EmbeddedServer:
                     self._launch(workspace, command, environment)
                     break
                 except ServerError:
-                    if attempt == MOST_STARTS or not any(START_RACE in line for line in self._log):
+                    if attempt == MOST_STARTS or not any(START_RACE in line for line in self._log.lines):
                         raise
                     self._end_process()
         except BaseException as error:
@@ -202,7 +198,7 @@ class EmbeddedServer:
 
     def last_log_lines(self, count: int = 20) -> list[str]:
         """Return the last lines that the server printed."""
-        return list(self._log)[-count:]
+        return self._log.last(count)
 
     @property
     def _http_host(self) -> str:
@@ -289,11 +285,9 @@ class EmbeddedServer:
 
     def _launch(self, workspace: Workspace, command: list[str], environment: dict[str, str]) -> None:
         """Start tritonserver and wait until it is ready."""
-        self._log.clear()
         self.processes, self._progress = {}, None
         self._process = process = workspace.launch(command, environment, workspace.path)
-        self._reader = threading.Thread(target=self._read_log, args=(process,), daemon=True)
-        self._reader.start()
+        self._log.follow(process)
         self._wait_until_ready()
         self._progress = ProgressWatch(self.metrics_url)
         self.processes = {pid: _what_it_is(pid, name) for pid, name in session_members(process.pid).items()}
@@ -310,11 +304,7 @@ class EmbeddedServer:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.join(timeout=2)
-        if process is not None and process.stdout is not None:
-            process.stdout.close()
+        self._log.finish(process)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self.options.start_timeout_s
@@ -327,20 +317,8 @@ class EmbeddedServer:
         raise ServerError(f"tritonserver was not ready within {self.options.start_timeout_s:g} s:\n{self._reasons()}")
 
     def _reasons(self) -> str:
-        reader = self._reader
-        if reader is not None:
-            reader.join(timeout=0.5)
-        return reasons(list(self._log))
-
-    def _read_log(self, process: subprocess.Popen[str]) -> None:
-        if process.stdout is None:
-            return
-        with contextlib.suppress(ValueError):
-            for line in process.stdout:
-                if not NO_GPU.search(line):
-                    self._log.append(line.rstrip())
-                if self.options.verbose:
-                    sys.stderr.write(line)
+        self._log.wait()
+        return reasons(list(self._log.lines))
 
 
 def _what_it_is(pid: int, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 import numpy as np
 from distillex_matcher import Lexicon
 from distillex_matcher.lexicon_store import check_name
+
+from distillex_serving.addresses import is_loopback
 
 LOCAL_SCHEMES = ("unix:", "unix-abstract:")
 
@@ -43,16 +44,12 @@ def compile_word_list(path: Path, name: str) -> bytes:
     return Lexicon.from_tsv(path, name=name).to_bytes()
 
 
-def is_loopback(url: str) -> bool:
+def stays_here(url: str) -> bool:
     """Tell whether what is sent to ``host:port`` stays on this machine."""
     if url.startswith(LOCAL_SCHEMES):
         return True
     address = url.removeprefix("ipv4:").removeprefix("ipv6:").rpartition("/")[2]
-    host = address.rpartition(":")[0].strip("[]").lower()
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback(address.rpartition(":")[0])
 
 
 def send_command(
@@ -89,7 +86,7 @@ def send_command(
 
     if not token:
         raise LexiconServerError("no token given: --admin-token-file or DISTILLEX_ADMIN_TOKEN")
-    if tls is None and not insecure_token and not is_loopback(url):
+    if tls is None and not insecure_token and not stays_here(url):
         raise LexiconServerError(
             f"{url} is another machine, and the admin token would travel there in clear: --tls (and --tls-ca FILE) "
             "encrypts it, --insecure-token sends it all the same"

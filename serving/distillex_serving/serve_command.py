@@ -13,6 +13,7 @@ import typer
 from distillex_matcher import LayoutError
 from rich.logging import RichHandler
 
+from distillex_serving.addresses import is_loopback
 from distillex_serving.command_options import (
     EXIT_NOT_STARTED,
     EXIT_PRECONDITION,
@@ -22,7 +23,7 @@ from distillex_serving.command_options import (
     fail,
 )
 from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions
-from distillex_serving.gate import Gate, GateLimits, is_loopback, put_gate_before
+from distillex_serving.gate import Gate, GateLimits, put_gate_before
 from distillex_serving.locations import default_repository
 from distillex_serving.preconditions import PreconditionError, check_working_folder
 from distillex_serving.service import Service

@@ -74,3 +74,14 @@ def test_the_rows_of_csv_take_all_lines_that_are_not_blank(content, delimiter, l
         taken |= numbers
     left = [lines[number] for number in range(len(lines)) if number + 1 not in taken]
     assert all(not line.removeprefix(b"\xef\xbb\xbf").strip(b"\r") for line in left)
+
+
+def test_reading_rows_leaves_other_readers_of_the_process_their_limit():
+    import csv
+    import io
+
+    from distillex_client.batch.csv_rows import read_rows
+
+    before = csv.field_size_limit()
+    assert [row.values for row in read_rows(io.BytesIO(b"a,b\n"), ",", 10)] == [["a", "b"]]
+    assert csv.field_size_limit() >= before

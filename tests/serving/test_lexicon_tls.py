@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("tritonclient.grpc")
 trustme = pytest.importorskip("trustme", reason="trustme is not installed")
 from distillex_serving.embedded import EmbeddedServer, TlsFiles  # noqa: E402
-from distillex_serving.lexicon_client import ClientTls, LexiconServerError, is_loopback, send_command  # noqa: E402
+from distillex_serving.lexicon_client import ClientTls, LexiconServerError, send_command, stays_here  # noqa: E402
 from distillex_serving.lexicon_command import lexicon_app  # noqa: E402
 from server_under_test import ADMIN_TOKEN, server_options  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
@@ -110,7 +110,7 @@ def test_addresses_of_this_machine_are_known():
         "ipv6:[::1]:1",
         "unix:/tmp/socket",
     ):
-        assert is_loopback(address)
+        assert stays_here(address)
     for address in (
         "0.0.0.0:1",
         "10.0.0.1:1",
@@ -121,7 +121,7 @@ def test_addresses_of_this_machine_are_known():
         "nonsense",
         "",
     ):
-        assert not is_loopback(address)
+        assert not stays_here(address)
 
 
 def test_without_a_token_nothing_is_sent():

@@ -20,9 +20,9 @@ def failing_starts(monkeypatch):
 
         def launch(*_):
             starts.append(len(starts))
-            server._log.clear()
+            server._log.lines.clear()
             if len(starts) <= len(last_words):
-                server._log.append(last_words[len(starts) - 1])
+                server._log.lines.append(last_words[len(starts) - 1])
                 raise ServerError("tritonserver ended before it was ready")
 
         monkeypatch.setattr(server, "_launch", launch)

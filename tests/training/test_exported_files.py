@@ -128,3 +128,12 @@ def test_a_crf_of_types_that_the_layout_does_not_know_is_refused_without_the_net
     path.write_text(json.dumps(content | {"entity_types": ["PER", "name"]}), encoding="utf-8")
     with pytest.raises(LayoutError, match=r"has the entity types PER, name; .*features\.json does not know PER \("):
         ExportedFiles.beside(network)
+
+
+def test_a_network_exported_alone_is_told_of_its_crf_too(toy_student, tmp_path):
+    network = tmp_path / "alone.onnx"
+    done = CliRunner().invoke(application, ["export", str(toy_student), "-o", str(network), "--target", "onnx"])
+    assert done.exit_code == 0, done.output
+    model, crf, layout = load_model(toy_student)
+    expected = describe(layout, model.config.entity_types, crf.parameters_for_serving())
+    assert open_session(network, threads=1).get_modelmeta().custom_metadata_map[METADATA_KEY] == expected

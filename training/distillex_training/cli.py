@@ -143,8 +143,9 @@ def evaluate(
     try:
         if model.suffix == ".onnx":
             files = ExportedFiles.beside(model)
-            files.check(open_session(model).get_modelmeta().custom_metadata_map, NetworkSizes(None, None, None, None))
-            layout, decoder, emissions_of = files.layout, files.crf.decoder(), onnx_emissions(model)
+            session = open_session(model)
+            files.check(session.get_modelmeta().custom_metadata_map, NetworkSizes())
+            layout, decoder, emissions_of = files.layout, files.crf.decoder(), onnx_emissions(session)
             limit = layout.buckets[-1]
         else:
             tagger, crf, layout = load_model(model)

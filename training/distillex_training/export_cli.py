@@ -110,7 +110,7 @@ def _export_for_cpu(
     if target is Target.REPOSITORY:
         return export_repository(model, output, int8=int8, calibration=batches)
     check_network_alone(output, layout, crf)
-    export_quantized(tagger, layout, output, int8, batches)
+    export_quantized(tagger, layout, output, int8, batches, crf=crf.parameters_for_serving())
     return [output]
 
 

@@ -25,7 +25,8 @@ def read_rows(stream: BinaryIO, delimiter: str, largest_bytes: int) -> Iterator[
     """Yield the rows that are not empty. A quote that is not closed or that text follows, and a row of more bytes than
     ``largest_bytes``, are rows with a problem; the rows after them are read.
     """
-    csv.field_size_limit(largest_bytes)
+    # The limit is one for the whole process, so it is never lowered; what bounds a row is counted below.
+    csv.field_size_limit(max(csv.field_size_limit(), largest_bytes))
     lines = _Lines(stream, largest_bytes)
     # Not strict, Python drops quotes and takes a file's whole rest for the text of a quote that is not closed.
     rows = csv.reader(lines, delimiter=delimiter, strict=True)

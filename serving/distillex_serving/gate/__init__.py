@@ -5,8 +5,8 @@
     callers ──TLS──▶ Envoy (limits, methods, models, filter.lua) ──Unix socket──▶ tritonserver
 """
 
-from distillex_serving.gate.before import is_loopback, put_gate_before
+from distillex_serving.gate.before import put_gate_before
 from distillex_serving.gate.gate import Gate
 from distillex_serving.gate.options import GateLimits, GateOptions
 
-__all__ = ["Gate", "GateLimits", "GateOptions", "is_loopback", "put_gate_before"]
+__all__ = ["Gate", "GateLimits", "GateOptions", "put_gate_before"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 
 from distillex_matcher.cores import usable_cores
 
@@ -15,14 +14,6 @@ from distillex_serving.preconditions import check_port_numbers, free_port
 
 CORES_A_WORKER = 4
 """One thread of the gate passes on more than the models of four cores can answer."""
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address can be reached from this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def put_gate_before(options: ServerOptions, limits: GateLimits | None = None) -> tuple[Gate, ServerOptions]:

@@ -9,18 +9,16 @@ import importlib.util
 import signal
 import socket
 import subprocess
-import sys
-import threading
 import time
-from collections import deque
 from pathlib import Path
 
 from distillex_serving import preconditions
 from distillex_serving.addresses import reachable
-from distillex_serving.embedded import LOG_LINES_KEPT, ServerError
+from distillex_serving.embedded import ServerError
 from distillex_serving.gate.configuration import envoy_configuration, write_configuration
 from distillex_serving.gate.options import GateOptions
 from distillex_serving.preconditions import PreconditionError
+from distillex_serving.process_log import ProcessLog
 from distillex_serving.workspace import Workspace
 
 LONGEST_SOCKET_PATH = 107
@@ -72,13 +70,12 @@ class Gate:
         self.port = options.port
         self._binary = find_envoy()
         self._verbose = verbose
+        self._log = ProcessLog(show=verbose)
         self._workspace = Workspace()
         self._folder = self._workspace.path
         self.upstream = upstream or self._folder / "triton:1"
         """Where Triton's gRPC has to listen: ``ServerOptions.grpc_socket``."""
         self._process: subprocess.Popen[str] | None = None
-        self._reader: threading.Thread | None = None
-        self._log: deque[str] = deque(maxlen=LOG_LINES_KEPT)
         if len(str(self.upstream).encode()) > LONGEST_SOCKET_PATH:
             self.close()
             raise PreconditionError(
@@ -124,7 +121,6 @@ class Gate:
         configuration = self._folder / "envoy.json"
         options = dataclasses.replace(self.options, port=self.port)
         write_configuration(configuration, envoy_configuration(options, self.upstream, admin))
-        self._log.clear()
         self._process = self._workspace.launch(
             [
                 str(self._binary),
@@ -134,8 +130,7 @@ class Gate:
                 "--disable-hot-restart",
             ]
         )
-        self._reader = threading.Thread(target=self._read_log, args=(self._process,), daemon=True)
-        self._reader.start()
+        self._log.follow(self._process)
         try:
             self._wait_until_ready()
         except BaseException:
@@ -158,11 +153,7 @@ class Gate:
                 except subprocess.TimeoutExpired:
                     process.kill()
             process.wait()
-        if self._reader is not None:
-            self._reader.join(timeout=2)
-            self._reader = None
-        if process is not None and process.stdout is not None:
-            process.stdout.close()
+        self._log.finish(process)
 
     def close(self) -> None:
         """Stop, and remove the folder with the sockets."""
@@ -171,7 +162,7 @@ class Gate:
 
     def last_log_lines(self, count: int) -> list[str]:
         """Return the last lines that Envoy printed."""
-        return list(self._log)[-count:]
+        return self._log.last(count)
 
     def statistics(self) -> dict[str, int]:
         """Return Envoy's counters and gauges by name.
@@ -201,8 +192,7 @@ class Gate:
         deadline = time.monotonic() + self.options.start_timeout_s
         while time.monotonic() < deadline:
             if self.failure() is not None:
-                if self._reader is not None:
-                    self._reader.join(timeout=0.5)
+                self._log.wait()
                 raise ServerError("the gate (Envoy) ended before it was ready:\n" + "\n".join(self.last_log_lines(8)))
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if self._ask("GET", "/ready").startswith("LIVE"):
@@ -217,15 +207,6 @@ class Gate:
             return connection.getresponse().read().decode()
         finally:
             connection.close()
-
-    def _read_log(self, process: subprocess.Popen[str]) -> None:
-        if process.stdout is None:
-            return
-        with contextlib.suppress(ValueError):
-            for line in process.stdout:
-                self._log.append(line.rstrip())
-                if self._verbose:
-                    sys.stderr.write(line)
 
 
 class _AdminConnection(http.client.HTTPConnection):

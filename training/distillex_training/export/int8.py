@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from distillex_matcher import FeatureLayout, Features, Lexicon
+from distillex_matcher import CrfParameters, FeatureLayout, Features, Lexicon
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 from torch import nn
@@ -71,7 +71,13 @@ def calibration_batches(layout: FeatureLayout, base: Lexicon | None, texts: Sequ
 
 
 def export_quantized(
-    model: nn.Module, layout: FeatureLayout, path: Path, int8: Int8, calibration: Sequence[Features] = ()
+    model: nn.Module,
+    layout: FeatureLayout,
+    path: Path,
+    int8: Int8,
+    calibration: Sequence[Features] = (),
+    *,
+    crf: CrfParameters | None = None,
 ) -> None:
     """Write a model as ONNX with the chosen int8, checked.
 
@@ -87,6 +93,8 @@ def export_quantized(
         What is in 8 bits.
     calibration
         What :func:`calibration_batches` returns; needed for ``STATIC``.
+    crf
+        As of :func:`~distillex_training.export.onnx.export_onnx`.
 
     Raises
     ------
@@ -104,12 +112,12 @@ def export_quantized(
         # Faster in float32 too. Static int8 alone is faster with convolutions, whose int8 kernels pad by themselves.
         model = convolutions_as_products(model)
     if int8 in (Int8.NONE, Int8.TABLES):
-        export_onnx(model, layout, path)
+        export_onnx(model, layout, path, crf=crf)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         plain, quantized = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
-        export_onnx(model, layout, plain)
+        export_onnx(model, layout, plain, crf=crf)
         if int8 is Int8.DYNAMIC:
             quantize_products(plain, quantized)
         else:

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from distillex_matcher import FeatureLayout, Features
+from distillex_matcher import CrfParameters, FeatureLayout, Features
 from distillex_matcher.cores import usable_cores
 from distillex_matcher.exported import METADATA_KEY, describe
 from numpy.typing import NDArray
@@ -111,7 +111,9 @@ def inputs_of(
     return ids, types, words, weights
 
 
-def export_onnx(model: nn.Module, layout: FeatureLayout, path: Path, *, half: bool = False) -> float:
+def export_onnx(
+    model: nn.Module, layout: FeatureLayout, path: Path, *, crf: CrfParameters | None = None, half: bool = False
+) -> float:
     """Write ``model`` as ONNX, atomically, after checking it.
 
     Parameters
@@ -122,6 +124,8 @@ def export_onnx(model: nn.Module, layout: FeatureLayout, path: Path, *, half: bo
         The model's feature layout.
     path
         File to write.
+    crf
+        The CRF that reads the emissions, for the network to tell another one from it (``distillex_matcher.exported``).
     half
         Write a float16 network (inputs and output keep their types); for GPUs.
 
@@ -161,7 +165,7 @@ def export_onnx(model: nn.Module, layout: FeatureLayout, path: Path, *, half: bo
                 verbose=False,
             )
         config: Any = model.config
-        say_what_belongs_to_it(temporary, describe(layout, config.entity_types))
+        _say_what_belongs_to_it(temporary, describe(layout, config.entity_types, crf))
         onnx.checker.check_model(str(temporary), full_check=True)
         difference, largest = largest_difference(model, layout, temporary)
         accepted = HALF_PARITY * largest if half else PARITY
@@ -174,8 +178,7 @@ def export_onnx(model: nn.Module, layout: FeatureLayout, path: Path, *, half: bo
     return difference
 
 
-def say_what_belongs_to_it(path: Path, description: str) -> None:
-    """Write into an ONNX file which layout and CRF belong to it (``distillex_matcher.exported.describe``)."""
+def _say_what_belongs_to_it(path: Path, description: str) -> None:
     network = onnx.load(path)
     onnx.helper.set_model_props(network, {METADATA_KEY: description})
     onnx.save(network, path)
@@ -219,9 +222,9 @@ def open_session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
         raise ValueError(f"{path}: ONNX Runtime cannot run it: {error}") from None
 
 
-def onnx_emissions(path: Path, threads: int = 0) -> EmissionFunction:
+def onnx_emissions(network: Path | onnxruntime.InferenceSession, threads: int = 0) -> EmissionFunction:
     """Return an emission function on ONNX Runtime, for :func:`distillex_training.evaluate.predict`."""
-    session = open_session(path, threads)
+    session = open_session(network, threads) if isinstance(network, Path) else network
 
     def run(features: Features) -> NDArray[np.float32]:
         arrays = (features.input_ids, features.lexicon_types, features.lexicon_words, features.lexicon_weights)

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distillex_matcher import CrfParameters, FeatureLayout, Features, LayoutError
-from distillex_matcher.exported import CRF_FILE, ExportedFiles, describe
+from distillex_matcher.exported import CRF_FILE, ExportedFiles
 from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE
 
 from distillex_training.export.int8 import Int8, export_quantized
-from distillex_training.export.onnx import say_what_belongs_to_it
 from distillex_training.models import ConstrainedCrf, Student, Teacher, load_model
 
 LOG = logging.getLogger("distillex.export")
@@ -48,9 +47,7 @@ def export_repository(
     with tempfile.TemporaryDirectory(dir=repository, prefix=".export-") as folder:
         staged = Path(folder)
         network = model_folder(staged, model) / "model.onnx"
-        export_quantized(model, layout, network, int8, calibration)
-        serving_crf = crf.parameters_for_serving()
-        say_what_belongs_to_it(network, describe(layout, serving_crf.entity_types, serving_crf))
+        export_quantized(model, layout, network, int8, calibration, crf=crf.parameters_for_serving())
         files = [network, *save_layout_and_crf(staged, model, layout, crf)]
         remove_networks_of_others(repository, model, layout, crf, kept="model.onnx")
         written = [repository / file.relative_to(staged) for file in files]

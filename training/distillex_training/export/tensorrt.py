@@ -109,7 +109,7 @@ def export_plan(model_directory: Path, output: Path, options: PlanOptions) -> li
     if path == output:
         check_network_alone(path, layout, crf)
     onnx_path = path.with_name(path.name + ".onnx")
-    export_onnx(model, layout, onnx_path, half=options.half)
+    export_onnx(model, layout, onnx_path, crf=crf.parameters_for_serving(), half=options.half)
     check_interface(onnx_path)
     profile = optimization_profile(layout)
     plan = build_plan(trt, onnx_path.read_bytes(), profile, options)

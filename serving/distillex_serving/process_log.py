@@ -1,0 +1,63 @@
+"""The last lines that a service's process printed, read while it runs and kept when it has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+
+LINES_KEPT = 400
+
+
+class ProcessLog:
+    """Reads what a process prints; of one process after the other.
+
+    Parameters
+    ----------
+    show
+        Whether to pass each line on to standard error.
+    keeps
+        Which lines to keep; by default all.
+    """
+
+    def __init__(self, *, show: bool = False, keeps: Callable[[str], bool] | None = None) -> None:
+        self.lines: deque[str] = deque(maxlen=LINES_KEPT)
+        self._show = show
+        self._keeps = keeps
+        self._reader: threading.Thread | None = None
+
+    def follow(self, process: subprocess.Popen[str]) -> None:
+        """Forget the lines of an earlier process and read those of this one."""
+        self.lines.clear()
+        self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+        self._reader.start()
+
+    def wait(self, timeout_s: float = 0.5) -> None:
+        """Let the reader come to the end of what a process printed that has ended."""
+        reader = self._reader
+        if reader is not None:
+            reader.join(timeout_s)
+
+    def finish(self, process: subprocess.Popen[str] | None) -> None:
+        """Stop reading; the process has ended."""
+        self.wait(2)
+        self._reader = None
+        if process is not None and process.stdout is not None:
+            process.stdout.close()
+
+    def last(self, count: int) -> list[str]:
+        """Return the last lines."""
+        return list(self.lines)[-count:]
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        if process.stdout is None:
+            return
+        with contextlib.suppress(ValueError):
+            for line in process.stdout:
+                if self._keeps is None or self._keeps(line):
+                    self.lines.append(line.rstrip())
+                if self._show:
+                    sys.stderr.write(line)
