@@ -1,4 +1,4 @@
-"""The files beside an exported network, and whether they belong to it.
+"""An exported model: the files of one folder, and whether they belong together.
 
 A network means nothing without the layout by which its features are made and the CRF that reads its emissions. They are
 files of their own: beside another model's network they would give wrong answers, or an error a request.
@@ -17,7 +17,10 @@ from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE, CrfParamete
 
 METADATA_KEY = "distillex"
 """Key in the ONNX file's metadata of what :func:`describe` returns."""
+NETWORK_FILE = "model.onnx"
 CRF_FILE = "crf.json"
+EXPORTED_FILES = (NETWORK_FILE, FEATURES_FILE, VOCABULARY_FILE, CRF_FILE)
+"""What ``distillex export MODEL -o FOLDER`` writes, and all that extraction reads of a model."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,9 @@ class NetworkSizes:
 
 @dataclass(frozen=True)
 class ExportedFiles:
-    """The layout and the CRF beside the network ``…/student/1/model.onnx`` or ``…/teacher/1/model.onnx``."""
+    """The layout and the CRF beside a network."""
 
     network: Path
-    layout_folder: Path
-    crf_path: Path
     layout: FeatureLayout
     crf: CrfParameters
 
@@ -46,18 +47,20 @@ class ExportedFiles:
     def beside(network: Path) -> ExportedFiles:
         """Read them.
 
+        Parameters
+        ----------
+        network
+            ``FOLDER/model.onnx`` or another file of that folder, such as ``model.plan``; it need not be there yet.
+
         Raises
         ------
         LayoutError
             For a missing or wrong file, and for a layout and a CRF of two models.
         """
-        repository = network.absolute().parents[2]
-        of_teacher = is_teacher(network)
-        layout_folder = network.parent if of_teacher else repository / "preprocess" / "1"
-        crf_path = repository / ("decode_teacher" if of_teacher else "decode") / "1" / CRF_FILE
-        layout, crf = FeatureLayout.load(layout_folder), CrfParameters.load(crf_path)
-        _check_entity_types(crf, crf_path, layout, layout_folder / FEATURES_FILE)
-        return ExportedFiles(network, layout_folder, crf_path, layout, crf)
+        folder = network.parent
+        layout, crf = FeatureLayout.load(folder), CrfParameters.load(folder / CRF_FILE)
+        _check_entity_types(crf, folder / CRF_FILE, layout, folder / FEATURES_FILE)
+        return ExportedFiles(network, layout, crf)
 
     def check(self, metadata: Mapping[str, str], sizes: NetworkSizes) -> None:
         """Check that they are those of the network.
@@ -76,29 +79,21 @@ class ExportedFiles:
         """
         theirs = json.loads(describe(self.layout, self.crf.entity_types, self.crf))
         ours = json.loads(metadata.get(METADATA_KEY, "{}"))
-        found_in = {
-            "vocabulary": self.layout_folder / VOCABULARY_FILE,
-            "entity_types": self.crf_path,
-            "crf": self.crf_path,
-        }
+        folder = self.network.parent
+        found_in = {"vocabulary": VOCABULARY_FILE, "entity_types": CRF_FILE, "crf": CRF_FILE}
         for field, value in theirs.items():
             if field in ours and ours[field] != value:
-                file = found_in.get(field, self.layout_folder / FEATURES_FILE)
+                file = folder / found_in.get(field, FEATURES_FILE)
                 raise LayoutError(_two_models(self.network, file, field, ours[field], value))
-        features, labels = self.layout_folder / FEATURES_FILE, 1 + 4 * len(self.crf.entity_types)
+        labels = 1 + 4 * len(self.crf.entity_types)
         for what, own, file, size in (
-            ("tokens", sizes.vocabulary, self.layout_folder / VOCABULARY_FILE, len(self.layout.vocabulary)),
-            ("types", sizes.types, features, len(self.layout.types)),
-            ("words_per_slot", sizes.words_per_slot, features, self.layout.words_per_slot),
-            ("labels", sizes.labels, self.crf_path, labels),
+            ("tokens", sizes.vocabulary, VOCABULARY_FILE, len(self.layout.vocabulary)),
+            ("types", sizes.types, FEATURES_FILE, len(self.layout.types)),
+            ("words_per_slot", sizes.words_per_slot, FEATURES_FILE, self.layout.words_per_slot),
+            ("labels", sizes.labels, CRF_FILE, labels),
         ):
             if own is not None and own != size:
-                raise LayoutError(_two_models(self.network, file, what, own, size))
-
-
-def is_teacher(network: Path) -> bool:
-    """Tell whether an exported network is a teacher's: its layout lies beside it, a student's in ``preprocess``."""
-    return (network.parent / FEATURES_FILE).exists()
+                raise LayoutError(_two_models(self.network, folder / file, what, own, size))
 
 
 def describe(layout: FeatureLayout, entity_types: tuple[str, ...], crf: CrfParameters | None = None) -> str:
