@@ -1,6 +1,6 @@
 """Texts → entities: fold and featurise, run the network on rows of similar length, decode. Written once.
 
-In process and in Triton's fused model it is this pipeline that answers, in the ensemble its parts; it knows none of them.
+In process and in Triton's fused model this pipeline answers, in the ensemble its parts do; it knows none of them.
 """
 
 from __future__ import annotations
