@@ -13,9 +13,9 @@ from typing import Any
 
 from distillex_client.batch.connection import Connection
 from distillex_client.batch.errors import WrongUse, missing_extra
+from distillex_client.batch.fields import ReadingOptions, record_of
 from distillex_client.batch.patience import PatientCaller
 from distillex_client.batch.pipeline import extract_chunks
-from distillex_client.batch.readers import ReadingOptions, record_of
 from distillex_client.batch.records import BadRecord, Extracted, Record, cut_chunks
 from distillex_client.entity import Entity
 from distillex_client.protocol import check_lexicon

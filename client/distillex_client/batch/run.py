@@ -17,6 +17,7 @@ from distillex_client.batch.collisions import check_collisions
 from distillex_client.batch.connection import Connection
 from distillex_client.batch.durable import replace_durably, temporary_name
 from distillex_client.batch.errors import BatchStopped, WrongUse
+from distillex_client.batch.fields import ReadingOptions
 from distillex_client.batch.fingerprint import Fingerprint
 from distillex_client.batch.inputs import Inputs
 from distillex_client.batch.locks import lock_name, locked
@@ -26,7 +27,6 @@ from distillex_client.batch.outputs import make_output, side_file
 from distillex_client.batch.patience import PatientCaller
 from distillex_client.batch.pipeline import Finished, extract_chunks
 from distillex_client.batch.progress import Progress, Silent
-from distillex_client.batch.readers import ReadingOptions
 from distillex_client.batch.records import BadRecord, Extracted, Mark, cut_chunks
 from distillex_client.batch.sources import InputFormat, find_sources
 from distillex_client.batch.writers import OutputFormat
