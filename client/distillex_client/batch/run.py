@@ -81,7 +81,8 @@ def extract_files(
     WrongUse
         When options, files or lexicon cannot work.
     BatchStopped
-        When nothing can be extracted, such as while the server stays away, or the output cannot be written; what is written stays for ``resume``.
+        When nothing can be extracted, such as while the server stays away, or the output cannot be written; what is
+        written stays for ``resume``.
     """
     run = None
     try:
