@@ -1,7 +1,7 @@
 """The command ``extract``, whatever extracts: its options, its report, its display.
 
-``distillex-client extract`` and ``distillex extract`` are this command, each with options of its own: for the server, for
-the model on this machine.
+``distillex-client extract`` and ``distillex extract`` are this command, each with options of its own: for the server,
+for the model on this machine.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Extraction over Parquet on a cluster: Ray spreads the work over processes, each of which calls a server, or opens a
 model of its own.
 
-Ray, and not Spark: it is installed by pip alone, its workers are Python processes that keep one connection or model each,
-and it restarts a worker that died and does again what it had begun. Nothing here schedules.
+Ray, and not Spark: it is installed by pip alone, its workers are Python processes that keep one connection or model
+each, and it restarts a worker that died and does again what it had begun. Nothing here schedules.
 """
 
 from __future__ import annotations

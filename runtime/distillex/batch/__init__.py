@@ -1,4 +1,4 @@
-"""Extraction from files of any size on this machine's cores: ``distillex_client.batch`` with models in place of a server.
+"""Extraction from files of any size on this machine's cores: ``distillex_client.batch`` with models for a server.
 
 ::
 
