@@ -28,11 +28,15 @@ class LazyCommand:
 
 
 COMMANDS: dict[str, LazyCommand] = {
-    "serve": LazyCommand(
-        "distillex_serving.serve_command", "serve", "Start the embedded Triton server on the model repository.", "serve"
+    "serve": LazyCommand("distillex_serving.serve_command", "serve", "Start the embedded Triton server.", "serve"),
+    "repository": LazyCommand(
+        "distillex_serving.repository_command",
+        "repository",
+        "Write a model repository for a Triton server of your own.",
+        "serve",
     ),
     "lexicon": LazyCommand(
-        "distillex_cli.lexicon", "app", "Build, inspect, push, list, roll back and prune lexicons.", "lexicon"
+        "distillex.command.lexicon", "app", "Build, inspect, push, list, roll back and prune lexicons.", "lexicon"
     ),
     "data": LazyCommand("distillex_training.data_cli", "app", "Convert, check and count labelled files.", "train"),
     "pretrain": LazyCommand(

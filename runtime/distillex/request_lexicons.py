@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from distillex_matcher import Lexicon, LexiconError
+from distillex_matcher import MAX_WORD_LENGTH, Lexicon, LexiconError
 
-from distillex_serving.python_models.refused import RefusedError
-from distillex_serving.python_models.strict_json import parse_json
+from distillex.refused import RefusedError
+from distillex.strict_json import parse_json
 
 MOST_CACHED = 256
 MOST_CACHED_BYTES = 2**26
@@ -18,12 +19,16 @@ MOST_CACHED_BYTES = 2**26
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request's own lexicon may hold; named after the parameters of ``preprocess``."""
+    """What a request's own lexicon may hold; parameters of the Triton models have these names."""
 
-    max_lexicon_entries: int
-    max_lexicon_bytes: int
-    max_lexicon_word_length: int
+    max_lexicon_entries: int = 1000
+    max_lexicon_bytes: int = 65536
+    max_lexicon_word_length: int = 64
     """Code points. A text in which every word of a long chain of them matches costs in proportion to this."""
+
+
+UNLIMITED = Limits(10**7, 2**30, MAX_WORD_LENGTH)
+"""Of callers in this process, who harm nobody else."""
 
 
 class RequestLexicons:
@@ -40,6 +45,7 @@ class RequestLexicons:
     def __init__(self, limits: Limits, check_types: Callable[[Lexicon], None]) -> None:
         self._limits = limits
         self._check_types = check_types
+        self._lock = threading.Lock()
         self._cached: OrderedDict[bytes, Lexicon] = OrderedDict()
         self.cached_bytes = 0
 
@@ -51,14 +57,18 @@ class RequestLexicons:
         RefusedError
             Says what is wrong with it, and begins with LEXICON.
         """
-        lexicon = self._cached.get(content)
-        if lexicon is not None:
-            self._cached.move_to_end(content)
-            return lexicon
-        lexicon = self._cached[content] = self._build(content)
-        self.cached_bytes += _size_bytes(content, lexicon)
-        while len(self._cached) > MOST_CACHED or self.cached_bytes > MOST_CACHED_BYTES:
-            self.cached_bytes -= _size_bytes(*self._cached.popitem(last=False))
+        with self._lock:
+            lexicon = self._cached.get(content)
+            if lexicon is not None:
+                self._cached.move_to_end(content)
+                return lexicon
+        lexicon = self._build(content)
+        with self._lock:
+            if content not in self._cached:
+                self._cached[content] = lexicon
+                self.cached_bytes += _size_bytes(content, lexicon)
+            while len(self._cached) > MOST_CACHED or self.cached_bytes > MOST_CACHED_BYTES:
+                self.cached_bytes -= _size_bytes(*self._cached.popitem(last=False))
         return lexicon
 
     def _build(self, content: bytes) -> Lexicon:

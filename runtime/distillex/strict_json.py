@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from distillex_serving.python_models.refused import RefusedError
+from distillex.refused import RefusedError
 
 
 class _NotAccepted(ValueError):  # noqa: N818

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnxruntime
 from distillex_matcher.exported import ExportedFiles, NetworkSizes
@@ -15,22 +13,21 @@ QUIET = 4
 """Severity of ONNX Runtime's log at which a run may fail in silence."""
 
 
-def check_network(session: onnxruntime.InferenceSession, network: Path) -> None:
+def check_network(session: onnxruntime.InferenceSession, files: ExportedFiles) -> None:
     """Check the layout and the CRF beside an exported network.
 
     Parameters
     ----------
     session
         Of the network.
-    network
-        ``…/student/1/model.onnx`` or ``…/teacher/1/model.onnx``.
+    files
+        What lies beside it.
 
     Raises
     ------
     LayoutError
-        For a missing or wrong file, and for another model's; the message names both files and both values.
+        For another model's; the message names both files and both values.
     """
-    files = ExportedFiles.beside(network)
     files.check(session.get_modelmeta().custom_metadata_map, sizes_of(session, files))
 
 
