@@ -4,35 +4,44 @@ from __future__ import annotations
 
 import json
 import reprlib
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from distillex_client.entity import Entity, Extraction
-from distillex_client.errors import InvalidRequest
+from distillex_client.errors import InvalidRequest, ServerError
 
 Lexicon = Mapping[str, "str | None"]
 """Words for this request alone: word → type, or None to hide a word of the server's lexicons."""
 
 LONGEST_TEXT = 510
 """Code points that the server accepts in one text."""
+_LENGTH = struct.Struct("<I")
 
 
-def encode_texts(texts: Sequence[str | bytes]) -> NDArray[np.object_]:
-    """Return the TEXT tensor. *Shape:* [B, 1].
+def encode_text(text: str | bytes) -> bytes:
+    """Return a text as it is sent.
 
     A ``str`` that holds a lone surrogate cannot be UTF-8; it is sent as it is, for the server to refuse by name.
+
+    Raises
+    ------
+    TypeError
+        For what is no text.
     """
+    if isinstance(text, str):
+        return text.encode("utf-8", "surrogatepass")
+    if isinstance(text, bytes):
+        return text
+    raise not_a_text(text)
+
+
+def encode_texts(texts: Sequence[str | bytes]) -> Any:
+    """Return the TEXT tensor. *Shape:* [B, 1]."""
+    import numpy as np
+
     rows = np.empty((len(texts), 1), dtype=np.object_)
-    for row, text in enumerate(texts):
-        if isinstance(text, str):
-            rows[row, 0] = text.encode("utf-8", "surrogatepass")
-        elif isinstance(text, bytes):
-            rows[row, 0] = text
-        else:
-            raise not_a_text(text)
+    rows[:, 0] = [encode_text(text) for text in texts]
     return rows
 
 
@@ -86,36 +95,71 @@ def encode_lexicon_name(name: str | None) -> bytes:
     return (name or "").encode("utf-8", "surrogatepass")
 
 
-def request_tensors(
-    texts: Sequence[str | bytes], lexicon: bytes, lexicon_name: bytes
-) -> dict[str, NDArray[np.object_]]:
-    """Return the request's tensors by name; optional ones only where they are not empty. *Shape:* [B, 1] each."""
-    tensors = {"TEXT": encode_texts(texts)}
+def infer_request(texts: Sequence[str | bytes], lexicon: bytes, lexicon_name: bytes, **fields: str) -> Any:
+    """Return gRPC's message of a request, a row a text; optional tensors only where they are not empty.
+
+    Parameters
+    ----------
+    texts, lexicon, lexicon_name
+        What the tensors hold; the words and the name are those of each row.
+    fields
+        Others of ``ModelInferRequest``, such as ``model_name``.
+    """
+    from tritonclient.grpc import service_pb2
+
+    rows = len(texts)
+    contents = {"TEXT": b"".join([_element(encode_text(text)) for text in texts])}
     if lexicon:
-        tensors["LEXICON"] = np.full((len(texts), 1), lexicon, dtype=np.object_)
+        contents["LEXICON"] = _element(lexicon) * rows
     if lexicon_name:
-        tensors["LEXICON_NAME"] = np.full((len(texts), 1), lexicon_name, dtype=np.object_)
-    return tensors
+        contents["LEXICON_NAME"] = _element(lexicon_name) * rows
+    tensor = service_pb2.ModelInferRequest.InferInputTensor
+    return service_pb2.ModelInferRequest(
+        inputs=[tensor(name=name, datatype="BYTES", shape=(rows, 1)) for name in contents],
+        raw_input_contents=contents.values(),
+        **fields,
+    )
 
 
-def parse_answer(
-    entities: NDArray[np.object_], versions: NDArray[np.object_], request_id: str = ""
-) -> list[Extraction]:
-    """Turn the ENTITIES and LEXICON_VERSION tensors into one extraction a row.
+def parse_answer(answer: Any) -> list[Extraction]:
+    """Turn gRPC's message of an answer into one extraction a row.
 
     Raises
     ------
     InvalidRequest
         When a row was refused because of its lexicon: all rows of a request share that.
+    ServerError
+        When a tensor is missing: another model answered.
     """
+    request_id = answer.id
     found = []
-    for content, version in zip(entities.reshape(-1), versions.reshape(-1), strict=True):
-        value: Any = json.loads(content)
+    for content, version in zip(_rows_of(answer, "ENTITIES"), _rows_of(answer, "LEXICON_VERSION"), strict=True):
+        value: Any = json.loads(content.decode())
         if isinstance(value, dict):
             reason = str(value["error"])
             if reason.startswith("LEXICON"):
                 raise InvalidRequest(reason)
             found.append(Extraction((), version.decode(), reason, request_id))
         else:
-            found.append(Extraction(tuple(Entity(**fields) for fields in value), version.decode(), None, request_id))
+            entities = tuple([Entity(**fields) for fields in value])
+            found.append(Extraction(entities, version.decode(), None, request_id))
     return found
+
+
+def _element(content: bytes) -> bytes:
+    return _LENGTH.pack(len(content)) + content
+
+
+def _rows_of(answer: Any, name: str) -> list[bytes]:
+    """Return the elements of a tensor of bytes: each stands behind its length."""
+    place = next((place for place, tensor in enumerate(answer.outputs) if tensor.name == name), None)
+    if place is None or place >= len(answer.raw_output_contents):
+        raise ServerError(f"the answer of model {answer.model_name!r} holds no {name}")
+    content = answer.raw_output_contents[place]
+    rows = []
+    position = 0
+    while position < len(content):
+        (length,) = _LENGTH.unpack_from(content, position)
+        position += _LENGTH.size + length
+        rows.append(content[position - length : position])
+    return rows
