@@ -84,8 +84,8 @@ class ExportedFiles:
         found_in = {"vocabulary": VOCABULARY_FILE, "entity_types": CRF_FILE, "crf": CRF_FILE}
         for field, value in theirs.items():
             if field in ours and ours[field] != value:
-                file = folder / found_in.get(field, FEATURES_FILE)
-                raise LayoutError(_two_models(self.network, file, field, ours[field], value))
+                other = folder / found_in.get(field, FEATURES_FILE)
+                raise LayoutError(_two_models(self.network, other, field, ours[field], value))
         labels = 1 + 4 * len(self.crf.entity_types)
         for what, own, name, size in (
             ("tokens", sizes.vocabulary, VOCABULARY_FILE, len(self.layout.vocabulary)),
