@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import weakref
@@ -16,7 +15,14 @@ from distillex_client.core import check_texts, entities_of
 from distillex_client.documents import DEFAULT_WINDOW, Document
 from distillex_client.entity import Entity, Extraction
 from distillex_client.errors import InvalidRequest, InvalidText
-from distillex_client.protocol import check_lexicon, encode_lexicon, encode_lexicon_name, encode_texts
+from distillex_client.protocol import (
+    check_lexicon,
+    encode_lexicon,
+    encode_lexicon_name,
+    encode_text,
+    parse_entities,
+    raise_for_lexicon,
+)
 from distillex_client.render import Page, render
 from distillex_client.selection import Selection
 from distillex_matcher import Lexicon, LexiconError
@@ -250,17 +256,16 @@ class Tagger:
         pipeline = self._pipeline
         rows = len(texts)
         answers = pipeline.answer(
-            encode_texts(texts).reshape(-1).tolist(),
+            [encode_text(text) for text in texts],
             names=[name] * rows if name else None,
             words=[words] * rows if words else None,
             first=[layer for each in self._attached if (layer := each.layer_of(pipeline)) is not None],
         )
         found = []
         for content, label, reason in zip(answers.entities, answers.labels, answers.refused, strict=True):
-            if reason is not None and reason.startswith("LEXICON"):
-                raise InvalidRequest(reason)
-            entities = tuple(Entity(**fields) for fields in json.loads(content))
-            found.append(Extraction(entities, label, reason))
+            if reason is not None:
+                raise_for_lexicon(reason)
+            found.append(Extraction(parse_entities(content), label, reason))
         return found
 
 

@@ -47,7 +47,7 @@ class ExtractorModel:
         responses, begin = [], 0
         for request in requests:
             end = begin + len(request.texts)
-            responses.append(_response(answers, begin, end))
+            responses.append(_response(request, answers, begin, end))
             begin = end
         return responses
 
@@ -59,12 +59,18 @@ class _Rows:
     texts: list[bytes]
     names: list[bytes] | None
     words: list[bytes] | None
+    wants_versions: bool
 
     @staticmethod
     def of(request: Any) -> _Rows:
         texts = rows_of(request, "TEXT")
         rows = len(texts)
-        return _Rows(texts, optional_rows_of(request, "LEXICON_NAME", rows), optional_rows_of(request, "LEXICON", rows))
+        return _Rows(
+            texts,
+            optional_rows_of(request, "LEXICON_NAME", rows),
+            optional_rows_of(request, "LEXICON", rows),
+            "LEXICON_VERSION" in request.requested_output_names(),
+        )
 
 
 def _joined(requests: list[_Rows], field: str) -> list[bytes] | None:
@@ -75,12 +81,15 @@ def _joined(requests: list[_Rows], field: str) -> list[bytes] | None:
     return [value for column in rows for value in column]
 
 
-def _response(answers: Answers, begin: int, end: int) -> Any:
+def _response(request: _Rows, answers: Answers, begin: int, end: int) -> Any:
     entities = answers.entities[begin:end]
     for row, problem in enumerate(answers.refused[begin:end]):
         if problem is not None:
             if len(entities) == 1:
                 return refusal(problem)
             entities[row] = json.dumps({"error": problem}, ensure_ascii=False).encode("utf-8", "backslashreplace")
-    labels = [label.encode() for label in answers.labels[begin:end]]
-    return pb_utils.InferenceResponse([bytes_tensor("ENTITIES", entities), bytes_tensor("LEXICON_VERSION", labels)])
+    outputs = [bytes_tensor("ENTITIES", entities)]
+    if request.wants_versions:
+        # A tensor costs as much as a third of the decoder: most callers do without this one.
+        outputs.append(bytes_tensor("LEXICON_VERSION", [label.encode() for label in answers.labels[begin:end]]))
+    return pb_utils.InferenceResponse(outputs)
