@@ -36,15 +36,6 @@ def encode_text(text: str | bytes) -> bytes:
     raise not_a_text(text)
 
 
-def encode_texts(texts: Sequence[str | bytes]) -> Any:
-    """Return the TEXT tensor. *Shape:* [B, 1]."""
-    import numpy as np
-
-    rows = np.empty((len(texts), 1), dtype=np.object_)
-    rows[:, 0] = [encode_text(text) for text in texts]
-    return rows
-
-
 def not_a_text(value: object) -> TypeError:
     """Return the error for what is given as a text and is none."""
     return TypeError(f"text {reprlib.repr(value)} is {type(value).__name__}; str or UTF-8 bytes are accepted")

@@ -16,7 +16,7 @@ from distillex_client.core import check_texts, entities_of
 from distillex_client.documents import DEFAULT_WINDOW, Document
 from distillex_client.entity import Entity, Extraction
 from distillex_client.errors import InvalidRequest, InvalidText
-from distillex_client.protocol import check_lexicon, encode_lexicon, encode_lexicon_name, encode_texts
+from distillex_client.protocol import check_lexicon, encode_lexicon, encode_lexicon_name, encode_text
 from distillex_client.render import Page, render
 from distillex_client.selection import Selection
 from distillex_matcher import Lexicon, LexiconError
@@ -250,7 +250,7 @@ class Tagger:
         pipeline = self._pipeline
         rows = len(texts)
         answers = pipeline.answer(
-            encode_texts(texts).reshape(-1).tolist(),
+            [encode_text(text) for text in texts],
             names=[name] * rows if name else None,
             words=[words] * rows if words else None,
             first=[layer for each in self._attached if (layer := each.layer_of(pipeline)) is not None],
