@@ -47,7 +47,7 @@ class Served:
 
     def __init__(self, arguments: Sequence[str] = ()) -> None:
         ports = [f"--{what}-port={free_port()}" for what in ("grpc", "http", "metrics")]
-        self._command = [sys.executable, "-m", "distillex_cli.main", "serve", *ports, *arguments]
+        self._command = [sys.executable, "-m", "distillex.command.main", "serve", *ports, *arguments]
         self.log: deque[str] = deque(maxlen=200)
         self.url = ""
 

@@ -73,10 +73,10 @@ def test_it_is_refused_in_one_sentence_and_the_server_goes_on(connection, model,
     assert extract(connection, [TEXT]).rows[0]
 
 
-def test_it_hurts_no_request_that_shares_its_batch(server):
+def test_it_hurts_no_request_that_shares_its_batch(served):
     broken = features(INPUT_IDS=np.full((1, 16), 10**6, np.int32))
     sound = features()
-    with triton.InferenceServerClient(server.grpc_url) as client:
+    with triton.InferenceServerClient(served.grpc_url) as client:
         expected = client.infer("student", sound).as_numpy("EMISSIONS")
         answers: list[object] = []
         done = threading.Semaphore(0)

@@ -45,7 +45,9 @@ class ModelSettings:
         lexicons = Path(directory) if directory else home.parent / texts.get("lexicon_directory", LEXICON_DIRECTORY)
         try:
             numbers = {
-                field: int(texts[field]) for kind in (PipelineOptions, Limits) for field in _fields(kind) & texts.keys()
+                field: _number(field, texts[field])
+                for kind in (PipelineOptions, Limits)
+                for field in _fields(kind) & texts.keys()
             }
             if numbers.get("threads") == 0:
                 instances = sum(group["count"] for group in config["instance_group"])
@@ -59,3 +61,10 @@ class ModelSettings:
 
 def _fields(kind: type) -> set[str]:
     return {field.name for field in dataclasses.fields(kind)}
+
+
+def _number(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{name} {text!r}: a whole number is accepted") from None

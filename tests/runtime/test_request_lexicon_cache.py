@@ -5,9 +5,9 @@ import random
 
 import pytest
 from distillex_matcher import Lexicon, LexiconError
-from distillex_serving.python_models import request_lexicons
-from distillex_serving.python_models.refused import RefusedError
-from distillex_serving.python_models.request_lexicons import Limits, RequestLexicons
+from distillex import request_lexicons
+from distillex.refused import RefusedError
+from distillex.request_lexicons import Limits, RequestLexicons
 
 
 def accept(lexicon: Lexicon) -> None:

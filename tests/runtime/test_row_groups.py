@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from distillex_serving.python_models.row_groups import STEP, group_rows
+from distillex.row_groups import STEP, group_rows
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ import pytest
 from distillex_matcher import Lexicon
 
 
-def distillex(*arguments, code="from distillex_cli.main import run; run()"):
+def distillex(*arguments, code="from distillex.command.main import run; run()"):
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, capture_output=True, text=True)
 
@@ -15,7 +15,7 @@ def distillex(*arguments, code="from distillex_cli.main import run; run()"):
 def test_help_lists_the_commands_and_imports_none_of_their_parts():
     code = (
         "import atexit, sys; atexit.register(lambda: print([m for m in ('torch', 'onnxruntime') if m in sys.modules]));"
-        "from distillex_cli.main import run; run()"
+        "from distillex.command.main import run; run()"
     )
     done = distillex("--help", code=code)
     assert done.returncode == 0
@@ -25,21 +25,21 @@ def test_help_lists_the_commands_and_imports_none_of_their_parts():
 
 
 def test_a_missing_package_is_named_with_the_extra_that_brings_it():
-    code = "import sys; sys.modules['torch'] = None; from distillex_cli.main import run; run()"
+    code = "import sys; sys.modules['torch'] = None; from distillex.command.main import run; run()"
     done = distillex("finetune", "--help", code=code)
     assert done.returncode == 1
     assert "pip install 'distillex[train]'" in done.stderr
 
 
 def test_serving_needs_no_torch():
-    code = "import sys; sys.modules['torch'] = None; from distillex_cli.main import run; run()"
+    code = "import sys; sys.modules['torch'] = None; from distillex.command.main import run; run()"
     assert distillex("serve", "--help", code=code).returncode == 0
 
 
 def test_labelled_files_are_checked_without_torch(tmp_path):
     line = '{"text": "甲乙", "entities": [{"start": 0, "end": 2, "type": "name"}]}\n'
     (tmp_path / "train.jsonl").write_text(line, encoding="utf-8")
-    code = "import sys; sys.modules['torch'] = None; from distillex_cli.main import run; run()"
+    code = "import sys; sys.modules['torch'] = None; from distillex.command.main import run; run()"
     done = distillex("data", "check", str(tmp_path / "train.jsonl"), code=code)
     assert (done.returncode, done.stdout) == (0, "0 errors, 0 warnings\n"), done.stderr
 
