@@ -1,4 +1,4 @@
-# make demo: the main job on a fresh machine. make test: install what the tests need and run all of them.
+# make demo: the main job on a fresh machine, in process and through the server. make test: install what the tests need and run all of them.
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv

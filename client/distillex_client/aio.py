@@ -118,7 +118,8 @@ class AsyncExtractor(ExtractorCore):
         :func:`contextlib.aclosing`, which ends the requests in flight.
         """
         check_texts(texts)
-        return self._stream(texts, self._begin(lexicon, lexicon_name, request_id, traceparent), self._selection)
+        call = self._begin(lexicon, lexicon_name, request_id, traceparent, with_versions=True)
+        return self._stream(texts, call, self._selection)
 
     async def extract_document(
         self,

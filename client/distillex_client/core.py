@@ -35,6 +35,8 @@ class Call:
 
     lexicon: bytes
     lexicon_name: bytes
+    with_versions: bool
+    """The caller is told which lexicons answered."""
     request_ids: Iterator[str]
     trace: Mapping[str, str]
     expires: float | None
@@ -106,10 +108,13 @@ class ExtractorCore:
         request_id: str | None,
         traceparent: str | None,
         timeout_s: float | None = None,
+        *,
+        with_versions: bool = False,
     ) -> Call:
         return Call(
             encode_lexicon(lexicon),
             encode_lexicon_name(lexicon_name),
+            with_versions,
             _request_ids(request_id),
             trace_headers(traceparent),
             None if timeout_s is None else time.monotonic() + timeout_s,
@@ -121,6 +126,7 @@ class ExtractorCore:
             texts,
             call.lexicon,
             call.lexicon_name,
+            with_versions=call.with_versions,
             model_name=self.model,
             model_version=self.model_version,
             id=request_id,

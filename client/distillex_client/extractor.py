@@ -169,7 +169,8 @@ class Extractor(ExtractorCore):
         A bad text yields an extraction with ``error``; the others are not hurt. Parameters as in :meth:`extract`.
         """
         check_texts(texts)
-        return self._stream(texts, self._begin(lexicon, lexicon_name, request_id, traceparent), self._selection)
+        call = self._begin(lexicon, lexicon_name, request_id, traceparent, with_versions=True)
+        return self._stream(texts, call, self._selection)
 
     def extract_document(
         self,

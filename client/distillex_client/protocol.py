@@ -86,13 +86,17 @@ def encode_lexicon_name(name: str | None) -> bytes:
     return (name or "").encode("utf-8", "surrogatepass")
 
 
-def infer_request(texts: Sequence[str | bytes], lexicon: bytes, lexicon_name: bytes, **fields: str) -> Any:
+def infer_request(
+    texts: Sequence[str | bytes], lexicon: bytes, lexicon_name: bytes, *, with_versions: bool, **fields: str
+) -> Any:
     """Return gRPC's message of a request, a row a text; optional tensors only where they are not empty.
 
     Parameters
     ----------
     texts, lexicon, lexicon_name
         What the tensors hold; the words and the name are those of each row.
+    with_versions
+        Ask which lexicons answer, too.
     fields
         Others of ``ModelInferRequest``, such as ``model_name``.
     """
@@ -105,9 +109,12 @@ def infer_request(texts: Sequence[str | bytes], lexicon: bytes, lexicon_name: by
     if lexicon_name:
         contents["LEXICON_NAME"] = _element(lexicon_name) * rows
     tensor = service_pb2.ModelInferRequest.InferInputTensor
+    wanted = service_pb2.ModelInferRequest.InferRequestedOutputTensor
     return service_pb2.ModelInferRequest(
         inputs=[tensor(name=name, datatype="BYTES", shape=(rows, 1)) for name in contents],
         raw_input_contents=contents.values(),
+        # Where none is named the server sends all.
+        outputs=() if with_versions else (wanted(name="ENTITIES"),),
         **fields,
     )
 
@@ -123,29 +130,42 @@ def parse_answer(answer: Any) -> list[Extraction]:
         When a tensor is missing: another model answered.
     """
     request_id = answer.id
+    rows = _rows_of(answer, "ENTITIES")
+    if rows is None:
+        raise ServerError(f"the answer of model {answer.model_name!r} holds no ENTITIES")
+    # Not asked for where nobody wants to know.
+    versions = _rows_of(answer, "LEXICON_VERSION") or [b""] * len(rows)
     found = []
-    for content, version in zip(_rows_of(answer, "ENTITIES"), _rows_of(answer, "LEXICON_VERSION"), strict=True):
-        value: Any = json.loads(content.decode())
-        if isinstance(value, dict):
-            reason = str(value["error"])
-            if reason.startswith("LEXICON"):
-                raise InvalidRequest(reason)
+    for content, version in zip(rows, versions, strict=True):
+        if content.startswith(b"{"):
+            reason = str(json.loads(content)["error"])
+            raise_for_lexicon(reason)
             found.append(Extraction((), version.decode(), reason, request_id))
         else:
-            entities = tuple([Entity(**fields) for fields in value])
-            found.append(Extraction(entities, version.decode(), None, request_id))
+            found.append(Extraction(parse_entities(content), version.decode(), None, request_id))
     return found
+
+
+def parse_entities(content: bytes) -> tuple[Entity, ...]:
+    """Return the entities of a JSON list of ``{"start", "end", "type", "text", "score"}``."""
+    return tuple([Entity(**fields) for fields in json.loads(content.decode())])
+
+
+def raise_for_lexicon(reason: str) -> None:
+    """Raise InvalidRequest where a row was refused because of its lexicon: all rows of a call share that."""
+    if reason.startswith("LEXICON"):
+        raise InvalidRequest(reason)
 
 
 def _element(content: bytes) -> bytes:
     return _LENGTH.pack(len(content)) + content
 
 
-def _rows_of(answer: Any, name: str) -> list[bytes]:
-    """Return the elements of a tensor of bytes: each stands behind its length."""
+def _rows_of(answer: Any, name: str) -> list[bytes] | None:
+    """Return the elements of a tensor of bytes, each of which stands behind its length; None where it is missing."""
     place = next((place for place, tensor in enumerate(answer.outputs) if tensor.name == name), None)
     if place is None or place >= len(answer.raw_output_contents):
-        raise ServerError(f"the answer of model {answer.model_name!r} holds no {name}")
+        return None
     content = answer.raw_output_contents[place]
     rows = []
     position = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import weakref
@@ -16,7 +15,14 @@ from distillex_client.core import check_texts, entities_of
 from distillex_client.documents import DEFAULT_WINDOW, Document
 from distillex_client.entity import Entity, Extraction
 from distillex_client.errors import InvalidRequest, InvalidText
-from distillex_client.protocol import check_lexicon, encode_lexicon, encode_lexicon_name, encode_text
+from distillex_client.protocol import (
+    check_lexicon,
+    encode_lexicon,
+    encode_lexicon_name,
+    encode_text,
+    parse_entities,
+    raise_for_lexicon,
+)
 from distillex_client.render import Page, render
 from distillex_client.selection import Selection
 from distillex_matcher import Lexicon, LexiconError
@@ -257,10 +263,9 @@ class Tagger:
         )
         found = []
         for content, label, reason in zip(answers.entities, answers.labels, answers.refused, strict=True):
-            if reason is not None and reason.startswith("LEXICON"):
-                raise InvalidRequest(reason)
-            entities = tuple(Entity(**fields) for fields in json.loads(content))
-            found.append(Extraction(entities, label, reason))
+            if reason is not None:
+                raise_for_lexicon(reason)
+            found.append(Extraction(parse_entities(content), label, reason))
         return found
 
 

@@ -32,14 +32,17 @@ class ExtractorModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request; the texts of all are computed together."""
+        read = [guarded(self._name, SENTENCE, _Rows.of, request) for request in requests]
+        answered = iter(self._answered([each for each in read if isinstance(each, _Rows)]))
+        return [next(answered) if isinstance(each, _Rows) else each for each in read]
+
+    def _answered(self, requests: list[_Rows]) -> list[Any]:
         if len(requests) > 1:
             try:
-                return self._answers([_Rows.of(request) for request in requests])
+                return self._answers(requests)
             except Exception as error:  # one request's surprise must not fail the others: each says its own
                 log_unexpected(self._name, error)
-        return [
-            guarded(self._name, SENTENCE, lambda r: self._answers([_Rows.of(r)])[0], request) for request in requests
-        ]
+        return [guarded(self._name, SENTENCE, lambda rows: self._answers([rows])[0], each) for each in requests]
 
     def _answers(self, requests: list[_Rows]) -> list[Any]:
         texts = [text for request in requests for text in request.texts]
@@ -47,7 +50,7 @@ class ExtractorModel:
         responses, begin = [], 0
         for request in requests:
             end = begin + len(request.texts)
-            responses.append(_response(answers, begin, end))
+            responses.append(_response(request, answers, begin, end))
             begin = end
         return responses
 
@@ -59,12 +62,18 @@ class _Rows:
     texts: list[bytes]
     names: list[bytes] | None
     words: list[bytes] | None
+    wants_versions: bool
 
     @staticmethod
     def of(request: Any) -> _Rows:
         texts = rows_of(request, "TEXT")
         rows = len(texts)
-        return _Rows(texts, optional_rows_of(request, "LEXICON_NAME", rows), optional_rows_of(request, "LEXICON", rows))
+        return _Rows(
+            texts,
+            optional_rows_of(request, "LEXICON_NAME", rows),
+            optional_rows_of(request, "LEXICON", rows),
+            "LEXICON_VERSION" in request.requested_output_names(),
+        )
 
 
 def _joined(requests: list[_Rows], field: str) -> list[bytes] | None:
@@ -75,12 +84,15 @@ def _joined(requests: list[_Rows], field: str) -> list[bytes] | None:
     return [value for column in rows for value in column]
 
 
-def _response(answers: Answers, begin: int, end: int) -> Any:
+def _response(request: _Rows, answers: Answers, begin: int, end: int) -> Any:
     entities = answers.entities[begin:end]
     for row, problem in enumerate(answers.refused[begin:end]):
         if problem is not None:
             if len(entities) == 1:
                 return refusal(problem)
             entities[row] = json.dumps({"error": problem}, ensure_ascii=False).encode("utf-8", "backslashreplace")
-    labels = [label.encode() for label in answers.labels[begin:end]]
-    return pb_utils.InferenceResponse([bytes_tensor("ENTITIES", entities), bytes_tensor("LEXICON_VERSION", labels)])
+    outputs = [bytes_tensor("ENTITIES", entities)]
+    if request.wants_versions:
+        # A tensor costs as much as a third of the decoder: most callers do without this one.
+        outputs.append(bytes_tensor("LEXICON_VERSION", [label.encode() for label in answers.labels[begin:end]]))
+    return pb_utils.InferenceResponse(outputs)
