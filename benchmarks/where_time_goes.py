@@ -3,9 +3,9 @@
     python benchmarks/where_time_goes.py [--rounds 5] [--calls 300]
 
 CPU time by Linux's scheduler, which other work on the machine disturbs least. In process: the parts of
-``distillex.pipeline.Pipeline``, timed while whole calls run, on one thread. Served: client, tritonserver and the Python
-model's process, and the wall-clock time of a call. One text of 30 characters, and batches of 32 sentences; the two doors
-in turn; medians over the rounds, microseconds a call.
+``distillex.pipeline.Pipeline``, timed while whole calls run, on one thread. Served: client, tritonserver and the
+Python model's process, and the wall-clock time of a call. One text of 30 characters, and batches of 32 sentences; the
+two doors in turn; medians over the rounds, microseconds a call.
 """
 
 from __future__ import annotations
