@@ -5,10 +5,10 @@ import json
 
 import onnx
 import pytest
-from distillex_cli.main import application
+from distillex.command.main import application
 from distillex_matcher import CrfParameters, FeatureLayout, LayoutError, Lexicon
 from distillex_matcher.exported import METADATA_KEY, ExportedFiles, describe
-from distillex_serving.python_models.network_check import check_network
+from distillex.network_check import check_network
 from distillex_training.export.folder import export_folder
 from distillex_training.export.int8 import Int8, calibration_batches
 from distillex_training.export.onnx import open_session
