@@ -1,7 +1,7 @@
 """Does a client that follows docs/client.md lose calls while parts of the server are killed, or while it is restarted?
 
     python load_tests/restarts.py                          # each process in turn, 5,000 calls each
-    python load_tests/restarts.py --kill decode serve      # these alone
+    python load_tests/restarts.py --kill extractor serve   # these alone
     python load_tests/restarts.py -- --student msra        # options of `distillex serve` after --
 
 Starts `distillex serve` on free ports, sends calls from many callers, and kills (SIGKILL) one of its processes when a

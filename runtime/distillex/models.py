@@ -12,7 +12,7 @@ from distillex_matcher.exported import EXPORTED_FILES, NETWORK_FILE, ExportedFil
 from distillex.locations import shipped_models
 
 DEFAULT_MODEL = "cluener"
-_NAME = re.compile(r"[\w.-]+")
+_NAME = re.compile(r"[\w.-]*")
 
 
 def known_models() -> dict[str, Path]:
@@ -49,7 +49,7 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
     folder = known.get(text) if isinstance(name_or_path, str) else None
     if folder is None:
         folder = Path(text)
-        if not folder.is_dir():
+        if not text or not folder.is_dir():
             if _NAME.fullmatch(text):
                 raise ModelNotFound(
                     f"unknown student {text!r}; known students: {', '.join(sorted(known)) or 'none'} (folders "

@@ -41,7 +41,7 @@ def repository(
     """
     try:
         folder, taught_by = find_model(student), find_model(teacher) if teacher is not None else None
-        if output.exists():
+        if output.exists() or output.is_symlink():
             raise PreconditionError(f"{output} is there already: remove it, or give another folder")
         output.absolute().parent.mkdir(parents=True, exist_ok=True)
         # All is there before it has its name: no failure and no kill leaves a part of a repository.

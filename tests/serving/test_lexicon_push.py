@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -18,6 +19,7 @@ from server_under_test import ADMIN_TOKEN, server_options
 pytestmark = pytest.mark.server
 
 TEXT = "近日，青石云科发布了新一代平台。"
+LONG = TEXT * 20
 
 
 @pytest.fixture
@@ -266,7 +268,10 @@ def test_a_current_file_that_names_no_version_keeps_the_old_one_in_use(
 ):
     version = push("current", {"青石云科": "company"})["version"]
     label = f"base@1+current@{version}"
-    assert extract(connection, [TEXT], LEXICON_NAME=["current"]).versions == [label]
+    # At once, so that every instance of the model has opened it.
+    with ThreadPoolExecutor(4) as pool:
+        for answer in pool.map(lambda text: extract(connection, [text] * 64, LEXICON_NAME=["current"] * 64), [LONG] * 4):
+            assert set(answer.versions) == {label}
     for name in ("current", "base"):
         path = lexicon_directory / name / "CURRENT"
         sound = path.read_bytes()
@@ -301,7 +306,7 @@ def test_a_broken_lexicon_does_not_hide_the_others_from_the_list(served, push, t
     push("whole", {"青石云科": "company"})
     push("broken", {"青石云科": "company"})
     (lexicon_directory / "broken" / "CURRENT").write_bytes(b"9\n")
-    (lexicon_directory / "Not A Name").mkdir()
+    (lexicon_directory / "Not A Name").mkdir(exist_ok=True)
     (lexicon_directory / "Not A Name" / "CURRENT").write_bytes(b"1\n")
     rows = {row["name"]: row for row in send_command(served.grpc_url, token, {"action": "list"})["lexicons"]}
     assert rows["whole"]["words"] == 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
+from distillex_client.exit_codes import fill_standard_descriptors
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
@@ -28,6 +29,9 @@ class LazyCommand:
 
 
 COMMANDS: dict[str, LazyCommand] = {
+    "extract": LazyCommand(
+        "distillex.command.extract_command", "extract", "Extract entities from files, on this machine's cores.", "serve"
+    ),
     "serve": LazyCommand("distillex_serving.serve_command", "serve", "Start the embedded Triton server.", "serve"),
     "repository": LazyCommand(
         "distillex_serving.repository_command",
@@ -137,6 +141,7 @@ def distillex(
 
 def run() -> None:
     """Entry point of the ``distillex`` command."""
+    fill_standard_descriptors()
     application()
 
 

@@ -32,14 +32,17 @@ class ExtractorModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request; the texts of all are computed together."""
+        read = [guarded(self._name, SENTENCE, _Rows.of, request) for request in requests]
+        answered = iter(self._answered([each for each in read if isinstance(each, _Rows)]))
+        return [next(answered) if isinstance(each, _Rows) else each for each in read]
+
+    def _answered(self, requests: list[_Rows]) -> list[Any]:
         if len(requests) > 1:
             try:
-                return self._answers([_Rows.of(request) for request in requests])
+                return self._answers(requests)
             except Exception as error:  # one request's surprise must not fail the others: each says its own
                 log_unexpected(self._name, error)
-        return [
-            guarded(self._name, SENTENCE, lambda r: self._answers([_Rows.of(r)])[0], request) for request in requests
-        ]
+        return [guarded(self._name, SENTENCE, lambda rows: self._answers([rows])[0], each) for each in requests]
 
     def _answers(self, requests: list[_Rows]) -> list[Any]:
         texts = [text for request in requests for text in request.texts]

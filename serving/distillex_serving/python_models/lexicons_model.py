@@ -17,6 +17,7 @@ from distillex_matcher.lexicon_store import LexiconStore
 
 from distillex_serving.python_models.answers import failure, guarded, log_error
 from distillex_serving.python_models.settings import ModelSettings
+from distillex_serving.python_models.tensors import rows_of
 
 FIELDS = {
     "push": {"name", "replace_base"},
@@ -45,9 +46,9 @@ class LexiconsModel:
         return [guarded("lexicons", "the command failed", self._answer, request) for request in requests]
 
     def _answer(self, request: Any) -> Any:
-        self._check_token(_input(request, "TOKEN"))
+        self._check_token(rows_of(request, "TOKEN")[0])
         try:
-            result = self._run(_command(_input(request, "COMMAND")), request)
+            result = self._run(_command(rows_of(request, "COMMAND")[0]), request)
         except LexiconError as error:
             raise RefusedError(str(error)) from None
         except OSError as error:
@@ -69,7 +70,7 @@ class LexiconsModel:
         if action == "push":
             installed = self._store.install(
                 name,
-                _input(request, "CONTENT"),
+                rows_of(request, "CONTENT")[0],
                 self._featurizer.check_types,
                 replace_base=command.get("replace_base", False),
             )
@@ -111,11 +112,3 @@ def _shown(value: object) -> str:
         return "a list" if isinstance(value, list) else "an object"
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 40 else f"{text[:40]}…"
-
-
-def _input(request: Any, name: str) -> bytes:
-    tensor = pb_utils.get_input_tensor_by_name(request, name)
-    if tensor is None:
-        raise RefusedError(f"the input {name} is missing")
-    value: bytes = tensor.as_numpy().reshape(-1)[0]
-    return value

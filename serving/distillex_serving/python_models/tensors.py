@@ -11,8 +11,17 @@ from distillex.refused import RefusedError
 
 
 def rows_of(request: Any, name: str) -> list[bytes]:
-    """Return the values of an input, one a row."""
-    values: list[bytes] = pb_utils.get_input_tensor_by_name(request, name).as_numpy().reshape(-1).tolist()
+    """Return the values of an input, one a row.
+
+    Raises
+    ------
+    RefusedError
+        Where it is not given: where some inputs are optional, Triton counts them and does not look which are there.
+    """
+    tensor = pb_utils.get_input_tensor_by_name(request, name)
+    if tensor is None:
+        raise RefusedError(f"the input {name} is missing")
+    values: list[bytes] = tensor.as_numpy().reshape(-1).tolist()
     return values
 
 
