@@ -3,8 +3,8 @@
     python benchmarks/bench_lexicon_requests.py [--rounds 7] [--requests 300] [--json FILE]
 
 The peer is the same server without LEXICON and LEXICON_NAME, inputs that its configuration lacks. Against it, requests
-that carry no words; then requests with the same 100 words each time, and with 100 other words each time. Single requests
-of 29 characters; servers and cases alternate; medians over the rounds of each round's median.
+that carry no words; then requests with the same 100 words each time, and with 100 other words each time. They are
+single, of 29 characters; servers and cases alternate; medians over the rounds of each round's median.
 
 At last what a hostile caller can do: a text of 510 characters whose every substring of up to 64 is a word of the
 request, against the same text without words.
