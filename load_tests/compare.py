@@ -1,6 +1,7 @@
 """Teacher against student through the embedded server: how much faster is the student, served?
 
-    python load_tests/compare.py [--rounds 3] [--seconds 15] [--users 1 2 4 8 16] [--teacher DIR] [--output DIR]
+    python load_tests/compare.py [--rounds 3] [--seconds 15] [--users 1 2 4 8 16] [--teacher DIR]
+        [--layout ensemble] [--output DIR]
 
 Starts the server with both, then drives them in turn with the same traffic (traffic.py), alternating, several rounds;
 takes medians over the rounds. Writes compare.html and compare.json. Exit codes: 0 all bounds kept; 1 a call failed, or
@@ -23,14 +24,17 @@ from typing import Any
 
 import page
 import plots
+from distillex_serving.embedded import EMBEDDED_LAYOUTS, EmbeddedServer
+from distillex_serving.repository import Layout
 from machine import describe_machine
 from random_teacher import TeacherSizes
 from resources import Sampler
 from stage import Stage, StageResult, run_stage
-from triton_statistics import STUDENT_MODELS, TEACHER_MODELS, ModelTime, TritonStatistics
+from triton_statistics import ModelTime, TritonStatistics, models_of
+from under_load import MODEL as STUDENT
+from under_load import TEACHER_MODEL as TEACHER
 from under_load import exported_teacher, server
 
-STUDENT, TEACHER = "extractor", "extractor_teacher"
 NAMES = {STUDENT: "student", TEACHER: "teacher"}
 FIGURES = ("texts_per_s", "calls_per_s", "p50_ms", "p95_ms", "p99_ms", "single_p50_ms", "single_p99_ms")
 
@@ -90,21 +94,23 @@ class Comparison:
         return sum(result.errors for result in self.results)
 
 
-def run(url: str, server_pid: int, levels: Sequence[int], rounds: int, seconds: float, settle_s: float) -> Comparison:
+def run(running: EmbeddedServer, asked: argparse.Namespace) -> Comparison:
     """Drive both models at each load, in turn."""
     results: list[StageResult] = []
     times: dict[str, dict[int, list[ModelTime]]] = {STUDENT: {}, TEACHER: {}}
+    url, layout = running.grpc_url, running.options.layout
     statistics = {
-        STUDENT: TritonStatistics(url, STUDENT_MODELS),
-        TEACHER: TritonStatistics(url, TEACHER_MODELS),
+        STUDENT: TritonStatistics(url, models_of(layout)),
+        TEACHER: TritonStatistics(url, models_of(layout, teacher=True)),
     }
-    with Sampler(server_pid) as sampler:
-        for number in range(rounds):
-            for users in levels:
+    with Sampler(running) as sampler:
+        for number in range(asked.rounds):
+            for users in asked.users:
                 # Who comes first changes from round to round.
                 for model in (STUDENT, TEACHER) if number % 2 == 0 else (TEACHER, STUDENT):
                     statistics[model].restart()
-                    result = run_stage(Stage(model, users, seconds, settle_s, seed=number + 1), url, sampler)
+                    stage = Stage(model, users, asked.seconds, asked.settle, seed=number + 1)
+                    result = run_stage(stage, url, sampler)
                     times[model][users] = statistics[model].times()
                     results.append(result)
                     print(
@@ -192,6 +198,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--teacher", type=Path, help="exported teacher; by default one of random weights")
     parser.add_argument("--teacher-layers", type=int, default=TeacherSizes.layers, help="of the random teacher")
     parser.add_argument("--teacher-width", type=int, default=TeacherSizes.width, help="of the random teacher")
+    layouts = [layout.value for layout in EMBEDDED_LAYOUTS]
+    parser.add_argument("--layout", choices=layouts, default=Layout.FUSED.value, help="of the served models")
     parser.add_argument("--quick", action="store_true", help="1 round, 1 and 8 users, 6 s a stage")
     parser.add_argument("--output", type=Path, default=Path("reports/load"))
     parsed = parser.parse_args(arguments)
@@ -221,10 +229,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parse(arguments)
     machine = describe_machine()
     sizes = TeacherSizes(asked.teacher_layers, asked.teacher_width, 12 if asked.teacher_width % 12 == 0 else 1)
-    with exported_teacher(asked.teacher, sizes) as (folder, teacher), server(teacher=folder) as running:
-        if running.pid is None:
-            raise RuntimeError("the server has no process")
-        comparison = run(running.grpc_url, running.pid, asked.users, asked.rounds, asked.seconds, asked.settle)
+    with (
+        exported_teacher(asked.teacher, sizes) as (folder, teacher),
+        server(teacher=folder, layout=Layout(asked.layout)) as running,
+    ):
+        comparison = run(running, asked)
     gain, errors = comparison.gain(), comparison.errors()
     verdicts = judge(gain, errors, asked)
     figures: dict[str, Any] = {

@@ -9,11 +9,15 @@ from pathlib import Path
 
 from distillex_matcher.cores import usable_cores
 
+VNNI = {"avx512_vnni", "avx_vnni"}
+"""Without one of these, int8 networks take longer (docs/serving.md)."""
+
 
 def describe_machine() -> dict[str, str]:
-    """Return processor, cores, memory, kernel, load and the versions that matter."""
+    """Return processor, usable cores, int8 instructions, memory, kernel, load and the versions that matter."""
     information = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     model = next((line.partition(":")[2].strip() for line in information if line.startswith("model name")), "unknown")
+    flags = {flag for line in information if line.startswith("flags") for flag in line.split()}
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = {
         name: importlib.metadata.version(name) for name in ("onnxruntime", "nvidia-pytriton", "tritonclient", "numpy")
@@ -21,6 +25,7 @@ def describe_machine() -> dict[str, str]:
     return {
         "processor": model,
         "cores": str(usable_cores()),
+        "vnni": "VNNI" if VNNI & flags else "no VNNI",
         "memory": f"{memory:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "load before": f"{os.getloadavg()[0]:.1f} (other work running beside, where it is not near 0)",

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 import psutil
-from distillex_serving.processes import session_members
+from distillex_serving.embedded import EmbeddedServer
 
 SHARED_MEMORY = Path("/dev/shm")
 """Where Triton and its stubs exchange tensors: a region a stub, named in the stub's arguments."""
@@ -35,16 +35,16 @@ class Sampler:
 
     Parameters
     ----------
-    server_pid
-        Process id of tritonserver; its stubs are found by its session.
+    server
+        Running; its stubs are sampled under the names of their model instances, such as ``extractor_0_0``.
     interval_s
         Time between samples.
     """
 
-    def __init__(self, server_pid: int, interval_s: float = 0.25) -> None:
+    def __init__(self, server: EmbeddedServer, interval_s: float = 0.25) -> None:
         self.samples: list[Sample] = []
         self._interval_s = interval_s
-        self._processes = {process_name(pid): psutil.Process(pid) for pid in session_members(server_pid)}
+        self._processes = {name: psutil.Process(pid) for pid, name in server.processes.items()}
         arguments = [argument for process in self._processes.values() for argument in process.cmdline()]
         self._regions = [SHARED_MEMORY / argument for argument in arguments if argument.startswith(REGION)]
         self._stop = threading.Event()
@@ -100,15 +100,6 @@ class Sampler:
                     if memory.rss > 0:  # one that has ended and was not waited for yet has none
                         self.samples.append(Sample(time.time(), name, cpu.user + cpu.system, own))
             self.samples.append(Sample(time.time(), "shared memory", 0.0, sum(map(_used, self._regions))))
-
-
-def process_name(pid: int) -> str:
-    """Return ``stub MODEL`` for a Python-backend stub, else the command's name."""
-    arguments = psutil.Process(pid).cmdline()
-    if len(arguments) > 1 and arguments[1].endswith("model.py"):
-        # …/MODEL/1/model.py; further instances of one model are told apart by their process id.
-        return f"stub {Path(arguments[1]).parts[-3]} ({pid})"
-    return Path(arguments[0]).name if arguments else str(pid)
 
 
 def _used(region: Path) -> int:

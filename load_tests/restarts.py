@@ -1,7 +1,7 @@
 """Does a client that follows docs/client.md lose calls while parts of the server are killed, or while it is restarted?
 
     python load_tests/restarts.py                          # each process in turn, 5,000 calls each
-    python load_tests/restarts.py --kill decode serve      # these alone
+    python load_tests/restarts.py --kill extractor serve   # these alone
     python load_tests/restarts.py -- --student msra        # options of `distillex serve` after --
 
 Starts `distillex serve` on free ports, sends calls from many callers, and kills (SIGKILL) one of its processes when a
@@ -47,7 +47,7 @@ class Served:
 
     def __init__(self, arguments: Sequence[str] = ()) -> None:
         ports = [f"--{what}-port={free_port()}" for what in ("grpc", "http", "metrics")]
-        self._command = [sys.executable, "-m", "distillex_cli.main", "serve", *ports, *arguments]
+        self._command = [sys.executable, "-m", "distillex.command.main", "serve", *ports, *arguments]
         self.log: deque[str] = deque(maxlen=200)
         self.url = ""
 

@@ -24,9 +24,8 @@ import plots
 from machine import describe_machine
 from resources import Sampler
 from stage import Stage, StageResult, run_stage
-from under_load import server
+from under_load import MODEL, server
 
-MODEL = "extractor"
 MIB = 2**20
 PLOTTED_POINTS = 600
 
@@ -60,8 +59,6 @@ def soak(
 ) -> tuple[StageResult, StageResult, list[Memory]]:
     """Return the stage at saturation, the long stage, and the memory over the long one."""
     with server() as running:
-        if running.pid is None:
-            raise RuntimeError("the server has no process")
         saturated = run_stage(Stage(MODEL, users, calibration_s), running.grpc_url)
         rate = share * saturated.calls_per_s
         print(
@@ -69,7 +66,7 @@ def soak(
             f"now {minutes:g} minutes at {rate:.1f} calls/s",
             flush=True,
         )
-        with Sampler(running.pid, interval_s) as sampler:
+        with Sampler(running, interval_s) as sampler:
             stage = Stage(MODEL, users, 60 * minutes, user_rate=rate / users, seed=2)
             long = run_stage(stage, running.grpc_url, sampler)
     return saturated, long, memories(sampler)

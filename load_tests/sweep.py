@@ -1,7 +1,7 @@
-"""Which settings of the config.pbtxt files are the fastest here? Measures, chooses, and writes the chosen ones back.
+"""Which settings of the served model are the fastest here? Measures, chooses, and writes the chosen ones back.
 
     python load_tests/sweep.py                                    # measure; report in reports/load/sweep.{html,json}
-    python load_tests/sweep.py --write                            # … and write configurations and docs/serving.md
+    python load_tests/sweep.py --write                            # … and write configuration and docs/serving.md
     python load_tests/sweep.py --apply reports/load/sweep.json    # write what an earlier sweep chose
 
 1. Saturation: users are doubled until throughput grows no more (by 5 %).
@@ -15,8 +15,8 @@ more than 5 %, when it raises throughput by at least 10 % and that p50 by no mor
 by at least 5 % without losing more than 2 % of throughput; and when it does so in every single round, so that noise
 alone changes nothing.
 
-45 values; takes rounds x 45 x (2 stages x (seconds + 4 s) + 3 s): with --rounds 3 --seconds 5 about 47 minutes.
---only student,decode restricts the sweep to these models.
+20 values; takes rounds x 20 x (2 stages x (seconds + 4 s) + 3 s): with --rounds 3 --seconds 5 about 21 minutes.
+--only instances,queue restricts the sweep to settings whose names begin so.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from typing import Any
 import numpy as np
 import page
 import tritonclient.grpc as triton
+from distillex_serving.locations import shipped_configurations
 from machine import describe_machine
-from settings import SETTINGS, Setting, current_values, read_files, with_value
+from settings import CONFIGURATION, SETTINGS, Setting, current_values, read_configuration, with_value
 from stage import Stage, StageResult, run_stage
 from sweep_document import write_choices
-from triton_statistics import STUDENT_MODELS, ModelTime, TritonStatistics
-from under_load import REPOSITORY, server
+from triton_statistics import ModelTime, TritonStatistics
+from under_load import MODEL, server
 
-MODEL = "extractor"
 SINGLE = {"single": 1.0}
 MOST_USERS = 64
 SATURATED = 1.05
@@ -117,19 +117,19 @@ def first_request_ms(url: str) -> float:
     return taken
 
 
-def try_setting(setting: Setting, texts: Mapping[str, str], users: int, rounds: int, seconds: float) -> Trial:
+def try_setting(setting: Setting, text: str, users: int, rounds: int, seconds: float) -> Trial:
     """Measure every value of a setting, the one in use included, in alternating rounds."""
-    in_use = setting.read(texts[setting.file])
+    in_use = setting.read(text)
     values = list(dict.fromkeys((in_use, *setting.values)))
     measured: dict[str, list[tuple[StageResult, StageResult, float]]] = {value: [] for value in values}
     for number in range(rounds):
         for value in values if number % 2 == 0 else reversed(values):
             with tempfile.TemporaryDirectory(prefix="distillex-sweep-") as folder:
-                repository = repository_with(with_value(texts, setting, value), Path(folder))
+                repository = repository_with(with_value(text, setting, value), Path(folder))
                 measured[value].append(measure(repository, users, seconds, number + 1))
-            print(_line(f"{setting.key} = {value}", measured[value][-1][1]), flush=True)
+            print(_line(f"{setting.name} = {value}", measured[value][-1][1]), flush=True)
     figures = {value: _figures(runs) for value, runs in measured.items()}
-    return Trial(setting.key, in_use, figures, choose(in_use, figures))
+    return Trial(setting.name, in_use, figures, choose(in_use, figures))
 
 
 def choose(in_use: str, figures: Mapping[str, Figures]) -> str:
@@ -153,18 +153,10 @@ def _always_less(low: Sequence[float], high: Sequence[float]) -> bool:
     return all(a < b for a, b in zip(low, high, strict=True))
 
 
-def repository_with(texts: Mapping[str, str], folder: Path) -> Path:
-    """Copy the model repository with other configurations; large files are linked."""
-    target = folder / "model_repository"
-    shutil.copytree(
-        REPOSITORY,
-        target,
-        ignore=shutil.ignore_patterns("__pycache__"),
-        copy_function=lambda source, copy: Path(copy).symlink_to(Path(source).resolve()),
-    )
-    for file, text in texts.items():
-        (target / file).unlink()
-        (target / file).write_text(text, encoding="utf-8")
+def repository_with(text: str, folder: Path) -> Path:
+    """Copy the models' configurations, the swept one with another text."""
+    target = shutil.copytree(shipped_configurations(), folder / "model_repository")
+    (target / CONFIGURATION).write_text(text, encoding="utf-8")
     return target
 
 
@@ -172,7 +164,7 @@ def breakdown(repository: Path, loads: Sequence[tuple[str, Stage]]) -> dict[str,
     """Return Triton's per-model times under each load."""
     times = {}
     with server(repository) as running:
-        statistics = TritonStatistics(running.grpc_url, STUDENT_MODELS)
+        statistics = TritonStatistics(running.grpc_url, (MODEL,))
         for name, stage in loads:
             statistics.restart()
             run_stage(stage, running.grpc_url)
@@ -202,28 +194,28 @@ def _line(name: str, result: StageResult) -> str:
     )
 
 
-def sweep(only: Sequence[str], rounds: int, seconds: float) -> dict[str, Any]:
+def sweep(only: tuple[str, ...], rounds: int, seconds: float) -> dict[str, Any]:
     """Measure everything; return the report's figures."""
     machine = describe_machine()
-    texts = read_files(REPOSITORY)
+    text = read_configuration(shipped_configurations())
     print("saturation, with the settings in use:")
     with server() as running:
         users, saturation = find_saturation(running.grpc_url, seconds)
     print(f"saturated with {users} users")
     trials = []
     for setting in SETTINGS:
-        if only and setting.key.partition(":")[0] not in only:
+        if not setting.name.startswith(only):
             continue
-        trial = try_setting(setting, texts, users, rounds, seconds)
+        trial = try_setting(setting, text, users, rounds, seconds)
         print(f"chosen: {trial.setting} = {trial.chosen} (was {trial.in_use})")
-        texts = with_value(texts, setting, trial.chosen)
+        text = with_value(text, setting, trial.chosen)
         trials.append(trial)
     with tempfile.TemporaryDirectory(prefix="distillex-sweep-") as folder:
         loads = [
             ("1 user, single texts", Stage(MODEL, 1, seconds, shares=SINGLE)),
             (f"{users} users", Stage(MODEL, users, seconds)),
         ]
-        times = breakdown(repository_with(texts, Path(folder)), loads)
+        times = breakdown(repository_with(text, Path(folder)), loads)
     return {
         "machine": machine,
         "rounds": rounds,
@@ -231,7 +223,7 @@ def sweep(only: Sequence[str], rounds: int, seconds: float) -> dict[str, Any]:
         "saturation_users": users,
         "saturation": [result.summary() for result in saturation],
         "trials": [asdict(trial) for trial in trials],
-        "values": current_values(texts),
+        "values": current_values(text),
         "times": {load: [asdict(time) | {"batch": time.batch} for time in each] for load, each in times.items()},
     }
 
@@ -263,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="of a stage")
-    parser.add_argument("--only", default="", help="models, separated by commas: preprocess, student, decode")
+    parser.add_argument("--only", default="", help="beginnings of settings' names, separated by commas")
     parser.add_argument("--write", action="store_true", help="write the chosen settings and docs/serving.md")
     parser.add_argument("--apply", type=Path, help="do not measure: write what this sweep.json chose")
     parser.add_argument("--output", type=Path, default=Path("reports/load"))
@@ -271,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.apply is not None:
         figures = json.loads(asked.apply.read_text(encoding="utf-8"))
     else:
-        figures = sweep([name for name in asked.only.split(",") if name], asked.rounds, asked.seconds)
+        figures = sweep(tuple(asked.only.split(",")), asked.rounds, asked.seconds)
         report = page.write_report(asked.output, "sweep", "Distillex: settings", report_parts(figures), figures)
         print(f"report: {report}")
     if asked.write or asked.apply is not None:

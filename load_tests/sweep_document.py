@@ -1,4 +1,4 @@
-"""Write what a sweep chose: into the configurations, and as tables into docs/serving.md."""
+"""Write what a sweep chose: into the configuration, and as tables into docs/serving.md."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from settings import FOLLOWERS, SETTINGS, read_files, with_value
+from settings import CONFIGURATION, SETTINGS, read_configuration, with_value
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN = "<!-- sweep: written by load_tests/sweep.py, do not edit -->"
@@ -18,7 +18,7 @@ class DocumentError(ValueError):
 
 
 def write_choices(figures: Mapping[str, Any], root: Path = ROOT) -> list[Path]:
-    """Write the chosen values of a sweep into the configurations and its tables into docs/serving.md.
+    """Write the chosen values of a sweep into the configuration and its tables into docs/serving.md.
 
     Parameters
     ----------
@@ -32,20 +32,15 @@ def write_choices(figures: Mapping[str, Any], root: Path = ROOT) -> list[Path]:
     list of Path
         The files that changed.
     """
-    before = texts = read_files(root / "model_repository")
+    text = read_configuration(root / "model_repository")
     for setting in SETTINGS:
-        if (value := figures["values"].get(setting.key)) is not None:
-            texts = with_value(texts, setting, value)
-    contents = {root / "model_repository" / file: text for file, text in texts.items() if text != before[file]}
-    for file, follower in FOLLOWERS.items():
-        path = root / "teacher_repository" / follower
-        followed = {file: path.read_text(encoding="utf-8")}
-        for setting in SETTINGS:
-            if setting.file == file:
-                followed = with_value(followed, setting, setting.read(texts[file]))
-        contents[path] = followed[file]
+        if (value := figures["values"].get(setting.name)) is not None:
+            text = with_value(text, setting, value)
     document = root / "docs" / "serving.md"
-    contents[document] = with_tables(document.read_text(encoding="utf-8"), figures)
+    contents = {
+        root / "model_repository" / CONFIGURATION: text,
+        document: with_tables(document.read_text(encoding="utf-8"), figures),
+    }
     changed = [path for path, text in contents.items() if path.read_text(encoding="utf-8") != text]
     for path in changed:
         path.write_text(contents[path], encoding="utf-8")
@@ -63,7 +58,8 @@ def with_tables(document: str, figures: Mapping[str, Any]) -> str:
 def _lines(figures: Mapping[str, Any]) -> list[str]:
     machine = figures["machine"]
     lines = [
-        f"Measured on {machine['processor']}, {machine['cores']} cores, {machine['memory']}, {machine['system']}; "
+        f"Measured on {machine['processor']}, {machine['vnni']}, {machine['cores']} usable cores, {machine['memory']}, "
+        f"{machine['system']}; "
         f"{machine['versions']}; load before: {machine['load before']}.",
         f"Medians of {figures['rounds']} alternating rounds of {figures['seconds']:g} s; client and server share the "
         f"cores. Saturated: {figures['saturation_users']} users of traffic.py's mixture.",

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import tritonclient.grpc as triton
+from distillex_serving.repository import DECODE, EXTRACTOR, PREPROCESS, STUDENT, TEACHER_NAMES, Layout
 
-STUDENT_MODELS = ("preprocess", "student", "decode")
-TEACHER_MODELS = ("preprocess", "teacher", "decode_teacher")
 FIELDS = ("success", "queue", "compute_input", "compute_infer", "compute_output")
+
+
+def models_of(layout: Layout, *, teacher: bool = False) -> tuple[str, ...]:
+    """Return the models that do the work, in their order."""
+    models = (EXTRACTOR,) if layout is Layout.FUSED else (PREPROCESS, STUDENT, DECODE)
+    return tuple(TEACHER_NAMES[model] for model in models) if teacher else models
 
 
 @dataclass(frozen=True)
@@ -86,16 +91,3 @@ class TritonStatistics:
                     values[f"{field}_ns"], values[f"{field}_count"] = int(duration.ns), int(duration.count)
                 counters[model.name] = values
         return counters
-
-
-def table(times: list[ModelTime]) -> list[str]:
-    """Return the times as lines of a Markdown table."""
-    lines = [
-        "| model | requests a batch | queue ms | input ms | compute ms | output ms |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {t.model} | {t.batch:.2f} | {t.queue_ms:.3f} | {t.input_ms:.3f} | {t.infer_ms:.3f} | {t.output_ms:.3f} |"
-        for t in times
-    ]
-    return lines

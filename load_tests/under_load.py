@@ -7,12 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions
+from distillex_serving.embedded import EmbeddedServer, ServerOptions
+from distillex_serving.locations import shipped_configurations
+from distillex_serving.repository import EXTRACTOR, TEACHER_NAMES, Layout
 from random_teacher import TeacherSizes, export_random_teacher
 
-ROOT = Path(__file__).resolve().parents[1]
-REPOSITORY = ROOT / "model_repository"
-STARTS = 3
+MODEL, TEACHER_MODEL = EXTRACTOR, TEACHER_NAMES[EXTRACTOR]
 RANDOM_WEIGHTS = "random weights (speed does not depend on them)"
 
 
@@ -29,32 +29,16 @@ def exported_teacher(given: Path | None, sizes: TeacherSizes | None = None) -> I
         yield Path(folder), f"{sizes.layers} layers x {sizes.width}, {RANDOM_WEIGHTS}"
 
 
-@contextlib.contextmanager
-def server(repository: Path | None = None, teacher: Path | None = None) -> Iterator[EmbeddedServer]:
-    """Run a server on free ports; the lexicons are always the shipped ones.
-
-    A long run of tests starts it a hundred times. A port that was free can be taken a moment later by another program,
-    so a start that failed is tried again.
-    """
+def server(
+    configurations: Path | None = None, teacher: Path | None = None, layout: Layout = Layout.FUSED
+) -> EmbeddedServer:
+    """Return a server on free ports, to be started by ``with``; students and lexicons are the shipped ones."""
     options = ServerOptions(
-        repository=repository or REPOSITORY,
-        lexicon_directory=ROOT / "lexicons",
+        repository=configurations or shipped_configurations(),
+        teacher=teacher,
+        layout=layout,
         grpc_port=0,
         http_port=0,
         metrics_port=0,
-        teacher=teacher,
     )
-    for attempt in range(1, STARTS + 1):
-        running = EmbeddedServer(options)
-        try:
-            running.start()
-            break
-        except ServerError as error:
-            if attempt == STARTS:
-                raise
-            print(f"the server did not start ({error}); trying again", flush=True)
-            print("\n".join(running.last_log_lines(12)), flush=True)
-    try:
-        yield running
-    finally:
-        running.stop()
+    return EmbeddedServer(options)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from distillex_client.attempts import Attempts
-from distillex_client.connection import client_arguments
+from distillex_client.connection import Line, open_line
 from distillex_client.core import Call, ExtractorCore, Request, check_texts, entities_of
 from distillex_client.documents import DEFAULT_WINDOW, Document
 from distillex_client.entity import Entity, Extraction
@@ -20,11 +20,11 @@ from distillex_client.errors import (
     InvalidText,
     ModelNotFound,
     ServerError,
-    error_from_triton,
+    error_from_grpc,
     was_hung_up_on,
     while_not_ready,
 )
-from distillex_client.protocol import Lexicon
+from distillex_client.protocol import Lexicon, parse_answer
 from distillex_client.selection import EVERYTHING, Selection
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class _Connection:
     """What belongs to one event loop: a channel of grpc.aio works in the loop that made it, and in no other."""
 
     loop: asyncio.AbstractEventLoop
-    client: Any
+    line: Line
     slots: asyncio.Semaphore
 
 
@@ -66,7 +66,7 @@ class AsyncExtractor(ExtractorCore):
         connection, self._open = self._open, None
         self._largest_batch = None
         if connection is not None and connection.loop is asyncio.get_running_loop():
-            await connection.client.close()
+            await connection.line.channel.close()
 
     async def extract(
         self,
@@ -118,7 +118,8 @@ class AsyncExtractor(ExtractorCore):
         :func:`contextlib.aclosing`, which ends the requests in flight.
         """
         check_texts(texts)
-        return self._stream(texts, self._begin(lexicon, lexicon_name, request_id, traceparent), self._selection)
+        call = self._begin(lexicon, lexicon_name, request_id, traceparent, with_versions=True)
+        return self._stream(texts, call, self._selection)
 
     async def extract_document(
         self,
@@ -143,15 +144,13 @@ class AsyncExtractor(ExtractorCore):
 
     async def is_ready(self) -> bool:
         """Tell whether the server and the model are ready; False where it cannot be reached."""
-        import tritonclient.grpc as triton
+        import grpc
 
         try:
-            client, options = self._connection().client, self._call_options()
-            return bool(
-                await client.is_server_ready(**options)
-                and await client.is_model_ready(self.model, self.model_version, **options)
-            )
-        except triton.InferenceServerException:
+            stub = self._connection().line.stub
+            server = await self._ask_server_ready(stub, self.timeout_s)
+            return bool(server.ready and (await self._ask_model_ready(stub, self.timeout_s)).ready)
+        except grpc.RpcError:
             return False
 
     async def _stream(
@@ -206,23 +205,23 @@ class AsyncExtractor(ExtractorCore):
             return [Extraction((), "", str(error), request.id)]
 
     async def _send(self, request: Request) -> list[Extraction]:
-        def infer(client: Any, attempts: Attempts) -> Any:
-            return self._infer(client, request, attempts)
+        def infer(stub: Any, attempts: Attempts) -> Any:
+            return self._infer(stub, request, attempts)
 
         try:
-            return self._parse(await self._retrying(infer, self._attempts(request.expires)))
+            return parse_answer(await self._retrying(infer, self._attempts(request.expires)))
         except ExtractorError as error:
             error.request_id = request.id
             raise
 
     async def _retrying(self, send: Callable[[Any, Attempts], Awaitable[T]], attempts: Attempts) -> T:
-        import tritonclient.grpc as triton
+        import grpc
 
         while True:
             try:
-                return await send(self._connection().client, attempts)
-            except triton.InferenceServerException as raised:
-                error = error_from_triton(raised)
+                return await send(self._connection().line.stub, attempts)
+            except grpc.RpcError as raised:
+                error = error_from_grpc(raised)
             if isinstance(error, ModelNotFound) and not await self._server_is_ready(attempts):
                 error = while_not_ready(error)
             if was_hung_up_on(error):
@@ -230,20 +229,21 @@ class AsyncExtractor(ExtractorCore):
             await asyncio.sleep(attempts.delay_s(error))
 
     async def _server_is_ready(self, attempts: Attempts) -> bool:
-        import tritonclient.grpc as triton
+        import grpc
 
         try:
-            return bool(await self._ask_readiness(self._connection().client, attempts))
-        except triton.InferenceServerException as raised:
+            stub, timeout_s = self._connection().line.stub, self._readiness_timeout_s(attempts)
+            return bool((await self._ask_server_ready(stub, timeout_s)).ready)
+        except grpc.RpcError as raised:
             return self._says_ready(raised)
 
     def _connection(self) -> _Connection:
-        import tritonclient.grpc.aio as triton
-
         loop = asyncio.get_running_loop()
         if self._open is None or self._open.loop is not loop:
-            client = triton.InferenceServerClient(**client_arguments(self.url, self._tls))
-            self._open = _Connection(loop, client, asyncio.Semaphore(self.concurrency))
+            import grpc.aio
+
+            line = open_line(self.url, self._tls, grpc.aio)
+            self._open = _Connection(loop, line, asyncio.Semaphore(self.concurrency))
         return self._open
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
-import uuid
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -18,11 +18,11 @@ from distillex_client.errors import (
     ExtractorError,
     InvalidText,
     ServerUnavailable,
-    error_from_triton,
+    error_from_grpc,
 )
 from distillex_client.headers import Metadata, checked_metadata, trace_headers
 from distillex_client.options import Retries, Tls
-from distillex_client.protocol import Lexicon, encode_lexicon, encode_lexicon_name, parse_answer, request_tensors
+from distillex_client.protocol import Lexicon, encode_lexicon, encode_lexicon_name, infer_request
 from distillex_client.selection import Selection
 
 Compression = Literal["gzip", "deflate"]
@@ -35,6 +35,8 @@ class Call:
 
     lexicon: bytes
     lexicon_name: bytes
+    with_versions: bool
+    """The caller is told which lexicons answered."""
     request_ids: Iterator[str]
     trace: Mapping[str, str]
     expires: float | None
@@ -46,7 +48,8 @@ class Request:
     """One request, ready to be sent as often as it takes."""
 
     id: str
-    inputs: list[Any]
+    message: Any
+    """As gRPC sends it."""
     trace: Mapping[str, str]
     expires: float | None
 
@@ -105,66 +108,82 @@ class ExtractorCore:
         request_id: str | None,
         traceparent: str | None,
         timeout_s: float | None = None,
+        *,
+        with_versions: bool = False,
     ) -> Call:
         return Call(
             encode_lexicon(lexicon),
             encode_lexicon_name(lexicon_name),
+            with_versions,
             _request_ids(request_id),
             trace_headers(traceparent),
             None if timeout_s is None else time.monotonic() + timeout_s,
         )
 
     def _request(self, texts: Sequence[str | bytes], call: Call) -> Request:
-        import tritonclient.grpc as triton
-
-        inputs = []
-        for name, value in request_tensors(texts, call.lexicon, call.lexicon_name).items():
-            tensor = triton.InferInput(name, list(value.shape), "BYTES")
-            tensor.set_data_from_numpy(value)
-            inputs.append(tensor)
-        return Request(next(call.request_ids), inputs, call.trace, call.expires)
+        request_id = next(call.request_ids)
+        message = infer_request(
+            texts,
+            call.lexicon,
+            call.lexicon_name,
+            with_versions=call.with_versions,
+            model_name=self.model,
+            model_version=self.model_version,
+            id=request_id,
+        )
+        return Request(request_id, message, call.trace, call.expires)
 
     def _attempts(self, expires: float | None) -> Attempts:
         return Attempts(self.retries, time.monotonic() + self.timeout_s if expires is None else expires, self._random)
 
-    def _infer(self, client: Any, request: Request, attempts: Attempts) -> Any:
-        """Send a request; what comes back is the answer, or awaits it, as the client is."""
-        return client.infer(
-            self.model,
-            request.inputs,
-            model_version=self.model_version,
-            request_id=request.id,
-            client_timeout=attempts.timeout_s(),
-            headers=self._headers(request.trace),
-            compression_algorithm=self.compression,
+    def _infer(self, stub: Any, request: Request, attempts: Attempts) -> Any:
+        """Send a request; what comes back is the answer, or awaits it, as the stub is."""
+        return stub.ModelInfer(
+            request.message,
+            timeout=attempts.timeout_s(),
+            metadata=self._headers(request.trace),
+            compression=self._grpc_compression(),
         )
 
-    def _ask_configuration(self, client: Any, attempts: Attempts) -> Any:
+    def _ask_configuration(self, stub: Any, attempts: Attempts) -> Any:
         """Ask for the model's configuration; what comes back is it, or awaits it."""
-        return client.get_model_config(
-            self.model, self.model_version, headers=self._headers({}), client_timeout=attempts.timeout_s()
-        )
+        from tritonclient.grpc import service_pb2
 
-    def _ask_readiness(self, client: Any, attempts: Attempts) -> Any:
-        """Ask whether the server is ready; what comes back says so, or awaits it."""
-        timeout_s = min(READINESS_TIMEOUT_S, attempts.timeout_s())
-        return client.is_server_ready(headers=self._headers({}), client_timeout=timeout_s)
+        question = service_pb2.ModelConfigRequest(name=self.model, version=self.model_version)
+        return stub.ModelConfig(question, timeout=attempts.timeout_s(), metadata=self._headers({}))
+
+    def _ask_server_ready(self, stub: Any, timeout_s: float) -> Any:
+        """Ask whether the server is ready; the answer, or what awaits it, has ``ready``."""
+        from tritonclient.grpc import service_pb2
+
+        return stub.ServerReady(service_pb2.ServerReadyRequest(), timeout=timeout_s, metadata=self._headers({}))
+
+    def _ask_model_ready(self, stub: Any, timeout_s: float) -> Any:
+        """Ask whether the model is ready; the answer, or what awaits it, has ``ready``."""
+        from tritonclient.grpc import service_pb2
+
+        question = service_pb2.ModelReadyRequest(name=self.model, version=self.model_version)
+        return stub.ModelReady(question, timeout=timeout_s, metadata=self._headers({}))
+
+    @staticmethod
+    def _readiness_timeout_s(attempts: Attempts) -> float:
+        return min(READINESS_TIMEOUT_S, attempts.timeout_s())
 
     @staticmethod
     def _says_ready(raised: Any) -> bool:
         """Read the error of a server asked whether it is ready; one that keeps it to itself counts as ready."""
-        return not isinstance(error_from_triton(raised), (ServerUnavailable, DeadlineExceeded))
+        return not isinstance(error_from_grpc(raised), (ServerUnavailable, DeadlineExceeded))
 
-    def _call_options(self) -> dict[str, Any]:
-        """Return the options of a health check."""
-        return {"headers": self._headers({}), "client_timeout": self.timeout_s}
-
-    def _headers(self, trace: Mapping[str, str]) -> dict[str, str] | None:
+    def _headers(self, trace: Mapping[str, str]) -> list[tuple[str, str]] | None:
         own = checked_metadata(self._metadata()) if callable(self._metadata) else self._metadata
-        return {**trace, **own} or None
+        return list({**trace, **own}.items()) if trace or own else None
 
-    def _parse(self, answer: Any) -> list[Extraction]:
-        return parse_answer(answer.as_numpy("ENTITIES"), answer.as_numpy("LEXICON_VERSION"), answer.get_response().id)
+    def _grpc_compression(self) -> Any:
+        if self.compression is None:
+            return None
+        import grpc
+
+        return {"gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}[self.compression]
 
     def _look_for_tls(self, error: ExtractorError) -> ExtractorError:
         from distillex_client.tls_probe import named
@@ -201,7 +220,7 @@ def _request_ids(given: str | None) -> Iterator[str]:
     """Yield the given id, then the same with -1, -2, … for the further requests of a call; or random ones."""
     if given is None:
         while True:
-            yield uuid.uuid4().hex
+            yield os.urandom(16).hex()
     yield given
     for number in count(1):
         yield f"{given}-{number}"

@@ -106,11 +106,14 @@ def error_from_status(status: str, message: str) -> ExtractorError:
     return ServerError(f"{status}: {sentence}" if status else sentence)
 
 
-def error_from_triton(raised: Any) -> ExtractorError:
-    """Return the error for tritonclient's ``InferenceServerException``, which becomes its cause."""
-    status = str(raised.status() or "").removeprefix("StatusCode.")
-    error = error_from_status(status, str(raised.message() or ""))
-    error.__cause__ = raised
+def error_from_grpc(raised: Any) -> ExtractorError:
+    """Return the error for a ``grpc.RpcError``; its cause is tritonclient's ``InferenceServerException``."""
+    from tritonclient.utils import InferenceServerException
+
+    cause = InferenceServerException(str(raised.details() or ""), str(raised.code()), raised.debug_error_string())
+    cause.__cause__ = raised
+    error = error_from_status(str(raised.code()).removeprefix("StatusCode."), cause.message())
+    error.__cause__ = cause
     return error
 
 

@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from distillex_client.attempts import Attempts
-from distillex_client.connection import client_arguments
+from distillex_client.connection import Line, open_line
 from distillex_client.core import Call, ExtractorCore, Request, check_texts, entities_of
 from distillex_client.documents import DEFAULT_WINDOW, Document
 from distillex_client.entity import Entity, Extraction
@@ -20,15 +20,12 @@ from distillex_client.errors import (
     InvalidText,
     ModelNotFound,
     ServerError,
-    error_from_triton,
+    error_from_grpc,
     was_hung_up_on,
     while_not_ready,
 )
-from distillex_client.protocol import Lexicon
+from distillex_client.protocol import Lexicon, parse_answer
 from distillex_client.selection import EVERYTHING, Selection
-
-if TYPE_CHECKING:
-    import tritonclient.grpc
 
 T = TypeVar("T")
 
@@ -70,7 +67,7 @@ class Extractor(ExtractorCore):
     [Entity(start=0, end=4, type='company', text='青石云科', score=1.0)]
     """
 
-    _client: tritonclient.grpc.InferenceServerClient | None = None
+    _line: Line | None = None
     _pool: ThreadPoolExecutor | None = None
 
     def _prepare(self) -> None:
@@ -88,13 +85,13 @@ class Extractor(ExtractorCore):
     def close(self) -> None:
         """Close the connection, ending what is in flight; the next call opens it again."""
         with self._lock:
-            client, self._client = self._client, None
+            line, self._line = self._line, None
             pool, self._pool = self._pool, None
             closing, self._closing = self._closing, threading.Event()
             self._largest_batch = None
         closing.set()
-        if client is not None:
-            client.close()
+        if line is not None:
+            line.channel.close()
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -172,7 +169,8 @@ class Extractor(ExtractorCore):
         A bad text yields an extraction with ``error``; the others are not hurt. Parameters as in :meth:`extract`.
         """
         check_texts(texts)
-        return self._stream(texts, self._begin(lexicon, lexicon_name, request_id, traceparent), self._selection)
+        call = self._begin(lexicon, lexicon_name, request_id, traceparent, with_versions=True)
+        return self._stream(texts, call, self._selection)
 
     def extract_document(
         self,
@@ -197,14 +195,14 @@ class Extractor(ExtractorCore):
 
     def is_ready(self) -> bool:
         """Tell whether the server and the model are ready; False where it cannot be reached."""
-        import tritonclient.grpc as triton
+        import grpc
 
         try:
-            client, options = self._connection(), self._call_options()
+            stub = self._stub()
             return bool(
-                client.is_server_ready(**options) and client.is_model_ready(self.model, self.model_version, **options)
+                self._ask_server_ready(stub, self.timeout_s).ready and self._ask_model_ready(stub, self.timeout_s).ready
             )
-        except triton.InferenceServerException:
+        except grpc.RpcError:
             return False
 
     def _stream(
@@ -253,24 +251,24 @@ class Extractor(ExtractorCore):
             return [Extraction((), "", str(error), request.id)]
 
     def _send(self, request: Request) -> list[Extraction]:
-        def infer(client: Any, attempts: Attempts) -> Any:
-            return self._infer(client, request, attempts)
+        def infer(stub: Any, attempts: Attempts) -> Any:
+            return self._infer(stub, request, attempts)
 
         try:
-            return self._parse(self._retrying(infer, self._attempts(request.expires)))
+            return parse_answer(self._retrying(infer, self._attempts(request.expires)))
         except ExtractorError as error:
             error.request_id = request.id
             raise
 
     def _retrying(self, send: Callable[[Any, Attempts], T], attempts: Attempts) -> T:
-        import tritonclient.grpc as triton
+        import grpc
 
         closing = self._closing
         while True:
             try:
-                return send(self._connection(), attempts)
-            except triton.InferenceServerException as raised:
-                error = error_from_triton(raised)
+                return send(self._stub(), attempts)
+            except grpc.RpcError as raised:
+                error = error_from_grpc(raised)
             if isinstance(error, ModelNotFound) and not self._server_is_ready(attempts):
                 error = while_not_ready(error)
             if was_hung_up_on(error):
@@ -279,20 +277,20 @@ class Extractor(ExtractorCore):
                 raise error
 
     def _server_is_ready(self, attempts: Attempts) -> bool:
-        import tritonclient.grpc as triton
+        import grpc
 
         try:
-            return bool(self._ask_readiness(self._connection(), attempts))
-        except triton.InferenceServerException as raised:
+            return bool(self._ask_server_ready(self._stub(), self._readiness_timeout_s(attempts)).ready)
+        except grpc.RpcError as raised:
             return self._says_ready(raised)
 
-    def _connection(self) -> tritonclient.grpc.InferenceServerClient:
-        import tritonclient.grpc as triton
-
+    def _stub(self) -> Any:
         with self._lock:
-            if self._client is None:
-                self._client = triton.InferenceServerClient(**client_arguments(self.url, self._tls))
-            return self._client
+            if self._line is None:
+                import grpc
+
+                self._line = open_line(self.url, self._tls, grpc)
+            return self._line.stub
 
     def _executor(self) -> ThreadPoolExecutor:
         with self._lock:

@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import json
 import reprlib
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from distillex_client.entity import Entity, Extraction
-from distillex_client.errors import InvalidRequest
+from distillex_client.errors import InvalidRequest, ServerError
 
 Lexicon = Mapping[str, "str | None"]
 """Words for this request alone: word → type, or None to hide a word of the server's lexicons."""
 
 LONGEST_TEXT = 510
 """Code points that the server accepts in one text."""
+_LENGTH = struct.Struct("<I")
 
 
-def encode_texts(texts: Sequence[str | bytes]) -> NDArray[np.object_]:
-    """Return the TEXT tensor. *Shape:* [B, 1].
+def encode_text(text: str | bytes) -> bytes:
+    """Return a text as it is sent.
 
     A ``str`` that holds a lone surrogate cannot be UTF-8; it is sent as it is, for the server to refuse by name.
+
+    Raises
+    ------
+    TypeError
+        For what is no text.
     """
-    rows = np.empty((len(texts), 1), dtype=np.object_)
-    for row, text in enumerate(texts):
-        if isinstance(text, str):
-            rows[row, 0] = text.encode("utf-8", "surrogatepass")
-        elif isinstance(text, bytes):
-            rows[row, 0] = text
-        else:
-            raise not_a_text(text)
-    return rows
+    if isinstance(text, str):
+        return text.encode("utf-8", "surrogatepass")
+    if isinstance(text, bytes):
+        return text
+    raise not_a_text(text)
 
 
 def not_a_text(value: object) -> TypeError:
@@ -86,36 +86,91 @@ def encode_lexicon_name(name: str | None) -> bytes:
     return (name or "").encode("utf-8", "surrogatepass")
 
 
-def request_tensors(
-    texts: Sequence[str | bytes], lexicon: bytes, lexicon_name: bytes
-) -> dict[str, NDArray[np.object_]]:
-    """Return the request's tensors by name; optional ones only where they are not empty. *Shape:* [B, 1] each."""
-    tensors = {"TEXT": encode_texts(texts)}
+def infer_request(
+    texts: Sequence[str | bytes], lexicon: bytes, lexicon_name: bytes, *, with_versions: bool, **fields: str
+) -> Any:
+    """Return gRPC's message of a request, a row a text; optional tensors only where they are not empty.
+
+    Parameters
+    ----------
+    texts, lexicon, lexicon_name
+        What the tensors hold; the words and the name are those of each row.
+    with_versions
+        Ask which lexicons answer, too.
+    fields
+        Others of ``ModelInferRequest``, such as ``model_name``.
+    """
+    from tritonclient.grpc import service_pb2
+
+    rows = len(texts)
+    contents = {"TEXT": b"".join([_element(encode_text(text)) for text in texts])}
     if lexicon:
-        tensors["LEXICON"] = np.full((len(texts), 1), lexicon, dtype=np.object_)
+        contents["LEXICON"] = _element(lexicon) * rows
     if lexicon_name:
-        tensors["LEXICON_NAME"] = np.full((len(texts), 1), lexicon_name, dtype=np.object_)
-    return tensors
+        contents["LEXICON_NAME"] = _element(lexicon_name) * rows
+    tensor = service_pb2.ModelInferRequest.InferInputTensor
+    wanted = service_pb2.ModelInferRequest.InferRequestedOutputTensor
+    return service_pb2.ModelInferRequest(
+        inputs=[tensor(name=name, datatype="BYTES", shape=(rows, 1)) for name in contents],
+        raw_input_contents=contents.values(),
+        # Where none is named the server sends all.
+        outputs=() if with_versions else (wanted(name="ENTITIES"),),
+        **fields,
+    )
 
 
-def parse_answer(
-    entities: NDArray[np.object_], versions: NDArray[np.object_], request_id: str = ""
-) -> list[Extraction]:
-    """Turn the ENTITIES and LEXICON_VERSION tensors into one extraction a row.
+def parse_answer(answer: Any) -> list[Extraction]:
+    """Turn gRPC's message of an answer into one extraction a row.
 
     Raises
     ------
     InvalidRequest
         When a row was refused because of its lexicon: all rows of a request share that.
+    ServerError
+        When a tensor is missing: another model answered.
     """
+    request_id = answer.id
+    rows = _rows_of(answer, "ENTITIES")
+    if rows is None:
+        raise ServerError(f"the answer of model {answer.model_name!r} holds no ENTITIES")
+    # Not asked for where nobody wants to know.
+    versions = _rows_of(answer, "LEXICON_VERSION") or [b""] * len(rows)
     found = []
-    for content, version in zip(entities.reshape(-1), versions.reshape(-1), strict=True):
-        value: Any = json.loads(content)
-        if isinstance(value, dict):
-            reason = str(value["error"])
-            if reason.startswith("LEXICON"):
-                raise InvalidRequest(reason)
+    for content, version in zip(rows, versions, strict=True):
+        if content.startswith(b"{"):
+            reason = str(json.loads(content)["error"])
+            raise_for_lexicon(reason)
             found.append(Extraction((), version.decode(), reason, request_id))
         else:
-            found.append(Extraction(tuple(Entity(**fields) for fields in value), version.decode(), None, request_id))
+            found.append(Extraction(parse_entities(content), version.decode(), None, request_id))
     return found
+
+
+def parse_entities(content: bytes) -> tuple[Entity, ...]:
+    """Return the entities of a JSON list of ``{"start", "end", "type", "text", "score"}``."""
+    return tuple([Entity(**fields) for fields in json.loads(content.decode())])
+
+
+def raise_for_lexicon(reason: str) -> None:
+    """Raise InvalidRequest where a row was refused because of its lexicon: all rows of a call share that."""
+    if reason.startswith("LEXICON"):
+        raise InvalidRequest(reason)
+
+
+def _element(content: bytes) -> bytes:
+    return _LENGTH.pack(len(content)) + content
+
+
+def _rows_of(answer: Any, name: str) -> list[bytes] | None:
+    """Return the elements of a tensor of bytes, each of which stands behind its length; None where it is missing."""
+    place = next((place for place, tensor in enumerate(answer.outputs) if tensor.name == name), None)
+    if place is None or place >= len(answer.raw_output_contents):
+        return None
+    content = answer.raw_output_contents[place]
+    rows = []
+    position = 0
+    while position < len(content):
+        (length,) = _LENGTH.unpack_from(content, position)
+        position += _LENGTH.size + length
+        rows.append(content[position - length : position])
+    return rows

@@ -1,21 +1,23 @@
-"""Extraction over Parquet on a cluster: Ray spreads the work over processes, each of which calls the server.
+"""Extraction over Parquet on a cluster: Ray spreads the work over processes, each of which calls a server, or opens a
+model of its own.
 
-Ray, and not Spark: it is installed by pip alone, its workers are Python processes that keep one connection each, and it
-restarts a worker that died and does again what it had begun. Nothing here schedules.
+Ray, and not Spark: it is installed by pip alone, its workers are Python processes that keep one connection or model
+each, and it restarts a worker that died and does again what it had begun. Nothing here schedules.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from distillex_client.batch.connection import Connection
 from distillex_client.batch.errors import WrongUse, missing_extra
-from distillex_client.batch.patience import PatientCaller
+from distillex_client.batch.extraction import Caller, ExtractionSource
+from distillex_client.batch.fields import ReadingOptions, record_of
 from distillex_client.batch.pipeline import extract_chunks
-from distillex_client.batch.readers import ReadingOptions, record_of
 from distillex_client.batch.records import BadRecord, Extracted, Record, cut_chunks
 from distillex_client.entity import Entity
 from distillex_client.protocol import check_lexicon
@@ -31,7 +33,10 @@ ROWS_OF_A_FILE = 200_000
 class TableExtraction:
     """How to extract from a table."""
 
-    connection: Connection
+    connection: ExtractionSource
+    """A :class:`~distillex_client.batch.Connection`; or ``distillex.batch.LocalExtraction(…)``: each worker opens the
+    model, whose files lie at the same place on each machine, and keeps a core busy.
+    """
     text_column: str = "text"
     entities_column: str = "entities"
     problem_column: str = "problem"
@@ -40,7 +45,7 @@ class TableExtraction:
     lexicon_name: str | None = None
     batch_size: int = 64
     concurrency: int = 2
-    """Requests in flight of one worker."""
+    """Requests in flight of one worker, where it calls a server."""
     retry_for_s: float = 60.0
     min_score: float = 0.0
     """Leave out entities of a lower score."""
@@ -55,6 +60,10 @@ class TableExtraction:
         """Return which entities are wanted."""
         return Selection(self.min_score, self.types)
 
+    def cores_of_a_worker(self) -> float:
+        """Return what Ray reserves; a worker that calls a server waits for it most of the time."""
+        return 0.5 if isinstance(self.connection, Connection) else 1.0
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -65,13 +74,12 @@ class Counts:
 
 
 class TableExtractor:
-    """A worker: keeps its connection, adds two columns to each table that it is given."""
+    """A worker: keeps its connection or its model, adds two columns to each table that it is given."""
 
     def __init__(self, extraction: TableExtraction) -> None:
         self._extraction = extraction
-        self._extractor = extraction.connection.extractor(
-            batch_size=extraction.batch_size, concurrency=extraction.concurrency
-        )
+        self._opened = ExitStack()
+        self._caller: Caller | None = None
 
     def __call__(self, table: Any) -> Any:
         """Return the table with its entities; a bad row has none (null) and a reason beside it."""
@@ -98,20 +106,22 @@ class TableExtractor:
 
     def _results(self, items: Sequence[Record | BadRecord]) -> list[Extracted | BadRecord]:
         extraction = self._extraction
-        caller = PatientCaller(
-            self._extractor,
-            retry_for_s=extraction.retry_for_s,
-            lexicon=extraction.lexicon or None,
-            lexicon_name=extraction.lexicon_name,
-        )
+        if self._caller is None:
+            self._caller = self._opened.enter_context(extraction.connection.open(extraction))
         chunks = extract_chunks(
             cut_chunks(items, 0),
-            caller,
+            self._caller,
             batch_size=extraction.batch_size,
             concurrency=extraction.concurrency,
             selection=extraction.selection(),
         )
-        return [result for finished in chunks for result in finished.results]
+        try:
+            return [result for finished in chunks for result in finished.results]
+        except BaseException:
+            # A caller that was stopped is of no more use.
+            self._caller = None
+            self._opened.close()
+            raise
 
 
 def extract_dataset(dataset: Any, extraction: TableExtraction, *, workers: int = 2) -> Any:
@@ -124,7 +134,7 @@ def extract_dataset(dataset: Any, extraction: TableExtraction, *, workers: int =
     extraction
         How to extract.
     workers
-        Processes of the cluster that call the server. One that dies is started anew, and its rows are extracted again.
+        Processes of the cluster that extract. One that dies is started anew, and its rows are extracted again.
 
     Raises
     ------
@@ -138,8 +148,7 @@ def extract_dataset(dataset: Any, extraction: TableExtraction, *, workers: int =
         batch_size=ROWS_OF_A_TASK,
         batch_format="pyarrow",
         compute=_ray().data.ActorPoolStrategy(size=workers),
-        # A worker waits for the server most of the time.
-        num_cpus=0.5,
+        num_cpus=extraction.cores_of_a_worker(),
     )
 
 
@@ -254,8 +263,8 @@ def extract_parquet(
             raise WrongUse(f"the output {output!r} would replace the input {path!r}; give another directory")
     filesystem.create_dir(folder, recursive=True)
     filesystem.delete_dir_contents(folder)
-    # A worker waits for the server most of the time. One that dies is started anew, and writes its piece again.
-    worker = ray.remote(num_cpus=0.5, max_restarts=-1, max_task_retries=-1)(PieceExtractor)
+    # One that dies is started anew, and writes its piece again.
+    worker = ray.remote(num_cpus=extraction.cores_of_a_worker(), max_restarts=-1, max_task_retries=-1)(PieceExtractor)
     pool = ray.util.ActorPool([worker.remote(extraction, output) for _ in range(min(workers, max(1, len(pieces))))])
     rows = bad = 0
     finished = pool.map_unordered(lambda actor, piece: actor.write.remote(piece), pieces)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from distillex_client.batch.connection import Connection
 from distillex_client.batch.errors import WrongUse
-from distillex_client.connection import client_arguments
+from distillex_client.connection import open_line
 from distillex_client.documents import split_document
-from distillex_client.errors import ExtractorError, ModelNotFound, error_from_triton
+from distillex_client.errors import ExtractorError, ModelNotFound, error_from_grpc
 from distillex_client.extractor import Extractor
 from distillex_client.printable import LINE_LAYOUT, printable
 
@@ -116,21 +116,21 @@ def list_models(connection: Connection, names: Sequence[str] | None = None) -> l
     ModelNotFound
         When one of ``names`` is not there.
     """
-    import tritonclient.grpc as triton
+    import grpc
 
-    client = triton.InferenceServerClient(**client_arguments(connection.url, connection.tls))
+    line = open_line(connection.url, connection.tls, grpc)
     try:
         found = []
         for name in names or DISTILLEX_MODELS:
             try:
-                found.append(_describe_model(client, name, connection))
-            except triton.InferenceServerException as error:
-                failure = error_from_triton(error)
+                found.append(_describe_model(line.stub, name, connection))
+            except grpc.RpcError as error:
+                failure = error_from_grpc(error)
                 if names or not isinstance(failure, ModelNotFound):
-                    raise failure from error
+                    raise failure from failure.__cause__
         return found
     finally:
-        client.close()
+        line.channel.close()
 
 
 def models_table(models: Sequence[ServedModel]) -> Table:
@@ -213,14 +213,16 @@ def _why_not_ready(extractor: Extractor) -> str:
     return "it says that it is not ready"
 
 
-def _describe_model(client: Any, name: str, connection: Connection) -> ServedModel:
-    call = {"headers": dict(connection.metadata) or None, "client_timeout": connection.timeout_s}
-    model = client.get_model_metadata(name, **call)
+def _describe_model(stub: Any, name: str, connection: Connection) -> ServedModel:
+    from tritonclient.grpc import service_pb2
+
+    call = {"metadata": connection.metadata or None, "timeout": connection.timeout_s}
+    model = stub.ModelMetadata(service_pb2.ModelMetadataRequest(name=name), **call)
     return ServedModel(
         name=model.name,
         versions=list(model.versions),
         platform=model.platform,
-        ready=client.is_model_ready(name, **call),
+        ready=stub.ModelReady(service_pb2.ModelReadyRequest(name=name), **call).ready,
         inputs=[_describe_tensor(tensor) for tensor in model.inputs],
         outputs=[_describe_tensor(tensor) for tensor in model.outputs],
     )

@@ -55,9 +55,10 @@ class ExportedFiles:
         Raises
         ------
         LayoutError
-            For a missing or wrong file, and for a layout and a CRF of two models.
+            For a missing or wrong file, for a layout and a CRF of two models, and for the shape of earlier versions.
         """
         folder = network.parent
+        refuse_former_shape(folder)
         layout, crf = FeatureLayout.load(folder), CrfParameters.load(folder / CRF_FILE)
         _check_entity_types(crf, folder / CRF_FILE, layout, folder / FEATURES_FILE)
         return ExportedFiles(network, layout, crf)
@@ -83,17 +84,36 @@ class ExportedFiles:
         found_in = {"vocabulary": VOCABULARY_FILE, "entity_types": CRF_FILE, "crf": CRF_FILE}
         for field, value in theirs.items():
             if field in ours and ours[field] != value:
-                file = folder / found_in.get(field, FEATURES_FILE)
-                raise LayoutError(_two_models(self.network, file, field, ours[field], value))
+                other = folder / found_in.get(field, FEATURES_FILE)
+                raise LayoutError(_two_models(self.network, other, field, ours[field], value))
         labels = 1 + 4 * len(self.crf.entity_types)
-        for what, own, file, size in (
+        for what, own, name, size in (
             ("tokens", sizes.vocabulary, VOCABULARY_FILE, len(self.layout.vocabulary)),
             ("types", sizes.types, FEATURES_FILE, len(self.layout.types)),
             ("words_per_slot", sizes.words_per_slot, FEATURES_FILE, self.layout.words_per_slot),
             ("labels", sizes.labels, CRF_FILE, labels),
         ):
             if own is not None and own != size:
-                raise LayoutError(_two_models(self.network, folder / file, what, own, size))
+                raise LayoutError(_two_models(self.network, folder / name, what, own, size))
+
+
+def refuse_former_shape(folder: Path) -> None:
+    """Say of a folder of an earlier version what has changed since.
+
+    Raises
+    ------
+    LayoutError
+        For a folder with ``student/1/model.onnx``, or for that network's own.
+    """
+    if (folder / CRF_FILE).exists():
+        return
+    former = [kind / "1" / NETWORK_FILE for kind in map(Path, ("student", "teacher", "serving/student"))]
+    for network in former:
+        if (folder / network).exists() or folder.absolute().parts[-2:] == network.parent.parts[-2:]:
+            raise LayoutError(
+                f"{folder.resolve()} was exported by an earlier version ({network}): an exported model is now one flat "
+                f"folder of {', '.join(EXPORTED_FILES)}; export it again ('distillex export MODEL -o FOLDER')"
+            )
 
 
 def describe(layout: FeatureLayout, entity_types: tuple[str, ...], crf: CrfParameters | None = None) -> str:

@@ -19,25 +19,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from distillex.locations import shipped_lexicons
+from distillex.models import DEFAULT_MODEL, find_model
+
 from distillex_serving import preconditions
 from distillex_serving.addresses import LOOPBACK, in_brackets, own_address, reachable
-from distillex_serving.locations import default_lexicon_directory, default_repository
+from distillex_serving.locations import shipped_configurations
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.process_log import ProcessLog
 from distillex_serving.processes import command_line, session_members, status_of
 from distillex_serving.progress import ProgressWatch
+from distillex_serving.repository import Layout, compose
 from distillex_serving.stub_python import write_environment
-from distillex_serving.students import lay_over
-from distillex_serving.teacher import compose_teacher_repository
 from distillex_serving.tls_files import TlsFiles
 from distillex_serving.triton_command import TritonCommand, triton_environment
 from distillex_serving.triton_log import reasons
 from distillex_serving.workspace import Workspace, remove_leftovers
 
-START_RACE = "boost::interprocess::lock_exception"
-"""On a busy machine Triton 2.51 sometimes ends with this while it sets up a stub's shared memory (1 start of 25
-with 12 processes on 2 cores); the next start succeeds."""
-MOST_STARTS = 3
+EMBEDDED_LAYOUTS = (Layout.FUSED, Layout.ENSEMBLE)
 NO_GPU = re.compile(r"CudaDriverHelper|CUDA driver version|pinned.memory|NVML|DCGM")
 """What Triton says at each start without a GPU: nothing that a reader of its last words should look into."""
 
@@ -50,11 +49,14 @@ class ServerError(RuntimeError):
 class ServerOptions:
     """How to start the server; a port of 0 takes a free one."""
 
-    repository: Path = field(default_factory=default_repository)
-    student: Path | None = None
-    """Serving folder of a student, laid over the repository's own; None serves the repository as it is."""
-    lexicon_directory: Path | None = None
-    """None: ``lexicons`` beside the repository."""
+    student: Path = field(default_factory=lambda: find_model(DEFAULT_MODEL))
+    """Folder of an exported model."""
+    teacher: Path | None = None
+    """The same, served as ``extractor_teacher`` beside ``extractor``."""
+    layout: Layout = Layout.FUSED
+    repository: Path = field(default_factory=shipped_configurations)
+    """Folder of the models' configurations."""
+    lexicon_directory: Path = field(default_factory=shipped_lexicons)
     host: str = LOOPBACK
     """Address of gRPC. HTTP and metrics stay on the loopback address unless ``expose_http``."""
     grpc_port: int = 8001
@@ -63,9 +65,6 @@ class ServerOptions:
     http_port: int = 8000
     metrics_port: int = 8002
     expose_http: bool = False
-    model_config_name: str = "cpu"
-    teacher: Path | None = None
-    """An exported teacher, served as ``extractor_teacher`` beside ``extractor``."""
     tls: TlsFiles | None = None
     admin_token: str | None = None
     """Without one, the server refuses lexicons over the network."""
@@ -144,15 +143,8 @@ class EmbeddedServer:
             self._workspace = workspace = Workspace()
             command = [str(triton.binary), *self._prepare(triton, workspace).arguments()]
             programs = write_environment(workspace.path / "python")
-            environment = triton_environment(triton.libraries, programs, self._lexicons, options.admin_token)
-            for attempt in range(1, MOST_STARTS + 1):
-                try:
-                    self._launch(workspace, command, environment)
-                    break
-                except ServerError:
-                    if attempt == MOST_STARTS or not any(START_RACE in line for line in self._log.lines):
-                        raise
-                    self._end_process()
+            environment = triton_environment(triton.libraries, programs, options.lexicon_directory, options.admin_token)
+            self._launch(workspace, command, environment)
         except BaseException as error:
             self.stop()
             if isinstance(error, OSError):
@@ -204,10 +196,6 @@ class EmbeddedServer:
     def _http_host(self) -> str:
         return self.options.host if self.options.expose_http else LOOPBACK
 
-    @property
-    def _lexicons(self) -> Path:
-        return self.options.lexicon_directory or default_lexicon_directory(self.options.repository)
-
     def _check(self) -> preconditions.TritonInstallation:
         options = self.options
         preconditions.check_working_folder()
@@ -217,10 +205,14 @@ class EmbeddedServer:
         preconditions.check_onnxruntime()
         preconditions.check_open_files()
         preconditions.check_timeout(options.start_timeout_s, "--start-timeout")
-        preconditions.check_folder(options.repository, "the model repository", "--repository")
-        preconditions.check_folder(self._lexicons, "the directory of lexicons", "--lexicon-dir")
-        preconditions.check_base_lexicon(options.repository, self._lexicons)
-        preconditions.check_configuration(options.repository, options.model_config_name)
+        if options.layout not in EMBEDDED_LAYOUTS:
+            raise PreconditionError(
+                f"--layout {options.layout.value}: the embedded server has no such backend; 'distillex repository' "
+                "writes a repository for a Triton that has"
+            )
+        preconditions.check_folder(options.repository, "the folder of the models' configurations", "--repository")
+        preconditions.check_folder(options.lexicon_directory, "the directory of lexicons", "--lexicon-dir")
+        preconditions.check_base_lexicon(options.lexicon_directory)
         if options.tls is not None:
             options.tls.check()
         self._grpc_address, self._http_address = own_address(options.host), own_address(self._http_host)
@@ -256,18 +248,16 @@ class EmbeddedServer:
         (backend / "triton_python_backend_stub").symlink_to(triton.stub)
         # Always under the workspace's name: Triton starts stubs by a shell that divides names at blanks.
         repository = folder / "model_repository"
-        if options.student is None:
-            repository.symlink_to(options.repository.resolve(), target_is_directory=True)
-        else:
-            repository.mkdir()
-            lay_over(options.repository.resolve(), options.student, repository)
-        repositories = [repository]
-        if options.teacher is not None:
-            repositories.append(compose_teacher_repository(options.teacher, repository, folder / "teacher_repository"))
+        compose(
+            repository,
+            configurations=options.repository,
+            student=options.student,
+            teacher=options.teacher,
+            layout=options.layout,
+        )
         return TritonCommand(
-            repositories=tuple(repositories),
+            repository=repository,
             backends=folder / "backends",
-            model_config_name=options.model_config_name,
             grpc=self._grpc_listener(),
             http=(self._http_address, self.http_port),
             metrics=(self._http_address, self.metrics_port),

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from distillex.locations import shipped_lexicons
+from distillex.models import DEFAULT_MODEL, find_model
+from distillex_client.errors import ModelNotFound
 from distillex_matcher import FeatureLayout, LayoutError, Lexicon, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
 from rich.console import Console
@@ -17,9 +20,6 @@ from rich.table import Table
 
 from distillex_serving.command_options import LexiconDirectory, TokenFile, admin_token, fail
 from distillex_serving.lexicon_client import ClientTls, LexiconServerError, compile_word_list, send_command
-from distillex_serving.locations import default_lexicon_directory, default_repository
-from distillex_serving.preconditions import PreconditionError
-from distillex_serving.students import DEFAULT_STUDENT, find_student
 
 lexicon_app = typer.Typer(no_args_is_help=True, help="Build, inspect, push, list, roll back and prune lexicons.")
 
@@ -67,7 +67,7 @@ def push(
     admin_token_file: TokenFile = None,
     student: Annotated[
         str, typer.Option(help="Without --url: the student whose types the words may bear.")
-    ] = DEFAULT_STUDENT,
+    ] = DEFAULT_MODEL,
     replace_base: Annotated[
         bool, typer.Option("--replace-base", help="With the name base: put all of its words out of use.")
     ] = False,
@@ -88,7 +88,7 @@ def push(
             result = server.run({"action": "push", "name": name, "replace_base": replace_base}, content)
             version, count = result["version"], result["words"]
         else:
-            layout = FeatureLayout.load((find_student(student) or default_repository()) / "preprocess" / "1")
+            layout = FeatureLayout.load(find_model(student))
             check = layout.featurizer().check_types
             installed = _store(lexicon_dir).install(name, content, check, replace_base=replace_base)
             version, count = installed.version, len(installed.lexicon)
@@ -187,7 +187,7 @@ def _failures(command: str) -> Iterator[None]:
     """Turn what ends a command into one sentence."""
     try:
         yield
-    except (LexiconError, LayoutError, LexiconServerError, PreconditionError, OSError) as error:
+    except (LexiconError, LayoutError, LexiconServerError, ModelNotFound, OSError) as error:
         fail(command, str(error))
 
 
@@ -200,4 +200,4 @@ def _tls(use_tls: bool, ca: Path | None, certificate: Path | None, key: Path | N
 
 
 def _store(directory: Path | None) -> LexiconStore:
-    return LexiconStore(directory or default_lexicon_directory(default_repository()))
+    return LexiconStore(directory or shipped_lexicons())

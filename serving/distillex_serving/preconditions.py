@@ -140,18 +140,9 @@ def check_folder(path: Path, what: str, option: str) -> None:
     raise PreconditionError(f"{path}: {what} {problem} ({option})")
 
 
-def check_configuration(repository: Path, name: str) -> None:
-    """Raise PreconditionError where no model of a repository has the custom configuration ``name``."""
-    known = sorted({path.stem for path in repository.glob("*/configs/*.pbtxt")})
-    if name not in known:
-        raise PreconditionError(
-            f"--model-config-name {name!r}: no model of {repository} has it; they have {', '.join(known) or 'none'}"
-        )
-
-
-def check_base_lexicon(repository: Path, lexicons: Path) -> None:
-    """Raise PreconditionError where the model ``preprocess`` would miss its base lexicon."""
-    if (repository / "preprocess").is_dir() and not (lexicons / "base" / "CURRENT").is_file():
+def check_base_lexicon(lexicons: Path) -> None:
+    """Raise PreconditionError where texts would miss the base lexicon."""
+    if not (lexicons / "base" / "CURRENT").is_file():
         raise PreconditionError(
             f"{lexicons}: no lexicon 'base' is installed there (--lexicon-dir); 'distillex lexicon build' makes one"
         )

@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from distillex_matcher import LayoutError
+from distillex.locations import shipped_lexicons
+from distillex.models import DEFAULT_MODEL, find_model
+from distillex_client.errors import ModelNotFound
+from distillex_matcher import CrfParameters, LayoutError
+from distillex_matcher.exported import CRF_FILE
 from rich.logging import RichHandler
 
 from distillex_serving.addresses import is_loopback
@@ -24,20 +28,28 @@ from distillex_serving.command_options import (
 )
 from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions
 from distillex_serving.gate import Gate, GateLimits, put_gate_before
-from distillex_serving.locations import default_repository
+from distillex_serving.locations import shipped_configurations
 from distillex_serving.preconditions import PreconditionError, check_working_folder
+from distillex_serving.repository import Layout
 from distillex_serving.service import Service
-from distillex_serving.students import DEFAULT_STUDENT, entity_types, find_student
 from distillex_serving.supervision import start_all, supervise
 from distillex_serving.tls_files import TlsFiles
 
 
 def serve(
     student: Annotated[
-        str | None, typer.Option(help=f"Student to serve: NAME of models/student-NAME; by default {DEFAULT_STUDENT}.")
+        str,
+        typer.Option(help="Student to serve: NAME of models/student-NAME, or a folder that 'distillex export' wrote."),
+    ] = DEFAULT_MODEL,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="Folder of an exported teacher, to serve as extractor_teacher beside extractor."),
     ] = None,
+    layout: Annotated[
+        Layout, typer.Option(help="fused: one model does it all; ensemble: three, as on a GPU.")
+    ] = Layout.FUSED,
     repository: Annotated[
-        Path | None, typer.Option(help="Model repository; by default the shipped one. It holds its own student.")
+        Path | None, typer.Option(help="Folder of the models' configurations; by default the shipped ones.")
     ] = None,
     lexicon_dir: LexiconDirectory = None,
     host: Annotated[
@@ -69,11 +81,6 @@ def serve(
         float, typer.Option(help="Largest request that the gate lets through, in MiB.", min=0.01, max=1024)
     ] = 8.0,
     max_connections: Annotated[int, typer.Option(help="Connections that the gate takes at once.", min=1)] = 1024,
-    model_config_name: Annotated[str, typer.Option(help="Triton's custom model configuration.")] = "cpu",
-    teacher: Annotated[
-        Path | None,
-        typer.Option(help="Folder of an exported teacher, to serve as extractor_teacher beside extractor."),
-    ] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM certificate for gRPC.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM key for gRPC.")] = None,
     tls_client_ca: Annotated[Path | None, typer.Option(help="PEM CA; demands client certificates.")] = None,
@@ -92,26 +99,25 @@ def serve(
     if tls_client_ca is not None and tls_certificate is None:
         fail("serve", "--tls-client-ca needs --tls-certificate and --tls-key", EXIT_PRECONDITION)
     tls = TlsFiles(tls_certificate, tls_key, tls_client_ca) if tls_certificate and tls_key else None
-    if student is not None and repository is not None:
-        fail("serve", "--repository holds its own student: give it or --student, not both", EXIT_PRECONDITION)
-    name = DEFAULT_STUDENT if student is None else student
     try:
         check_working_folder()
-        student_folder = None if repository is not None else find_student(name)
-        _say_what_is_served(name, student_folder, repository)
-    except (PreconditionError, LayoutError) as error:
+        folder = find_model(student)
+        taught_by = find_model(teacher) if teacher is not None else None
+        types = CrfParameters.load(folder / CRF_FILE).entity_types
+    except (PreconditionError, ModelNotFound, LayoutError) as error:
         fail("serve", str(error), EXIT_PRECONDITION)
+    typer.echo(f"serving {folder}: {', '.join(types)}")
     options = ServerOptions(
-        repository=repository or default_repository(),
-        student=student_folder,
-        lexicon_directory=lexicon_dir,
+        student=folder,
+        teacher=taught_by,
+        layout=layout,
+        repository=repository or shipped_configurations(),
+        lexicon_directory=lexicon_dir or shipped_lexicons(),
         host=host,
         grpc_port=grpc_port,
         http_port=http_port,
         metrics_port=metrics_port,
         expose_http=expose_http,
-        model_config_name=model_config_name,
-        teacher=teacher,
         tls=tls,
         admin_token=admin_token(admin_token_file),
         start_timeout_s=start_timeout,
@@ -146,11 +152,3 @@ def _ready_line(server: EmbeddedServer, gate: Gate | None) -> str:
         return f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {server.metrics_url}"
     health, metrics = gate.http_urls or (server.http_url, server.metrics_url)
     return f"ready: gRPC {gate.grpc_url} (through the gate), HTTP {health}, metrics {metrics}"
-
-
-def _say_what_is_served(student: str, student_folder: Path | None, repository: Path | None) -> None:
-    served = student_folder or repository or default_repository()
-    if not served.is_dir():
-        return  # the server's own check says so
-    what = f"student {student}" if repository is None else "the student"
-    typer.echo(f"serving {what} of {served}: {', '.join(entity_types(served))}")

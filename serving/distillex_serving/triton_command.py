@@ -20,10 +20,8 @@ CLOSED_APIS = "shared-memory,model-repository,trace,logging"
 class TritonCommand:
     """What one tritonserver is told."""
 
-    repositories: tuple[Path, ...]
-    """Triton joins them: an ensemble of one may use a model of the other."""
+    repository: Path
     backends: Path
-    model_config_name: str
     grpc: tuple[str, int]
     """Address, as gRPC reads it, and port."""
     http: tuple[str, int]
@@ -37,10 +35,9 @@ class TritonCommand:
         """Return tritonserver's arguments."""
         key = secrets.token_hex(16)
         arguments = [
-            *(f"--model-repository={repository}" for repository in self.repositories),
+            f"--model-repository={self.repository}",
             f"--backend-directory={self.backends}",
             f"--backend-config=python,shm-region-prefix-name={self.shared_memory_prefix}",
-            f"--model-config-name={self.model_config_name}",
             "--model-control-mode=none",
             "--disable-auto-complete-config",
             f"--grpc-address={self.grpc[0]}",

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from distillex_client.batch.csv_rows import read_rows
+from distillex_client.batch.fields import ReadingOptions
 from distillex_client.batch.inputs import Inputs
-from distillex_client.batch.readers import ReadingOptions
 from distillex_client.batch.records import BadRecord, Record
 from distillex_client.batch.sources import InputFormat, Source
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""One gRPC connection to the shared server, ``distillex serve`` as a process, and load_tests on the path."""
+"""gRPC connections to the shared servers, ``distillex serve`` as a process, and load_tests on the path."""
 
 from __future__ import annotations
 
@@ -17,11 +17,18 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(ROOT / "load_tests"))
 
 
+@pytest.fixture(scope="session", params=["server", "ensemble"], ids=["fused", "ensemble"])
+def served(request: pytest.FixtureRequest) -> EmbeddedServer:
+    """Each of the two layouts in turn: the contract is the same."""
+    running: EmbeddedServer = request.getfixturevalue(request.param)
+    return running
+
+
 @pytest.fixture(scope="session")
-def connection(server: EmbeddedServer) -> Iterator[tritonclient.grpc.InferenceServerClient]:
+def connection(served: EmbeddedServer) -> Iterator[tritonclient.grpc.InferenceServerClient]:
     import tritonclient.grpc
 
-    client = tritonclient.grpc.InferenceServerClient(server.grpc_url)
+    client = tritonclient.grpc.InferenceServerClient(served.grpc_url)
     yield client
     client.close()
 

@@ -10,14 +10,13 @@ import threading
 from pathlib import Path
 
 from distillex_serving.processes import status_of
-from server_under_test import REPOSITORY
 
 
 class Serving:
     """A ``distillex serve`` process and what it printed."""
 
     def __init__(self, *arguments):
-        command = [sys.executable, "-m", "distillex_cli.main", "serve", "--repository", str(REPOSITORY)]
+        command = [sys.executable, "-m", "distillex.command.main", "serve"]
         ports = ["--grpc-port", "0", "--http-port", "0", "--metrics-port", "0"]
         environment = os.environ | {"COLUMNS": "200"}
         self.process = subprocess.Popen(

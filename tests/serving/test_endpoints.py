@@ -8,6 +8,7 @@ import urllib.request
 import pytest
 
 tritonclient = pytest.importorskip("tritonclient.grpc")
+from distillex_serving.repository import CONFIGURATIONS  # noqa: E402
 
 pytestmark = pytest.mark.server
 
@@ -17,27 +18,27 @@ def get(url):
         return response.status, response.read().decode()
 
 
-def test_health_answers_on_http_and_grpc(server, connection):
-    assert get(f"{server.http_url}/v2/health/ready")[0] == 200
-    assert get(f"{server.http_url}/v2/health/live")[0] == 200
+def test_health_answers_on_http_and_grpc(served, connection):
+    assert get(f"{served.http_url}/v2/health/ready")[0] == 200
+    assert get(f"{served.http_url}/v2/health/live")[0] == 200
     assert connection.is_server_ready()
     assert connection.is_model_ready("extractor")
 
 
-def test_metadata_names_the_inputs_and_outputs_of_the_contract(server):
-    _, body = get(f"{server.http_url}/v2/models/extractor")
+def test_metadata_names_the_inputs_and_outputs_of_the_contract(served):
+    _, body = get(f"{served.http_url}/v2/models/extractor")
     metadata = json.loads(body)
     assert {tensor["name"] for tensor in metadata["inputs"]} == {"TEXT", "LEXICON", "LEXICON_NAME"}
     assert {tensor["name"] for tensor in metadata["outputs"]} == {"ENTITIES", "LEXICON_VERSION"}
     assert {tensor["datatype"] for tensor in metadata["inputs"] + metadata["outputs"]} == {"BYTES"}
 
 
-def test_metrics_count_the_requests_of_each_model(server, connection):
+def test_metrics_count_the_requests_of_each_model(served, connection):
     from plain_triton import extract
 
     extract(connection, ["张三在北京大学读书"])
-    _, body = get(server.metrics_url)
-    for model in ("extractor", "preprocess", "student", "decode"):
+    _, body = get(served.metrics_url)
+    for model in CONFIGURATIONS[served.options.layout]:
         assert f'nv_inference_request_success{{model="{model}"' in body
 
 

@@ -237,7 +237,7 @@ def test_tls_and_client_certificates_are_checked_by_the_gate(lexicon_directory, 
 def test_exposed_http_answers_health_checks_and_metrics_alone(lexicon_directory):
     if reason := why_no_server() or why_no_gate():
         pytest.skip(reason)
-    options = dataclasses.replace(server_options(lexicon_directory), expose_http=True)
+    options = server_options(lexicon_directory, expose_http=True)
     gate, behind = put_gate_before(options, GateLimits(MIB))
     with EmbeddedServer(behind):
         gate.start()

@@ -26,10 +26,10 @@ NEIGHBOUR = "张三毕业于北京大学。"
 
 
 @pytest.fixture(scope="module")
-def hostile(server):
+def hostile(served):
     """Rows with nested words of their own over a named lexicon of more of them."""
     named = Lexicon.from_words({"长" * length: "name" for length in range(1, 65)}).to_bytes()
-    send_command(server.grpc_url, ADMIN_TOKEN, {"action": "push", "name": "nested"}, named)
+    send_command(served.grpc_url, ADMIN_TOKEN, {"action": "push", "name": "nested"}, named)
     return {"LEXICON": [NESTED] * ROWS, "LEXICON_NAME": ["nested"] * ROWS}
 
 
@@ -46,13 +46,13 @@ def test_a_request_whose_words_all_match_costs_at_most_a_few_times_a_plain_one(c
     assert with_words < 4 * plain
 
 
-def test_others_wait_for_it_no_longer_than_for_a_plain_request_of_its_length(server, connection, hostile):
+def test_others_wait_for_it_no_longer_than_for_a_plain_request_of_its_length(served, connection, hostile):
     def waits(**optional):
         """Seconds of a short request while two others keep the server busy with long ones."""
         stop, begun = threading.Event(), threading.Barrier(3)
 
         def keep_busy():
-            with triton.InferenceServerClient(server.grpc_url) as client:
+            with triton.InferenceServerClient(served.grpc_url) as client:
                 seconds_of(client, **optional)
                 begun.wait(60)
                 while not stop.is_set():

@@ -197,7 +197,7 @@ def test_a_forked_process_can_launch_too():
 def test_a_server_killed_and_started_again_has_its_ports_again():
     if reason := why_no_server():
         pytest.skip(reason)
-    server = EmbeddedServer(server_options(ROOT / "lexicons"))
+    server = EmbeddedServer(server_options())
     try:
         server.start()
         assert server.failure() is None
@@ -218,8 +218,8 @@ def test_a_server_killed_and_started_again_has_its_ports_again():
 def test_a_server_one_of_whose_stubs_died_is_closed_at_once():
     if reason := why_no_server():
         pytest.skip(reason)
-    with EmbeddedServer(server_options(ROOT / "lexicons")) as server:
-        stub = next(pid for pid, what in server.processes.items() if what == "decode_0_0")
+    with EmbeddedServer(server_options()) as server:
+        stub = next(pid for pid, what in server.processes.items() if what == "extractor_0_0")
         os.kill(stub, signal.SIGKILL)
         while server.failure() is None:
             time.sleep(0.01)

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -18,6 +19,7 @@ from server_under_test import ADMIN_TOKEN, server_options
 pytestmark = pytest.mark.server
 
 TEXT = "近日，青石云科发布了新一代平台。"
+LONG = TEXT * 20
 
 
 @pytest.fixture
@@ -32,10 +34,10 @@ def compiled(tmp_path, words):
 
 
 @pytest.fixture
-def push(server, token, tmp_path):
+def push(served, token, tmp_path):
     def run(name, words, **fields):
         command = {"action": "push", "name": name, **fields}
-        return send_command(server.grpc_url, token, command, compiled(tmp_path, words), timeout_s=10)
+        return send_command(served.grpc_url, token, command, compiled(tmp_path, words), timeout_s=10)
 
     return run
 
@@ -48,17 +50,17 @@ def test_a_pushed_lexicon_is_used_by_the_next_request_and_named_in_its_answer(co
     assert extract(connection, [TEXT]).versions == ["base@1"]
 
 
-def test_versions_are_listed_and_rolled_back(server, connection, push, token):
+def test_versions_are_listed_and_rolled_back(served, connection, push, token):
     first = push("rolled", {"青石云科": "company"})["version"]
     second = push("rolled", {"无关词语": "company"})["version"]
-    rows = send_command(server.grpc_url, token, {"action": "list"})["lexicons"]
+    rows = send_command(served.grpc_url, token, {"action": "list"})["lexicons"]
     row = next(row for row in rows if row["name"] == "rolled")
     assert (row["version"], row["versions"][-2:]) == (second, [first, second])
-    assert send_command(server.grpc_url, token, {"action": "rollback", "name": "rolled"})["version"] == first
+    assert send_command(served.grpc_url, token, {"action": "rollback", "name": "rolled"})["version"] == first
     assert extract(connection, [TEXT], LEXICON_NAME=["rolled"]).versions == [f"base@1+rolled@{first}"]
 
 
-def test_fifty_pushes_under_load_fail_no_request_and_leave_no_stale_answer(server, connection, push):
+def test_fifty_pushes_under_load_fail_no_request_and_leave_no_stale_answer(served, connection, push):
     import tritonclient.grpc as triton
 
     push("busy", {"无关词语": "company"})
@@ -66,7 +68,7 @@ def test_fifty_pushes_under_load_fail_no_request_and_leave_no_stale_answer(serve
     stop = threading.Event()
 
     def load():
-        client = triton.InferenceServerClient(server.grpc_url)
+        client = triton.InferenceServerClient(served.grpc_url)
         while not stop.is_set():
             try:
                 answers.append(extract(client, [TEXT, "上海的天气"], LEXICON_NAME=["busy", "busy"]))
@@ -102,7 +104,7 @@ def test_fifty_pushes_under_load_fail_no_request_and_leave_no_stale_answer(serve
             ]
 
 
-def test_a_broken_file_is_refused_and_the_old_version_stays(server, connection, push, token, tmp_path):
+def test_a_broken_file_is_refused_and_the_old_version_stays(served, connection, push, token, tmp_path):
     version = push("kept", {"青石云科": "company"})["version"]
     content = compiled(tmp_path, {"别的词": "company"})
     command = {"action": "push", "name": "kept"}
@@ -114,17 +116,17 @@ def test_a_broken_file_is_refused_and_the_old_version_stays(server, connection, 
         (compiled(tmp_path, {"别的词": "planet"}), "unknown lexicon type 'planet'; known types"),
     ):
         with pytest.raises(LexiconServerError, match=message) as refused:
-            send_command(server.grpc_url, token, command, broken)
+            send_command(served.grpc_url, token, command, broken)
         assert "/" not in str(refused.value).split(": ", 1)[1]
     assert extract(connection, [TEXT], LEXICON_NAME=["kept"]).versions == [f"base@1+kept@{version}"]
 
 
-def test_commands_without_the_token_are_refused(server, connection):
+def test_commands_without_the_token_are_refused(served, connection):
     with pytest.raises(LexiconServerError, match="the admin token is wrong"):
-        send_command(server.grpc_url, "a guess", {"action": "list"})
+        send_command(served.grpc_url, "a guess", {"action": "list"})
     for token in ("", None):
         with pytest.raises(LexiconServerError, match="no token given: --admin-token-file or DISTILLEX_ADMIN_TOKEN"):
-            send_command(server.grpc_url, token, {"action": "list"})
+            send_command(served.grpc_url, token, {"action": "list"})
     # A caller that is not ours.
     assert raw_command(connection, b"", b'{"action": "list"}') == "no admin token was given"
 
@@ -195,16 +197,16 @@ def test_bad_commands_are_refused(connection, token, command, message):
     assert message in raw_command(connection, token.encode(), command)
 
 
-def test_a_request_learns_of_no_lexicon_but_its_own(connection, push, server, token):
+def test_a_request_learns_of_no_lexicon_but_its_own(connection, push, served, token):
     push("tenant", {"青石云科": "company"})
     message = refusal(connection, [TEXT], LEXICON_NAME=["unknown"])
     assert message == "LEXICON_NAME: no lexicon 'unknown' is installed"
     # Who may change them may see them.
     with pytest.raises(LexiconServerError, match=r"installed lexicons: .*tenant"):
-        send_command(server.grpc_url, token, {"action": "rollback", "name": "unknown"})
+        send_command(served.grpc_url, token, {"action": "rollback", "name": "unknown"})
 
 
-def test_a_refused_command_leaves_nothing_behind(server, token, lexicon_directory):
+def test_a_refused_command_leaves_nothing_behind(served, token, lexicon_directory):
     before = sorted(lexicon_directory.iterdir())
     for command, content in (
         ({"action": "rollback", "name": "newname"}, None),
@@ -212,11 +214,11 @@ def test_a_refused_command_leaves_nothing_behind(server, token, lexicon_director
         ({"action": "push", "name": "newname"}, b"x" * 100),
     ):
         with pytest.raises(LexiconServerError):
-            send_command(server.grpc_url, token, command, content)
+            send_command(served.grpc_url, token, command, content)
     assert sorted(lexicon_directory.iterdir()) == before
 
 
-def test_the_base_lexicon_is_replaced_only_by_those_who_say_so(connection, push, server, token):
+def test_the_base_lexicon_is_replaced_only_by_those_who_say_so(connection, push, served, token):
     words = {"青石云科": "company", "无关词语": "company"}
     with pytest.raises(
         LexiconServerError, match="its 337,461 words out of use, and 2 in their place; push under anoth"
@@ -227,25 +229,26 @@ def test_the_base_lexicon_is_replaced_only_by_those_who_say_so(connection, push,
     try:
         assert extract(connection, [TEXT]).versions == [f"base@{version}"]
     finally:
-        send_command(server.grpc_url, token, {"action": "rollback", "name": "base", "version": 1})
+        send_command(served.grpc_url, token, {"action": "rollback", "name": "base", "version": 1})
     assert extract(connection, [TEXT]).versions == ["base@1"]
-    pruned = send_command(server.grpc_url, token, {"action": "prune", "name": "base", "keep": 1})
+    pruned = send_command(served.grpc_url, token, {"action": "prune", "name": "base", "keep": 1})
     assert pruned["versions"] == [1, version]
 
 
-def test_old_versions_are_pruned_and_the_one_in_use_stays(server, connection, push, token):
+def test_old_versions_are_pruned_and_the_one_in_use_stays(served, connection, push, token):
+    name = f"pruned-{served.options.layout.value}"
     for _ in range(4):
-        push("pruned", {"青石云科": "company"})
-    send_command(server.grpc_url, token, {"action": "rollback", "name": "pruned", "version": 1})
-    result = send_command(server.grpc_url, token, {"action": "prune", "name": "pruned", "keep": 2})
-    assert result == {"name": "pruned", "removed": [2], "versions": [1, 3, 4]}
-    assert extract(connection, [TEXT], LEXICON_NAME=["pruned"]).versions == ["base@1+pruned@1"]
+        push(name, {"青石云科": "company"})
+    send_command(served.grpc_url, token, {"action": "rollback", "name": name, "version": 1})
+    result = send_command(served.grpc_url, token, {"action": "prune", "name": name, "keep": 2})
+    assert result == {"name": name, "removed": [2], "versions": [1, 3, 4]}
+    assert extract(connection, [TEXT], LEXICON_NAME=[name]).versions == [f"base@1+{name}@1"]
 
 
-def test_files_changed_or_cut_under_the_server_change_nothing(server, connection, push, lexicon_directory):
-    push("mapped", {"青石云科": "company"})
+def test_files_changed_or_cut_under_the_server_change_nothing(served, connection, push, lexicon_directory):
+    version = push("mapped", {"青石云科": "company"})["version"]
     before = extract(connection, [TEXT, "他在北京大学读书"], LEXICON_NAME=["mapped", "mapped"])
-    files = [lexicon_directory / "base" / "1.lex", lexicon_directory / "mapped" / "1.lex"]
+    files = [lexicon_directory / "base" / "1.lex", lexicon_directory / "mapped" / f"{version}.lex"]
     contents = [file.read_bytes() for file in files]
     try:
         for file, content in zip(files, contents, strict=True):
@@ -261,11 +264,14 @@ def test_files_changed_or_cut_under_the_server_change_nothing(server, connection
 
 @pytest.mark.parametrize("content", [b"77\n", b"seven\n", b"", b"-1\n", b"1\0\n", b"1\n2\n", b"\xb2\n", b"1" * 5000])
 def test_a_current_file_that_names_no_version_keeps_the_old_one_in_use(
-    server, connection, push, lexicon_directory, content
+    served, connection, push, lexicon_directory, content
 ):
     version = push("current", {"青石云科": "company"})["version"]
     label = f"base@1+current@{version}"
-    assert extract(connection, [TEXT], LEXICON_NAME=["current"]).versions == [label]
+    # At once, so that every instance of the model has opened it.
+    with ThreadPoolExecutor(4) as pool:
+        for answer in pool.map(lambda text: extract(connection, [text] * 64, LEXICON_NAME=["current"] * 64), [LONG] * 4):
+            assert set(answer.versions) == {label}
     for name in ("current", "base"):
         path = lexicon_directory / name / "CURRENT"
         sound = path.read_bytes()
@@ -276,7 +282,7 @@ def test_a_current_file_that_names_no_version_keeps_the_old_one_in_use(
         finally:
             path.write_bytes(sound)
         said = f"the lexicon {name} stays at {name}@"
-        assert wait_until(lambda said=said: any(said in line for line in server.last_log_lines(50)))
+        assert wait_until(lambda said=said: any(said in line for line in served.last_log_lines(50)))
 
 
 def wait_until(condition, seconds=10):
@@ -293,16 +299,16 @@ def test_a_named_lexicon_that_was_never_read_and_cannot_be_is_refused_in_one_sen
         push(name, {"青石云科": "company"})
         (lexicon_directory / name / "CURRENT").write_bytes(content)
         message = refusal(connection, [TEXT], LEXICON_NAME=[name])
-        assert message == f"LEXICON_NAME: the lexicon {name!r} cannot be read; the server's log says why"
+        assert message == f"LEXICON_NAME: the lexicon {name!r} cannot be read; the log says why"
 
 
-def test_a_broken_lexicon_does_not_hide_the_others_from_the_list(server, push, token, lexicon_directory):
+def test_a_broken_lexicon_does_not_hide_the_others_from_the_list(served, push, token, lexicon_directory):
     push("whole", {"青石云科": "company"})
     push("broken", {"青石云科": "company"})
     (lexicon_directory / "broken" / "CURRENT").write_bytes(b"9\n")
-    (lexicon_directory / "Not A Name").mkdir()
+    (lexicon_directory / "Not A Name").mkdir(exist_ok=True)
     (lexicon_directory / "Not A Name" / "CURRENT").write_bytes(b"1\n")
-    rows = {row["name"]: row for row in send_command(server.grpc_url, token, {"action": "list"})["lexicons"]}
+    rows = {row["name"]: row for row in send_command(served.grpc_url, token, {"action": "list"})["lexicons"]}
     assert rows["whole"]["words"] == 1
     assert (rows["broken"]["version"], rows["broken"]["words"]) == (9, None)
     assert rows["broken"]["problem"].startswith("lexicon broken@9: cannot be opened: No such file")
@@ -312,11 +318,8 @@ def test_a_broken_lexicon_does_not_hide_the_others_from_the_list(server, push, t
 @pytest.mark.parametrize(
     ("current", "message"),
     [
-        (b"7\n", "preprocess cannot start: lexicon base@7: cannot be opened: No such file or directory (lexicons of "),
-        (
-            b"one\n",
-            "preprocess cannot start: lexicon 'base': its file CURRENT holds b'one', which is no version number",
-        ),
+        (b"7\n", "extractor cannot start: lexicon base@7: cannot be opened: No such file or directory (lexicons of "),
+        (b"one\n", "extractor cannot start: lexicon 'base': its file CURRENT holds b'one', which is no version number"),
     ],
 )
 def test_at_a_start_there_is_no_older_version_and_the_error_says_what_is_wrong(

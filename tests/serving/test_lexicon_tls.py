@@ -38,7 +38,7 @@ def tls_server(lexicon_directory, files, tmp_path_factory):
     shutil.copy(lexicon_directory / "base" / "1.lex", directory / "base")
     (directory / "base" / "CURRENT").write_text("1\n")
     tls = TlsFiles(files / "server.pem", files / "server-key.pem", files / "ca.pem")
-    with EmbeddedServer(dataclasses.replace(server_options(directory), tls=tls)) as running:
+    with EmbeddedServer(server_options(directory, tls=tls)) as running:
         yield running
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 import signal
@@ -15,7 +14,7 @@ pytest.importorskip("tritonclient.grpc")
 from distillex_client import Extractor, ExtractorError, Retries
 from distillex_serving.embedded import EmbeddedServer
 from distillex_serving.progress import PATIENCE, ProgressWatch, Work
-from server_under_test import REPOSITORY, ROOT, server_options, why_no_server
+from server_under_test import REPOSITORY, server_options, why_no_server
 
 
 @pytest.fixture
@@ -65,6 +64,9 @@ _execute = TritonPythonModel.execute
 def _hang(self, requests):
     import time
 
+    if not hasattr(self, "warm"):  # the warm-up; without it the server would not be ready
+        self.warm = True
+        return _execute(self, requests)
     time.sleep(600)
 
 
@@ -77,9 +79,9 @@ def test_a_real_server_whose_model_hangs_is_noticed_and_can_be_stopped(tmp_path)
     if reason := why_no_server():
         pytest.skip(reason)
     shutil.copytree(REPOSITORY, tmp_path / "model_repository")
-    with (tmp_path / "model_repository" / "decode" / "1" / "model.py").open("a", encoding="utf-8") as file:
+    with (tmp_path / "model_repository" / "extractor" / "1" / "model.py").open("a", encoding="utf-8") as file:
         file.write(HANGING)
-    options = dataclasses.replace(server_options(ROOT / "lexicons"), repository=tmp_path / "model_repository")
+    options = server_options(repository=tmp_path / "model_repository")
     with EmbeddedServer(options) as server, Extractor(server.grpc_url, retries=Retries(attempts=1)) as extractor:
         watching = ProgressWatch(server.metrics_url, poll_s=0.02)
 
@@ -95,7 +97,7 @@ def test_a_real_server_whose_model_hangs_is_noticed_and_can_be_stopped(tmp_path)
         while (told := watching.standstill()) is None:
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        assert told.startswith("decode answers no longer, and ")
+        assert told.startswith("extractor answers no longer, and ")
         server.stop(timeout_s=0.5)
         for caller in callers:
             caller.join(20)
@@ -107,7 +109,7 @@ def test_a_real_server_that_stands_still_is_noticed(monkeypatch):
     if reason := why_no_server():
         pytest.skip(reason)
     monkeypatch.setattr("distillex_serving.progress.TIMEOUT_S", 0.2)
-    with EmbeddedServer(server_options(ROOT / "lexicons")) as server:
+    with EmbeddedServer(server_options()) as server:
         watching = ProgressWatch(server.metrics_url, poll_s=0.0)
         assert [watching.standstill() for _ in range(20)] == [None] * 20
         os.kill(server.pid, signal.SIGSTOP)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,12 +14,12 @@ import pytest
 pytest.importorskip("tritonclient.grpc")
 from distillex_client import Extractor
 from distillex_serving.addresses import own_address, reachable
-from distillex_serving.embedded import EmbeddedServer, ServerOptions
+from distillex_serving.embedded import EmbeddedServer
 from distillex_serving.preconditions import PreconditionError
+from distillex_serving.repository import Layout
 from distillex_serving.tls_files import TlsFiles
-from server_under_test import REPOSITORY, ROOT, server_options, why_no_server
+from server_under_test import ROOT, server_options, why_no_server
 
-LEXICONS = ROOT / "lexicons"
 needs_ipv6 = pytest.mark.skipif(not Path("/proc/net/if_inet6").is_file(), reason="this machine has no IPv6")
 
 
@@ -32,7 +30,7 @@ def refusal():
         pytest.skip(reason)
 
     def start(**changes):
-        server = EmbeddedServer(dataclasses.replace(server_options(LEXICONS), **changes))
+        server = EmbeddedServer(server_options(**changes))
         with pytest.raises(PreconditionError) as raised:
             server.start()
         assert server.pid is None
@@ -53,14 +51,14 @@ def refusal():
         ({"host": "127.0.0.1:8001"}, "--host '127.0.0.1:8001' cannot be used"),
         ({"host": "192.0.2.7"}, "--host '192.0.2.7' cannot be used: 192.0.2.7 is no address of this machine"),
         ({"host": "2001:db8::7"}, "--host '2001:db8::7' cannot be used"),
-        ({"model_config_name": "planet"}, "--model-config-name 'planet': no model of .*; they have cpu, onnxruntime"),
-        ({"model_config_name": ""}, "--model-config-name ''"),
+        ({"layout": Layout.TENSORRT}, "--layout tensorrt: the embedded server has no such backend; 'distillex repository'"),
         ({"start_timeout_s": 0.0}, "--start-timeout 0: a number of seconds above 0"),
         ({"start_timeout_s": float("nan")}, "--start-timeout nan"),
         ({"lexicon_directory": Path("/nowhere")}, "/nowhere: the directory of lexicons does not exist"),
         ({"lexicon_directory": Path("/proc")}, "/proc: no lexicon 'base' is installed there"),
-        ({"repository": Path(__file__)}, r"test_start_messages\.py: the model repository is not a folder"),
-        ({"teacher": Path("/nowhere")}, r"--teacher /nowhere: teacher/1/model\.onnx is missing"),
+        ({"repository": Path(__file__)}, r"test_start_messages\.py: the folder of the models' configurations is not a folder"),
+        ({"teacher": Path("/nowhere")}, r"/nowhere/model\.onnx: missing; 'distillex export' writes it"),
+        ({"repository": ROOT / "docs"}, r"docs/extractor/configs/cpu\.pbtxt: missing; the layout 'fused' needs it"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_named(refusal, changes, sentence):
@@ -130,7 +128,7 @@ def test_a_temporary_folder_whose_name_triton_does_not_take_is_named(refusal, mo
 
 def serve(*arguments, before="", cwd=None):
     """Run ``distillex serve`` in a shell, after a command of the shell."""
-    command = f'{before} exec "$0" -m distillex_cli.main serve "$@"'
+    command = f'{before} exec "$0" -m distillex.command.main serve "$@"'
     # Told to take free ports, in case it should start against expectation.
     ports = ["--grpc-port", "0", "--http-port", "0", "--metrics-port", "0"]
     return subprocess.run(
@@ -151,6 +149,11 @@ def serve(*arguments, before="", cwd=None):
         ('rmdir "$PWD";', ("--repository", "here"), "the working folder cannot be used"),
         ("", ("--tls-client-ca", "ca.pem"), "--tls-client-ca needs --tls-certificate and --tls-key"),
         ("", ("--student", ""), "unknown student ''"),
+        ("", ("--student", "planet"), "unknown student 'planet'; known students: cluener"),
+        ("", ("--student", "./planet"), "planet: there is no such folder"),
+        ("", ("--teacher", "."), ".: model.onnx, features.json, vocabulary.txt, crf.json missing"),
+        ("", ("--repository", "nothing"), "nothing: the folder of the models' configurations does not exist"),
+        ("", ("--layout", "onnxruntime"), "the embedded server has no such backend"),
         (r"printf '\xff' > token;", ("--admin-token-file", "token"), "token: the file is not UTF-8"),
         (r"printf 'a\nb' > token;", ("--admin-token-file", "token"), "token: the token has to be one line"),
     ],
@@ -180,7 +183,7 @@ def test_the_command_ends_with_2_and_one_sentence(tmp_path, before, arguments, s
 def test_every_form_of_address_is_served_grpc_and_http(host, address):
     if reason := why_no_server():
         pytest.skip(reason)
-    options = dataclasses.replace(server_options(LEXICONS), host=host, expose_http=True)
+    options = server_options(host=host, expose_http=True)
     with EmbeddedServer(options) as server, Extractor(server.grpc_url) as extractor:
         assert server.grpc_url == f"{address}:{server.grpc_port}"
         assert server.http_url == f"http://{address}:{server.http_port}"
@@ -201,8 +204,3 @@ def test_a_busy_port_of_an_ipv6_address_is_named(refusal):
         port = busy.getsockname()[1]
         assert f"the grpc port {port} on ::1 cannot be used" in refusal(host="::1", grpc_port=port)
 
-
-def test_a_repository_without_a_configuration_of_that_name_is_refused(refusal, tmp_path):
-    shutil.copytree(REPOSITORY, tmp_path / "model_repository", ignore=lambda *_: ["configs"])
-    options = {"repository": tmp_path / "model_repository", "model_config_name": ServerOptions.model_config_name}
-    assert "they have none" in refusal(**options)

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("tritonclient.grpc")
 from distillex_client import Extractor
 from distillex_serving.embedded import EmbeddedServer
-from server_under_test import REPOSITORY, ROOT, server_options, why_no_server
+from server_under_test import LEXICONS, REPOSITORY, server_options, why_no_server
 
 pytestmark = pytest.mark.server
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.server
 def options():
     if reason := why_no_server():
         pytest.skip(reason)
-    return server_options(ROOT / "lexicons")
+    return server_options()
 
 
 def test_a_module_on_the_path_of_this_process_is_found(options, monkeypatch, tmp_path):
@@ -28,7 +28,7 @@ def test_a_module_on_the_path_of_this_process_is_found(options, monkeypatch, tmp
     (tmp_path / "path" / "only_on_our_path.py").touch()
     monkeypatch.syspath_prepend(tmp_path / "path")
     shutil.copytree(REPOSITORY, tmp_path / "model_repository")
-    model = tmp_path / "model_repository" / "decode" / "1" / "model.py"
+    model = tmp_path / "model_repository" / "extractor" / "1" / "model.py"
     model.write_text(model.read_text(encoding="utf-8") + "\nimport only_on_our_path\n", encoding="utf-8")
     with EmbeddedServer(dataclasses.replace(options, repository=tmp_path / "model_repository")) as server:
         assert server.is_ready()
@@ -53,7 +53,7 @@ def test_relative_paths_are_those_of_this_process(options, monkeypatch, tmp_path
     issued.private_key_pem.write_to_path(tmp_path / "key.pem")
     issued.cert_chain_pems[0].write_to_path(tmp_path / "certificate.pem")
     (tmp_path / "model_repository").symlink_to(REPOSITORY)
-    (tmp_path / "lexicons").symlink_to(ROOT / "lexicons")
+    (tmp_path / "lexicons").symlink_to(LEXICONS)
     monkeypatch.chdir(tmp_path)
     relative = dataclasses.replace(
         options,

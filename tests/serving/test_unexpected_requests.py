@@ -58,6 +58,13 @@ UNEXPECTED = {
 }
 
 
+@pytest.fixture(scope="module")
+def divided(ensemble):
+    """A connection to the server whose pipeline is divided into models."""
+    with triton.InferenceServerClient(ensemble.grpc_url) as client:
+        yield client
+
+
 def refused(connection, model, inputs):
     with pytest.raises(triton.InferenceServerException) as caught:
         connection.infer(model, inputs, client_timeout=30)
@@ -68,15 +75,15 @@ def refused(connection, model, inputs):
 
 
 @pytest.mark.parametrize(("model", "inputs", "message"), UNEXPECTED.values(), ids=UNEXPECTED.keys())
-def test_it_is_refused_in_one_sentence_and_the_server_goes_on(connection, model, inputs, message):
-    assert refused(connection, model, inputs) == message
-    assert extract(connection, [TEXT]).rows[0]
+def test_it_is_refused_in_one_sentence_and_the_server_goes_on(divided, model, inputs, message):
+    assert refused(divided, model, inputs) == message
+    assert extract(divided, [TEXT]).rows[0]
 
 
-def test_it_hurts_no_request_that_shares_its_batch(server):
+def test_it_hurts_no_request_that_shares_its_batch(ensemble):
     broken = features(INPUT_IDS=np.full((1, 16), 10**6, np.int32))
     sound = features()
-    with triton.InferenceServerClient(server.grpc_url) as client:
+    with triton.InferenceServerClient(ensemble.grpc_url) as client:
         expected = client.infer("student", sound).as_numpy("EMISSIONS")
         answers: list[object] = []
         done = threading.Semaphore(0)

@@ -171,6 +171,33 @@ def test_what_evaluation_needs_beside_the_data_is_named(evaluate, toy, toy_stude
         assert (code, "missing" in output) == (1, True), output
 
 
+def test_an_exported_model_is_given_by_its_folder_or_its_network(evaluate, toy, toy_student, tmp_path):
+    from distillex_training.export.folder import export_folder
+
+    export_folder(toy_student, tmp_path / "exported")
+    network = tmp_path / "exported" / "model.onnx"
+    code, by_network = evaluate(toy / "dev.jsonl", model=network)
+    assert code == 0, by_network
+    assert evaluate(toy / "dev.jsonl", model=tmp_path / "exported") == (0, by_network)
+    # Where the trained model lies too, the folder means that: it needs no network.
+    shutil.copytree(toy_student, tmp_path / "exported", dirs_exist_ok=True)
+    network.write_text("no network", encoding="utf-8")
+    assert evaluate(toy / "dev.jsonl", model=tmp_path / "exported")[0] == 0
+    code, output = evaluate(toy / "dev.jsonl", model=network)
+    assert (code, "ONNX Runtime cannot run it" in output) == (1, True), output
+
+
+@pytest.mark.parametrize("kind", ["student", "teacher", "serving/student"])
+def test_a_folder_of_an_earlier_version_is_told_what_changed(evaluate, toy, tmp_path, kind):
+    network = tmp_path / kind / "1" / "model.onnx"
+    network.parent.mkdir(parents=True)
+    network.write_text("", encoding="utf-8")
+    for model in (tmp_path, network):
+        code, output = evaluate(toy / "dev.jsonl", model=model)
+        assert (code, "was exported by an earlier version (" in output) == (1, True), output
+        assert "one flat folder of model.onnx, features.json, vocabulary.txt, crf.json; export it again" in output
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

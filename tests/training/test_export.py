@@ -5,10 +5,10 @@ import onnx
 import pytest
 import torch
 from distillex_matcher import CrfParameters, FeatureLayout
-from distillex_matcher.exported import ExportedFiles
+from distillex_matcher.exported import EXPORTED_FILES, ExportedFiles
+from distillex_training.export.folder import export_folder, put_in_place, staged
 from distillex_training.export.onnx import ParityError, export_onnx, inputs_of, open_session, random_inputs
 from distillex_training.export.quantize import QuantizedEmbedding, quantize_tables
-from distillex_training.export.repository import export_repository, remove_networks_of_others
 from distillex_training.models import Student, StudentConfig, load_model, save_model
 
 NAMES = ("INPUT_IDS", "LEXICON_TYPES", "LEXICON_WORDS", "LEXICON_WEIGHTS")
@@ -16,22 +16,24 @@ NAMES = ("INPUT_IDS", "LEXICON_TYPES", "LEXICON_WORDS", "LEXICON_WEIGHTS")
 
 @pytest.fixture(scope="module")
 def exported(toy_student, tmp_path_factory):
-    repository = tmp_path_factory.mktemp("repository")
-    export_repository(toy_student, repository)
-    return repository
+    folder = tmp_path_factory.mktemp("exported")
+    written = export_folder(toy_student, folder)
+    assert set(written) == {folder / name for name in EXPORTED_FILES}
+    return folder
 
 
-def test_a_repository_holds_what_serving_reads(exported, toy_student):
+def test_a_folder_holds_what_extraction_reads_and_nothing_else(exported, toy_student):
     _, crf, layout = load_model(toy_student)
-    assert FeatureLayout.load(exported / "preprocess" / "1") == layout
-    assert CrfParameters.load(exported / "decode" / "1" / "crf.json") == crf.parameters_for_serving()
-    files = ExportedFiles.beside(exported / "student" / "1" / "model.onnx")
+    assert FeatureLayout.load(exported) == layout
+    assert CrfParameters.load(exported / "crf.json") == crf.parameters_for_serving()
+    files = ExportedFiles.beside(exported / "model.onnx")
     assert (files.layout, files.crf) == (layout, crf.parameters_for_serving())
-    assert [path.name for path in (exported / "student" / "1").iterdir()] == ["model.onnx"]
+    assert {path.name for path in exported.iterdir()} == set(EXPORTED_FILES)
+    assert {path.stat().st_mode & 0o777 for path in exported.iterdir()} == {0o644}
 
 
 def test_the_onnx_model_has_the_contracts_names_types_and_dynamic_shapes(exported):
-    graph = onnx.load(exported / "student" / "1" / "model.onnx").graph
+    graph = onnx.load(exported / "model.onnx").graph
     assert [i.name for i in graph.input] == list(NAMES)
     assert [o.name for o in graph.output] == ["EMISSIONS"]
     kinds = [i.type.tensor_type.elem_type for i in graph.input]
@@ -46,7 +48,7 @@ def test_onnx_runtime_computes_what_pytorch_computes_at_any_shape(exported, toy_
     inputs = random_inputs(layout, batch, tokens, seed=9)
     with torch.no_grad():
         expected = quantize_tables(model)(*inputs).numpy()
-    session = open_session(exported / "student" / "1" / "model.onnx", threads=1)
+    session = open_session(exported / "model.onnx", threads=1)
     feeds = {name: tensor.numpy() for name, tensor in zip(NAMES, inputs, strict=True)}
     found = session.run(None, feeds)[0]
     real = inputs[0].numpy() != 0
@@ -96,7 +98,7 @@ def test_a_model_that_differs_is_not_written(toy_student, tmp_path, monkeypatch)
 
 def test_a_network_is_opened_with_a_thread_for_each_usable_core(exported, monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
-    network = exported / "student" / "1" / "model.onnx"
+    network = exported / "model.onnx"
     assert open_session(network).get_session_options().intra_op_num_threads == 1
     assert open_session(network, threads=2).get_session_options().intra_op_num_threads == 2
 
@@ -118,70 +120,118 @@ def other_student(toy_student, tmp_path):
     return tmp_path / "other"
 
 
-def test_a_plan_of_another_model_does_not_stay_beside_the_new_one(
-    exported, toy_student, other_student, tmp_path, caplog
-):
-    repository = tmp_path / "repository"
-    shutil.copytree(exported, repository)
+@pytest.fixture
+def folder(exported, tmp_path):
+    """An exported model, with a plan beside it."""
+    shutil.copytree(exported, tmp_path / "folder")
     for name in PLAN:
-        (repository / "student" / "1" / name).write_text("a plan", encoding="utf-8")
-    (repository / "student" / "config.pbtxt").write_text("a configuration", encoding="utf-8")
-    export_repository(toy_student, repository)  # of the same model
-    assert {path.name for path in (repository / "student" / "1").iterdir()} == {"model.onnx", *PLAN}
-    export_repository(other_student, repository)
-    assert {path.name for path in (repository / "student" / "1").iterdir()} == {"model.onnx"}
-    assert (repository / "student" / "config.pbtxt").exists()
-    assert f"{repository}/student/1/model.plan removed: it is not known to be of this model" in caplog.text
-    crf = load_model(other_student)[1].parameters_for_serving()
-    assert CrfParameters.load(repository / "decode" / "1" / "crf.json") == crf
+        (tmp_path / "folder" / name).write_text("a plan", encoding="utf-8")
+    return tmp_path / "folder"
 
 
-def test_a_network_of_another_model_does_not_stay_beside_a_new_plan(exported, toy_student, other_student, tmp_path):
-    repository = tmp_path / "repository"
-    shutil.copytree(exported, repository)
-    for name in PLAN:
-        (repository / "student" / "1" / name).write_text("a plan", encoding="utf-8")
-    for directory, left in ((toy_student, {"model.onnx", *PLAN}), (other_student, set(PLAN))):
-        model, crf, layout = load_model(directory)
-        remove_networks_of_others(repository, model, layout, crf, kept="model.plan")
-        assert {path.name for path in (repository / "student" / "1").iterdir()} == left
+def names(folder):
+    return {path.name for path in folder.iterdir()}
 
 
-def test_an_export_that_fails_leaves_what_was_there(exported, other_student, tmp_path, monkeypatch):
-    repository = tmp_path / "repository"
-    shutil.copytree(exported, repository)
+def test_a_plan_of_another_model_does_not_stay_beside_the_new_network(toy_student, other_student, folder, caplog):
+    export_folder(toy_student, folder)  # of the same model
+    assert names(folder) == {*EXPORTED_FILES, *PLAN}
+    (folder / "README.md").write_text("a page", encoding="utf-8")
+    export_folder(other_student, folder)
+    assert names(folder) == {*EXPORTED_FILES, "README.md"}
+    assert f"{folder}/model.plan removed: it is not known to be of this model" in caplog.text
+    assert CrfParameters.load(folder / "crf.json") == load_model(other_student)[1].parameters_for_serving()
+
+
+def test_a_network_of_another_model_does_not_stay_beside_a_new_plan(toy_student, other_student, folder):
+    for directory, left in ((toy_student, {*EXPORTED_FILES, *PLAN}), (other_student, {*EXPORTED_FILES[1:], *PLAN})):
+        _, crf, layout = load_model(directory)
+        with staged(directory, folder) as staging:
+            for name in PLAN:
+                (staging / name).write_text("a new plan", encoding="utf-8")
+            put_in_place(staging, folder, layout, crf.parameters_for_serving())
+        assert names(folder) == left
+        assert (folder / "model.plan").read_text(encoding="utf-8") == "a new plan"
+
+
+def test_an_export_that_fails_leaves_what_was_there(other_student, folder, monkeypatch):
+    before = files_of(folder)
     monkeypatch.setattr(CrfParameters, "save", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
     with pytest.raises(OSError, match="no space left"):
-        export_repository(other_student, repository)
-    assert files_of(repository) == files_of(exported)
+        export_folder(other_student, folder)
+    assert files_of(folder) == before
 
 
-def test_a_network_alone_is_not_put_beside_the_crf_of_another_model(exported, toy_student, other_student, tmp_path):
+def test_a_model_is_exported_into_its_own_directory(toy_student, exported, tmp_path):
+    shutil.copytree(toy_student, tmp_path / "mine")
+    before = files_of(tmp_path / "mine")
+    export_folder(tmp_path / "mine", tmp_path / "mine")
+    after = files_of(tmp_path / "mine")
+    assert {path: after[path] for path in before} == before
+    assert {str(path) for path in after.keys() - before.keys()} == {"model.onnx", "crf.json"}
+    load_model(tmp_path / "mine")
+    export_folder(toy_student, tmp_path / "mine")  # of the same model, from elsewhere
+    assert files_of(tmp_path / "mine").keys() == after.keys()
+
+
+def exporting(model, output, *more):
     from distillex_cli.main import application
     from typer.testing import CliRunner
 
-    repository = tmp_path / "repository"
-    shutil.copytree(exported, repository)
-    network = repository / "student" / "1" / "model.onnx"
-
-    def run(model, output):
-        asked = ["export", str(model), "-o", str(output), "--target", "onnx"]
-        done = CliRunner().invoke(application, asked)
-        return done.exit_code, " ".join(done.output.split())
-
-    code, output = run(other_student, network)
-    assert (code, "holds the CRF and the layout of another model" in output) == (1, True), output
-    assert files_of(repository) == files_of(exported)
-    assert run(toy_student, network)[0] == 0
-    assert run(other_student, tmp_path / "model.onnx")[0] == 0
+    done = CliRunner().invoke(application, ["export", str(model), "-o", str(output), *more])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, " ".join(done.output.split())
 
 
-def test_a_repository_is_not_named_like_a_file(toy_student, tmp_path):
-    from distillex_cli.main import application
-    from typer.testing import CliRunner
+@pytest.mark.parametrize("changed", ["model.safetensors", "config.json", "features.json", "vocabulary.txt"])
+def test_the_directory_of_another_trained_model_is_refused_by_the_file_that_differs(toy_student, tmp_path, changed):
+    shutil.copytree(toy_student, tmp_path / "mine")
+    with (tmp_path / "mine" / changed).open("a", encoding="utf-8") as file:
+        file.write(" ")
+    before = files_of(tmp_path / "mine")
+    code, output = exporting(toy_student, tmp_path / "mine")
+    assert code == 1
+    assert f"{tmp_path}/mine/{changed} is not that of {toy_student}: {tmp_path}/mine holds another trained" in output
+    assert files_of(tmp_path / "mine") == before
 
-    for name, target in (("model.onnx", "onnx"), ("model.plan", "tensorrt")):
-        done = CliRunner().invoke(application, ["export", str(toy_student), "-o", str(tmp_path / name)])
-        assert done.exit_code == 1
-        assert f"--target {target} a file" in " ".join(done.output.split())
-        assert not (tmp_path / name).exists()
+
+def test_a_model_repository_holds_no_model(toy_student, tmp_path):
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / "config.pbtxt").write_text("a configuration", encoding="utf-8")
+    code, output = exporting(toy_student, tmp_path)
+    assert (code, f"{tmp_path} is a model repository, which holds configurations alone" in output) == (1, True), output
+    assert names(tmp_path) == {"student"}
+
+
+def test_a_network_alone_is_not_put_beside_the_crf_of_another_model(toy_student, other_student, folder, tmp_path):
+    before = files_of(folder)
+    code, output = exporting(other_student, folder / "model.onnx", "--target", "onnx")
+    assert (code, "holds the CRF or the layout of another model" in output) == (1, True), output
+    assert files_of(folder) == before
+    assert exporting(toy_student, folder / "model.onnx", "--target", "onnx")[0] == 0
+    assert exporting(other_student, tmp_path / "model.onnx", "--target", "onnx")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("output", "target", "sentence"),
+    [
+        ("file", "folder", "/file is a file: a folder is expected there"),
+        ("file/folder", "folder", "/file is a file: a folder is expected there"),
+        ("file/model.onnx", "onnx", "/file is a file: a folder is expected there"),
+        ("folder.onnx", "onnx", "/folder.onnx is a folder: a file is expected there"),
+        ("network", "onnx", "--target onnx writes one file, NAME.onnx; "),
+        ("model.onnx", "folder", "/model.onnx is a file's name; a model is exported to a folder, with --target onnx"),
+        (
+            "model.plan",
+            "folder",
+            "/model.plan is a file's name; a model is exported to a folder, with --target tensorrt",
+        ),
+        ("model.onnx", "tensorrt", "/model.onnx is a file's name; "),
+    ],
+)
+def test_an_output_of_the_wrong_kind_is_told_in_a_sentence(toy_student, tmp_path, output, target, sentence):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "folder.onnx").mkdir()
+    code, said = exporting(toy_student, tmp_path / output, "--target", target)
+    assert (code, sentence in said) == (1, True), said
+    assert names(tmp_path) == {"file", "folder.onnx"}

@@ -7,9 +7,9 @@ import pytest
 import torch
 from distillex_matcher import CrfParameters, FeatureLayout
 from distillex_matcher.exported import ExportedFiles
+from distillex_training.export.folder import export_folder
 from distillex_training.export.int8 import Int8
 from distillex_training.export.onnx import INPUT_NAMES, export_onnx, open_session, random_inputs
-from distillex_training.export.repository import export_repository
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, save_model
 
 pytest.importorskip("transformers", reason="needs transformers")
@@ -52,13 +52,13 @@ def test_an_encoder_of_few_positions_is_refused(teacher, tmp_path):
 
 def test_a_teachers_folder_holds_network_layout_and_crf_and_agrees_with_pytorch(teacher, tmp_path):
     directory, model, crf = teacher
-    written = export_repository(directory, tmp_path, int8=Int8.TABLES)
+    written = export_folder(directory, tmp_path, int8=Int8.TABLES)
     assert all(path.is_file() for path in written)
-    assert FeatureLayout.load(tmp_path / "teacher" / "1") == LAYOUT
-    assert CrfParameters.load(tmp_path / "decode_teacher" / "1" / "crf.json") == crf.parameters_for_serving()
-    files = ExportedFiles.beside(tmp_path / "teacher" / "1" / "model.onnx")
+    assert FeatureLayout.load(tmp_path) == LAYOUT
+    assert CrfParameters.load(tmp_path / "crf.json") == crf.parameters_for_serving()
+    files = ExportedFiles.beside(tmp_path / "model.onnx")
     assert (files.layout, files.crf) == (LAYOUT, crf.parameters_for_serving())
-    session = open_session(tmp_path / "teacher" / "1" / "model.onnx", threads=1)
+    session = open_session(tmp_path / "model.onnx", threads=1)
     for batch, tokens in ((1, 3), (5, 17), (2, 500)):
         inputs = random_inputs(LAYOUT, batch, tokens, seed=9)
         with torch.no_grad():

@@ -9,17 +9,17 @@ from distillex_cli.main import application
 from distillex_matcher import CrfParameters, FeatureLayout, LayoutError, Lexicon
 from distillex_matcher.exported import METADATA_KEY, ExportedFiles, describe
 from distillex_serving.python_models.network_check import check_network
+from distillex_training.export.folder import export_folder
 from distillex_training.export.int8 import Int8, calibration_batches
 from distillex_training.export.onnx import open_session
-from distillex_training.export.repository import export_repository
 from distillex_training.models import load_model
 from typer.testing import CliRunner
 
 
 @pytest.fixture
 def network(toy_student, tmp_path):
-    export_repository(toy_student, tmp_path)
-    return tmp_path / "student" / "1" / "model.onnx"
+    export_folder(toy_student, tmp_path)
+    return tmp_path / "model.onnx"
 
 
 @pytest.fixture
@@ -32,12 +32,12 @@ def undescribed(network):
 
 
 def change_layout(network, **changes):
-    folder = network.parents[2] / "preprocess" / "1"
+    folder = network.parent
     dataclasses.replace(FeatureLayout.load(folder), **changes).save(folder)
 
 
 def change_entity_types(network, entity_types):
-    path = network.parents[2] / "decode" / "1" / "crf.json"
+    path = network.parent / "crf.json"
     labels = 1 + 4 * len(entity_types)
     CrfParameters(entity_types, ((0.0,) * labels,) * labels, (0.0,) * labels, (0.0,) * labels).save(path)
 
@@ -53,8 +53,8 @@ def test_a_network_says_which_files_belong_to_it(toy, toy_student, tmp_path, mod
     model, crf, layout = load_model(toy_student)
     texts = (toy / "raw.txt").read_text(encoding="utf-8").splitlines()
     calibration = calibration_batches(layout, Lexicon.load(toy / "base.lex"), texts)
-    export_repository(toy_student, tmp_path, int8=mode, calibration=calibration)
-    network = tmp_path / "student" / "1" / "model.onnx"
+    export_folder(toy_student, tmp_path, int8=mode, calibration=calibration)
+    network = tmp_path / "model.onnx"
     session = open_session(network, threads=1)
     assert session.get_modelmeta().custom_metadata_map[METADATA_KEY] == describe(
         layout, model.config.entity_types, crf.parameters_for_serving()
@@ -62,9 +62,9 @@ def test_a_network_says_which_files_belong_to_it(toy, toy_student, tmp_path, mod
     check_network(session, network)
 
 
-def test_a_teachers_files_are_looked_for_where_a_teacher_has_them(toy_teacher, tmp_path):
-    export_repository(toy_teacher, tmp_path, int8=Int8.NONE)
-    network = tmp_path / "teacher" / "1" / "model.onnx"
+def test_a_teachers_layout_is_its_own(toy_teacher, tmp_path):
+    export_folder(toy_teacher, tmp_path, int8=Int8.NONE)
+    network = tmp_path / "model.onnx"
     check_network(open_session(network, threads=1), network)
     layout = FeatureLayout.load(network.parent)
     dataclasses.replace(layout, word_hash_size=2 * layout.word_hash_size).save(network.parent)
@@ -76,23 +76,23 @@ def test_files_of_the_same_sizes_are_told_apart_by_the_description(network):
     change_layout(network, vocabulary=(*layout.vocabulary[:-1], "龘"))
     tokens = len(layout.vocabulary)
     assert f"model.onnx was made for vocabulary {tokens} tokens, SHA-256 " in refusal(network)
-    assert "preprocess/1/vocabulary.txt has " in refusal(network)
+    assert f"{network.parent}/vocabulary.txt has " in refusal(network)
     change_layout(network, vocabulary=layout.vocabulary, word_hash_size=128)
     assert "made for word_hash_size 64; " in refusal(network)
-    assert "preprocess/1/features.json has 128" in refusal(network)
+    assert f"{network.parent}/features.json has 128" in refusal(network)
     change_layout(network, word_hash_size=64, types=layout.types[::-1])
     assert f"made for types {', '.join(layout.types)}; " in refusal(network)
     change_layout(network, types=layout.types)
     change_entity_types(network, ("name", "company"))
     assert "made for entity_types company, name; " in refusal(network)
-    assert "decode/1/crf.json has name, company. " in refusal(network)
+    assert f"{network.parent}/crf.json has name, company. " in refusal(network)
 
 
 def test_another_crf_of_the_same_entity_types_is_told_apart(toy, network):
     change_entity_types(network, ("company", "name"))
     message = refusal(network)
     assert "model.onnx was made for crf scores of SHA-256 " in message
-    assert "decode/1/crf.json has scores of SHA-256 " in message
+    assert f"{network.parent}/crf.json has scores of SHA-256 " in message
     arguments = ["evaluate", str(network), str(toy / "dev.jsonl"), "--base", str(toy / "base.lex")]
     done = CliRunner().invoke(application, arguments)
     assert done.exit_code == 1
@@ -123,7 +123,7 @@ def test_a_network_without_a_description_is_told_by_its_sizes(undescribed):
 
 
 def test_a_crf_of_types_that_the_layout_does_not_know_is_refused_without_the_network(network):
-    path = network.parents[2] / "decode" / "1" / "crf.json"
+    path = network.parent / "crf.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(content | {"entity_types": ["PER", "name"]}), encoding="utf-8")
     with pytest.raises(LayoutError, match=r"has the entity types PER, name; .*features\.json does not know PER \("):

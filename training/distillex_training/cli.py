@@ -116,7 +116,14 @@ def calibrate(
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(exists=True, help="Model directory, or the model.onnx of an exported one.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            exists=True,
+            help="A model's folder. One that was trained and exported there is measured as it was trained; for the "
+            "exported network give FOLDER/model.onnx.",
+        ),
+    ],
     data: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Labelled JSON Lines.")],
     base: Annotated[Path, typer.Option(help="Compiled base lexicon.")] = Path("lexicons/base/1.lex"),
     train: Annotated[
@@ -135,15 +142,16 @@ def evaluate(
     from distillex_training.export.onnx import onnx_emissions, open_session
     from distillex_training.lexicon_evaluation import evaluate_conditions, markdown_table
     from distillex_training.models import load_model
-    from distillex_training.models.directory import longest_input
+    from distillex_training.models.directory import exported_network, longest_input
 
     _prepare(0)
     _check_writable("evaluate", json_file)
     emissions_of: EmissionFunction
     try:
-        if model.suffix == ".onnx":
-            files = ExportedFiles.beside(model)
-            session = open_session(model)
+        network = exported_network(model)
+        if network is not None:
+            files = ExportedFiles.beside(network)
+            session = open_session(network)
             files.check(session.get_modelmeta().custom_metadata_map, NetworkSizes())
             layout, decoder, emissions_of = files.layout, files.crf.decoder(), onnx_emissions(session)
             limit = layout.buckets[-1]

@@ -16,12 +16,12 @@ from distillex_training.export.int8 import Int8
 class Target(str, enum.Enum):
     """What ``distillex export`` writes."""
 
-    REPOSITORY = "repository"
+    FOLDER = "folder"
     ONNX = "onnx"
     TENSORRT = "tensorrt"
 
 
-NETWORK_SUFFIXES = {".onnx": Target.ONNX.value, ".plan": Target.TENSORRT.value}
+NETWORK_SUFFIXES = {".onnx": Target.ONNX, ".plan": Target.TENSORRT}
 
 
 class Precision(str, enum.Enum):
@@ -34,15 +34,16 @@ class Precision(str, enum.Enum):
 def export(
     model: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Model directory.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Model repository or models/student-NAME/serving; .onnx; .plan.")
+        Path,
+        typer.Option("--output", "-o", help="Folder, such as models/student-NAME; or a .onnx or .plan file."),
     ],
     target: Annotated[
         Target,
         typer.Option(
-            help="repository: all files that serving reads; onnx: the network alone; tensorrt: a plan for this "
-            "machine's GPU, and into a repository also the files that serving reads beside it."
+            help="folder: all that extraction reads; onnx: the network alone; tensorrt: a plan for this machine's GPU, "
+            "and into a folder also the files that are read beside it."
         ),
-    ] = Target.REPOSITORY,
+    ] = Target.FOLDER,
     int8: Annotated[
         Int8,
         typer.Option(
@@ -76,8 +77,7 @@ def export(
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
     logging.getLogger("distillex").setLevel(logging.INFO)
-    if target is Target.REPOSITORY and output.suffix in NETWORK_SUFFIXES:
-        _fail(f"{output} is a file's name; a repository is a folder, --target {NETWORK_SUFFIXES[output.suffix]} a file")
+    _check_name(output, target)
     try:
         if target is Target.TENSORRT:
             options = PlanOptions(
@@ -98,20 +98,32 @@ def _export_for_cpu(
     from distillex_matcher import Lexicon
 
     from distillex_training.data.raw import read_raw
+    from distillex_training.export.folder import check_folder, check_network_alone, export_folder
     from distillex_training.export.int8 import calibration_batches, export_quantized
-    from distillex_training.export.repository import check_network_alone, export_repository
     from distillex_training.models import load_model
 
     tagger, crf, layout = load_model(model)
+    parameters = crf.parameters_for_serving()
+    if target is Target.FOLDER:
+        check_folder(model, output)
+    else:
+        check_network_alone(output, layout, parameters)
     batches = []
     if calibration is not None:
         texts, _ = read_raw([calibration], max_length=layout.buckets[-1] - 2)
         batches = calibration_batches(layout, Lexicon.load(base), texts)
-    if target is Target.REPOSITORY:
-        return export_repository(model, output, int8=int8, calibration=batches)
-    check_network_alone(output, layout, crf)
-    export_quantized(tagger, layout, output, int8, batches, crf=crf.parameters_for_serving())
+    if target is Target.FOLDER:
+        return export_folder(model, output, int8=int8, calibration=batches)
+    export_quantized(tagger, layout, output, int8, batches, crf=parameters)
     return [output]
+
+
+def _check_name(output: Path, target: Target) -> None:
+    if target is Target.ONNX and output.suffix != ".onnx":
+        _fail(f"--target onnx writes one file, NAME.onnx; {output} is not named so")
+    asked = NETWORK_SUFFIXES.get(output.suffix)
+    if asked not in (None, target):
+        _fail(f"{output} is a file's name; a model is exported to a folder, with --target {asked.value} to a file")
 
 
 def _fail(message: str) -> NoReturn:

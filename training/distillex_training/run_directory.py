@@ -13,7 +13,8 @@ from filelock import FileLock, Timeout
 from distillex_training import processes
 from distillex_training.run_record import RunDirectoryError, differences, read_record, record_of, write_record
 from distillex_training.run_state import BEST, CHECKPOINT, FINISHED, METRICS, check_best, read_outcome
-from distillex_training.training_loop import Task, fit
+from distillex_training.task import Task
+from distillex_training.training_loop import fit
 
 LOG = logging.getLogger("distillex.training")
 LOCK = ".lock"

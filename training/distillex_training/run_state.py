@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from distillex_matcher.layout import write_atomically
@@ -19,9 +18,7 @@ from torch import nn
 
 from distillex_training import processes
 from distillex_training.run_record import RunDirectoryError
-
-if TYPE_CHECKING:
-    from distillex_training.training_loop import Task
+from distillex_training.task import Task
 
 LOG = logging.getLogger("distillex.training")
 CHECKPOINT = "checkpoint.pt"

@@ -6,20 +6,20 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
+from torch import nn
 
 from distillex_training import processes
 from distillex_training.accepted import Checked, Count, Rate, Seed, ShareBelowOne, Size, Weight
 from distillex_training.run_record import WITHOUT_EFFECT
 from distillex_training.run_state import RunState, WeightAverage
+from distillex_training.task import Task
 
 LOG = logging.getLogger("distillex.training")
 
@@ -54,46 +54,6 @@ class LoopConfig(Checked):
 
 class DivergenceError(RuntimeError):
     """A run's loss is no number any more."""
-
-
-class Task(Protocol):
-    """What is trained: the loop knows nothing else of it."""
-
-    metric: str
-    """The entry of :meth:`evaluate` that decides which weights are kept; more is better."""
-
-    @property
-    def model(self) -> nn.Module:
-        """All trained parameters, the CRF's included."""
-        ...
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return optimiser groups with their learning rates."""
-        ...
-
-    def batches(self, epoch: int) -> Sequence[Any]:
-        """Return the epoch's batches, deterministic in the epoch."""
-        ...
-
-    def loss(self, batch: Any, epoch: int) -> Tensor:
-        """Return the loss of one batch."""
-        ...
-
-    def after_step(self) -> None:
-        """Run after each optimiser step (the CRF puts its constraints back)."""
-        ...
-
-    def evaluate(self) -> dict[str, float]:
-        """Score the present weights."""
-        ...
-
-    def save(self, directory: Path) -> None:
-        """Write the present weights as a model directory."""
-        ...
-
-    def publish(self, directory: Path) -> None:
-        """Write into the run directory what others may use before the run ends; called with each checkpoint."""
-        ...
 
 
 def fit(task: Task, config: LoopConfig, directory: Path, *, max_steps: int | None = None) -> dict[str, float]:

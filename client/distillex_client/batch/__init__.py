@@ -14,8 +14,20 @@ one. Chunks depend on the input alone, so that a resumed run sends the same requ
 
 from distillex_client.batch.connection import Connection
 from distillex_client.batch.errors import BatchStopped, WrongUse
+from distillex_client.batch.extraction import Caller, CallOptions, ExtractionSource
 from distillex_client.batch.options import BatchOptions
 from distillex_client.batch.run import Summary, extract_files
 from distillex_client.batch.writers import OutputFormat
 
-__all__ = ["BatchOptions", "BatchStopped", "Connection", "OutputFormat", "Summary", "WrongUse", "extract_files"]
+__all__ = [
+    "BatchOptions",
+    "BatchStopped",
+    "CallOptions",
+    "Caller",
+    "Connection",
+    "ExtractionSource",
+    "OutputFormat",
+    "Summary",
+    "WrongUse",
+    "extract_files",
+]

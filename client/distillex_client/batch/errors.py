@@ -4,7 +4,7 @@
 
     BatchError
     ├── WrongUse        options, lexicon, files or settings that cannot work: change them
-    └── BatchStopped    the server stayed away, or the disk is full: ``--resume`` continues
+    └── BatchStopped    the server stayed away, workers cannot start, or the disk is full: ``--resume`` continues
 """
 
 from __future__ import annotations

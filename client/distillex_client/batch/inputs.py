@@ -6,9 +6,10 @@ import io
 import itertools
 from collections.abc import Iterator, Sequence
 
+from distillex_client.batch.fields import ReadingOptions
 from distillex_client.batch.fingerprint import Fingerprint, FingerprintedFile, changed
 from distillex_client.batch.opening import damage_errors, open_source
-from distillex_client.batch.readers import Items, ReadingOptions, read_records
+from distillex_client.batch.readers import Items, read_records
 from distillex_client.batch.records import BadRecord, Mark, Record
 from distillex_client.batch.sources import STANDARD_INPUT, InputFormat, Source
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from distillex_client.batch.durable import replace_durably
 from distillex_client.batch.errors import missing_extra
+from distillex_client.batch.fields import ReadingOptions, is_unicode, record_of, twice_in
 from distillex_client.batch.plain_json import to_json
-from distillex_client.batch.readers import ReadingOptions, is_unicode, record_of, twice_in
 from distillex_client.batch.records import BadRecord, Extracted, Record
 from distillex_client.batch.sources import Source
 from distillex_client.entity import Entity

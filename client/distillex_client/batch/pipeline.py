@@ -8,13 +8,13 @@ from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from distillex_client.batch.patience import PatientCaller
+from distillex_client.batch.extraction import Caller
 from distillex_client.batch.records import BadRecord, Chunk, Extracted, Record
 from distillex_client.documents import Window, merge_windows, split_document
 from distillex_client.entity import Extraction
 from distillex_client.selection import EVERYTHING, Selection
 
-# The server pads a request to the bucket of its longest text (docs/architecture.md). Texts of one bucket travel
+# Both kinds of extractor pad texts to the bucket of the longest (docs/architecture.md). Texts of one bucket travel
 # together: no text is padded further than alone, and its score does not depend on its neighbours' length.
 LONGEST_TEXT_OF_BUCKET = (14, 30, 62, 126, 254, 510)
 
@@ -44,7 +44,7 @@ class Finished:
 
 def extract_chunks(
     chunks: Iterable[Chunk],
-    caller: PatientCaller,
+    caller: Caller,
     *,
     batch_size: int,
     concurrency: int,
@@ -55,7 +55,7 @@ def extract_chunks(
     Raises
     ------
     WrongUse, BatchStopped
-        As :meth:`PatientCaller.call`.
+        As :meth:`Caller.call`.
     """
     pending: deque[_ChunkInFlight] = deque()
     in_flight = 0
@@ -69,12 +69,14 @@ def extract_chunks(
                 yield _finish(pending.popleft(), selection)
         while pending:
             yield _finish(pending.popleft(), selection)
-    finally:
+    except BaseException:
         caller.stop()
+        raise
+    finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _submit(chunk: Chunk, caller: PatientCaller, pool: ThreadPoolExecutor, batch_size: int) -> _ChunkInFlight:
+def _submit(chunk: Chunk, caller: Caller, pool: ThreadPoolExecutor, batch_size: int) -> _ChunkInFlight:
     windows: list[list[Window]] = []
     pieces: list[str] = []
     by_bucket: dict[int, list[int]] = defaultdict(list)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from distillex_client.batch.csv_rows import CsvRow, read_rows
 from distillex_client.batch.errors import RecordTooLarge
+from distillex_client.batch.fields import ReadingOptions, is_unicode, kind_of, record_of, twice_in
 from distillex_client.batch.fingerprint import BLOCK_BYTES
 from distillex_client.batch.json_elements import JsonElements
 from distillex_client.batch.opening import UTF_8, OpenSource
@@ -23,21 +22,6 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 WHITE_SPACE = b" \t\r\n"
 
 Items = Iterator["Record | BadRecord"]
-
-
-@dataclass(frozen=True)
-class ReadingOptions:
-    """What is a document, and where its text stands."""
-
-    by_line: bool = False
-    """Of plain text: each line is a document, not each file."""
-    text_field: str = "text"
-    entities_field: str = "entities"
-    """Where the output has its entities; the input may not have a field of this name."""
-    encoding: str = UTF_8
-    """Of all inputs but Parquet, as Python names it."""
-    parquet_rows: bool = False
-    """Keep rows of Parquet as they are, for an output that is Parquet."""
 
 
 def read_records(opened: OpenSource, name: str, form: InputFormat, options: ReadingOptions) -> Items:
@@ -126,7 +110,7 @@ class _SourceReader:
         except RecursionError:
             return BadRecord(place, TOO_DEEP)
         if not isinstance(fields, dict):
-            return BadRecord(place, f"not a JSON object but {_kind(fields)}")
+            return BadRecord(place, f"not a JSON object but {kind_of(fields)}")
         return record_of(place, fields, self._options)
 
     def _csv(self, delimiter: str) -> Items:
@@ -206,28 +190,6 @@ class _SourceReader:
         return f"UTF-8{where}{hint}"
 
 
-def record_of(place: str, fields: dict[str, Any], options: ReadingOptions) -> Record | BadRecord:
-    """Return the record of an object with fields, or what is wrong with it."""
-    if options.text_field not in fields:
-        return BadRecord(place, f"no field {options.text_field!r} (--text-field); its fields: {sorted(fields)}")
-    text = fields[options.text_field]
-    if not isinstance(text, str):
-        return BadRecord(place, f"field {options.text_field!r} is not a string but {_kind(text)}")
-    if options.entities_field in fields:
-        return BadRecord(place, f"has a field {options.entities_field!r} already (--entities-field gives another name)")
-    return Record(place, text, fields)
-
-
-def twice_in(names: Iterable[str]) -> list[str]:
-    """Return the names that stand there more than once."""
-    return [name for name, count in Counter(names).items() if count > 1]
-
-
-def is_unicode(value: str) -> bool:
-    """Tell whether a string can be written as UTF-8: it has no half characters."""
-    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
-
-
 def _problem_of_header(columns: Sequence[str], options: ReadingOptions) -> str | None:
     if options.text_field not in columns:
         return f"no column {options.text_field!r} (--text-field); its columns: {list(columns)}"
@@ -247,14 +209,6 @@ def is_gb18030(content: bytes) -> bool:
 
 def _too_large(place: str) -> BadRecord:
     return BadRecord(place, f"{RecordTooLarge(LARGEST_RECORD_BYTES)} (--per line makes each line of a text a document)")
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "a boolean"
-    if isinstance(value, (int, float)):
-        return "a number"
-    return {"NoneType": "null", "str": "a string", "list": "a list", "dict": "an object"}[type(value).__name__]
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -14,19 +14,18 @@ from typing import Any
 from distillex_client.batch.bad_records import BadRecords
 from distillex_client.batch.checkpoint import Checkpoint
 from distillex_client.batch.collisions import check_collisions
-from distillex_client.batch.connection import Connection
 from distillex_client.batch.durable import replace_durably, temporary_name
 from distillex_client.batch.errors import BatchStopped, WrongUse
+from distillex_client.batch.extraction import ExtractionSource
+from distillex_client.batch.fields import ReadingOptions
 from distillex_client.batch.fingerprint import Fingerprint
 from distillex_client.batch.inputs import Inputs
 from distillex_client.batch.locks import lock_name, locked
 from distillex_client.batch.opening import check_encoding
 from distillex_client.batch.options import BatchOptions
 from distillex_client.batch.outputs import make_output, side_file
-from distillex_client.batch.patience import PatientCaller
 from distillex_client.batch.pipeline import Finished, extract_chunks
 from distillex_client.batch.progress import Progress, Silent
-from distillex_client.batch.readers import ReadingOptions
 from distillex_client.batch.records import BadRecord, Extracted, Mark, cut_chunks
 from distillex_client.batch.sources import InputFormat, find_sources
 from distillex_client.batch.writers import OutputFormat
@@ -63,7 +62,7 @@ class Summary:
 
 def extract_files(
     options: BatchOptions,
-    connection: Connection,
+    extraction: ExtractionSource,
     progress: Callable[[int, float], Progress] | None = None,
 ) -> Summary:
     """Extract from files into a file, in order.
@@ -72,8 +71,8 @@ def extract_files(
     ----------
     options
         What to read, what to write, how to call.
-    connection
-        The server.
+    extraction
+        What extracts: a :class:`Connection` to a server, or models of this machine.
     progress
         Makes the display, given the records done before and the part of the input that they were.
 
@@ -82,11 +81,12 @@ def extract_files(
     WrongUse
         When options, files or lexicon cannot work.
     BatchStopped
-        When the server stayed away, or the output cannot be written; what is written stays for ``resume``.
+        When nothing can be extracted, such as while the server stays away, or the output cannot be written; what is
+        written stays for ``resume``.
     """
     run = None
     try:
-        run = _Run(options, connection)
+        run = _Run(options, extraction)
         return run.run(progress or (lambda _records, _position: Silent()))
     except BrokenPipeError:
         raise
@@ -105,9 +105,9 @@ def extract_files(
 
 
 class _Run:
-    def __init__(self, options: BatchOptions, connection: Connection) -> None:
+    def __init__(self, options: BatchOptions, extraction: ExtractionSource) -> None:
         self._options = options
-        self._connection = connection
+        self._extraction = extraction
         try:
             self._selection = Selection(options.min_score, options.types)
         except (TypeError, ValueError) as error:
@@ -116,7 +116,7 @@ class _Run:
         self._output = make_output(options)
         self._sources = find_sources(options.inputs, options.input_format)
         self._settings = options.settings(self._sources)
-        self._settings |= {"--model": connection.model, "--model-version": connection.model_version}
+        self._settings |= extraction.settings(options.lexicon_name)
         self._all_parquet = all(source.format is InputFormat.PARQUET for source in self._sources)
         self._bad_records = BadRecords(side_file(options))
         self._checkpoint_path = (
@@ -176,15 +176,9 @@ class _Run:
         )
         self._inputs = Inputs(self._sources, reading, read_before)
         with (
-            self._connection.extractor(batch_size=options.batch_size, concurrency=options.concurrency) as extractor,
+            self._extraction.open(options) as caller,
             progress(self.records, self._mark.position) as shown,
         ):
-            caller = PatientCaller(
-                extractor,
-                retry_for_s=options.retry_for_s,
-                lexicon=options.lexicon or None,
-                lexicon_name=options.lexicon_name,
-            )
             finished = extract_chunks(
                 cut_chunks(self._inputs.records(self.records), self.records),
                 caller,

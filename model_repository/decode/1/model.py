@@ -1,4 +1,4 @@
-"""Triton Python model: emissions → entities with the student's CRF."""
+"""Triton Python model: emissions → entities."""
 
 from distillex_serving.python_models.decode_model import DecodeModel as TritonPythonModel
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
-
-from distillex_serving.python_models.refused import RefusedError
+from distillex.refused import RefusedError
 
 
 def refusal(message: str) -> Any:
@@ -47,6 +47,19 @@ def guarded(model: str, sentence: str, answer: Callable[[Any], Any], request: An
 def log_unexpected(model: str, error: Exception) -> None:
     """Write an exception with its traceback into the server's log."""
     log_error("".join([f"{model}: ", *traceback.format_exception(type(error), error, error.__traceback__)]))
+
+
+class _TritonHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        log_error(record.getMessage())
+
+
+def log_to_triton() -> None:
+    """Let what the pipeline logs stand in the server's log."""
+    logger = logging.getLogger("distillex")
+    if not logger.handlers:
+        logger.addHandler(_TritonHandler())
+        logger.propagate = False
 
 
 def log_error(message: str) -> None:

@@ -1,4 +1,4 @@
-"""Triton Python model, emissions → entities as JSON, for the CRF of a student or a teacher."""
+"""Triton Python model of the ensemble, emissions → entities as JSON."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import triton_python_backend_utils as pb_utils
 from distillex_matcher import CrfParameters, LayoutError
 
 from distillex_serving.python_models.answers import guarded
+from distillex_serving.python_models.tensors import bytes_tensor
 
 
 class DecodeModel:
@@ -38,4 +38,4 @@ class DecodeModel:
         for row, message in enumerate(errors.reshape(-1).tolist()):
             if message:
                 rows[row] = json.dumps({"error": message.decode()}, ensure_ascii=False).encode()
-        return pb_utils.InferenceResponse([pb_utils.Tensor("ENTITIES", np.array(rows, dtype=object).reshape(-1, 1))])
+        return pb_utils.InferenceResponse([bytes_tensor("ENTITIES", rows)])

@@ -1,24 +1,19 @@
-"""Triton Python model on ONNX Runtime, features → emissions: the student or the teacher on a machine without a GPU."""
+"""Triton Python model of the ensemble, features → emissions, on ONNX Runtime: for machines without a GPU."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import triton_python_backend_utils as pb_utils
+from distillex.network import Network
+from distillex.network_check import INPUTS
+from distillex.row_groups import STEP, group_rows
 from distillex_matcher import LayoutError
-from distillex_matcher.cores import usable_cores
 from numpy.typing import NDArray
 
 from distillex_serving.python_models.answers import guarded
-from distillex_serving.python_models.network_check import INPUTS, check_network
-from distillex_serving.python_models.row_groups import STEP, group_rows
-
-WARM_UP_SHAPES = ((1, 32), (8, 64))
-"""(rows, tokens) run before the model is ready: the first real request finds threads and memory in place."""
+from distillex_serving.python_models.settings import ModelSettings
 
 
 class EmissionModel:
@@ -26,31 +21,13 @@ class EmissionModel:
 
     def initialize(self, args: dict[str, Any]) -> None:
         """Open model.onnx; fails with one sentence where it is missing, or other files than its own lie beside it."""
-        path = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
-        if not path.exists():
-            raise pb_utils.TritonModelException(f"{path}: missing; 'distillex export' writes it")
-        config = json.loads(args["model_config"])
-        parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
-        instances = sum(group["count"] for group in config["instance_group"])
-        self._call_cost = int(parameters["call_cost_tokens"])
-        self._most_tokens = int(parameters["most_tokens_per_run"])
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(parameters["intra_op_threads"]) or max(1, usable_cores() // instances)
-        options.add_session_config_entry("session.intra_op.allow_spinning", parameters["allow_spinning"])
-        options.enable_cpu_mem_arena = parameters["memory_arena"] == "1"
-        # The fused skip + layer norm is scalar on the CPU: it costs more than the two steps (docs/serving.md).
-        self._session = onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
-        )
+        settings = ModelSettings.of(args)
+        self._options = settings.options
         try:
-            check_network(self._session, path)
+            self._network = Network(settings.folder)
         except LayoutError as error:
-            raise pb_utils.TritonModelException(f"{path.parents[1].name} cannot start: {error}") from None
-        words_per_slot = self._session.get_inputs()[1].shape[3]
-        for rows, tokens in WARM_UP_SHAPES:
-            words = np.zeros((rows, tokens, 4, words_per_slot), np.int32)
-            emissions = self._run([np.ones((rows, tokens), np.int32), words, words, words.astype(np.float32)])
-        self._labels = emissions.shape[2]
+            raise pb_utils.TritonModelException(f"{settings.name} cannot start: {error}") from None
+        self._labels = 1 + 4 * len(self._network.files.crf.entity_types)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Run the rows of all requests, those of similar length together."""
@@ -73,28 +50,24 @@ class EmissionModel:
         # One text alone, the usual case on an idle server: there is nothing to divide.
         tokens = -(-int(np.count_nonzero(tensors[0])) // STEP) * STEP
         if tokens:
-            emissions = self._run([tensor[:, :tokens] for tensor in tensors])
+            emissions = self._network.run(*(tensor[:, :tokens] for tensor in tensors))
             output[:, :tokens] = emissions
 
     def _fill(self, inputs: list[list[NDArray[Any]]], outputs: list[NDArray[np.float32]]) -> None:
         lengths = np.concatenate([np.count_nonzero(tensors[0], axis=1) for tensors in inputs])
         owners = np.repeat(np.arange(len(inputs)), [len(output) for output in outputs])
         firsts = np.searchsorted(owners, np.arange(len(inputs)))
-        for group in group_rows(lengths, self._call_cost, self._most_tokens):
+        for group in group_rows(lengths, self._options.call_cost_tokens, self._options.most_tokens_per_run):
             # (request, its rows in this group), in the order in which the rows are run.
             rows = np.sort(group.rows)
             own = owners[rows]
             members = [(request, rows[own == request] - firsts[request]) for request in np.unique(own)]
-            emissions = self._run([_joined(inputs, members, k, group.tokens) for k in range(len(INPUTS))])
+            emissions = self._network.run(*(_joined(inputs, members, k, group.tokens) for k in range(len(INPUTS))))
             begin = 0
             for request, its in members:
                 end = begin + len(its)
                 outputs[request][its, : group.tokens] = emissions[begin:end, : outputs[request].shape[1]]
                 begin = end
-
-    def _run(self, arrays: list[NDArray[Any]]) -> NDArray[np.float32]:
-        emissions: NDArray[np.float32] = self._session.run(["EMISSIONS"], dict(zip(INPUTS, arrays, strict=True)))[0]
-        return emissions
 
 
 def _joined(

@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import importlib
 import logging
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from distillex_matcher import FeatureLayout
+from distillex_matcher import CrfParameters, FeatureLayout
 
+from distillex_training.export.folder import PLAN_FILE, check_network_alone, put_in_place, staged
 from distillex_training.export.onnx import INPUT_NAMES, OUTPUT_NAME, export_onnx, open_session, random_inputs
 from distillex_training.export.plan_metadata import PlanMetadata, sha256_of
 from distillex_training.export.plan_profile import ShapeRange, check_interface, optimization_profile
-from distillex_training.export.repository import (
-    check_network_alone,
-    model_folder,
-    remove_networks_of_others,
-    save_layout_and_crf,
-)
-from distillex_training.models import load_model
+from distillex_training.models import Student, Teacher, load_model
 
 LOG = logging.getLogger("distillex.export")
 
@@ -87,7 +83,7 @@ def export_plan(model_directory: Path, output: Path, options: PlanOptions) -> li
     model_directory
         A student or a teacher.
     output
-        A ``.plan`` file; else a model repository, which also gets the CRF and the feature layout.
+        A ``.plan`` file; else a folder, which also gets the CRF and the feature layout.
     options
         Precision, timing cache, version compatibility.
 
@@ -100,28 +96,47 @@ def export_plan(model_directory: Path, output: Path, options: PlanOptions) -> li
     ------
     TensorRtError
         Without TensorRT or a GPU, when the build fails, or when the plan's emissions differ too much.
+    ValueError
+        For a folder that cannot hold this model.
     """
     trt = load_tensorrt()
     if not torch.cuda.is_available():
         raise TensorRtError("a plan is built and checked on the GPU that will run it: PyTorch sees no NVIDIA GPU here")
     model, crf, layout = load_model(model_directory)
-    path = output if output.suffix == ".plan" else model_folder(output, model) / "model.plan"
-    if path == output:
-        check_network_alone(path, layout, crf)
+    parameters = crf.parameters_for_serving()
+    if output.suffix != ".plan":
+        with staged(model_directory, output) as staging:
+            write_plan(trt, model, layout, parameters, staging / PLAN_FILE, options)
+            return put_in_place(staging, output, layout, parameters)
+    check_network_alone(output, layout, parameters)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as name:
+        written = write_plan(trt, model, layout, parameters, Path(name) / output.name, options)
+        return [path.replace(output.parent / path.name) for path in written]
+
+
+def write_plan(
+    trt: Any, model: Student | Teacher, layout: FeatureLayout, crf: CrfParameters, path: Path, options: PlanOptions
+) -> list[Path]:
+    """Write ``path``, ``path.onnx`` and ``path.json``, one by one.
+
+    Raises
+    ------
+    TensorRtError
+        When the build fails, or when the plan's emissions differ too much.
+    """
     onnx_path = path.with_name(path.name + ".onnx")
-    export_onnx(model, layout, onnx_path, crf=crf.parameters_for_serving(), half=options.half)
+    export_onnx(model, layout, onnx_path, crf=crf, half=options.half)
     check_interface(onnx_path)
     profile = optimization_profile(layout)
     plan = build_plan(trt, onnx_path.read_bytes(), profile, options)
     difference, accepted = compare_plan(trt, plan, onnx_path, layout, options)
-    LOG.info("%s: emissions differ from ONNX Runtime by %.1e; %.1e accepted", path, difference, accepted)
+    LOG.info("%s: emissions differ from ONNX Runtime by %.1e; %.1e accepted", path.name, difference, accepted)
     if not difference <= accepted:
         raise TensorRtError(
             f"the plan's emissions differ from ONNX Runtime by {difference:.2e}; accepted: {accepted:.2e}"
         )
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(plan)
-    temporary.replace(path)
+    path.write_bytes(plan)
     metadata = PlanMetadata(
         tensorrt=str(trt.__version__),
         gpu=torch.cuda.get_device_name(),
@@ -136,11 +151,7 @@ def export_plan(model_directory: Path, output: Path, options: PlanOptions) -> li
     )
     metadata_path = path.with_name(path.name + ".json")
     metadata.save(metadata_path)
-    written = [path, onnx_path, metadata_path]
-    if output.suffix == ".plan":
-        return written
-    remove_networks_of_others(output, model, layout, crf, kept=path.name)
-    return [*written, *save_layout_and_crf(output, model, layout, crf)]
+    return [path, onnx_path, metadata_path]
 
 
 def build_plan(trt: Any, onnx_model: bytes, profile: dict[str, ShapeRange], options: PlanOptions) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from distillex_matcher import FeatureLayout
+from distillex_matcher.exported import NETWORK_FILE, refuse_former_shape
 from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE, write_atomically
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -142,6 +143,33 @@ def _check_layout(directory: Path, config: StudentConfig | TeacherConfig, layout
             f"{directory / CONFIG_FILE} has the entity types {', '.join(config.entity_types)}; {FEATURES_FILE} does "
             f"not know {', '.join(unknown)}. {TWO_MODELS}"
         )
+
+
+def exported_network(path: Path) -> Path | None:
+    """Return the network of an exported model, None for the directory of a trained one.
+
+    Parameters
+    ----------
+    path
+        A ``.onnx`` file, or a folder; one that holds both is a trained model's.
+
+    Raises
+    ------
+    LayoutError
+        For a folder that an earlier version exported.
+    ModelDirectoryError
+        For a folder that holds no model.
+    """
+    if not path.is_dir():
+        return path
+    if (path / WEIGHTS_FILE).exists():
+        return None
+    if (path / NETWORK_FILE).exists():
+        return path / NETWORK_FILE
+    refuse_former_shape(path)
+    raise ModelDirectoryError(
+        f"{path}: {WEIGHTS_FILE} (of a trained model) and {NETWORK_FILE} (of an exported one) are missing"
+    )
 
 
 def longest_input(model: Student | Teacher, layout: FeatureLayout) -> int:

@@ -1,0 +1,102 @@
+"""Models of this machine, as a batch run takes them in place of a server."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distillex_client.batch.errors import WrongUse
+from distillex_client.batch.extraction import Caller, CallOptions
+from distillex_client.entity import Extraction
+from distillex_client.errors import ExtractorError
+from distillex_matcher import LayoutError, LexiconError
+from distillex_matcher.exported import EXPORTED_FILES
+from distillex_matcher.lexicon_store import BASE_NAME, LexiconStore
+
+from distillex.batch.worker import TaggerOptions
+from distillex.batch.workers import Workers
+from distillex.locations import shipped_lexicons
+from distillex.models import DEFAULT_MODEL, find_model
+
+
+@dataclass(frozen=True)
+class LocalExtraction:
+    """Extract on this machine, without a server; can be pickled."""
+
+    model: str = DEFAULT_MODEL
+    """Name of a student, or the folder of an exported model."""
+    lexicon_directory: Path | None = None
+    """None: the shipped lexicons."""
+    workers: int | None = None
+    """Processes that extract; None: this process does, in the threads that call."""
+
+    @contextlib.contextmanager
+    def open(self, options: CallOptions) -> Iterator[Caller]:
+        """Open the model: here, or in each worker as soon as that is needed.
+
+        Raises
+        ------
+        WrongUse
+            When the model or a lexicon cannot be used.
+        """
+        with _as_wrong_use():
+            chosen = TaggerOptions(
+                model=str(self._folder()),
+                lexicon_directory=str(self._lexicons()),
+                lexicon=dict(options.lexicon),
+                lexicon_name=options.lexicon_name,
+            )
+        if self.workers is None:
+            with _as_wrong_use():
+                caller = _TaggerCaller(chosen)
+            yield caller
+            return
+        with Workers(chosen, self.workers) as workers:
+            yield workers
+
+    def settings(self, lexicon_name: str | None) -> dict[str, Any]:
+        """Return what has to be the same when a run is resumed: the model's files, the versions of its lexicons."""
+        with _as_wrong_use():
+            folder = self._folder()
+            checksum = hashlib.blake2b(digest_size=8)
+            for name in EXPORTED_FILES:
+                checksum.update((folder / name).read_bytes())
+            store = LexiconStore(self._lexicons())
+            names = [BASE_NAME, *([lexicon_name] if lexicon_name else [])]
+            try:
+                labels = [store.current(name).label for name in names]
+            except LexiconError as error:
+                raise LexiconError(f"{error} (lexicons of {self._lexicons()})") from None
+        return {"--model": self.model, "--model (checksum)": checksum.hexdigest(), "lexicons": "+".join(labels)}
+
+    def _folder(self) -> Path:
+        return find_model(self.model).resolve()
+
+    def _lexicons(self) -> Path:
+        return (self.lexicon_directory or shipped_lexicons()).resolve()
+
+
+class _TaggerCaller:
+    """Extracts in this process."""
+
+    def __init__(self, options: TaggerOptions) -> None:
+        self._tagger = options.open()
+
+    def call(self, texts: Sequence[str]) -> list[Extraction]:
+        with _as_wrong_use():
+            return list(self._tagger.extract_stream(texts))
+
+    def stop(self) -> None:
+        """Nothing waits: a call ends soon."""
+
+
+@contextlib.contextmanager
+def _as_wrong_use() -> Iterator[None]:
+    try:
+        yield
+    except (ExtractorError, LayoutError, LexiconError) as error:
+        raise WrongUse(str(error)) from error

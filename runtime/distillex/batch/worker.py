@@ -1,0 +1,93 @@
+"""A worker process: opens a model, then extracts from whatever texts come, until nobody is left who sends any."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distillex.tagger import Tagger
+
+READY, FOUND, REFUSED, FAILED = "ready", "found", "refused", "failed"
+"""What an answer begins with: a model is open, extractions, why nothing can be extracted, why this was not."""
+
+
+@dataclass(frozen=True)
+class TaggerOptions:
+    """What a worker opens; can be pickled."""
+
+    model: str
+    lexicon_directory: str
+    lexicon: dict[str, str | None]
+    lexicon_name: str | None
+
+    def open(self) -> Tagger:
+        """Open the model, with the words over the named lexicon over the base lexicon.
+
+        Raises
+        ------
+        ExtractorError, LayoutError, LexiconError
+            As :func:`distillex.load` and :meth:`distillex.Tagger.with_lexicon`.
+        """
+        import distillex
+
+        tagger = distillex.load(self.model, lexicon_directory=self.lexicon_directory, threads=1)
+        if self.lexicon_name:
+            tagger = tagger.with_lexicon(self.lexicon_name)
+        return tagger.with_lexicon(self.lexicon) if self.lexicon else tagger
+
+
+def serve(descriptor: int) -> None:
+    """Answer what comes over a socket, first :class:`TaggerOptions`, then lists of texts; end when it is closed.
+
+    An answer is one of the words above, then what belongs to it. Extractions travel as plain tuples, which are packed
+    in a third of the time.
+    """
+    # An interrupt is for the run, which ends its workers by itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Connection(descriptor) as line:
+        try:
+            tagger = _opened(line)
+            while tagger is not None:
+                line.send(_answer(tagger, line.recv()))
+        except (EOFError, ConnectionError):
+            # The run is over, or its process was killed.
+            pass
+    # Not by way of Python's own end, which closes the model: there is nothing to be kept.
+    os._exit(0)
+
+
+def _opened(line: Connection) -> Tagger | None:
+    from distillex_client.errors import ExtractorError
+    from distillex_matcher import LayoutError, LexiconError
+
+    options: TaggerOptions = line.recv()
+    try:
+        tagger = options.open()
+    except (ExtractorError, LayoutError, LexiconError) as error:
+        line.send((REFUSED, str(error)))
+        return None
+    line.send((READY, None))
+    return tagger
+
+
+def _answer(tagger: Tagger, texts: Sequence[str]) -> tuple[str, Any]:
+    from distillex_client.errors import InvalidRequest
+
+    try:
+        return FOUND, [
+            (
+                extraction.lexicon_version,
+                extraction.error,
+                [(e.start, e.end, e.type, e.text, e.score) for e in extraction.entities],
+            )
+            for extraction in tagger.extract_stream(texts)
+        ]
+    except InvalidRequest as error:
+        return REFUSED, str(error)
+    except Exception as error:  # a fault of ours, or no memory: told like a worker that died of it
+        return FAILED, f"{type(error).__name__}: {error}"

@@ -1,0 +1,36 @@
+"""``distillex extract``: a batch run on this machine, without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from distillex_client.extract_command import BatchCommand, batch_command
+from distillex_matcher.cores import usable_cores
+
+from distillex.models import DEFAULT_MODEL
+
+CALLS_OF_A_WORKER = 2
+"""One that it answers, and one that waits, so that it never does."""
+
+
+@batch_command("distillex", stopped_as="workers cannot be started")
+def extract(
+    batch: BatchCommand,
+    *,
+    model: Annotated[
+        str, typer.Option(help="Name of a student, or a folder that 'distillex export' wrote.")
+    ] = DEFAULT_MODEL,
+    lexicon_dir: Annotated[
+        Path | None, typer.Option(help="Directory of the lexicons, 'base' among them; default: the shipped ones.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that extract; default: one for each core that may be used.", min=1)
+    ] = None,
+) -> None:
+    """Extract entities from documents of any length and number, in the order of the input, on this machine's cores."""
+    from distillex.batch import LocalExtraction
+
+    count = workers or usable_cores()
+    batch.run(LocalExtraction(model, lexicon_dir, count), concurrency=CALLS_OF_A_WORKER * count)

@@ -1,0 +1,181 @@
+"""Which lexicons lie under a text: the base one, a named one, the words that came with it.
+
+The base lexicon and the named ones are looked up in their directory whenever texts come, so that a version which was
+installed meanwhile is used from then on. Whatever is wrong with a new version, the old one answers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from distillex_matcher import FeatureLayout, Featurizer, Lexicon, LexiconError
+from distillex_matcher.lexicon_store import (
+    BASE_NAME,
+    InstalledLexicon,
+    LexiconNameError,
+    LexiconStore,
+    UnknownLexiconError,
+)
+
+from distillex.refused import RefusedError
+from distillex.request_lexicons import Limits, RequestLexicons
+
+LOG = logging.getLogger("distillex.lexicons")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A lexicon laid over the base one, and the label by which answers name it."""
+
+    lexicon: Lexicon
+    label: str
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What lies over the base lexicon, for each of several texts."""
+
+    overlays: list[list[Lexicon]] | None
+    """None: nothing, for all of them."""
+    labels: list[str]
+    """What answered each text, such as ``base@1+finance@3``."""
+    refused: list[str | None]
+    """Why a text's lexicons cannot be used."""
+
+
+class LexiconLayers:
+    """The lexicons of a directory, as a model sees them.
+
+    Parameters
+    ----------
+    layout
+        The model's; its types are those that words may bear.
+    directory
+        Holds one folder a lexicon, ``base`` among them.
+    limits
+        Of the words that come with a text.
+
+    Raises
+    ------
+    LexiconError
+        Where there is no base lexicon, or it cannot be used; names the directory.
+    """
+
+    def __init__(self, layout: FeatureLayout, directory: str | Path, limits: Limits | None = None) -> None:
+        self._store = LexiconStore(directory)
+        self._stays: dict[str, str] = {}
+        try:
+            base = self._store.current(BASE_NAME)
+            self._base: tuple[InstalledLexicon, Featurizer] = (base, layout.featurizer(base.lexicon))
+        except (LexiconError, OSError) as error:
+            raise LexiconError(f"{error} (lexicons of {directory})") from None
+        self.check_types = self._base[1].check_types
+        self._request_lexicon = RequestLexicons(limits or Limits(), self.check_types)
+
+    def featurizer(self) -> tuple[Featurizer, str]:
+        """Return the featurizer over the base lexicon in use now, and that lexicon's label."""
+        held, featurizer = self._base
+        try:
+            base = self._store.current(BASE_NAME)
+            if base is not held:
+                held, featurizer = self._base = (base, featurizer.with_base(base.lexicon))
+            self._stays.pop(BASE_NAME, None)
+        except Exception as error:  # whatever is wrong with a new base lexicon, the old one answers
+            self._say_what_stays(BASE_NAME, held.label, error)
+        return featurizer, held.label
+
+    def over(
+        self,
+        label: str,
+        rows: int,
+        names: Sequence[bytes] | None,
+        words: Sequence[bytes] | None,
+        first: Sequence[Layer] = (),
+    ) -> Layers:
+        """Return what lies over the base lexicon for each of the texts of some requests.
+
+        Parameters
+        ----------
+        label
+            Of the base lexicon.
+        rows
+            How many texts there are.
+        names
+            LEXICON_NAME of each; empty: none.
+        words
+            LEXICON of each; empty: none.
+        first
+            What lies under these, for every text.
+        """
+        label = "+".join([label, *(layer.label for layer in first)])
+        labels = [label] * rows
+        refused: list[str | None] = [None] * rows
+        if names is None and words is None and not first:
+            return Layers(None, labels, refused)
+        overlays: list[list[Lexicon]] = []
+        found: dict[bytes, Layer | RefusedError] = {}
+        layers = Layers(overlays, labels, refused)
+        for row in range(rows):
+            overlays.append([layer.lexicon for layer in first])
+            try:
+                name, own = names[row] if names is not None else b"", words[row] if words is not None else b""
+                for layer in self._layers(name, own, found):
+                    overlays[row].append(layer.lexicon)
+                    labels[row] += f"+{layer.label}"
+            except RefusedError as error:
+                overlays[row].clear()
+                layers.refused[row] = str(error)
+        return layers
+
+    def named(self, name: str) -> Layer | None:
+        """Return a named lexicon's version in use; None for ``base``, which is under every text anyway.
+
+        Raises
+        ------
+        RefusedError
+            Where there is none of that name, or it cannot be read; begins with LEXICON_NAME.
+        """
+        if name == BASE_NAME:
+            # Laid over itself its words would lose their embeddings.
+            return None
+        try:
+            installed = self._store.current(name)
+            self._stays.pop(name, None)
+        except (LexiconNameError, UnknownLexiconError) as error:
+            raise RefusedError(f"LEXICON_NAME: {error}") from None
+        except (LexiconError, OSError) as error:
+            held = self._store.last_opened(name)
+            self._say_what_stays(name, held.label if held else "nothing", error)
+            if held is None:
+                raise RefusedError(f"LEXICON_NAME: the lexicon {name!r} cannot be read; the log says why") from None
+            installed = held
+        return Layer(installed.lexicon, installed.label)
+
+    def _layers(self, name: bytes, words: bytes, found: dict[bytes, Layer | RefusedError]) -> list[Layer]:
+        layers = []
+        if name and name != BASE_NAME.encode():
+            # One look at the directory a batch and name: all of a batch's rows see the same version.
+            if name not in found:
+                try:
+                    layer = self.named(name.decode("utf-8", "replace"))
+                except RefusedError as error:
+                    found[name] = error
+                else:
+                    assert layer is not None
+                    found[name] = layer
+            if isinstance(known := found[name], RefusedError):
+                raise known
+            layers.append(known)
+        if words and len(own := self._request_lexicon(words)):
+            layers.append(Layer(own, "request"))
+        return layers
+
+    def _say_what_stays(self, name: str, label: str, error: Exception) -> None:
+        """Log why an older version answers: once, not with every batch."""
+        message = f"the lexicon {name} stays at {label}: {error}"
+        if self._stays.get(name) != message:
+            self._stays[name] = message
+            LOG.error(message)

@@ -1,0 +1,66 @@
+"""Which exported model is meant: a student by its name, or a folder that ``distillex export`` wrote."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from distillex_client.errors import ModelNotFound
+from distillex_matcher.exported import EXPORTED_FILES, NETWORK_FILE, ExportedFiles
+
+from distillex.locations import shipped_models
+
+DEFAULT_MODEL = "cluener"
+_NAME = re.compile(r"[\w.-]*")
+
+
+def known_models() -> dict[str, Path]:
+    """Return the exported students by name.
+
+    Looked at are the models that come with distillex, then the folder ``models`` where the process works; a student
+    there hides a shipped one of its name.
+    """
+    found: dict[str, Path] = {}
+    for models in (shipped_models(), Path("models").absolute()):
+        for network in sorted(models.glob(f"student-*/{NETWORK_FILE}")):
+            found[network.parent.name.removeprefix("student-")] = network.parent
+    return found
+
+
+def find_model(name_or_path: str | os.PathLike[str]) -> Path:
+    """Return the folder of an exported model.
+
+    Parameters
+    ----------
+    name_or_path
+        ``NAME`` of a student in ``models/student-NAME``, or a folder that ``distillex export`` wrote.
+
+    Raises
+    ------
+    ModelNotFound
+        For an unknown name (lists the known ones), a path that is no folder, or one that lacks a file.
+    LayoutError
+        For a folder whose layout and CRF are wrong, or of two models. Whether they are the network's own is checked
+        when that is opened.
+    """
+    known = known_models()
+    text = os.fspath(name_or_path)
+    folder = known.get(text) if isinstance(name_or_path, str) else None
+    if folder is None:
+        folder = Path(text)
+        if not text or not folder.is_dir():
+            if _NAME.fullmatch(text):
+                raise ModelNotFound(
+                    f"unknown student {text!r}; known students: {', '.join(sorted(known)) or 'none'} (folders "
+                    "models/student-NAME, which 'distillex export MODEL -o models/student-NAME' writes), or the path "
+                    "of such a folder"
+                )
+            raise ModelNotFound(f"{folder}: {'not a folder' if folder.exists() else 'there is no such folder'}")
+    missing = [file for file in EXPORTED_FILES if not (folder / file).is_file()]
+    if missing:
+        raise ModelNotFound(
+            f"{folder}: {', '.join(missing)} missing; 'distillex export MODEL -o {folder}' writes these files"
+        )
+    ExportedFiles.beside(folder / NETWORK_FILE)
+    return folder

@@ -1,0 +1,73 @@
+"""The network of a student or a teacher on ONNX Runtime, on a CPU: features → emissions."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from distillex_matcher import LayoutError
+from distillex_matcher.exported import NETWORK_FILE, ExportedFiles
+from numpy.typing import NDArray
+
+from distillex.network_check import INPUTS, check_network
+
+WARM_UP_SHAPES = ((1, 32), (8, 64))
+"""(rows, tokens) run before a network is ready: the first real text finds its memory in place."""
+
+
+class Network:
+    """An opened network; may be run from several threads at once, and in a forked copy of the process.
+
+    A run uses the thread that asks for it alone: several runs side by side beat one that is divided, whose short steps
+    do not divide well.
+
+    Parameters
+    ----------
+    folder
+        Holds ``model.onnx`` with its layout and its CRF.
+
+    Raises
+    ------
+    LayoutError
+        For files that are missing, wrong or another model's; the message names them.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        path = Path(folder) / NETWORK_FILE
+        self.files = ExportedFiles.beside(path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        # The fused skip + layer norm is scalar on the CPU: it costs more than the two steps (docs/serving.md).
+        try:
+            self._session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
+            )
+        except Exception as error:  # ONNX Runtime's own classes, which it does not export by name
+            reason = "missing; 'distillex export' writes it" if not path.exists() else f"cannot be opened: {error}"
+            raise LayoutError(f"{path}: {reason}") from None
+        check_network(self._session, self.files)
+        words_per_slot = self.files.layout.words_per_slot
+        for rows, tokens in WARM_UP_SHAPES:
+            words = np.zeros((rows, tokens, 4, words_per_slot), np.int32)
+            self.run(np.ones((rows, tokens), np.int32), words, words, words.astype(np.float32))
+
+    def run(
+        self,
+        input_ids: NDArray[np.int32],
+        lexicon_types: NDArray[np.int32],
+        lexicon_words: NDArray[np.int32],
+        lexicon_weights: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """Return the emissions. *Shape:* [B, T] and three times [B, T, 4, K] → [B, T, L].
+
+        Those of padding are not defined.
+        """
+        inputs: dict[str, NDArray[Any]] = dict(
+            zip(INPUTS, (input_ids, lexicon_types, lexicon_words, lexicon_weights), strict=True)
+        )
+        emissions: NDArray[np.float32] = self._session.run(["EMISSIONS"], inputs)[0]
+        return emissions

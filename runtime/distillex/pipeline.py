@@ -1,0 +1,218 @@
+"""Texts → entities: fold and featurise, run the network on rows of similar length, decode. Written once.
+
+In process and in Triton's fused model this pipeline answers, in the ensemble its parts do; it knows none of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from distillex_matcher import CrfDecoder, FeatureLayout, Featurizer, Lexicon
+
+from distillex.lexicon_layers import Layer, LexiconLayers
+from distillex.locations import shipped_lexicons
+from distillex.network import Network
+from distillex.request_lexicons import Limits
+from distillex.row_groups import STEP, RowGroup, group_rows
+
+CALL_COST_TOKENS = 32
+MOST_TOKENS_PER_RUN = 4096
+EDGES = 2
+"""Tokens beside the code points: ``[CLS]`` and ``[SEP]``."""
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """How texts are divided into runs of the network; what is found does not depend on it."""
+
+    threads: int = 1
+    """Runs side by side."""
+    call_cost_tokens: int = CALL_COST_TOKENS
+    """Rows of similar length are run together; a further run is worth so many tokens of padding saved."""
+    most_tokens_per_run: int = MOST_TOKENS_PER_RUN
+    """Rows x tokens of one run: bounds its memory."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("threads", 1), ("call_cost_tokens", 0), ("most_tokens_per_run", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{name} {value!r}: a whole number from {least} on is accepted")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was found in each of several texts."""
+
+    entities: list[bytes]
+    """UTF-8 JSON, a list of ``{"start", "end", "type", "text", "score"}``; of a refused text ``[]``."""
+    labels: list[str]
+    """Which lexicons answered, such as ``base@1+finance@3``."""
+    refused: list[str | None]
+    """Why a text, or what came with it, was refused."""
+
+
+class Pipeline:
+    """A student or a teacher, ready to extract; may be used from several threads at once.
+
+    Parameters
+    ----------
+    folder
+        Of an exported model.
+    lexicon_directory
+        Holds one folder a lexicon; by default the shipped ones.
+    options, limits
+        How to run; what the words that come with a text may be.
+
+    Raises
+    ------
+    LayoutError
+        For files of the model that are missing, wrong or another model's.
+    LexiconError
+        Where the base lexicon is missing or cannot be used.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        lexicon_directory: str | os.PathLike[str] | None = None,
+        options: PipelineOptions | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._options = options or PipelineOptions()
+        self._network = Network(folder)
+        layout = self._network.files.layout
+        self._most_tokens = layout.buckets[-1]
+        self.lexicons = LexiconLayers(_unpadded(layout), Path(lexicon_directory or shipped_lexicons()), limits)
+        self._decoder: CrfDecoder = self._network.files.crf.decoder()
+        self._pool = _Pool(self._options.threads)
+
+    @property
+    def entity_types(self) -> tuple[str, ...]:
+        """Types of the entities that are found."""
+        return self._network.files.crf.entity_types
+
+    def answer(
+        self,
+        texts: Sequence[bytes],
+        *,
+        names: Sequence[bytes] | None = None,
+        words: Sequence[bytes] | None = None,
+        first: Sequence[Layer] = (),
+    ) -> Answers:
+        """Extract from texts with the lexicons that requests name or bring.
+
+        Parameters
+        ----------
+        texts
+            UTF-8.
+        names, words
+            LEXICON_NAME and LEXICON of each text; empty: none.
+        first
+            Lexicons that lie under these, for every text.
+        """
+        featurizer, label = self.lexicons.featurizer()
+        layers = self.lexicons.over(label, len(texts), names, words, first)
+        entities, errors = self.extract(featurizer, texts, layers.overlays)
+        refused = layers.refused
+        if any(refused):
+            for row, problem in enumerate(refused):
+                if problem is not None:
+                    entities[row], errors[row] = b"[]", problem
+        return Answers(entities, layers.labels, errors)
+
+    def extract(
+        self, featurizer: Featurizer, texts: Sequence[bytes], overlays: Sequence[Sequence[Lexicon]] | None
+    ) -> tuple[list[bytes], list[str | None]]:
+        """Return the entities of each text as JSON, and why it was refused.
+
+        Parameters
+        ----------
+        featurizer
+            Of :attr:`lexicons`.
+        texts
+            UTF-8.
+        overlays
+            What is laid over the base lexicon, for each text; None: nothing.
+        """
+        if len(texts) == 1:
+            return self._run(featurizer, texts, overlays)
+        groups = self._groups(texts)
+        entities: list[bytes] = [b"[]"] * len(texts)
+        refused: list[str | None] = [None] * len(texts)
+
+        def run(group: RowGroup) -> None:
+            rows = group.rows.tolist()
+            laid = None if overlays is None else [overlays[row] for row in rows]
+            found, errors = self._run(featurizer, [texts[row] for row in rows], laid)
+            for row, json, error in zip(rows, found, errors, strict=True):
+                entities[row], refused[row] = json, error
+
+        self._pool.map(run, groups)
+        return entities, refused
+
+    def _groups(self, texts: Sequence[bytes]) -> list[RowGroup]:
+        lengths = np.fromiter((_code_points(text) for text in texts), np.int64, len(texts)) + EDGES
+        # What is too long is refused, whichever rows it is with.
+        lengths[lengths > self._most_tokens] = 1
+        options = self._options
+        most = min(options.most_tokens_per_run, -(-int(lengths.sum()) // options.threads))
+        return group_rows(lengths, options.call_cost_tokens, most)
+
+    def _run(
+        self, featurizer: Featurizer, texts: Sequence[bytes], overlays: Sequence[Sequence[Lexicon]] | None
+    ) -> tuple[list[bytes], list[str | None]]:
+        features = featurizer.featurize(texts, overlays, strict=False)
+        refused = list(features.errors)
+        if all(error is not None for error in refused):
+            return [b"[]"] * len(texts), refused
+        emissions = self._network.run(
+            features.input_ids, features.lexicon_types, features.lexicon_words, features.lexicon_weights
+        )
+        return self._decoder.entities_json(emissions, features.lengths, texts), refused
+
+
+class _Pool:
+    """Threads that are there when there is more than one thing to do, in a forked process too."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+
+    def map(self, run: Callable[[RowGroup], None], groups: Sequence[RowGroup]) -> None:
+        if self._threads == 1 or len(groups) < 2:
+            for group in groups:
+                run(group)
+            return
+        # The longest first, so that the threads end together.
+        costly_first = sorted(groups, key=lambda group: -group.tokens * len(group.rows))
+        for _ in self._threads_here().map(run, costly_first):
+            pass
+
+    def _threads_here(self) -> ThreadPoolExecutor:
+        if self._process != os.getpid():
+            # A forked copy of a process has none of its threads, and its locks as they happened to be.
+            self._process, self._lock, self._executor = os.getpid(), threading.Lock(), None
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="distillex")
+            return self._executor
+
+
+def _unpadded(layout: FeatureLayout) -> FeatureLayout:
+    """Return the layout whose buckets pad rows no further than rows of similar length are apart."""
+    longest = layout.buckets[-1]
+    return dataclasses.replace(layout, buckets=(*range(STEP, longest, STEP), longest))
+
+
+def _code_points(text: bytes) -> int:
+    """Return how many there are; of what is not UTF-8, about how many."""
+    return len(text.decode("utf-8", "replace"))

@@ -1,0 +1,52 @@
+"""JSON of strangers: every way in which it can be wrong is one sentence."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from distillex.refused import RefusedError
+
+
+class _NotAccepted(ValueError):  # noqa: N818
+    """JSON that Python would read and we do not."""
+
+
+def parse_json(content: bytes, what: str) -> Any:
+    """Parse UTF-8 JSON without repeated keys, NaN or infinities.
+
+    Parameters
+    ----------
+    content
+        The bytes.
+    what
+        Begins the messages.
+
+    Raises
+    ------
+    RefusedError
+        Says what is wrong.
+    """
+    try:
+        return json.loads(content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant)
+    except UnicodeDecodeError as error:
+        raise RefusedError(f"{what} is not UTF-8 (byte {error.start})") from None
+    except json.JSONDecodeError as error:
+        raise RefusedError(f"{what} is not JSON: {error}") from None
+    except _NotAccepted as error:
+        raise RefusedError(f"{what} {error}") from None
+    except (ValueError, RecursionError):
+        raise RefusedError(f"{what} is not JSON: numbers that long, or brackets that deep, are not accepted") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise _NotAccepted(f"holds the key {repeated[:40]!r} twice")
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise _NotAccepted(f"holds {name}, which is not JSON")

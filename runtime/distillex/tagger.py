@@ -1,0 +1,338 @@
+"""Extract in this process: no server, no network, no deep-learning framework."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distillex_client.core import check_texts, entities_of
+from distillex_client.documents import DEFAULT_WINDOW, Document
+from distillex_client.entity import Entity, Extraction
+from distillex_client.errors import InvalidRequest, InvalidText
+from distillex_client.protocol import (
+    check_lexicon,
+    encode_lexicon,
+    encode_lexicon_name,
+    encode_text,
+    parse_entities,
+    raise_for_lexicon,
+)
+from distillex_client.render import Page, render
+from distillex_client.selection import Selection
+from distillex_matcher import Lexicon, LexiconError
+from distillex_matcher.cores import usable_cores
+from distillex_matcher.lexicon_store import NAME_PATTERN
+
+from distillex.locations import shipped_lexicons
+from distillex.models import DEFAULT_MODEL, find_model
+
+if TYPE_CHECKING:
+    from distillex.lexicon_layers import Layer
+    from distillex.pipeline import Pipeline
+
+Words = Mapping[str, "str | None"]
+TEXTS_AT_ONCE = 64
+"""Of each thread: what :meth:`Tagger.extract_stream` reads ahead."""
+
+
+def load(
+    name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
+    *,
+    lexicon_directory: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    min_score: float = 0.0,
+    types: Iterable[str] | None = None,
+) -> Tagger:
+    """Open a student (or a teacher) to extract with.
+
+    Parameters
+    ----------
+    name_or_path
+        ``"cluener"``, ``"msra"`` or another student in ``models/student-NAME``; or a folder that ``distillex export``
+        wrote.
+    lexicon_directory
+        Holds one folder a lexicon, ``base`` among them; by default the shipped ones. What ``distillex lexicon push``
+        installs there is used from the next call on.
+    threads
+        How many cores one call of many texts may use; by default all that this process may use. One text uses one.
+    min_score
+        Leave out entities of a lower score, 0 to 1.
+    types
+        Leave out entities of other types.
+
+    Raises
+    ------
+    ModelNotFound
+        For a name that is not known, or a folder that lacks a file.
+    distillex_matcher.LayoutError
+        For files that are wrong or of two models.
+    distillex_matcher.LexiconError
+        Where the base lexicon is missing or cannot be used.
+    ValueError, TypeError
+        For ``threads``, ``min_score`` or ``types`` that cannot be used.
+    """
+    source = _Source(
+        str(find_model(name_or_path).resolve()),
+        str(Path(lexicon_directory or shipped_lexicons()).resolve()),
+        usable_cores() if threads is None else threads,
+    )
+    return Tagger(source, Selection(min_score, types))
+
+
+class Tagger:
+    """A student, opened by :func:`load`. Use it from as many threads as you like.
+
+    It can be pickled (by its path: each process that unpickles it opens the files again), so that
+    :mod:`multiprocessing`, Ray and Spark carry it to their workers; a forked process may go on using it.
+
+    Examples
+    --------
+    >>> import distillex
+    >>> tagger = distillex.load("cluener")  # doctest: +SKIP
+    >>> tagger.extract("青石云科发布了新产品。", lexicon={"青石云科": "company"})  # doctest: +SKIP
+    [Entity(start=0, end=4, type='company', text='青石云科', score=1.0)]
+    """
+
+    def __init__(self, source: _Source, selection: Selection, attached: tuple[_Attached, ...] = ()) -> None:
+        self._source = source
+        self._selection = selection
+        self._attached = attached
+        self._opened = (os.getpid(), _opened(source))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tagger, (self._source, self._selection, tuple(replace(each, layer=None) for each in self._attached))
+
+    def __repr__(self) -> str:
+        with_lexicons = "".join(f".with_lexicon({each.given!r})" for each in self._attached)
+        return f"distillex.load({self._source.folder!r}){with_lexicons}"
+
+    @property
+    def path(self) -> Path:
+        """Folder of the model."""
+        return Path(self._source.folder)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Types of the entities that the model finds."""
+        return self._pipeline.entity_types
+
+    def extract(
+        self, text: str | bytes, *, lexicon: Words | None = None, lexicon_name: str | None = None
+    ) -> list[Entity]:
+        """Return the entities of one text of at most 510 characters.
+
+        Parameters
+        ----------
+        text
+            ``str``, or UTF-8 bytes.
+        lexicon
+            Words for this call alone: word → type, None to hide a word.
+        lexicon_name
+            A lexicon installed in the lexicon directory, laid over the base one.
+
+        Raises
+        ------
+        InvalidText
+            For a text that is empty, too long, not UTF-8, or holds a NUL.
+        InvalidRequest
+            For a lexicon that cannot be used.
+        """
+        extraction = self._extractions([text], encode_lexicon(lexicon), encode_lexicon_name(lexicon_name))[0]
+        if extraction.error is not None:
+            raise InvalidText(extraction.error)
+        return self._selection.of(extraction.entities)
+
+    def extract_batch(
+        self, texts: Iterable[str | bytes], *, lexicon: Words | None = None, lexicon_name: str | None = None
+    ) -> list[list[Entity]]:
+        """Return the entities of each text, in order; texts of similar length are computed together.
+
+        Parameters are those of :meth:`extract`.
+
+        Raises
+        ------
+        InvalidText
+            For the first bad text (``row`` is its index); :meth:`extract_stream` goes on instead.
+        InvalidRequest
+            For a lexicon that cannot be used.
+        """
+        stream = self.extract_stream(texts, lexicon=lexicon, lexicon_name=lexicon_name)
+        return [entities_of(extraction, row) for row, extraction in enumerate(stream)]
+
+    def extract_stream(
+        self, texts: Iterable[str | bytes], *, lexicon: Words | None = None, lexicon_name: str | None = None
+    ) -> Iterator[Extraction]:
+        """Yield one extraction a text, in order, reading ``texts`` as they are needed.
+
+        A bad text yields an extraction with ``error``; the others are not hurt. Parameters as in :meth:`extract`.
+        """
+        check_texts(texts)
+        words, name = encode_lexicon(lexicon), encode_lexicon_name(lexicon_name)
+        return map(self._selection.of_extraction, self._stream(texts, words, name))
+
+    def extract_document(
+        self,
+        document: str | bytes,
+        *,
+        lexicon: Words | None = None,
+        lexicon_name: str | None = None,
+        window: int = DEFAULT_WINDOW,
+        overlap: int | None = None,
+    ) -> list[Entity]:
+        """Return the entities of a document of any length, with offsets in it.
+
+        Each sentence is extracted alone; one longer than ``window`` (at most 510 characters) in overlapping windows
+        (:func:`distillex.split_document`). Other parameters as in :meth:`extract`.
+        """
+        words, name = encode_lexicon(lexicon), encode_lexicon_name(lexicon_name)
+        cut = Document(document, window, overlap)
+        return self._selection.of(cut.merge(list(self._stream(cut.pieces, words, name))))
+
+    def render(
+        self,
+        document: str,
+        *,
+        lexicon: Words | None = None,
+        lexicon_name: str | None = None,
+        title: str = "Distillex",
+    ) -> Page:
+        """Return an HTML page of a document with its entities highlighted; a notebook shows it.
+
+        Parameters as in :meth:`extract_document` and :func:`distillex.render`.
+        """
+        return render(
+            document, self.extract_document(document, lexicon=lexicon, lexicon_name=lexicon_name), title=title
+        )
+
+    def with_lexicon(self, lexicon: str | os.PathLike[str] | Words) -> Tagger:
+        """Return a tagger for which words lie over the base lexicon, and over those that this one has.
+
+        Parameters
+        ----------
+        lexicon
+            The name of a lexicon in the lexicon directory (its version in use, looked up at each call); a file,
+            compiled (``.lex``) or with ``WORD<TAB>TYPE[<TAB>WEIGHT]`` a line; or a mapping of words to types, None
+            to hide a word.
+
+        Raises
+        ------
+        InvalidRequest
+            For a lexicon that is not there, cannot be read, or has a type that the model does not know.
+        """
+        given: str | Path | dict[str, str | None]
+        if isinstance(lexicon, Mapping):
+            check_lexicon(lexicon)
+            given = dict(lexicon)
+        elif isinstance(lexicon, str) and NAME_PATTERN.fullmatch(lexicon) and not Path(lexicon).is_file():
+            given = lexicon
+        elif isinstance(lexicon, (str, os.PathLike)):
+            given = Path(lexicon).absolute()
+        else:
+            raise TypeError(f"lexicon {lexicon!r} is {type(lexicon).__name__}; a name, a file or a mapping is accepted")
+        attached = _Attached(given)
+        attached.layer_of(self._pipeline)
+        return Tagger(self._source, self._selection, (*self._attached, attached))
+
+    @property
+    def _pipeline(self) -> Pipeline:
+        process, pipeline = self._opened
+        if process != os.getpid():
+            # Locks of a forked process are as they happened to be: what holds any is made anew.
+            self._opened = (os.getpid(), pipeline := _opened(self._source))
+        return pipeline
+
+    def _stream(self, texts: Iterable[str | bytes], words: bytes, name: bytes) -> Iterator[Extraction]:
+        remaining = iter(texts)
+        while batch := list(islice(remaining, TEXTS_AT_ONCE * self._source.threads)):
+            yield from self._extractions(batch, words, name)
+
+    def _extractions(self, texts: list[str | bytes], words: bytes, name: bytes) -> list[Extraction]:
+        pipeline = self._pipeline
+        rows = len(texts)
+        answers = pipeline.answer(
+            [encode_text(text) for text in texts],
+            names=[name] * rows if name else None,
+            words=[words] * rows if words else None,
+            first=[layer for each in self._attached if (layer := each.layer_of(pipeline)) is not None],
+        )
+        found = []
+        for content, label, reason in zip(answers.entities, answers.labels, answers.refused, strict=True):
+            if reason is not None:
+                raise_for_lexicon(reason)
+            found.append(Extraction(parse_entities(content), label, reason))
+        return found
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a pipeline is opened from."""
+
+    folder: str
+    lexicon_directory: str
+    threads: int
+
+
+@dataclass
+class _Attached:
+    """A lexicon of :meth:`Tagger.with_lexicon`: what was given, and what it was opened as."""
+
+    given: str | Path | dict[str, str | None]
+    layer: Layer | None = None
+    """None: not opened yet, or a name, which is looked up at each call."""
+
+    def layer_of(self, pipeline: Pipeline) -> Layer | None:
+        from distillex.lexicon_layers import Layer
+        from distillex.refused import RefusedError
+
+        if isinstance(self.given, str):
+            try:
+                return pipeline.lexicons.named(self.given)
+            except RefusedError as error:
+                raise InvalidRequest(str(error)) from None
+        if self.layer is None:
+            try:
+                lexicon, label = _read(self.given)
+                pipeline.lexicons.check_types(lexicon)
+            except LexiconError as error:
+                raise InvalidRequest(f"lexicon: {error}") from None
+            self.layer = Layer(lexicon, label)
+        return self.layer
+
+
+def _read(given: Path | dict[str, str | None]) -> tuple[Lexicon, str]:
+    if isinstance(given, dict):
+        return Lexicon.from_words(given), "words"
+    lexicon = Lexicon.load(given) if given.suffix == ".lex" else Lexicon.from_tsv(given, name=given.stem)
+    return lexicon, f"{lexicon.name or given.stem}@{lexicon.version}" if lexicon.version else lexicon.name or given.stem
+
+
+_pipelines: weakref.WeakValueDictionary[tuple[int, _Source], Pipeline] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
+
+def _opened(source: _Source) -> Pipeline:
+    """Return the pipeline of a source; taggers of one process share it."""
+    from distillex.pipeline import Pipeline, PipelineOptions
+    from distillex.request_lexicons import UNLIMITED
+
+    with _lock:
+        pipeline = _pipelines.get((os.getpid(), source))
+        if pipeline is None:
+            options = PipelineOptions(threads=source.threads)
+            pipeline = Pipeline(source.folder, source.lexicon_directory, options, UNLIMITED)
+            _pipelines[os.getpid(), source] = pipeline
+        return pipeline

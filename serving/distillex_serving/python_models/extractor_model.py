@@ -1,0 +1,98 @@
+"""Triton Python model, texts → entities: the whole pipeline in one process, for a student or a teacher on a CPU."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+from distillex.pipeline import Answers, Pipeline
+from distillex_matcher import LayoutError, LexiconError
+
+from distillex_serving.python_models.answers import guarded, log_to_triton, log_unexpected, refusal
+from distillex_serving.python_models.settings import ModelSettings
+from distillex_serving.python_models.tensors import bytes_tensor, optional_rows_of, rows_of
+
+SENTENCE = "the text could not be extracted"
+
+
+class ExtractorModel:
+    """TEXT, LEXICON, LEXICON_NAME → ENTITIES, LEXICON_VERSION. Contract: docs/architecture.md."""
+
+    def initialize(self, args: dict[str, Any]) -> None:
+        """Open the model and the base lexicon; fails with one sentence where a file is missing or wrong."""
+        log_to_triton()
+        settings = ModelSettings.of(args)
+        self._name = settings.name
+        try:
+            self._pipeline = Pipeline(settings.folder, settings.lexicon_directory, settings.options, settings.limits)
+        except (LayoutError, LexiconError) as error:
+            raise pb_utils.TritonModelException(f"{settings.name} cannot start: {error}") from None
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer each request; the texts of all are computed together."""
+        read = [guarded(self._name, SENTENCE, _Rows.of, request) for request in requests]
+        answered = iter(self._answered([each for each in read if isinstance(each, _Rows)]))
+        return [next(answered) if isinstance(each, _Rows) else each for each in read]
+
+    def _answered(self, requests: list[_Rows]) -> list[Any]:
+        if len(requests) > 1:
+            try:
+                return self._answers(requests)
+            except Exception as error:  # one request's surprise must not fail the others: each says its own
+                log_unexpected(self._name, error)
+        return [guarded(self._name, SENTENCE, lambda rows: self._answers([rows])[0], each) for each in requests]
+
+    def _answers(self, requests: list[_Rows]) -> list[Any]:
+        texts = [text for request in requests for text in request.texts]
+        answers = self._pipeline.answer(texts, names=_joined(requests, "names"), words=_joined(requests, "words"))
+        responses, begin = [], 0
+        for request in requests:
+            end = begin + len(request.texts)
+            responses.append(_response(request, answers, begin, end))
+            begin = end
+        return responses
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What one request brings."""
+
+    texts: list[bytes]
+    names: list[bytes] | None
+    words: list[bytes] | None
+    wants_versions: bool
+
+    @staticmethod
+    def of(request: Any) -> _Rows:
+        texts = rows_of(request, "TEXT")
+        rows = len(texts)
+        return _Rows(
+            texts,
+            optional_rows_of(request, "LEXICON_NAME", rows),
+            optional_rows_of(request, "LEXICON", rows),
+            "LEXICON_VERSION" in request.requested_output_names(),
+        )
+
+
+def _joined(requests: list[_Rows], field: str) -> list[bytes] | None:
+    columns = [getattr(request, field) for request in requests]
+    if all(column is None for column in columns):
+        return None
+    rows = [column or [b""] * len(request.texts) for column, request in zip(columns, requests, strict=True)]
+    return [value for column in rows for value in column]
+
+
+def _response(request: _Rows, answers: Answers, begin: int, end: int) -> Any:
+    entities = answers.entities[begin:end]
+    for row, problem in enumerate(answers.refused[begin:end]):
+        if problem is not None:
+            if len(entities) == 1:
+                return refusal(problem)
+            entities[row] = json.dumps({"error": problem}, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    outputs = [bytes_tensor("ENTITIES", entities)]
+    if request.wants_versions:
+        # A tensor costs as much as a third of the decoder: most callers do without this one.
+        outputs.append(bytes_tensor("LEXICON_VERSION", [label.encode() for label in answers.labels[begin:end]]))
+    return pb_utils.InferenceResponse(outputs)

@@ -1,0 +1,57 @@
+"""Triton Python model of the ensemble, texts and lexicons → the network's inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+from distillex.lexicon_layers import LexiconLayers
+from distillex_matcher import FeatureLayout, LayoutError, LexiconError
+
+from distillex_serving.python_models.answers import guarded, log_to_triton, refusal
+from distillex_serving.python_models.settings import ModelSettings
+from distillex_serving.python_models.tensors import bytes_tensor, optional_rows_of, rows_of
+
+
+class PreprocessModel:
+    """Featurise, padded to the contract's buckets. Contract: docs/architecture.md."""
+
+    def initialize(self, args: dict[str, Any]) -> None:
+        """Load the layout and the base lexicon; fails with one sentence where a file is missing or wrong."""
+        log_to_triton()
+        settings = ModelSettings.of(args)
+        try:
+            layout = FeatureLayout.load(settings.folder)
+            self._lexicons = LexiconLayers(layout, settings.lexicon_directory, settings.limits)
+        except (LayoutError, LexiconError) as error:
+            raise pb_utils.TritonModelException(f"{settings.name} cannot start: {error}") from None
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer each request."""
+        return [guarded("preprocess", "the text could not be prepared", self._answer, request) for request in requests]
+
+    def _answer(self, request: Any) -> Any:
+        texts = rows_of(request, "TEXT")
+        rows = len(texts)
+        names, words = optional_rows_of(request, "LEXICON_NAME", rows), optional_rows_of(request, "LEXICON", rows)
+        featurizer, label = self._lexicons.featurizer()
+        layers = self._lexicons.over(label, rows, names, words)
+        features = featurizer.featurize(texts, layers.overlays, strict=False)
+        refused = [
+            of_lexicon or of_text or "" for of_lexicon, of_text in zip(layers.refused, features.errors, strict=True)
+        ]
+        if any(refused):
+            if rows == 1:
+                return refusal(refused[0])
+            features.lengths[[row for row in range(rows) if refused[row]]] = 0
+        return pb_utils.InferenceResponse(
+            [
+                pb_utils.Tensor("INPUT_IDS", features.input_ids),
+                pb_utils.Tensor("LEXICON_TYPES", features.lexicon_types),
+                pb_utils.Tensor("LEXICON_WORDS", features.lexicon_words),
+                pb_utils.Tensor("LEXICON_WEIGHTS", features.lexicon_weights),
+                pb_utils.Tensor("LENGTH", features.lengths),
+                bytes_tensor("ERROR", [problem.encode("utf-8", "backslashreplace") for problem in refused]),
+                bytes_tensor("LEXICON_VERSION", [each.encode() for each in layers.labels]),
+            ]
+        )

@@ -1,0 +1,127 @@
+"""Put a Triton model repository together: the shipped configurations, and the files of the models to serve.
+
+``model_repository/`` holds configurations and nothing of any model; an exported model is one flat folder. What Triton
+wants, a folder a model with its configuration and its files, is made when it is needed: of links in the server's
+workspace, or of copies for a Triton of one's own.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from distillex_matcher.exported import EXPORTED_FILES
+
+from distillex_serving.preconditions import PreconditionError
+
+PLAN_FILE = "model.plan"
+EXTRACTOR, PREPROCESS, STUDENT, DECODE, LEXICONS = "extractor", "preprocess", "student", "decode", "lexicons"
+TEACHER_NAMES = {
+    EXTRACTOR: "extractor_teacher",
+    PREPROCESS: "preprocess_teacher",
+    STUDENT: "teacher",
+    DECODE: "decode_teacher",
+}
+"""How the models of a teacher are called, which is served beside a student with the student's configurations."""
+OWN_CONFIGURATION = "config.pbtxt"
+_NAME = re.compile(r'^(\s*(?:model_)?name: ")(\w+)(")', re.MULTILINE)
+
+
+class Layout(str, enum.Enum):
+    """Into which models the pipeline is divided, and what runs the network."""
+
+    FUSED = "fused"
+    """One Python model does it all, the network on ONNX Runtime."""
+    ENSEMBLE = "ensemble"
+    """Three models, the network's in the Python backend."""
+    ONNXRUNTIME = "onnxruntime"
+    """Three models, the network in Triton's own ONNX Runtime backend."""
+    TENSORRT = "tensorrt"
+    """Three models, the network in Triton's TensorRT backend."""
+
+
+_PARTS = {PREPROCESS: OWN_CONFIGURATION, DECODE: OWN_CONFIGURATION, EXTRACTOR: OWN_CONFIGURATION}
+CONFIGURATIONS: Mapping[Layout, Mapping[str, str]] = {
+    Layout.FUSED: {EXTRACTOR: "configs/cpu.pbtxt"},
+    Layout.ENSEMBLE: {**_PARTS, STUDENT: "configs/cpu.pbtxt"},
+    Layout.ONNXRUNTIME: {**_PARTS, STUDENT: "configs/onnxruntime.pbtxt"},
+    Layout.TENSORRT: {**_PARTS, STUDENT: OWN_CONFIGURATION},
+}
+"""The models of a layout, each with its configuration's place in its folder."""
+
+
+def link(source: Path, target: Path) -> None:
+    """Let ``target`` be another name of ``source``."""
+    target.symlink_to(source.resolve())
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file."""
+    shutil.copyfile(source, target)
+
+
+def compose(
+    target: Path,
+    *,
+    configurations: Path,
+    student: Path,
+    teacher: Path | None = None,
+    layout: Layout = Layout.FUSED,
+    place: Callable[[Path, Path], None] = link,
+) -> None:
+    """Fill a folder with a model repository.
+
+    Parameters
+    ----------
+    target
+        Is created.
+    configurations
+        Like ``model_repository/``: of each model ``config.pbtxt`` and ``configs/``, ``1/model.py``, ``warmup/``.
+    student, teacher
+        Folders of exported models. The teacher's models have names of their own, and the student's configurations.
+    layout
+        Which models.
+    place
+        Puts a file into the repository.
+
+    Raises
+    ------
+    PreconditionError
+        Where a configuration or a model's file is missing.
+    """
+    for model, configuration in {**CONFIGURATIONS[layout], LEXICONS: OWN_CONFIGURATION}.items():
+        _add(target / model, configurations / model, configuration, student, layout, place)
+        if teacher is not None and model in TEACHER_NAMES:
+            folder = target / TEACHER_NAMES[model]
+            _add(folder, configurations / model, configuration, teacher, layout, place)
+            written = folder / OWN_CONFIGURATION
+            written.write_text(as_teacher(written.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def as_teacher(configuration: str) -> str:
+    """Return a student's configuration with the names of the teacher's models."""
+    return _NAME.sub(lambda found: found[1] + TEACHER_NAMES.get(found[2], found[2]) + found[3], configuration)
+
+
+def _add(
+    folder: Path, source: Path, configuration: str, model: Path, layout: Layout, place: Callable[[Path, Path], None]
+) -> None:
+    if not (source / configuration).is_file():
+        raise PreconditionError(f"{source / configuration}: missing; the layout {layout.value!r} needs it")
+    (folder / "1").mkdir(parents=True)
+    shutil.copyfile(source / configuration, folder / OWN_CONFIGURATION)
+    for part in ("1", "warmup"):
+        for file in source.glob(f"{part}/*"):
+            if file.is_file():
+                (folder / part).mkdir(exist_ok=True)
+                place(file, folder / part / file.name)
+    files = [model / name for name in EXPORTED_FILES]
+    if layout is Layout.TENSORRT and source.name == STUDENT:
+        files.append(model / PLAN_FILE)
+    for file in files:
+        if not file.is_file():
+            raise PreconditionError(f"{file}: missing; 'distillex export' writes it")
+        place(file, folder / "1" / file.name)

@@ -1,0 +1,58 @@
+"""Command ``distillex repository``."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from distillex.models import DEFAULT_MODEL, find_model
+from distillex_client.errors import ModelNotFound
+from distillex_matcher import LayoutError
+
+from distillex_serving.command_options import EXIT_PRECONDITION, fail
+from distillex_serving.locations import shipped_configurations
+from distillex_serving.preconditions import PreconditionError
+from distillex_serving.repository import Layout, compose, copy
+
+
+def repository(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write; it must not be there yet.")],
+    student: Annotated[
+        str, typer.Option(help="NAME of models/student-NAME, or a folder that 'distillex export' wrote.")
+    ] = DEFAULT_MODEL,
+    teacher: Annotated[Path | None, typer.Option(help="Folder of an exported teacher, for extractor_teacher.")] = None,
+    layout: Annotated[
+        Layout,
+        typer.Option(
+            help="fused: one Python model on a CPU; ensemble: three models, the network in the Python backend; "
+            "onnxruntime, tensorrt: three models, the network in that backend of Triton's."
+        ),
+    ] = Layout.FUSED,
+    configurations: Annotated[
+        Path | None, typer.Option(help="Folder of the models' configurations; by default the shipped ones.")
+    ] = None,
+) -> None:
+    """Write a model repository for a Triton server of your own, such as NVIDIA's image.
+
+    Its Python models need the packages distillex and distillex_serving where that server runs. The lexicons are looked
+    for in DISTILLEX_LEXICON_DIR, or in a folder lexicons beside the repository.
+    """
+    try:
+        folder, taught_by = find_model(student), find_model(teacher) if teacher is not None else None
+        if output.exists() or output.is_symlink():
+            raise PreconditionError(f"{output} is there already: remove it, or give another folder")
+        output.absolute().parent.mkdir(parents=True, exist_ok=True)
+        # All is there before it has its name: no failure and no kill leaves a part of a repository.
+        with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=f".{output.name}-") as staging:
+            staged = Path(staging) / "repository"
+            source = configurations or shipped_configurations()
+            compose(staged, configurations=source, student=folder, teacher=taught_by, layout=layout, place=copy)
+            staged.rename(output)
+    except (PreconditionError, ModelNotFound, LayoutError) as error:
+        fail("repository", str(error), EXIT_PRECONDITION)
+    except OSError as error:
+        fail("repository", f"{error.filename or output}: {error.strerror}", EXIT_PRECONDITION)
+    for path in sorted(output.rglob("config.pbtxt")):
+        typer.echo(str(path))

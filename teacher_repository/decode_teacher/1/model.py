@@ -1,5 +1,0 @@
-"""Triton Python model: emissions → entities with the teacher's CRF."""
-
-from distillex_serving.python_models.decode_model import DecodeModel as TritonPythonModel
-
-__all__ = ["TritonPythonModel"]

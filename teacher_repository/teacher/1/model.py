@@ -1,5 +1,0 @@
-"""Triton Python model: the teacher on ONNX Runtime, for machines without a GPU."""
-
-from distillex_serving.python_models.emission_model import EmissionModel as TritonPythonModel
-
-__all__ = ["TritonPythonModel"]

@@ -1,0 +1,63 @@
+"""The lexicons of requests are kept for the next request, within a bound of memory that no caller can move."""
+
+import json
+import random
+
+import pytest
+from distillex_matcher import Lexicon, LexiconError
+from distillex import request_lexicons
+from distillex.refused import RefusedError
+from distillex.request_lexicons import Limits, RequestLexicons
+
+
+def accept(lexicon: Lexicon) -> None:
+    pass
+
+
+@pytest.fixture
+def lexicons():
+    return RequestLexicons(Limits(1000, 65536, 64), accept)
+
+
+def of_every_plane(seed):
+    """A small JSON text whose lexicon is as large as can be: each character lies in a page of its own."""
+    pages = random.Random(seed).sample(range(0x100, 0x10F0), 3600)
+    points = [page * 256 + seed % 256 for page in pages if not 0xD8 <= page < 0xE0]
+    words = {"".join(map(chr, points[start : start + 60])): None for start in range(0, len(points), 60)}
+    return json.dumps(words, ensure_ascii=False).encode()
+
+
+def test_the_same_content_is_built_once(lexicons):
+    first = lexicons(b'{"a": "b"}')
+    assert lexicons(b'{"a": "b"}') is first
+    assert lexicons(b'{"a": "c"}') is not first
+
+
+def test_the_least_recently_used_goes_first(lexicons, monkeypatch):
+    monkeypatch.setattr(request_lexicons, "MOST_CACHED", 2)
+    first, second = lexicons(b'{"a": "1"}'), lexicons(b'{"a": "2"}')
+    assert lexicons(b'{"a": "1"}') is first
+    lexicons(b'{"a": "3"}')
+    assert lexicons(b'{"a": "1"}') is first
+    assert lexicons(b'{"a": "2"}') is not second
+
+
+def test_large_lexicons_are_kept_within_the_bound(lexicons):
+    contents = [of_every_plane(seed) for seed in range(40)]
+    assert all(len(content) <= 65536 for content in contents)
+    sizes = [lexicons(content).size_bytes for content in contents]
+    assert sum(sizes) > 2 * request_lexicons.MOST_CACHED_BYTES
+    assert 0 < lexicons.cached_bytes <= request_lexicons.MOST_CACHED_BYTES
+    last = lexicons(contents[-1])
+    assert lexicons(contents[-1]) is last
+
+
+def test_what_is_refused_is_not_kept():
+    def refuse(lexicon):
+        raise LexiconError("no")
+
+    lexicons = RequestLexicons(Limits(1000, 65536, 64), refuse)
+    for _ in range(2):
+        with pytest.raises(RefusedError, match="LEXICON: no"):
+            lexicons(b'{"a": "b"}')
+    assert lexicons.cached_bytes == 0

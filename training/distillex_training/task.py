@@ -1,0 +1,49 @@
+"""What the training loop and the state of a run know of what is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+
+class Task(Protocol):
+    """What is trained."""
+
+    metric: str
+    """The entry of :meth:`evaluate` that decides which weights are kept; more is better."""
+
+    @property
+    def model(self) -> nn.Module:
+        """All trained parameters, the CRF's included."""
+        ...
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return optimiser groups with their learning rates."""
+        ...
+
+    def batches(self, epoch: int) -> Sequence[Any]:
+        """Return the epoch's batches, deterministic in the epoch."""
+        ...
+
+    def loss(self, batch: Any, epoch: int) -> Tensor:
+        """Return the loss of one batch."""
+        ...
+
+    def after_step(self) -> None:
+        """Run after each optimiser step (the CRF puts its constraints back)."""
+        ...
+
+    def evaluate(self) -> dict[str, float]:
+        """Score the present weights."""
+        ...
+
+    def save(self, directory: Path) -> None:
+        """Write the present weights as a model directory."""
+        ...
+
+    def publish(self, directory: Path) -> None:
+        """Write into the run directory what others may use before the run ends; called with each checkpoint."""
+        ...
