@@ -38,7 +38,7 @@ struct Tensor {
 // The padded tensors of a batch: T tokens, K words a slot. They lie in one piece of memory.
 struct FeatureBatch {
     struct Free {
-        void operator()(void* memory) const { std::free(memory); }
+        void operator()(void* pointer) const { std::free(pointer); }
     };
 
     std::size_t batch = 0;
