@@ -68,13 +68,12 @@ def run_python(source: str, run: Run) -> str:
 
 
 def run_bash(source: str, folder: Path) -> str:
-    """Run a block in a shell that knows the commands ``distillex-client`` and ``python``."""
+    """Run a block in a shell that knows the commands ``distillex-client``, ``distillex`` and ``python``."""
     commands = folder / ".commands"
     commands.mkdir(exist_ok=True)
-    (commands / "distillex-client").write_text(
-        f"#!{sys.executable}\nfrom distillex_client.cli import run\nrun()\n", encoding="utf-8"
-    )
-    (commands / "distillex-client").chmod(0o755)
+    for name, module in (("distillex-client", "distillex_client.cli"), ("distillex", "distillex.command.main")):
+        (commands / name).write_text(f"#!{sys.executable}\nfrom {module} import run\nrun()\n", encoding="utf-8")
+        (commands / name).chmod(0o755)
     path = f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", source],

@@ -1,18 +1,21 @@
-"""Extraction on a local Ray cluster of two workers, one of which is killed."""
+"""Extraction on a local Ray cluster of two workers, one of which is killed: through a server, and without one."""
 
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import threading
 import time
 
 import psutil
 import pytest
-from batch_command import run_extract, short_text
+from batch_command import extract_command, short_text
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray[data]'")
 import pyarrow.parquet as pq  # noqa: E402
+from distillex.batch import LocalExtraction  # noqa: E402
 from distillex_client import ray as distillex_ray  # noqa: E402
 from distillex_client.batch.connection import Connection  # noqa: E402
 from distillex_client.batch.errors import WrongUse  # noqa: E402
@@ -40,6 +43,15 @@ def cluster():
     environment.undo()
 
 
+@pytest.fixture(params=["server", "models of its own"])
+def source(request):
+    """What extracts, and the command line of one process that gives the same."""
+    if request.param == "server":
+        url = request.getfixturevalue("server").grpc_url
+        return Connection(url), extract_command(url)
+    return LocalExtraction(), [sys.executable, "-c", "from distillex.command.main import run; run()", "extract"]
+
+
 def kill_a_worker(killed, over):
     """Kill the first worker that is seen extracting."""
     while not killed and not over.is_set():
@@ -56,7 +68,8 @@ def kill_a_worker(killed, over):
         time.sleep(0.02)
 
 
-def test_with_a_worker_killed_the_rows_are_those_of_one_process(server, cluster, tmp_path, monkeypatch):
+def test_with_a_worker_killed_the_rows_are_those_of_one_process(source, cluster, tmp_path, monkeypatch):
+    connection, command = source
     monkeypatch.setattr(distillex_ray, "ROWS_OF_A_TASK", 300)
     monkeypatch.setattr(distillex_ray, "ROWS_OF_A_FILE", 700)
     generator = random.Random(9)
@@ -74,9 +87,7 @@ def test_with_a_worker_killed_the_rows_are_those_of_one_process(server, cluster,
     killer = threading.Thread(target=kill_a_worker, args=(killed, over))
     killer.start()
     try:
-        counts = extract_parquet(
-            str(tmp_path / "lake"), str(tmp_path / "out"), TableExtraction(Connection(server.grpc_url)), workers=2
-        )
+        counts = extract_parquet(str(tmp_path / "lake"), str(tmp_path / "out"), TableExtraction(connection), workers=2)
     finally:
         over.set()
         killer.join()
@@ -88,7 +99,7 @@ def test_with_a_worker_killed_the_rows_are_those_of_one_process(server, cluster,
     assert found["id"].to_pylist() == list(range(ROWS))
     assert found["problem"][1234].as_py() == "field 'text' is not a string but null"
     assert "NUL" in found["problem"][2045].as_py()
-    single = run_extract(server.grpc_url, "lake/*.parquet", "-o", "single.parquet", cwd=tmp_path)
+    single = subprocess.run([*command, "lake/*.parquet", "-o", "single.parquet"], cwd=tmp_path, capture_output=True)
     assert single.returncode == 1
     good = found.filter(pa.compute.is_null(found["problem"])).drop_columns(["problem"])
     assert good.to_pylist() == pq.read_table(tmp_path / "single.parquet").to_pylist()
@@ -116,9 +127,21 @@ def test_partition_columns_are_kept_and_an_output_among_the_input_is_refused(ser
     assert all(table.column_names == ["text", "year", "entities", "problem"] for table in found)
 
 
-def test_unwanted_entities_are_left_out_of_the_column(server):
+def test_a_worker_with_a_model_of_its_own_takes_a_core_and_the_words_of_the_run(cluster, monkeypatch):
+    reserved = []
+    monkeypatch.setattr(ray.data.Dataset, "map_batches", lambda self, kind, **options: reserved.append(options))
+    for connection in (Connection(), LocalExtraction()):
+        extract_dataset(ray.data.from_items([{"text": "甲"}]), TableExtraction(connection))
+    assert [options["num_cpus"] for options in reserved] == [0.5, 1.0]
+    extract = TableExtractor(TableExtraction(LocalExtraction(), lexicon={"青石云科": "company"}))
+    for text in ("青石云科", "青石云科来了"):
+        found = extract(pa.table({"text": [text]}))["entities"].to_pylist()
+        assert [(entity["text"], entity["type"]) for entity in found[0]] == [("青石云科", "company")]
+
+
+def test_unwanted_entities_are_left_out_of_the_column(source):
     table = pa.table({"text": ["张伟在北京工作。", "李娜"]})
-    chosen = TableExtraction(Connection(server.grpc_url), min_score=0.5, types=["name"])
+    chosen = TableExtraction(source[0], min_score=0.5, types=["name"])
     found = TableExtractor(chosen)(table)["entities"].to_pylist()
     assert [[entity["text"] for entity in entities] for entities in found] == [["张伟"], ["李娜"]]
     with pytest.raises(ValueError, match="min_score 2 must be from 0 to 1"):

@@ -67,7 +67,10 @@ class LocalExtraction:
                 checksum.update((folder / name).read_bytes())
             store = LexiconStore(self._lexicons())
             names = [BASE_NAME, *([lexicon_name] if lexicon_name else [])]
-            labels = [store.current(name).label for name in names]
+            try:
+                labels = [store.current(name).label for name in names]
+            except LexiconError as error:
+                raise LexiconError(f"{error} (lexicons of {self._lexicons()})") from None
         return {"--model": self.model, "--model (checksum)": checksum.hexdigest(), "lexicons": "+".join(labels)}
 
     def _folder(self) -> Path:

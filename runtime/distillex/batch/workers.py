@@ -62,14 +62,15 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        for worker in list(self._running):
+            self._drop(worker)
 
     def stop(self) -> None:
-        """End all processes: what they are doing, nobody waits for."""
+        """Kill all processes: what they are doing, nobody waits for. What calls, ends."""
         with self._lock:
             self._stopped = True
-            running = list(self._running)
-        for worker in running:
-            worker.end()
+            for worker in self._running:
+                worker.kill()
 
     def call(self, texts: Sequence[str]) -> list[Extraction]:
         """Return one extraction a text; a text of which each worker dies has an ``error``.
@@ -119,6 +120,8 @@ class Workers:
             worker = _Worker(self._options)
             with self._lock:
                 self._running.add(worker)
+                if self._stopped:
+                    worker.kill()
             try:
                 worker.wait_until_ready()
             except WorkersCannotStartError as error:
@@ -136,9 +139,9 @@ class Workers:
             return worker
 
     def _drop(self, worker: _Worker) -> None:
-        worker.end()
         with self._lock:
             self._running.discard(worker)
+        worker.close()
 
 
 class _Worker:
@@ -160,7 +163,6 @@ class _Worker:
                 cwd="/",
             )
         self._options = options
-        self._ended = threading.Lock()
 
     def wait_until_ready(self) -> None:
         """Wait until the model is open.
@@ -204,15 +206,18 @@ class _Worker:
             for version, error, entities in content
         ]
 
-    def end(self) -> None:
-        """Kill the process, if it is there still, and wait for its end."""
+    def kill(self) -> None:
+        """Kill the process; a call that waits for it ends."""
         self._process.kill()
-        with self._ended:
-            self._process.wait()
+
+    def close(self) -> None:
+        """Kill the process and wait for its end, when no call waits for it any more."""
+        self.kill()
+        self._process.wait()
         self._line.close()
 
     def _how_it_ended(self) -> str:
-        with contextlib.suppress(subprocess.TimeoutExpired), self._ended:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             code = self._process.wait(5)
             if code < 0:
                 return f"was killed ({signal.Signals(-code).name})"
