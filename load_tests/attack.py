@@ -36,6 +36,7 @@ from distillex_matcher import Lexicon
 from distillex_serving.embedded import EmbeddedServer, ServerOptions
 from distillex_serving.gate import Gate, GateLimits, put_gate_before
 from distillex_serving.processes import session_members
+from distillex_serving.repository import Layout
 from machine import describe_machine
 from resources import Sampler
 
@@ -116,12 +117,14 @@ class Target:
 
 
 @contextlib.contextmanager
-def target() -> Iterator[Target]:
+def target(layout: Layout = Layout.FUSED) -> Iterator[Target]:
     """Start a server behind a gate, with lexicons of its own."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         lexicons = Path(folder) / "lexicons"
         shutil.copytree(shipped_lexicons(), lexicons)
-        options = ServerOptions(lexicon_directory=lexicons, grpc_port=0, http_port=0, metrics_port=0, admin_token=TOKEN)
+        options = ServerOptions(
+            layout=layout, lexicon_directory=lexicons, grpc_port=0, http_port=0, metrics_port=0, admin_token=TOKEN
+        )
         gate, behind = put_gate_before(options, GateLimits(MAX_REQUEST_BYTES))
         stack.callback(gate.close)
         server = stack.enter_context(EmbeddedServer(behind))

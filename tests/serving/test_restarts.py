@@ -27,7 +27,7 @@ def served():
         yield running
 
 
-@pytest.mark.parametrize("target", ["extractor_0_0", "extractor_0_1", "tritonserver", RESTART, SERVE])
+@pytest.mark.parametrize("target", ["extractor_0_0", "tritonserver", RESTART, SERVE])
 def test_no_call_is_lost(served, target):
     whole = set(served.processes())
     calls = run_case(served, target, CALLS, CALLERS)
@@ -44,7 +44,7 @@ def test_a_batch_run_loses_nothing_and_makes_no_record_bad(served, tmp_path):
     command = [sys.executable, "-c", "from distillex_client.cli import run; run()", "extract", "--url", served.url]
     command += ["in.jsonl", "--progress", "none", "-o"]
     with subprocess.Popen([*command, "out.jsonl"], cwd=tmp_path) as process:
-        for target in ("extractor_0_0", "extractor_0_1", "tritonserver"):
+        for target in ("extractor_0_0", "tritonserver"):
             wait_until_whole(served, whole)
             time.sleep(0.5)
             assert process.poll() is None, "done before anything was killed"
