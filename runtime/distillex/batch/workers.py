@@ -85,14 +85,17 @@ class Workers:
         BatchStopped
             When no worker can be started.
         """
-        for _ in range(ATTEMPTS):
+        reason = ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                LOG.warning("%s; another one does its work again", reason)
             try:
                 return self._call(texts)
             except WorkerDiedError as death:
                 reason = str(death)
-                LOG.warning("%s; another one does its %d texts again", reason, len(texts))
         if len(texts) == 1:
             return [Extraction((), "", f"{ATTEMPTS} workers failed on it; the last: {reason}")]
+        LOG.warning("%s; its %d texts are extracted one by one", reason, len(texts))
         return [extraction for text in texts for extraction in self.call([text])]
 
     def _call(self, texts: Sequence[str]) -> list[Extraction]:
