@@ -45,12 +45,11 @@ system-packages:
 	@test -z "$(strip $(SYSTEM_PACKAGES))" -o "$$(id -u)" != 0 || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(SYSTEM_PACKAGES) >/dev/null; } || true
 
-CPP_TESTS = matcher_cpp/distillex_core_tests --gtest_brief=1
 HAS_GTEST = test -e /usr/include/gtest/gtest.h || \
   { echo "SKIPPED: the C++ unit tests need GoogleTest (Debian: apt-get install libgtest-dev)"; exit 0; }
 cpp-test:
 	@$(HAS_GTEST); cmake -S . --preset release -DDISTILLEX_BUILD_PYTHON=OFF >/dev/null && \
-	  cmake --build build/release -j 2 && build/release/$(CPP_TESTS)
+	  cmake --build build/release -j 2 && ctest --preset release -j 2
 
 # The C++ tests under AddressSanitizer + UndefinedBehaviorSanitizer, and under ThreadSanitizer (without address
 # randomisation where that can be turned off: some kernels randomise more than ThreadSanitizer bears).
@@ -58,7 +57,7 @@ WITHOUT_ASLR = $(shell setarch $$(uname -m) -R true 2>/dev/null && echo setarch 
 sanitize:
 	@$(HAS_GTEST); for preset in asan tsan; do \
 	  cmake -S . --preset $$preset -DDISTILLEX_BUILD_PYTHON=OFF >/dev/null && cmake --build build/$$preset -j 2 && \
-	  $(WITHOUT_ASLR) build/$$preset/$(CPP_TESTS) || exit 1; done
+	  $(WITHOUT_ASLR) ctest --preset $$preset -j 2 || exit 1; done
 
 # libFuzzer targets, SECONDS_EACH (needs clang). `make test` runs them shortly, always from the same seed; by hand:
 # make fuzz SECONDS_EACH=600 FUZZ_SEED=0 (0 draws one)

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from alternating import alternate, seconds_of
-from bench_serving import ROOT, SINGLE, percentile, read_sentences
+from bench_serving import BATCH, ROOT, SINGLE, percentile, read_sentences
 from distillex_client import Extractor
 from distillex_serving.embedded import EmbeddedServer, ServerOptions
 from distillex_serving.gate import put_gate_before
@@ -37,7 +37,7 @@ def main() -> None:
         stack.enter_context(EmbeddedServer(behind))
         gate.start()
         plain = stack.enter_context(EmbeddedServer(options))
-        extractors = [stack.enter_context(Extractor(url, batch_size=32)) for url in (gate.grpc_url, plain.grpc_url)]
+        extractors = [stack.enter_context(Extractor(url, batch_size=BATCH)) for url in (gate.grpc_url, plain.grpc_url)]
         for extractor in extractors:
             extractor.extract_batch(sentences[:128])
 

@@ -2,10 +2,9 @@
 
     python benchmarks/bench_lexicon_requests.py [--rounds 7] [--requests 300] [--json FILE]
 
-The peer is the same server without LEXICON and LEXICON_NAME: a copy of the repository whose ensemble does not have
-these inputs. Against it, requests that carry no words; then requests with the same 100 words each time, and with 100
-other words each time. Single requests of 29 characters; servers and cases alternate; medians over the rounds of each
-round's median.
+The peer is the same server without LEXICON and LEXICON_NAME, inputs that its configuration lacks. Against it, requests
+that carry no words; then requests with the same 100 words each time, and with 100 other words each time. They are
+single, of 29 characters; servers and cases alternate; medians over the rounds of each round's median.
 
 At last what a hostile caller can do: a text of 510 characters whose every substring of up to 64 is a word of the
 request, against the same text without words.
@@ -26,10 +25,10 @@ from pathlib import Path
 from alternating import alternate
 from distillex_client import Extractor
 from distillex_serving.embedded import EmbeddedServer, ServerOptions
+from distillex_serving.locations import shipped_configurations
+from distillex_serving.repository import CONFIGURATIONS, EXTRACTOR, Layout
 
-ROOT = Path(__file__).resolve().parents[1]
 TEXT = "华为技术有限公司昨天与复旦大学在上海签署了一份合作协议书。"
-SERVED = ("extractor", "preprocess", "student", "decode", "lexicons")
 WORD_COUNT = 100
 HOSTILE_TEXT = "长" * 510
 
@@ -37,22 +36,16 @@ Words = dict[str, str | None]
 
 
 def without_lexicon_inputs(folder: Path) -> Path:
-    """Copy the model repository into ``folder`` and take LEXICON and LEXICON_NAME out of its configurations."""
-    repository = folder / "model_repository"
-    repository.mkdir()
-    for name in SERVED:
-        shutil.copytree(ROOT / "model_repository" / name, repository / name)
-    (folder / "lexicons").symlink_to(ROOT / "lexicons")
-    for model in ("extractor", "preprocess"):
-        path = repository / model / "config.pbtxt"
-        lines = path.read_text(encoding="utf-8").split("\n")
-        kept = [line for line in lines if not re.search(r'"LEXICON(_NAME)?"', line)]
-        if len(kept) == len(lines):
-            raise SystemExit(f"{path}: no line names LEXICON")
-        # A list must not end in a comma once its last items are gone.
-        text = re.sub(r",(\s*(#[^\n]*\n\s*)*\])", r"\1", "\n".join(kept))
-        path.write_text(text, encoding="utf-8")
-    return repository
+    """Copy the models' configurations into ``folder`` and take LEXICON and LEXICON_NAME out of the extractor's."""
+    configurations = shutil.copytree(shipped_configurations(), folder / "model_repository")
+    path = configurations / EXTRACTOR / CONFIGURATIONS[Layout.FUSED][EXTRACTOR]
+    lines = path.read_text(encoding="utf-8").split("\n")
+    kept = [line for line in lines if not re.search(r'"LEXICON(_NAME)?"', line)]
+    if len(kept) == len(lines):
+        raise SystemExit(f"{path}: no line names LEXICON")
+    # A list must not end in a comma once its last items are gone.
+    path.write_text(re.sub(r",(\s*(#[^\n]*\n\s*)*\])", r"\1", "\n".join(kept)), encoding="utf-8")
+    return configurations
 
 
 def words_of(number: int) -> Words:

@@ -21,6 +21,7 @@ from distillex_serving.embedded import EmbeddedServer, ServerOptions
 ROOT = Path(__file__).resolve().parents[1]
 SINGLE = "华为技术有限公司昨天与复旦大学在上海签署了一份合作协议书。"
 SINGLE_REQUESTS = 300
+BATCH = 32
 WORDS: dict[str, str | None] = {f"虚构公司{number}号": "company" for number in range(100)}
 
 
@@ -31,12 +32,12 @@ def read_sentences(path: Path, count: int) -> list[str]:
     return [pieces[i % len(pieces)] for i in range(count)]
 
 
-def latencies_ms(extractor: Extractor, lexicon: dict[str, str | None] | None) -> list[float]:
+def latencies_ms(extractor: Extractor, lexicon: dict[str, str | None] | None, text: str = SINGLE) -> list[float]:
     """Milliseconds of each of the single requests."""
     taken = []
     for _ in range(SINGLE_REQUESTS):
         began = time.perf_counter()
-        extractor.extract(SINGLE, lexicon=lexicon)
+        extractor.extract(text, lexicon=lexicon)
         taken.append((time.perf_counter() - began) * 1000)
     return taken
 
@@ -59,7 +60,7 @@ def main() -> None:
     plain: list[list[float]] = []
     with_words: list[list[float]] = []
     options = ServerOptions(grpc_port=0, http_port=0, metrics_port=0)
-    with EmbeddedServer(options) as server, Extractor(server.grpc_url, batch_size=32) as extractor:
+    with EmbeddedServer(options) as server, Extractor(server.grpc_url, batch_size=BATCH) as extractor:
         extractor.extract_batch(sentences[:64])
         for _ in range(arguments.rounds):
             began = time.perf_counter()

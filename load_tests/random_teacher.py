@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import logging
 import os
 from pathlib import Path
 
-from distillex_matcher import FeatureLayout
+from distillex_matcher import CrfParameters, FeatureLayout
+from distillex_matcher.exported import CRF_FILE, NETWORK_FILE
 
 ROOT = Path(__file__).resolve().parents[1]
-PREPROCESS = ROOT / "model_repository" / "preprocess" / "1"
-STUDENT_CRF = ROOT / "model_repository" / "decode" / "1" / "crf.json"
+STUDENT = ROOT / "models" / "student-cluener"
 SEED = 1
 
 
@@ -34,15 +33,15 @@ class TeacherSizes:
 
 
 def export_random_teacher(target: Path, sizes: TeacherSizes | None = None) -> None:
-    """Write ``teacher/1/{model.onnx,features.json,vocabulary.txt}`` and ``decode_teacher/1/crf.json``."""
+    """Write ``model.onnx``, ``features.json``, ``vocabulary.txt`` and ``crf.json``."""
     import torch
     from distillex_training.export.onnx import export_onnx
     from distillex_training.models.crf import ConstrainedCrf
     from distillex_training.models.teacher import Teacher, TeacherConfig
 
     sizes = sizes or TeacherSizes()
-    layout = dataclasses.replace(FeatureLayout.load(PREPROCESS), word_hash_size=FeatureLayout.word_hash_size)
-    entity_types = tuple(json.loads(STUDENT_CRF.read_text(encoding="utf-8"))["entity_types"])
+    layout = dataclasses.replace(FeatureLayout.load(STUDENT), word_hash_size=FeatureLayout.word_hash_size)
+    entity_types = CrfParameters.load(STUDENT / CRF_FILE).entity_types
     torch.manual_seed(SEED)
     config = TeacherConfig(
         vocabulary=len(layout.vocabulary),
@@ -60,10 +59,10 @@ def export_random_teacher(target: Path, sizes: TeacherSizes | None = None) -> No
             "pad_token_id": 0,
         },
     )
-    export_onnx(Teacher(config).eval(), layout, target / "teacher" / "1" / "model.onnx")
-    layout.save(target / "teacher" / "1")
-    crf = ConstrainedCrf(entity_types)
-    crf.parameters_for_serving().save(target / "decode_teacher" / "1" / "crf.json")
+    crf = ConstrainedCrf(entity_types).parameters_for_serving()
+    export_onnx(Teacher(config).eval(), layout, target / NETWORK_FILE, crf=crf)
+    layout.save(target)
+    crf.save(target / CRF_FILE)
 
 
 def main() -> None:

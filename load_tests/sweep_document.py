@@ -58,7 +58,8 @@ def with_tables(document: str, figures: Mapping[str, Any]) -> str:
 def _lines(figures: Mapping[str, Any]) -> list[str]:
     machine = figures["machine"]
     lines = [
-        f"Measured on {machine['processor']}, {machine['cores']} usable cores, {machine['vnni']}, {machine['memory']}, {machine['system']}; "
+        f"Measured on {machine['processor']}, {machine['vnni']}, {machine['cores']} usable cores, {machine['memory']}, "
+        f"{machine['system']}; "
         f"{machine['versions']}; load before: {machine['load before']}.",
         f"Medians of {figures['rounds']} alternating rounds of {figures['seconds']:g} s; client and server share the "
         f"cores. Saturated: {figures['saturation_users']} users of traffic.py's mixture.",

@@ -14,7 +14,7 @@ from distillex_client.batch.connection import Connection
 from distillex_client.batch.errors import WrongUse
 from distillex_client.exit_codes import EXIT_STOPPED, exit_codes, fill_standard_descriptors
 from distillex_client.extract_command import BatchCommand, batch_command
-from distillex_client.options import Tls
+from distillex_client.option_groups import TlsOptions, grouped
 from distillex_client.printable import printable
 
 PROGRAM = "distillex-client"
@@ -25,12 +25,6 @@ Url = Annotated[str, typer.Option("--url", envvar="DISTILLEX_URL", help="HOST:PO
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for one answer.", min=0.001)]
 Model = Annotated[str, typer.Option(help="The model to call.")]
 ModelVersion = Annotated[str, typer.Option(help="Its version; empty: the server's choice.")]
-UseTls = Annotated[bool, typer.Option("--tls", help="Encrypt; the other TLS options imply it.")]
-TlsCa = Annotated[
-    Path | None, typer.Option(help="PEM file of the authority of the server's certificate; default: gRPC's own list.")
-]
-TlsCertificate = Annotated[Path | None, typer.Option(help="PEM file of this client's certificate: mutual TLS.")]
-TlsKey = Annotated[Path | None, typer.Option(help="PEM file of its key.")]
 Metadata = Annotated[
     list[str] | None,
     typer.Option(
@@ -45,6 +39,7 @@ Concurrency = Annotated[int, typer.Option(help="Requests in flight at once.", mi
 
 @app.command()
 @batch_command(PROGRAM, stopped_as="the server stayed away")
+@grouped
 def extract(
     batch: BatchCommand,
     *,
@@ -56,29 +51,24 @@ def extract(
     concurrency: Concurrency = 4,
     model: Model = "extractor",
     model_version: ModelVersion = "",
-    use_tls: UseTls = False,
-    tls_ca: TlsCa = None,
-    tls_certificate: TlsCertificate = None,
-    tls_key: TlsKey = None,
+    tls: TlsOptions,
     metadata: Metadata = None,
 ) -> None:
     """Extract entities from documents of any length and number, in the order of the input."""
-    tls = _tls(use_tls, tls_ca, tls_certificate, tls_key)
-    connection = Connection(url, model, model_version, timeout, tls, _metadata(metadata))
+    connection = Connection(url, model, model_version, timeout, tls.tls_files, _metadata(metadata))
     batch.run(connection, concurrency=concurrency, retry_for_s=retry_for)
 
 
 @app.command()
+@grouped
 def ping(
+    *,
     url: Url = "127.0.0.1:8001",
     count: Annotated[int, typer.Option("--count", "-c", help="Requests to time.", min=1)] = 5,
     timeout: Timeout = 5.0,
     model: Model = "extractor",
     model_version: ModelVersion = "",
-    use_tls: UseTls = False,
-    tls_ca: TlsCa = None,
-    tls_certificate: TlsCertificate = None,
-    tls_key: TlsKey = None,
+    tls: TlsOptions,
     metadata: Metadata = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
 ) -> None:
@@ -86,8 +76,7 @@ def ping(
     from distillex_client.server_check import ping_server
 
     with exit_codes(PROGRAM):
-        tls = _tls(use_tls, tls_ca, tls_certificate, tls_key)
-        answer = ping_server(Connection(url, model, model_version, timeout, tls, _metadata(metadata)), count)
+        answer = ping_server(Connection(url, model, model_version, timeout, tls.tls_files, _metadata(metadata)), count)
         if as_json:
             typer.echo(json.dumps(dataclasses.asdict(answer)))
         elif answer.ready:
@@ -100,13 +89,12 @@ def ping(
 
 
 @app.command()
+@grouped
 def models(
+    *,
     url: Url = "127.0.0.1:8001",
     timeout: Timeout = 5.0,
-    use_tls: UseTls = False,
-    tls_ca: TlsCa = None,
-    tls_certificate: TlsCertificate = None,
-    tls_key: TlsKey = None,
+    tls: TlsOptions,
     metadata: Metadata = None,
     model: Annotated[
         list[str] | None, typer.Option(help="Models to ask about; default: the parts of Distillex.")
@@ -117,8 +105,7 @@ def models(
     from distillex_client.server_check import list_models, models_table
 
     with exit_codes(PROGRAM):
-        tls = _tls(use_tls, tls_ca, tls_certificate, tls_key)
-        found = list_models(Connection(url, timeout_s=timeout, tls=tls, metadata=_metadata(metadata)), model)
+        found = list_models(Connection(url, timeout_s=timeout, tls=tls.tls_files, metadata=_metadata(metadata)), model)
         if as_json:
             typer.echo(json.dumps([dataclasses.asdict(each) for each in found]))
             return
@@ -128,7 +115,9 @@ def models(
 
 
 @app.command()
+@grouped
 def bench(
+    *,
     file: Annotated[
         Path | None, typer.Argument(help="Text, UTF-8, cut into sentences; default: a built-in text.")
     ] = None,
@@ -140,10 +129,7 @@ def bench(
     concurrency: Concurrency = 4,
     model: Model = "extractor",
     model_version: ModelVersion = "",
-    use_tls: UseTls = False,
-    tls_ca: TlsCa = None,
-    tls_certificate: TlsCertificate = None,
-    tls_key: TlsKey = None,
+    tls: TlsOptions,
     metadata: Metadata = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
 ) -> None:
@@ -151,19 +137,12 @@ def bench(
     from distillex_client.server_check import bench_server, bench_text
 
     with exit_codes(PROGRAM):
-        tls = _tls(use_tls, tls_ca, tls_certificate, tls_key)
-        connection = Connection(url, model, model_version, timeout, tls, _metadata(metadata))
+        connection = Connection(url, model, model_version, timeout, tls.tls_files, _metadata(metadata))
         text = bench_text(file)
         figures = bench_server(
             connection, text, sentences=sentences, requests=requests, batch_size=batch_size, concurrency=concurrency
         )
         typer.echo(json.dumps(dataclasses.asdict(figures)) if as_json else figures.describe())
-
-
-def _tls(use_tls: bool, ca: Path | None, certificate: Path | None, key: Path | None) -> Tls | None:
-    if not use_tls and ca is None and certificate is None and key is None:
-        return None
-    return Tls(ca, certificate, key)
 
 
 def _metadata(pairs: list[str] | None) -> tuple[tuple[str, str], ...]:

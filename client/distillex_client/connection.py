@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,15 @@ def host_and_port(url: str) -> tuple[str, int] | None:
     """Split ``HOST:PORT``; None where ``url`` is something else."""
     match = _HOST_AND_PORT.fullmatch(url)
     return (match[1].strip("[]"), int(match[2])) if match and int(match[2]) < 65536 else None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address can be reached from this machine alone."""
+    host = host.strip("[]").lower()
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @dataclass(frozen=True)

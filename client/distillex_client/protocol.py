@@ -100,21 +100,28 @@ def infer_request(
     fields
         Others of ``ModelInferRequest``, such as ``model_name``.
     """
+    rows = len(texts)
+    contents = {"TEXT": b"".join([element(encode_text(text)) for text in texts])}
+    if lexicon:
+        contents["LEXICON"] = element(lexicon) * rows
+    if lexicon_name:
+        contents["LEXICON_NAME"] = element(lexicon_name) * rows
+    # Where none is named the server sends all.
+    return bytes_request(contents, (rows, 1), outputs=() if with_versions else ("ENTITIES",), **fields)
+
+
+def bytes_request(
+    contents: Mapping[str, bytes], shape: Sequence[int], *, outputs: Sequence[str] = (), **fields: str
+) -> Any:
+    """Return gRPC's message of a request of tensors of bytes, all of one shape, made of :func:`element`."""
     from tritonclient.grpc import service_pb2
 
-    rows = len(texts)
-    contents = {"TEXT": b"".join([_element(encode_text(text)) for text in texts])}
-    if lexicon:
-        contents["LEXICON"] = _element(lexicon) * rows
-    if lexicon_name:
-        contents["LEXICON_NAME"] = _element(lexicon_name) * rows
     tensor = service_pb2.ModelInferRequest.InferInputTensor
     wanted = service_pb2.ModelInferRequest.InferRequestedOutputTensor
     return service_pb2.ModelInferRequest(
-        inputs=[tensor(name=name, datatype="BYTES", shape=(rows, 1)) for name in contents],
+        inputs=[tensor(name=name, datatype="BYTES", shape=shape) for name in contents],
         raw_input_contents=contents.values(),
-        # Where none is named the server sends all.
-        outputs=() if with_versions else (wanted(name="ENTITIES"),),
+        outputs=[wanted(name=name) for name in outputs],
         **fields,
     )
 
@@ -130,11 +137,11 @@ def parse_answer(answer: Any) -> list[Extraction]:
         When a tensor is missing: another model answered.
     """
     request_id = answer.id
-    rows = _rows_of(answer, "ENTITIES")
+    rows = rows_of(answer, "ENTITIES")
     if rows is None:
         raise ServerError(f"the answer of model {answer.model_name!r} holds no ENTITIES")
     # Not asked for where nobody wants to know.
-    versions = _rows_of(answer, "LEXICON_VERSION") or [b""] * len(rows)
+    versions = rows_of(answer, "LEXICON_VERSION") or [b""] * len(rows)
     found = []
     for content, version in zip(rows, versions, strict=True):
         if content.startswith(b"{"):
@@ -157,12 +164,13 @@ def raise_for_lexicon(reason: str) -> None:
         raise InvalidRequest(reason)
 
 
-def _element(content: bytes) -> bytes:
+def element(content: bytes) -> bytes:
+    """Return an element of a tensor of bytes: it stands behind its length."""
     return _LENGTH.pack(len(content)) + content
 
 
-def _rows_of(answer: Any, name: str) -> list[bytes] | None:
-    """Return the elements of a tensor of bytes, each of which stands behind its length; None where it is missing."""
+def rows_of(answer: Any, name: str) -> list[bytes] | None:
+    """Return the elements of a tensor of bytes; None where it is missing."""
     place = next((place for place, tensor in enumerate(answer.outputs) if tensor.name == name), None)
     if place is None or place >= len(answer.raw_output_contents):
         return None

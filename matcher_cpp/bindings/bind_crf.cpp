@@ -4,7 +4,8 @@
 #include "arrays.hpp"
 #include "bindings.hpp"
 #include "distillex/crf.hpp"
-#include "matches.hpp"
+#include "python_text.hpp"
+#include "records.hpp"
 
 namespace py = pybind11;
 
@@ -27,14 +28,13 @@ EmissionBatch batch_of(const Scores& emissions, const Lengths& lengths) {
 
 std::vector<float> scores_of(const Scores& scores) { return {scores.data(), scores.data() + scores.size()}; }
 
-py::object decode(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths,
-                  unsigned threads) {
+py::object decode(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths) {
     const EmissionBatch batch = batch_of(emissions, lengths);
     std::vector<std::int32_t> row, start, end, type;
     std::vector<float> score;
     {
         const py::gil_scoped_release release;
-        for (const ScoredSpan& span : decoder.decode(batch, threads)) {
+        for (const ScoredSpan& span : decoder.decode(batch)) {
             row.push_back(span.row);
             start.push_back(span.start);
             end.push_back(span.end);
@@ -42,16 +42,20 @@ py::object decode(const CrfDecoder& decoder, const Scores& emissions, const Leng
             score.push_back(span.score);
         }
     }
-    return named("Spans", py::make_tuple(to_array(std::move(row)), to_array(std::move(start)),
-                                         to_array(std::move(end)), to_array(std::move(type)),
-                                         to_array(std::move(score))));
+    return record<Record::kSpans>(to_array(std::move(row)), to_array(std::move(start)),
+                                  to_array(std::move(end)), to_array(std::move(type)),
+                                  to_array(std::move(score)));
 }
 
 py::list viterbi(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths) {
     const EmissionBatch batch = batch_of(emissions, lengths);
-    decoder.check(batch);
+    std::vector<std::vector<std::int64_t>> paths;
+    {
+        const py::gil_scoped_release release;
+        paths = decoder.viterbi(batch);
+    }
     py::list rows;
-    for (std::size_t row = 0; row < batch.batch; ++row) rows.append(to_array(decoder.viterbi(batch, row)));
+    for (auto& path : paths) rows.append(to_array(std::move(path)));
     return rows;
 }
 
@@ -67,11 +71,15 @@ py::array_t<float> marginals(const CrfDecoder& decoder, const Scores& emissions,
 py::list best_paths(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths,
                     std::size_t k) {
     const EmissionBatch batch = batch_of(emissions, lengths);
-    decoder.check(batch);
+    std::vector<std::vector<ScoredPath>> found;
+    {
+        const py::gil_scoped_release release;
+        found = decoder.best_paths(batch, k);
+    }
     py::list rows;
-    for (std::size_t row = 0; row < batch.batch; ++row) {
+    for (auto& row : found) {
         py::list paths;
-        for (ScoredPath& path : decoder.best_paths(batch, row, k)) {
+        for (ScoredPath& path : row) {
             paths.append(py::make_tuple(to_array(std::move(path.labels)), path.score));
         }
         rows.append(paths);
@@ -79,40 +87,20 @@ py::list best_paths(const CrfDecoder& decoder, const Scores& emissions, const Le
     return rows;
 }
 
-py::array_t<double> log_partition(const CrfDecoder& decoder, const Scores& emissions,
-                                  const Lengths& lengths) {
-    const EmissionBatch batch = batch_of(emissions, lengths);
-    decoder.check(batch);
-    py::array_t<double> out(static_cast<py::ssize_t>(batch.batch));
-    for (std::size_t row = 0; row < batch.batch; ++row) {
-        out.mutable_at(static_cast<py::ssize_t>(row)) = decoder.log_partition(batch, row);
-    }
-    return out;
-}
-
 py::list json_of(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths,
                  const py::sequence& texts) {
     const EmissionBatch batch = batch_of(emissions, lengths);
-    if (texts.size() != batch.batch) {
-        throw py::value_error("texts must hold one text a row: " + std::to_string(texts.size()) + " for " +
-                              std::to_string(batch.batch) + " rows");
-    }
-    std::vector<py::object> kept;
+    const py::tuple kept = held(texts);
     std::vector<std::string_view> views;
-    for (const py::handle text : texts) {
-        char* data = nullptr;
-        Py_ssize_t size = 0;
-        kept.push_back(py::reinterpret_borrow<py::object>(text));
-        if (PyBytes_AsStringAndSize(text.ptr(), &data, &size) != 0) throw py::error_already_set();
-        views.emplace_back(data, static_cast<std::size_t>(size));
-    }
+    views.reserve(kept.size());
+    for (const py::handle text : kept) views.push_back(bytes_view(text));
     std::vector<std::string> rows;
     {
         const py::gil_scoped_release release;
-        rows = entities_json(decoder.scheme(), decoder.decode(batch, 1), views);
+        rows = decoder.entities_json(batch, views);
     }
-    py::list json;
-    for (const std::string& row : rows) json.append(py::bytes(row));
+    py::list json(rows.size());
+    for (std::size_t row = 0; row < rows.size(); ++row) json[row] = py::bytes(rows[row]);
     return json;
 }
 
@@ -140,16 +128,14 @@ of 0, 1 or 2 gives nothing. Wrong shapes and scores that are not finite or beyon
              }),
              py::arg("scheme"), py::arg("transitions"), py::arg("start"), py::arg("end"))
         .def_property_readonly("scheme", &CrfDecoder::scheme)
-        .def("decode", &decode, py::arg("emissions"), py::arg("lengths"), py::arg("threads") = 1,
+        .def("decode", &decode, py::arg("emissions"), py::arg("lengths"),
              "Best spans (Viterbi) with their posterior probabilities (forward-backward), as :class:`Spans`.")
         .def("viterbi", &viterbi, py::arg("emissions"), py::arg("lengths"),
              "Best label ids, one int64 array [length - 2] a row.")
         .def("marginals", &marginals, py::arg("emissions"), py::arg("lengths"),
              "Posterior marginals, float32 [B, T, L]; 0 outside tokens 1 .. length - 2.")
         .def("best_paths", &best_paths, py::arg("emissions"), py::arg("lengths"), py::arg("k"),
-             "Per row the k best ``(label ids, log score)``, best first.")
-        .def("log_partition", &log_partition, py::arg("emissions"), py::arg("lengths"),
-             "Logarithm of the sum over all allowed paths, float64 [B]; 0 for an empty row.")
+             "Per row the k best ``(label ids, log score)``, best first; k is in 1 .. 1024.")
         .def(
             "entities_json", &json_of, py::arg("emissions"), py::arg("lengths"), py::arg("texts"),
             R"(Per row the JSON list of ``{"start","end","type","text","score"}`` that clients get, as UTF-8 bytes.

@@ -1,46 +1,44 @@
+#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#include "arrays.hpp"
 #include "bindings.hpp"
 #include "distillex/featurizer.hpp"
-#include "matches.hpp"
+#include "python_text.hpp"
+#include "records.hpp"
 
 namespace py = pybind11;
 
 namespace distillex {
 namespace {
 
-FeaturizerText text_from(py::handle object) {
-    FeaturizerText text;
-    if (PyBytes_Check(object.ptr())) {
-        const std::string_view bytes(PyBytes_AS_STRING(object.ptr()),
-                                     static_cast<std::size_t>(PyBytes_GET_SIZE(object.ptr())));
-        const std::size_t bad = decode_utf8(bytes, text.points);
-        if (bad != std::string_view::npos)
-            text.error = "the text is not UTF-8 (byte " + std::to_string(bad) + ")";
-        return text;
+TextView text_view(py::handle object) {
+    if (PyBytes_Check(object.ptr())) return TextView::of(bytes_view(object));
+    if (PyUnicode_Check(object.ptr())) return str_view(object);
+    throw py::type_error("a text is str or bytes, not " + std::string(Py_TYPE(object.ptr())->tp_name));
+}
+
+py::list messages(const std::vector<std::optional<std::string>>& errors) {
+    py::list list(errors.size());
+    for (std::size_t row = 0; row < errors.size(); ++row) {
+        list[row] = errors[row] ? py::object(py::str(*errors[row])) : py::object(py::none());
     }
-    if (!PyUnicode_Check(object.ptr())) {
-        throw py::type_error("a text is str or bytes, not " + std::string(Py_TYPE(object.ptr())->tp_name));
-    }
-    text.points = PythonText::of(object).points();
-    return text;
+    return list;
 }
 
 py::object featurize(const Featurizer& featurizer, const py::sequence& texts, const py::object& overlays,
                      bool strict) {
-    std::vector<FeaturizerText> inputs;
-    inputs.reserve(texts.size());
-    for (const py::handle text : texts) inputs.push_back(text_from(text));
+    const py::tuple kept = held(texts);
+    std::vector<FeaturizerText> inputs(kept.size());
+    for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i].text = text_view(kept[i]);
     if (!overlays.is_none()) {
-        const auto rows = py::cast<py::sequence>(overlays);
+        const py::tuple rows = held(py::cast<py::sequence>(overlays));
         if (rows.size() != inputs.size()) {
             throw py::value_error(
                 "overlays must hold one list of lexicons a text: " + std::to_string(rows.size()) + " for " +
                 std::to_string(inputs.size()) + " texts");
         }
         for (std::size_t i = 0; i < inputs.size(); ++i) {
-            for (const py::handle lexicon : py::cast<py::sequence>(rows[i])) {
+            for (const py::handle lexicon : held(py::cast<py::sequence>(rows[i]))) {
                 inputs[i].overlays.push_back(py::cast<std::shared_ptr<Lexicon>>(lexicon));
             }
         }
@@ -59,19 +57,20 @@ py::object featurize(const Featurizer& featurizer, const py::sequence& texts, co
     const auto b = static_cast<py::ssize_t>(batch.batch);
     const auto t = static_cast<py::ssize_t>(batch.tokens);
     const auto k = static_cast<py::ssize_t>(batch.words_per_slot);
-    const std::vector<py::ssize_t> words{b, t, static_cast<py::ssize_t>(kSlots), k};
-    return named("Features",
-                 py::make_tuple(to_array(std::move(batch.input_ids), {b, t}),
-                                to_array(std::move(batch.lexicon_types), words),
-                                to_array(std::move(batch.lexicon_words), words),
-                                to_array(std::move(batch.lexicon_weights), words),
-                                to_array(std::move(batch.lengths), {b, 1}), py::cast(batch.errors)));
+    constexpr auto s = static_cast<py::ssize_t>(kSlots);
+    const py::capsule memory(batch.memory.get(), [](void* pointer) { FeatureBatch::Free()(pointer); });
+    batch.memory.release();
+    return record<Record::kFeatures>(
+        py::array_t<std::int32_t>({b, t}, batch.input_ids.data, memory),
+        py::array_t<std::int32_t>({b, t, s, k}, batch.lexicon_types.data, memory),
+        py::array_t<std::int32_t>({b, t, s, k}, batch.lexicon_words.data, memory),
+        py::array_t<float>({b, t, s, k}, batch.lexicon_weights.data, memory),
+        py::array_t<std::int32_t>({b, py::ssize_t{1}}, batch.lengths.data, memory), messages(batch.errors));
 }
 
 }  // namespace
 
 void bind_featurizer(py::module_& m) {
-    m.attr("PADDING_ID") = 0;
     py::class_<Featurizer>(m, "Featurizer", R"(Texts + vocabulary + lexicons → padded, bucketed model inputs.
 
 The one place that knows the feature layout. A token is one code point: token ``i + 1`` is code point ``i``, token 0
@@ -105,10 +104,10 @@ ValueError
 LexiconError
     For a base lexicon with a type that is not in ``types``.
 )")
-        .def(py::init([](std::vector<std::string> vocabulary, std::vector<std::string> types,
+        .def(py::init([](const std::vector<std::string>& vocabulary, std::vector<std::string> types,
                          std::uint32_t word_hash_size, std::uint32_t words_per_slot,
                          std::vector<std::uint32_t> buckets, std::shared_ptr<Lexicon> base) {
-                 return Featurizer(std::move(vocabulary), std::move(types),
+                 return Featurizer(vocabulary, std::move(types),
                                    {word_hash_size, words_per_slot, std::move(buckets)}, std::move(base));
              }),
              py::arg("vocabulary"), py::arg("types"), py::kw_only(), py::arg("word_hash_size") = 32768,
@@ -129,7 +128,7 @@ LexiconError
 Parameters
 ----------
 texts
-    ``str``, or UTF-8 ``bytes`` (checked).
+    ``str``, or UTF-8 ``bytes`` (checked), in any mixture; read where they are.
 overlays
     Per text, the lexicons laid over the base one, later ones on top; None for no overlays.
 strict
@@ -141,18 +140,7 @@ Returns
 Features
 )")
         .def_property_readonly("max_text_length", &Featurizer::max_text_length,
-                               "Longest text in code points: the largest bucket minus 2.")
-        .def_property_readonly("vocabulary",
-                               [](const Featurizer& f) { return py::tuple(py::cast(f.vocabulary())); })
-        .def_property_readonly("types", [](const Featurizer& f) { return py::tuple(py::cast(f.types())); })
-        .def_property_readonly("word_hash_size",
-                               [](const Featurizer& f) { return f.options().word_hash_size; })
-        .def_property_readonly("words_per_slot",
-                               [](const Featurizer& f) { return f.options().words_per_slot; })
-        .def_property_readonly("buckets",
-                               [](const Featurizer& f) { return py::tuple(py::cast(f.options().buckets)); })
-        .def_property_readonly(
-            "base", [](const Featurizer& f) { return std::const_pointer_cast<Lexicon>(f.base()); });
+                               "Longest text in code points: the largest bucket minus 2.");
 }
 
 }  // namespace distillex

@@ -29,17 +29,8 @@ py::array_t<bool> allowed_transitions(const LabelScheme& scheme) {
 py::array_t<std::int64_t> encode(
     const LabelScheme& scheme, const std::vector<std::tuple<std::int32_t, std::int32_t, std::string>>& spans,
     std::int32_t length) {
-    const auto& types = scheme.entity_types();
     std::vector<LabelledSpan> labelled;
-    for (const auto& [start, end, type] : spans) {
-        const auto found = std::find(types.begin(), types.end(), type);
-        if (found == types.end()) {
-            std::string known;
-            for (const auto& name : types) known += (known.empty() ? "" : ", ") + name;
-            throw py::value_error("unknown entity type '" + type + "'; known types: " + known);
-        }
-        labelled.push_back({start, end, static_cast<std::int32_t>(found - types.begin())});
-    }
+    for (const auto& [start, end, type] : spans) labelled.push_back({start, end, scheme.type_named(type)});
     return to_array(scheme.encode(std::move(labelled), length));
 }
 

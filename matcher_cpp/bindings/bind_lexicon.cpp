@@ -2,8 +2,6 @@
 #include <pybind11/stl/filesystem.h>
 
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 
 #include "bindings.hpp"
 #include "distillex/lexicon.hpp"
@@ -17,14 +15,12 @@ namespace {
 
 using LexiconPointer = std::shared_ptr<const Lexicon>;
 
-constexpr auto kNormalized = [](char32_t point) { return normalize(point); };
-
 // What Python shows of a value, for a message; a value that cannot be shown (a number of 5,000 digits,
 // brackets a thousand deep) is called by its kind.
 std::string shown(py::handle value) {
     try {
         const py::str text = py::repr(value);
-        const std::string whole = in_quotes(PythonText::of(text).points());
+        const std::string whole = in_quotes(points_of(text));
         return whole.substr(1, whole.size() - 2);
     } catch (const py::error_already_set&) {
         return std::string("a value of the kind ") + Py_TYPE(value.ptr())->tp_name;
@@ -45,16 +41,16 @@ void raise_lexicon_error(std::exception_ptr pointer) {
     }
 }
 
-LexiconEntryInput entry_from(py::handle word, py::handle type, float weight) {
+LexiconEntryInput entry_from(py::handle word, py::handle type, double weight) {
     LexiconEntryInput entry;
-    entry.word = PythonText::of(word).points();
+    entry.word = points_of(word);
     entry.hidden = type.is_none();
     if (!entry.hidden) {
         if (!PyUnicode_Check(type.ptr())) {
             throw LexiconError("the type of " + in_quotes(entry.word) + " is " + shown(type) +
                                "; a type name or None is accepted");
         }
-        entry.type = encode_utf8(PythonText::of(type).points());
+        entry.type = encode_utf8(points_of(type));
     }
     entry.weight = weight;
     return entry;
@@ -66,25 +62,21 @@ LexiconPointer from_entries(const py::iterable& entries, const std::string& name
         const auto fields = py::cast<py::sequence>(item);
         if (fields.size() != 3)
             throw LexiconError("a lexicon entry is (word, type, weight), not " + shown(item));
-        inputs.push_back(entry_from(fields[0], fields[1], py::cast<float>(fields[2])));
+        inputs.push_back(entry_from(fields[0], fields[1], py::cast<double>(fields[2])));
     }
     const py::gil_scoped_release release;
     return Lexicon::build(std::move(inputs), Repeats::kRefuse, name, version);
 }
 
-LexiconPointer from_words(const py::dict& words, float weight) {
+LexiconPointer from_words(const py::dict& words, double weight) {
+    // A copy: without the GIL another thread may change the caller's while it is walked.
+    const auto copy = py::reinterpret_steal<py::dict>(PyDict_Copy(words.ptr()));
+    if (!copy) throw py::error_already_set();
     std::vector<LexiconEntryInput> inputs;
-    inputs.reserve(words.size());
-    for (const auto& [word, type] : words) inputs.push_back(entry_from(word, type, weight));
+    inputs.reserve(copy.size());
+    for (const auto& [word, type] : copy) inputs.push_back(entry_from(word, type, weight));
+    const py::gil_scoped_release release;
     return Lexicon::build(std::move(inputs), Repeats::kLastWins, "", 0);
-}
-
-LexiconPointer from_tsv(const std::filesystem::path& path, const std::string& name, std::uint32_t version) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file || std::filesystem::is_directory(path))
-        throw LexiconError(path.string() + ": cannot be opened as a file");
-    const std::string content{std::istreambuf_iterator<char>(file), {}};
-    return Lexicon::build(read_word_list(content, path.string()), Repeats::kRefuse, name, version);
 }
 
 py::object entry_at(const Lexicon& lexicon, py::ssize_t index) {
@@ -96,14 +88,8 @@ py::object entry_at(const Lexicon& lexicon, py::ssize_t index) {
     const std::uint16_t type = lexicon.entry_type(entry);
     py::object type_name = py::none();
     if (type != kHiddenType) type_name = py::str(lexicon.types()[type]);
-    return named("LexiconEntry",
-                 py::make_tuple(py::str(word.data(), word.size()), type_name, lexicon.entry_weight(entry)));
-}
-
-std::optional<std::uint32_t> lookup(const Lexicon& lexicon, const py::str& word) {
-    std::u32string points = PythonText::of(word).points();
-    for (char32_t& point : points) point = normalize(point);
-    return lexicon.trie().lookup(points.data(), points.size());
+    return record<Record::kLexiconEntry>(py::str(word.data(), word.size()), type_name,
+                                         lexicon.entry_weight(entry));
 }
 
 std::string checksum_text(const Lexicon& lexicon) {
@@ -124,7 +110,7 @@ void bind_lexicon(py::module_& m) {
         "is_word",
         [](const py::str& text) {
             try {
-                check_word(PythonText::of(text).points());
+                check_word(points_of(text));
                 return true;
             } catch (const LexiconError&) {
                 return false;
@@ -160,18 +146,20 @@ LexiconError
 )")
         .def_static(
             "from_words",
-            [](const py::dict& words, float weight) {
+            [](const py::dict& words, double weight) {
                 return std::const_pointer_cast<Lexicon>(from_words(words, weight));
             },
-            py::arg("words"), py::kw_only(), py::arg("weight") = 1.0F,
+            py::arg("words"), py::kw_only(), py::arg("weight") = 1.0,
             "A request's own words, ``{\"word\": \"type\" or None}``; of two that normalise alike the last "
             "wins.")
         .def_static(
             "from_tsv",
             [](const std::filesystem::path& path, const std::string& name, std::uint32_t version) {
-                return std::const_pointer_cast<Lexicon>(from_tsv(path, name, version));
+                return std::const_pointer_cast<Lexicon>(
+                    Lexicon::build(load_word_list(path), Repeats::kRefuse, name, version));
             },
             py::arg("path"), py::kw_only(), py::arg("name") = "", py::arg("version") = 0,
+            py::call_guard<py::gil_scoped_release>(),
             "Read a word list: ``WORD<TAB>TYPE[<TAB>WEIGHT]`` lines, by the rules of docs/lexicons.md.")
         .def_static(
             "load",
@@ -210,28 +198,31 @@ LexiconError
             py::arg("path"), py::call_guard<py::gil_scoped_release>(),
             "Write one versioned, checksummed file, atomically; equal lexicons give equal bytes.")
         .def("__len__", &Lexicon::size)
-        .def("__contains__",
-             [](const Lexicon& lexicon, const py::str& word) { return lookup(lexicon, word).has_value(); })
+        .def("__contains__", [](const Lexicon& lexicon,
+                                const py::str& word) { return lexicon.lookup(points_of(word)).has_value(); })
         .def("__getitem__", &entry_at, py::arg("entry"))
         .def("__repr__",
              [](const Lexicon& lexicon) {
                  return "<Lexicon " + lexicon.name() + "@" + std::to_string(lexicon.version()) + ", " +
                         std::to_string(lexicon.size()) + " words>";
              })
-        .def("lookup", &lookup, py::arg("word"), "Index of the entry of ``word``, or None.")
+        .def(
+            "lookup",
+            [](const Lexicon& lexicon, const py::str& word) { return lexicon.lookup(points_of(word)); },
+            py::arg("word"), "Index of the entry of ``word``, or None.")
         .def(
             "find",
             [](const Lexicon& lexicon, const py::str& text) {
-                return find_one(lexicon.trie(), text, kNormalized);
+                return find_one(lexicon.trie(), text, Normalizer());
             },
             py::arg("text"),
             "All ``(start, end, entry)`` of one text, overlaps included, ordered by (start, end).")
         .def(
             "find_batch",
-            [](const Lexicon& lexicon, const py::sequence& texts, unsigned threads) {
-                return named("Matches", find_batch(lexicon.trie(), texts, threads, kNormalized));
+            [](const Lexicon& lexicon, const py::sequence& texts) {
+                return find_batch(lexicon.trie(), texts, Normalizer());
             },
-            py::arg("texts"), py::arg("threads") = 1,
+            py::arg("texts"),
             "All matches of many texts as flat int32 arrays (:class:`Matches`); the GIL is released.")
         .def_property_readonly(
             "types", [](const Lexicon& lexicon) { return py::tuple(py::cast(lexicon.types())); },

@@ -10,8 +10,7 @@ void bind_text(py::module_& m) {
     m.def(
         "normalize",
         [](const py::str& text) {
-            std::u32string points = PythonText::of(text).points();
-            for (char32_t& point : points) point = normalize(point);
+            const std::u32string points = normalized(points_of(text));
             return py::reinterpret_steal<py::str>(PyUnicode_FromKindAndData(
                 PyUnicode_4BYTE_KIND, points.data(), static_cast<Py_ssize_t>(points.size())));
         },
@@ -26,9 +25,7 @@ One code point becomes one code point, so offsets do not move.
     m.def(
         "hash_word",
         [](const py::str& word, std::uint32_t word_hash_size) {
-            if (word_hash_size < 2) throw py::value_error("word_hash_size must be at least 2");
-            const std::u32string points = PythonText::of(word).points();
-            return hashed_word_id(hash_word(points.data(), points.size()), word_hash_size);
+            return hashed_word_id(points_of(word), word_hash_size);
         },
         py::arg("word"), py::arg("word_hash_size"),
         "Hashed word id, in 1 .. word_hash_size - 1, of a normalised word (32-bit FNV-1a with a final mix).");

@@ -26,9 +26,9 @@ DoubleArrayTrie build_trie(const py::iterable& words) {
     std::u32string points;
     std::vector<std::size_t> lengths;
     for (const py::handle word : words) {
-        PythonText::of(word).with(
-            [&](const auto* text, std::size_t length) { points.append(text, text + length); });
-        lengths.push_back(PythonText::of(word).length);
+        const TextView view = str_view(word);
+        append_points(view, points);
+        lengths.push_back(view.size);
     }
     const py::gil_scoped_release release;
     std::vector<DoubleArrayTrie::Word> views;
@@ -44,7 +44,7 @@ DoubleArrayTrie build_trie(const py::iterable& words) {
 }
 
 std::optional<std::uint32_t> lookup(const DoubleArrayTrie& trie, const py::str& word) {
-    const std::u32string points = PythonText::of(word).points();
+    const std::u32string points = points_of(word);
     return trie.lookup(points.data(), points.size());
 }
 
@@ -86,10 +86,10 @@ Examples
             "All ``(start, end, entry)`` of one text, overlaps included, ordered by (start, end).")
         .def(
             "find_batch",
-            [](const DoubleArrayTrie& trie, const py::sequence& texts, unsigned threads) {
-                return named("Matches", find_batch(trie, texts, threads, kAsItIs));
+            [](const DoubleArrayTrie& trie, const py::sequence& texts) {
+                return find_batch(trie, texts, kAsItIs);
             },
-            py::arg("texts"), py::arg("threads") = 1,
+            py::arg("texts"),
             "All matches of many texts as flat int32 arrays (:class:`Matches`); the GIL is released.")
         .def_property_readonly("size_bytes", &DoubleArrayTrie::size_bytes,
                                "Memory of the array and its tables.");

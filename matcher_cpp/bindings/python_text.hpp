@@ -1,38 +1,40 @@
-// Python strings seen without a copy: CPython stores them as 1, 2 or 4 bytes a code point.
+// Python's texts seen without a copy.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
-#include <cstddef>
-#include <cstdint>
 #include <string>
+
+#include "distillex/text.hpp"
 
 namespace distillex {
 
-struct PythonText {
-    int kind = 1;
-    const void* data = nullptr;
-    std::size_t length = 0;
+// A sequence's items, held by a tuple of ours: what is seen in them stays where it is without the GIL, and
+// whatever another thread does to the sequence.
+inline pybind11::tuple held(const pybind11::sequence& sequence) { return pybind11::tuple(sequence); }
 
-    static PythonText of(pybind11::handle object) {
-        if (!PyUnicode_Check(object.ptr())) {
-            throw pybind11::type_error("expected str, not " + std::string(Py_TYPE(object.ptr())->tp_name));
-        }
-        return {static_cast<int>(PyUnicode_KIND(object.ptr())), PyUnicode_DATA(object.ptr()),
-                static_cast<std::size_t>(PyUnicode_GET_LENGTH(object.ptr()))};
+inline TextView str_view(pybind11::handle object) {
+    if (!PyUnicode_Check(object.ptr())) {
+        throw pybind11::type_error("expected str, not " + std::string(Py_TYPE(object.ptr())->tp_name));
     }
+    const int bytes_a_point = PyUnicode_KIND(object.ptr());
+    return {PyUnicode_DATA(object.ptr()), static_cast<std::size_t>(PyUnicode_GET_LENGTH(object.ptr())),
+            bytes_a_point == 1   ? TextView::Form::kOneByte
+            : bytes_a_point == 2 ? TextView::Form::kTwoBytes
+                                 : TextView::Form::kFourBytes};
+}
 
-    // Calls use(pointer to code points, length) with the pointer's own width.
-    template <class Use>
-    auto with(Use&& use) const {
-        if (kind == 1) return use(static_cast<const std::uint8_t*>(data), length);
-        if (kind == 2) return use(static_cast<const std::uint16_t*>(data), length);
-        return use(static_cast<const std::uint32_t*>(data), length);
+inline std::string_view bytes_view(pybind11::handle object) {
+    if (!PyBytes_Check(object.ptr())) {
+        throw pybind11::type_error("expected bytes, not " + std::string(Py_TYPE(object.ptr())->tp_name));
     }
+    return {PyBytes_AS_STRING(object.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(object.ptr()))};
+}
 
-    std::u32string points() const {
-        return with([](const auto* text, std::size_t n) { return std::u32string(text, text + n); });
-    }
-};
+inline std::u32string points_of(pybind11::handle str) {
+    std::u32string points;
+    append_points(str_view(str), points);
+    return points;
+}
 
 }  // namespace distillex

@@ -6,13 +6,13 @@ layout, the label scheme and the decoding rules cannot drift apart.
 
 from distillex_matcher._core import (
     MAX_WORD_LENGTH,
-    PADDING_ID,
     CrfDecoder,
     DoubleArrayTrie,
     Featurizer,
     LabelScheme,
     Lexicon,
     LexiconError,
+    __version__,
     hash_word,
     is_word,
     normalize,
@@ -22,7 +22,6 @@ from distillex_matcher.records import Features, LexiconEntry, Matches, Spans
 
 __all__ = [
     "MAX_WORD_LENGTH",
-    "PADDING_ID",
     "CrfDecoder",
     "CrfParameters",
     "DoubleArrayTrie",
@@ -36,6 +35,7 @@ __all__ = [
     "LexiconError",
     "Matches",
     "Spans",
+    "__version__",
     "hash_word",
     "is_word",
     "normalize",

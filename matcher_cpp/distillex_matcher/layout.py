@@ -159,10 +159,6 @@ class FeatureLayout:
         hashes = self.word_hash_size - 1
         return dataclasses.replace(self, word_hash_size=1 + hashes * max(1, MOST_WORD_IDS // hashes))
 
-    def tells_words_of(self, other: FeatureLayout) -> bool:
-        """Say whether this layout's word ids can be told from those of another."""
-        return (other.word_hash_size - 1) % (self.word_hash_size - 1) == 0
-
     def featurizer(self, base: Lexicon | None = None) -> Featurizer:
         """Return the featurizer of this layout over a base lexicon.
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
-#include <thread>
 
 #include "crf_kernels.hpp"
 #include "crf_lattice.hpp"
+#include "entities_json.hpp"
 
 namespace distillex {
 namespace {
@@ -24,18 +24,20 @@ constexpr std::size_t kLongestInFloat = 256;
 // Decodes row after row of one batch, reusing its buffers.
 class CrfDecoder::RowDecoder {
   public:
-    explicit RowDecoder(const CrfDecoder& decoder)
-        : decoder_(decoder), crf_(*decoder.planes_), planes_(crf_.planes), kernels_(crf_kernels()) {}
+    RowDecoder(const CrfDecoder& decoder, const std::vector<Row>& rows)
+        : decoder_(decoder),
+          crf_(*decoder.planes_),
+          planes_(crf_.planes),
+          kernels_(crf_kernels()),
+          scratch_(longest(rows), planes_) {}
 
     void best_labels(const Row& row, std::vector<std::int64_t>& labels) {
-        scratch_.resize(row.length, planes_);
         kernels_.viterbi(crf_, row.emissions, row.length, scratch_);
         trace_back(row.length, labels);
     }
 
     // Appends the spans of the best path with their posteriors.
     void decode(const Row& row, std::int32_t index, std::vector<ScoredSpan>& out) {
-        scratch_.resize(row.length, planes_);
         bool fast = fits_float(row);
         if (fast) {
             fast = kernels_.viterbi_and_forward(crf_, row.emissions, row.length, scratch_);
@@ -60,7 +62,6 @@ class CrfDecoder::RowDecoder {
     // Writes [length, labels] posteriors.
     void marginals(const Row& row, float* out) {
         const std::size_t n = decoder_.label_count_;
-        scratch_.resize(row.length, planes_);
         bool fast = fits_float(row) &&
                     kernels_.viterbi_and_forward(crf_, row.emissions, row.length, scratch_) &&
                     kernels_.backward(crf_, row.length, 0, scratch_);
@@ -78,12 +79,13 @@ class CrfDecoder::RowDecoder {
         }
     }
 
-    double log_partition(const Row& row) {
-        lattice().run(row.emissions, row.length);
-        return lattice_->log_partition();
+  private:
+    static std::size_t longest(const std::vector<Row>& rows) {
+        std::size_t length = 0;
+        for (const Row& row : rows) length = std::max(length, row.length);
+        return length;
     }
 
-  private:
     bool fits_float(const Row& row) const { return crf_.exponentials_fit && row.length <= kLongestInFloat; }
 
     CrfLattice& lattice() {
@@ -224,73 +226,83 @@ CrfDecoder::CrfDecoder(LabelScheme scheme, std::vector<float> transitions, std::
     planes_ = std::make_shared<PlaneScores>(scheme_.type_count(), transitions_, start_, end_);
 }
 
-void CrfDecoder::check(const EmissionBatch& batch) const {
+std::vector<CrfDecoder::Row> CrfDecoder::checked_rows(const EmissionBatch& batch) const {
     if (batch.labels != label_count_) {
         throw std::invalid_argument("emissions have " + std::to_string(batch.labels) +
                                     " labels; this decoder has " + std::to_string(label_count_));
     }
+    std::vector<Row> rows;
+    rows.reserve(batch.batch);
     for (std::size_t row = 0; row < batch.batch; ++row) {
         const std::int32_t length = batch.lengths[row];
         if (length < 0 || static_cast<std::size_t>(length) > batch.tokens) {
             throw std::invalid_argument("row " + std::to_string(row) + ": length " + std::to_string(length) +
                                         " is not in 0 .. " + std::to_string(batch.tokens));
         }
-        const Row characters = row_of(batch, row);
-        const std::size_t count = characters.length * label_count_;
-        if (!crf_kernels().all_within(characters.emissions, count, kLargestScore)) {
+        if (length <= 2) {
+            rows.push_back({nullptr, 0});
+            continue;
+        }
+        const float* first = batch.emissions + (row * batch.tokens + 1) * label_count_;
+        rows.push_back({first, static_cast<std::size_t>(length) - 2});
+        if (!crf_kernels().all_within(first, rows.back().length * label_count_, kLargestScore)) {
             throw std::invalid_argument("row " + std::to_string(row) +
                                         ": an emission score is not finite or beyond ±1e6");
         }
     }
+    return rows;
 }
 
-CrfDecoder::Row CrfDecoder::row_of(const EmissionBatch& batch, std::size_t row) const {
-    const std::int32_t length = batch.lengths[row];
-    const float* first = batch.emissions + (row * batch.tokens + (batch.tokens > 0 ? 1 : 0)) * label_count_;
-    return {first, length > 2 ? static_cast<std::size_t>(length) - 2 : 0};
+std::vector<ScoredSpan> CrfDecoder::decode(const EmissionBatch& batch) const {
+    const std::vector<Row> rows = checked_rows(batch);
+    RowDecoder decoder(*this, rows);
+    std::vector<ScoredSpan> spans;
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+        if (rows[row].length > 0) decoder.decode(rows[row], static_cast<std::int32_t>(row), spans);
+    }
+    return spans;
 }
 
-std::vector<ScoredSpan> CrfDecoder::decode(const EmissionBatch& batch, unsigned threads) const {
-    check(batch);
-    const std::size_t workers = std::max<std::size_t>(1, std::min<std::size_t>(threads, batch.batch));
-    std::vector<std::vector<ScoredSpan>> parts(workers);
-    const auto work = [&](std::size_t w) {
-        RowDecoder decoder(*this);
-        for (std::size_t r = batch.batch * w / workers; r < batch.batch * (w + 1) / workers; ++r) {
-            const Row row = row_of(batch, r);
-            if (row.length > 0) decoder.decode(row, static_cast<std::int32_t>(r), parts[w]);
-        }
-    };
-    std::vector<std::thread> others;
-    for (std::size_t w = 1; w < workers; ++w) others.emplace_back(work, w);
-    work(0);
-    for (auto& thread : others) thread.join();
-    for (std::size_t w = 1; w < workers; ++w)
-        parts[0].insert(parts[0].end(), parts[w].begin(), parts[w].end());
-    return std::move(parts[0]);
-}
-
-std::vector<std::int64_t> CrfDecoder::viterbi(const EmissionBatch& batch, std::size_t row) const {
-    const Row characters = row_of(batch, row);
-    std::vector<std::int64_t> labels;
-    if (characters.length > 0) RowDecoder(*this).best_labels(characters, labels);
-    return labels;
+std::vector<std::vector<std::int64_t>> CrfDecoder::viterbi(const EmissionBatch& batch) const {
+    const std::vector<Row> rows = checked_rows(batch);
+    RowDecoder decoder(*this, rows);
+    std::vector<std::vector<std::int64_t>> paths(rows.size());
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+        if (rows[row].length > 0) decoder.best_labels(rows[row], paths[row]);
+    }
+    return paths;
 }
 
 void CrfDecoder::marginals(const EmissionBatch& batch, float* out) const {
-    check(batch);
+    const std::vector<Row> rows = checked_rows(batch);
     const std::size_t n = label_count_;
     std::fill(out, out + batch.batch * batch.tokens * n, 0.0F);
-    RowDecoder decoder(*this);
-    for (std::size_t r = 0; r < batch.batch; ++r) {
-        const Row row = row_of(batch, r);
-        if (row.length > 0) decoder.marginals(row, out + (r * batch.tokens + 1) * n);
+    RowDecoder decoder(*this, rows);
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+        if (rows[row].length > 0) decoder.marginals(rows[row], out + (row * batch.tokens + 1) * n);
     }
 }
 
-double CrfDecoder::log_partition(const EmissionBatch& batch, std::size_t row) const {
-    const Row characters = row_of(batch, row);
-    return characters.length == 0 ? 0.0 : RowDecoder(*this).log_partition(characters);
+std::vector<std::vector<ScoredPath>> CrfDecoder::best_paths(const EmissionBatch& batch, std::size_t k) const {
+    if (k < 1 || k > kMostBestPaths) {
+        throw std::invalid_argument("k is " + std::to_string(k) + "; 1 .. " + std::to_string(kMostBestPaths) +
+                                    " is accepted");
+    }
+    const std::vector<Row> rows = checked_rows(batch);
+    std::vector<std::vector<ScoredPath>> paths(rows.size());
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+        if (rows[row].length > 0) paths[row] = best_paths(rows[row], k);
+    }
+    return paths;
+}
+
+std::vector<std::string> CrfDecoder::entities_json(const EmissionBatch& batch,
+                                                   const std::vector<std::string_view>& texts) const {
+    if (texts.size() != batch.batch) {
+        throw std::invalid_argument("texts must hold one text a row: " + std::to_string(texts.size()) +
+                                    " for " + std::to_string(batch.batch) + " rows");
+    }
+    return distillex::entities_json(scheme_, decode(batch), texts);
 }
 
 }  // namespace distillex

@@ -7,7 +7,7 @@ namespace {
 
 struct Candidate {
     float score;
-    std::uint16_t label;  // of the position before
+    std::uint32_t label;  // of the position before
     std::uint32_t rank;   // among that label's candidates
 };
 
@@ -56,11 +56,11 @@ class Lattice {
     std::vector<std::size_t> ends_;
 };
 
-std::vector<std::vector<std::uint16_t>> labels_before(std::size_t labels) {
-    std::vector<std::vector<std::uint16_t>> before(labels);
+std::vector<std::vector<std::uint32_t>> labels_before(std::size_t labels) {
+    std::vector<std::vector<std::uint32_t>> before(labels);
     for (std::uint32_t to = 0; to < labels; ++to) {
         for (std::uint32_t from = 0; from < labels; ++from) {
-            if (LabelScheme::allowed(from, to)) before[to].push_back(static_cast<std::uint16_t>(from));
+            if (LabelScheme::allowed(from, to)) before[to].push_back(from);
         }
     }
     return before;
@@ -68,11 +68,8 @@ std::vector<std::vector<std::uint16_t>> labels_before(std::size_t labels) {
 
 }  // namespace
 
-std::vector<ScoredPath> CrfDecoder::best_paths(const EmissionBatch& batch, std::size_t row_index,
-                                               std::size_t k) const {
+std::vector<ScoredPath> CrfDecoder::best_paths(const Row& row, std::size_t k) const {
     const std::size_t n = label_count_;
-    const Row row = row_of(batch, row_index);
-    if (row.length == 0 || k == 0) return {};
     const auto before = labels_before(n);
     Lattice lattice(row.length * n);
     Best best(k);
@@ -80,7 +77,7 @@ std::vector<ScoredPath> CrfDecoder::best_paths(const EmissionBatch& batch, std::
         const std::size_t cell = t * n + from;
         for (std::uint32_t rank = 0; rank < lattice.size(cell); ++rank) {
             const float score = lattice.at(cell, rank).score + move + emission;
-            if (!best.offer({score, static_cast<std::uint16_t>(from), rank})) break;
+            if (!best.offer({score, from, rank})) break;
         }
     };
     for (std::uint32_t label = 0; label < n; ++label) {
@@ -92,7 +89,7 @@ std::vector<ScoredPath> CrfDecoder::best_paths(const EmissionBatch& batch, std::
         for (std::uint32_t to = 0; to < n; ++to) {
             best.clear();
             const float emission = row.emissions[t * n + to];
-            for (const std::uint16_t from : before[to]) {
+            for (const std::uint32_t from : before[to]) {
                 offer_all_of(t - 1, from, transitions_[from * n + to], emission);
             }
             lattice.append(best.candidates());
@@ -105,7 +102,7 @@ std::vector<ScoredPath> CrfDecoder::best_paths(const EmissionBatch& batch, std::
     std::vector<ScoredPath> paths;
     for (const Candidate& candidate : best.candidates()) {
         ScoredPath path{std::vector<std::int64_t>(row.length), candidate.score};
-        std::uint16_t label = candidate.label;
+        std::uint32_t label = candidate.label;
         std::uint32_t rank = candidate.rank;
         for (std::size_t t = row.length; t-- > 0;) {
             path.labels[t] = label;

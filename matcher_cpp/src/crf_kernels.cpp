@@ -107,15 +107,15 @@ PlaneScores::PlaneScores(std::size_t type_count, const std::vector<float>& trans
     }
 }
 
-void RowScratch::resize(std::size_t length, const LabelPlanes& planes) {
-    const std::size_t size = length * planes.stride;
-    if (emissions.size() >= size) return;
-    // Padding is written here once; no kernel writes another value there.
-    emissions.assign(size, kMinusInfinity);
-    score.assign(size, kMinusInfinity);
-    weight.assign(size, 0.0F);
-    alpha.assign(size, 0.0F);
-    beta.assign(size + 2 * planes.stride, 0.0F);
+RowScratch::RowScratch(std::size_t length, const LabelPlanes& planes)
+    : memory(new float[(5 * length + 2) * planes.stride]),
+      emissions(memory.get()),
+      score(emissions + length * planes.stride),
+      weight(score + length * planes.stride),
+      alpha(weight + length * planes.stride),
+      beta(alpha + length * planes.stride) {
+    std::fill(emissions, score, kMinusInfinity);
+    std::fill(beta, beta + (length + 2) * planes.stride, 0.0F);
 }
 
 const std::vector<const CrfKernels*>& runnable_crf_kernels() {

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace distillex {
@@ -55,15 +56,17 @@ struct PlaneScores {
     std::vector<float> floor;      // [stride]: 0 on labels, 1 on padding; lifts padding out of a minimum
 };
 
-// What one row needs, reused from row to row; each [length, stride].
+// What a row of at most `length` positions needs, reused from row to row; each [length, stride] in one piece
+// of memory. Of it only the padding that no kernel writes is written at first.
 struct RowScratch {
-    void resize(std::size_t length, const LabelPlanes& planes);
+    RowScratch(std::size_t length, const LabelPlanes& planes);
 
-    std::vector<float> emissions;
-    std::vector<float> score;   // Viterbi
-    std::vector<float> weight;  // exp(emission - top) / scale
-    std::vector<float> alpha;   // scaled forward probabilities
-    std::vector<float> beta;    // scaled backward probabilities
+    std::unique_ptr<float[]> memory;
+    float* emissions;
+    float* score;   // Viterbi
+    float* weight;  // exp(emission - top) / scale
+    float* alpha;   // scaled forward probabilities
+    float* beta;    // scaled backward probabilities, and two positions more
 };
 
 // One implementation of the kernels.

@@ -67,7 +67,6 @@ bool CrfLattice::run_scaled(const float* emissions, std::size_t length) {
     product_.resize(std::max(closing, opening));
     double* gathered = gathered_.data();
     double* product = product_.data();
-    double log_partition = 0.0;
     const double top_start = *std::max_element(start_.begin(), start_.end());
     const double top_end = *std::max_element(end_.begin(), end_.end());
 
@@ -81,7 +80,6 @@ bool CrfLattice::run_scaled(const float* emissions, std::size_t length) {
             for (const std::uint32_t label : opening_) {
                 alpha[label] = std::exp(static_cast<double>(start_[label]) - top_start) * weight[label];
             }
-            log_partition += top_start;
         } else {
             const double* before = alpha - n;
             for (std::size_t i = 0; i < closing; ++i) gathered[i] = before[closing_[i]];
@@ -109,7 +107,6 @@ bool CrfLattice::run_scaled(const float* emissions, std::size_t length) {
                 return false;
             }
         }
-        log_partition += top + std::log(scale);
     }
 
     double* beta = &beta_[(length - 1) * n];
@@ -121,7 +118,6 @@ bool CrfLattice::run_scaled(const float* emissions, std::size_t length) {
     }
     if (!(total > kSmallestScaled)) return false;
     for (const std::uint32_t label : closing_) beta[label] /= total;
-    log_partition_ = log_partition + top_end + std::log(total);
 
     for (std::size_t t = length - 1; t-- > 0;) {
         const double* after = &beta_[(t + 1) * n];

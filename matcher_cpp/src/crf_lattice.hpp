@@ -20,7 +20,6 @@ class CrfLattice {
     void run(const float* emissions, std::size_t length);
 
     // Of the last run.
-    double log_partition() const { return log_partition_; }
     double marginal(std::size_t position, std::uint32_t label) const;
     double span_probability(const LabelledSpan& span) const;
 
@@ -46,7 +45,7 @@ class CrfLattice {
     std::vector<double> alpha_;
     std::vector<double> beta_;
     std::vector<double> weight_;
-    double log_partition_ = 0.0;
+    double log_partition_ = 0.0;  // in logs alone
     std::vector<double> gathered_;
     std::vector<double> product_;
 };

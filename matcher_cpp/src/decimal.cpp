@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <system_error>
 
 namespace distillex {
 
@@ -13,9 +14,17 @@ void append_fixed(double number, int digits, std::string& out) {
     out.append(text.data(), result.ptr);
 }
 
-std::string shortest_decimal(float number) {
+std::string shortest_decimal(double number) {
     std::array<char, 32> text{};
     return {text.data(), std::to_chars(text.data(), text.data() + text.size(), number).ptr};
+}
+
+std::optional<double> parse_decimal(std::string_view text) {
+    double number = 0.0;
+    const char* const end = text.data() + text.size();
+    const auto [stopped, error] = std::from_chars(text.data(), end, number);
+    if (error != std::errc() || stopped != end) return std::nullopt;
+    return number;
 }
 
 }  // namespace distillex

@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "distillex/text.hpp"
+
 namespace distillex {
 namespace {
 
@@ -96,6 +98,10 @@ DoubleArrayBuilder::DoubleArrayBuilder(const std::vector<DoubleArrayTrie::Word>&
             throw std::invalid_argument("word " + std::to_string(i) + " has " +
                                         std::to_string(words[i].second) + " code points; at most " +
                                         std::to_string(kMaxWordLength) + " are accepted");
+        }
+        const char32_t* const end = words[i].first + words[i].second;
+        if (std::any_of(words[i].first, end, [](char32_t point) { return point > kLastCodePoint; })) {
+            throw std::invalid_argument("word " + std::to_string(i) + " holds a code point beyond U+10FFFF");
         }
     }
     assign_codes(tables);

@@ -1,7 +1,8 @@
-#include <array>
-#include <cstdio>
+#include "entities_json.hpp"
 
-#include "distillex/crf.hpp"
+#include <array>
+#include <charconv>
+
 #include "distillex/decimal.hpp"
 
 namespace distillex {
@@ -9,22 +10,33 @@ namespace {
 
 constexpr int kScoreDigits = 4;
 
+// Runs of bytes that JSON takes as they are, nearly all of them, are appended whole.
 void append_json_string(std::string_view bytes, std::string& out) {
+    constexpr std::string_view kHexadecimal = "0123456789abcdef";
     out.push_back('"');
-    for (const char c : bytes) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            out.push_back('\\');
-            out.push_back(c);
-        } else if (byte < 0x20) {
-            std::array<char, 8> escaped{};
-            std::snprintf(escaped.data(), escaped.size(), "\\u%04x", byte);
-            out += escaped.data();
+    std::size_t from = 0;
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(bytes[i]);
+        const bool quoted = byte == '"' || byte == '\\';
+        if (byte >= 0x20 && !quoted) continue;
+        out.append(bytes, from, i - from);
+        from = i + 1;
+        out.push_back('\\');
+        if (quoted) {
+            out.push_back(bytes[i]);
         } else {
-            out.push_back(c);
+            out.append("u00");
+            out.push_back(kHexadecimal[byte >> 4]);
+            out.push_back(kHexadecimal[byte & 0xF]);
         }
     }
+    out.append(bytes, from);
     out.push_back('"');
+}
+
+void append_number(std::int32_t number, std::string& out) {
+    std::array<char, 12> text{};
+    out.append(text.data(), std::to_chars(text.data(), text.data() + text.size(), number).ptr);
 }
 
 bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
@@ -64,8 +76,11 @@ std::vector<std::string> entities_json(const LabelScheme& scheme, const std::vec
             const std::size_t begin = cursor.byte_of(span.start);
             const std::size_t end = cursor.byte_of(span.end);
             if (json.size() > 1) json.push_back(',');
-            json += "{\"start\":" + std::to_string(span.start) + ",\"end\":" + std::to_string(span.end) +
-                    ",\"type\":";
+            json += "{\"start\":";
+            append_number(span.start, json);
+            json += ",\"end\":";
+            append_number(span.end, json);
+            json += ",\"type\":";
             append_json_string(scheme.entity_types()[static_cast<std::size_t>(span.type)], json);
             json += ",\"text\":";
             append_json_string(texts[row].substr(begin, end - begin), json);

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <new>
 #include <numeric>
 #include <stdexcept>
+#include <utility>
 
 namespace distillex {
 namespace {
@@ -11,6 +13,7 @@ namespace {
 constexpr std::size_t kPlaneSize = 0x10000;
 constexpr std::size_t kTypesShown = 64;
 constexpr std::size_t kManyMatches = 1024;
+constexpr std::size_t kUsualMatches = 64;
 
 std::string listed(const std::vector<std::string>& names) {
     std::string list;
@@ -23,7 +26,7 @@ std::string listed(const std::vector<std::string>& names) {
 }  // namespace
 
 struct Featurizer::Workspace {
-    std::u32string normalized;
+    std::u32string points;  // of all sound texts, normalised, one after the other
     std::vector<Candidate> matches;
     std::vector<Candidate> layer;  // matches of one lexicon
     std::vector<Candidate> merged;
@@ -42,7 +45,7 @@ struct Featurizer::Workspace {
     }
 };
 
-Featurizer::Featurizer(std::vector<std::string> vocabulary, std::vector<std::string> types,
+Featurizer::Featurizer(const std::vector<std::string>& vocabulary, std::vector<std::string> types,
                        FeaturizerOptions options, std::shared_ptr<const Lexicon> base)
     : options_(std::move(options)) {
     auto shared = std::make_shared<Shared>();
@@ -88,7 +91,6 @@ Featurizer::Featurizer(std::vector<std::string> vocabulary, std::vector<std::str
         }
     }
     shared->plane[U' '] = shared->space;
-    shared->vocabulary = std::move(vocabulary);
     shared->types = std::move(types);
     shared_ = std::move(shared);
     *this = with_base(std::move(base));
@@ -125,12 +127,6 @@ void Featurizer::check_types(const Lexicon& lexicon) const {
                        "; known types: " + listed(shared_->types));
 }
 
-std::int32_t Featurizer::token_id(char32_t point) const {
-    if (point < kPlaneSize) return shared_->plane[point];
-    const auto found = shared_->beyond.find(point);
-    return found == shared_->beyond.end() ? shared_->unknown : found->second;
-}
-
 const Featurizer::OverlayTypes& Featurizer::types_of(const Lexicon& overlay, Workspace& workspace) const {
     const auto [found, added] = workspace.overlay_types.try_emplace(&overlay);
     OverlayTypes& types = found->second;
@@ -145,28 +141,49 @@ const Featurizer::OverlayTypes& Featurizer::types_of(const Lexicon& overlay, Wor
     return types;
 }
 
-std::optional<std::string> Featurizer::check_text(const FeaturizerText& text, Workspace& workspace) const {
-    if (text.error) return text.error;
-    if (text.points.empty()) return "the text is empty";
-    if (text.points.size() > max_text_length()) {
-        return "the text has " + std::to_string(text.points.size()) + " characters; at most " +
+std::optional<std::string> Featurizer::check_points(std::u32string_view points) const {
+    if (points.empty()) return "the text is empty";
+    if (points.size() > max_text_length()) {
+        return "the text has " + std::to_string(points.size()) + " characters; at most " +
                std::to_string(max_text_length()) + " are accepted (split longer documents at sentence ends)";
     }
-    for (std::size_t i = 0; i < text.points.size(); ++i) {
-        const char32_t point = text.points[i];
-        if (point == 0) return "the text holds a NUL character at position " + std::to_string(i);
-        if (is_surrogate(point)) return "the text holds a lone surrogate at position " + std::to_string(i);
+    const auto is_bad = [](char32_t point) {
+        return point == 0 || is_surrogate(point) || point > kLastCodePoint;
+    };
+    const auto bad = std::find_if(points.begin(), points.end(), is_bad);
+    if (bad == points.end()) return std::nullopt;
+    const char* what = *bad == 0            ? "a NUL character"
+                       : is_surrogate(*bad) ? "a lone surrogate"
+                                            : "a code point beyond U+10FFFF";
+    return std::string("the text holds ") + what + " at position " + std::to_string(bad - points.begin());
+}
+
+std::optional<std::string> Featurizer::read_text(const FeaturizerText& text, Workspace& workspace) const {
+    std::u32string& points = workspace.points;
+    const std::size_t begin = points.size();
+    const std::size_t bad = append_points(text.text, points);
+    std::optional<std::string> error;
+    if (bad != std::string_view::npos) {
+        error = "the text is not UTF-8 (byte " + std::to_string(bad) + ")";
+    } else {
+        error = check_points(std::u32string_view(points).substr(begin));
     }
-    for (const auto& overlay : text.overlays) {
-        if (const auto& error = types_of(*overlay, workspace).error) return error;
+    for (auto overlay = text.overlays.begin(); !error && overlay != text.overlays.end(); ++overlay) {
+        error = types_of(**overlay, workspace).error;
     }
-    return std::nullopt;
+    if (error) {
+        points.resize(begin);
+    } else {
+        std::transform(points.begin() + static_cast<std::ptrdiff_t>(begin), points.end(),
+                       points.begin() + static_cast<std::ptrdiff_t>(begin), Normalizer());
+    }
+    return error;
 }
 
 // From the top lexicon down: what a lower one finds where a higher one found the same span counts no more.
 // All matches come by (start, end), so the layers merge in one pass, however many of them there are.
-void Featurizer::collect_matches(const FeaturizerText& text, Workspace& workspace) const {
-    const std::u32string& points = workspace.normalized;
+void Featurizer::collect_matches(const FeaturizerText& text, std::u32string_view points,
+                                 Workspace& workspace) const {
     const auto by_place = [](const Candidate& a, const Candidate& b) {
         return a.start != b.start ? a.start < b.start : a.end < b.end;
     };
@@ -209,7 +226,7 @@ void Featurizer::collect_matches(const FeaturizerText& text, Workspace& workspac
         lay_below();
     }
     drop_untyped(matches);
-    if (matches.size() >= kManyMatches) drop_crowded_out(workspace, options_.words_per_slot);
+    if (matches.size() >= kManyMatches) drop_crowded_out(workspace, points.size(), options_.words_per_slot);
     std::sort(matches.begin(), matches.end(), [](const Candidate& a, const Candidate& b) {
         if (a.weight != b.weight) return a.weight > b.weight;
         if (a.end - a.start != b.end - b.start) return a.end - a.start > b.end - b.start;
@@ -221,12 +238,12 @@ void Featurizer::collect_matches(const FeaturizerText& text, Workspace& workspac
 // ones, no lighter than it, begin where it begins (they fill its Begin and its Middles), and as many end
 // where it ends. Matches come by (start, end), so both are counted in one pass, and only the rest has to be
 // ranked.
-void Featurizer::drop_crowded_out(Workspace& workspace, std::size_t words) {
+void Featurizer::drop_crowded_out(Workspace& workspace, std::size_t length, std::size_t words) {
     auto& matches = workspace.matches;
     // The heaviest `words` weights so far, the lightest of them last: of one start, and of each end.
     auto& at_end = workspace.weights_at_end;
     auto& at_start = workspace.weights_at_start;
-    at_end.assign((workspace.normalized.size() + 1) * words, 0.0F);
+    at_end.assign((length + 1) * words, 0.0F);
     const auto is_crowded_out = [words](float* heaviest, float weight) {
         if (heaviest[words - 1] >= weight) return true;
         std::size_t place = words - 1;
@@ -252,20 +269,29 @@ void Featurizer::drop_untyped(std::vector<Candidate>& matches) {
     matches.erase(std::remove_if(matches.begin(), matches.end(), untyped), matches.end());
 }
 
-void Featurizer::fill_row(const FeaturizerText& text, std::size_t row, FeatureBatch& batch,
-                          Workspace& workspace) const {
-    const std::size_t length = text.points.size();
-    const std::size_t words = options_.words_per_slot;
-    workspace.normalized.resize(length);
-    std::transform(text.points.begin(), text.points.end(), workspace.normalized.begin(), normalize);
+void Featurizer::fill_ids(std::u32string_view points, std::int32_t* ids) const {
+    const Shared& shared = *shared_;
+    const std::int32_t* const plane = shared.plane.data();
+    *ids++ = shared.classify;
+    for (const char32_t point : points) {
+        if (point < kPlaneSize) {
+            *ids++ = plane[point];
+        } else {
+            const auto found = shared.beyond.find(point);
+            *ids++ = found == shared.beyond.end() ? shared.unknown : found->second;
+        }
+    }
+    *ids = shared.separate;
+}
 
-    std::int32_t* ids = &batch.input_ids[row * batch.tokens];
-    ids[0] = shared_->classify;
-    for (std::size_t i = 0; i < length; ++i) ids[i + 1] = token_id(workspace.normalized[i]);
-    ids[length + 1] = shared_->separate;
+void Featurizer::fill_row(const FeaturizerText& text, std::u32string_view points, std::size_t row,
+                          const FeatureBatch& batch, Workspace& workspace) const {
+    const std::size_t length = points.size();
+    const std::size_t words = options_.words_per_slot;
+    fill_ids(points, &batch.input_ids[row * batch.tokens]);
     batch.lengths[row] = static_cast<std::int32_t>(length + 2);
 
-    collect_matches(text, workspace);
+    collect_matches(text, points, workspace);
     workspace.filled.assign((length + 1) * kSlots, 0);
     workspace.room_from.resize(length + 2);
     std::iota(workspace.room_from.begin(), workspace.room_from.end(), 0U);
@@ -296,26 +322,51 @@ void Featurizer::fill_row(const FeaturizerText& text, std::size_t row, FeatureBa
     }
 }
 
-FeatureBatch Featurizer::featurize(std::vector<FeaturizerText>& texts) const {
+FeatureBatch Featurizer::empty_batch(std::size_t rows, std::size_t longest) const {
     FeatureBatch batch;
-    batch.batch = texts.size();
+    batch.batch = rows;
     batch.words_per_slot = options_.words_per_slot;
-    std::size_t longest = 0;
-    Workspace workspace;
-    for (const FeaturizerText& text : texts) {
-        batch.errors.push_back(check_text(text, workspace));
-        if (!batch.errors.back()) longest = std::max(longest, text.points.size());
-    }
     batch.tokens = *std::lower_bound(options_.buckets.begin(), options_.buckets.end(), longest + 2);
-    const std::size_t words = batch.batch * batch.tokens * kSlots * options_.words_per_slot;
-    batch.input_ids.assign(batch.batch * batch.tokens, 0);
-    batch.lexicon_types.assign(words, 0);
-    batch.lexicon_words.assign(words, 0);
-    batch.lexicon_weights.assign(words, 0.0F);
-    batch.lengths.assign(batch.batch, 0);
-    for (std::size_t row = 0; row < texts.size(); ++row) {
-        if (!batch.errors[row]) fill_row(texts[row], row, batch, workspace);
+    const std::size_t ids = rows * batch.tokens;
+    const std::size_t words = ids * kSlots * options_.words_per_slot;
+    // All padding is 0, which is all bits 0 for floats too.
+    static_assert(sizeof(float) == sizeof(std::int32_t));
+    batch.memory.reset(std::calloc(std::max<std::size_t>(1, 3 * words + ids + rows), sizeof(std::int32_t)));
+    if (!batch.memory) throw std::bad_alloc();
+    auto* next = static_cast<std::int32_t*>(batch.memory.get());
+    const auto take = [&next](std::size_t size) {
+        return Tensor<std::int32_t>{std::exchange(next, next + size), size};
+    };
+    batch.lexicon_types = take(words);
+    batch.lexicon_words = take(words);
+    batch.lexicon_weights = {reinterpret_cast<float*>(take(words).data), words};
+    batch.input_ids = take(ids);
+    batch.lengths = take(rows);
+    return batch;
+}
+
+FeatureBatch Featurizer::featurize(const std::vector<FeaturizerText>& texts) const {
+    Workspace workspace;
+    workspace.matches.reserve(kUsualMatches);
+    workspace.layer.reserve(kUsualMatches);
+    std::vector<std::optional<std::string>> errors;
+    errors.reserve(texts.size());
+    std::vector<std::size_t> lengths;
+    lengths.reserve(texts.size());
+    std::size_t longest = 0;
+    for (const FeaturizerText& text : texts) {
+        const std::size_t before = workspace.points.size();
+        errors.push_back(read_text(text, workspace));
+        lengths.push_back(workspace.points.size() - before);
+        longest = std::max(longest, lengths.back());
     }
+    FeatureBatch batch = empty_batch(texts.size(), longest);
+    std::u32string_view rest = workspace.points;
+    for (std::size_t row = 0; row < texts.size(); ++row) {
+        if (!errors[row]) fill_row(texts[row], rest.substr(0, lengths[row]), row, batch, workspace);
+        rest.remove_prefix(lengths[row]);
+    }
+    batch.errors = std::move(errors);
     return batch;
 }
 

@@ -31,6 +31,14 @@ std::vector<std::string> LabelScheme::labels() const {
     return names;
 }
 
+std::int32_t LabelScheme::type_named(std::string_view name) const {
+    const auto found = std::find(entity_types_.begin(), entity_types_.end(), name);
+    if (found != entity_types_.end()) return static_cast<std::int32_t>(found - entity_types_.begin());
+    std::string known;
+    for (const auto& type : entity_types_) known += (known.empty() ? "" : ", ") + type;
+    throw std::invalid_argument("unknown entity type '" + std::string(name) + "'; known types: " + known);
+}
+
 std::vector<std::int64_t> LabelScheme::encode(std::vector<LabelledSpan> spans, std::int32_t length) const {
     std::vector<std::int64_t> labels(static_cast<std::size_t>(std::max(length, 0)), kOutside);
     std::sort(spans.begin(), spans.end(),
@@ -43,6 +51,10 @@ std::vector<std::int64_t> LabelScheme::encode(std::vector<LabelledSpan> spans, s
         }
         if (span.start < free_from)
             throw std::invalid_argument("the span " + shown(span) + " overlaps another");
+        if (span.type < 0 || span.type >= static_cast<std::int32_t>(type_count())) {
+            throw std::invalid_argument("the type " + std::to_string(span.type) + " of the span " +
+                                        shown(span) + " is not in 0 .. " + std::to_string(type_count() - 1));
+        }
         free_from = span.end;
         const auto type = static_cast<std::uint32_t>(span.type);
         const auto start = static_cast<std::size_t>(span.start);

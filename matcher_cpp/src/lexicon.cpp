@@ -1,7 +1,6 @@
 #include "distillex/lexicon.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <unordered_map>
 
 #include "distillex/checksum.hpp"
@@ -77,9 +76,11 @@ void check_name(std::string_view name) {
     }
 }
 
+bool is_weight(double weight) { return weight > 0.0 && weight <= 1.0 && static_cast<float>(weight) > 0.0F; }
+
 void check_entry(const LexiconEntryInput& entry) {
     check_word(entry.word);
-    if (!(entry.weight > 0.0F && entry.weight <= 1.0F)) {
+    if (!is_weight(entry.weight)) {
         throw LexiconError("the weight " + shortest_decimal(entry.weight) + " of " + in_quotes(entry.word) +
                            " is not in (0, 1]");
     }
@@ -91,7 +92,7 @@ std::shared_ptr<const Lexicon> Lexicon::build(std::vector<LexiconEntryInput> ent
     check_name(name);
     for (auto& entry : entries) {
         check_entry(entry);
-        std::transform(entry.word.begin(), entry.word.end(), entry.word.begin(), normalize);
+        entry.word = normalized(std::move(entry.word));
     }
 
     auto owned = std::make_shared<Owned>();
@@ -111,7 +112,7 @@ std::shared_ptr<const Lexicon> Lexicon::build(std::vector<LexiconEntryInput> ent
             type = found->second;
         }
         owned->entry_types.push_back(type);
-        owned->weights.push_back(entry.weight);
+        owned->weights.push_back(static_cast<float>(entry.weight));
         owned->hashes.push_back(hash_word(entry.word.data(), entry.word.size()));
         for (const char32_t point : entry.word) append_utf8(point, owned->word_bytes);
         owned->word_offsets.push_back(static_cast<std::uint32_t>(owned->word_bytes.size()));
@@ -136,6 +137,11 @@ std::shared_ptr<const Lexicon> Lexicon::build(std::vector<LexiconEntryInput> ent
     lexicon->word_bytes_ = owned->word_bytes.data();
     lexicon->owner_ = std::move(owned);
     return lexicon;
+}
+
+std::optional<std::uint32_t> Lexicon::lookup(std::u32string word) const {
+    const std::u32string key = normalized(std::move(word));
+    return trie_.lookup(key.data(), key.size());
 }
 
 std::string_view Lexicon::word(std::uint32_t entry) const {

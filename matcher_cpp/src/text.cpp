@@ -1,8 +1,8 @@
 #include "distillex/text.hpp"
 
 #include <algorithm>
-#include <array>
 #include <iterator>
+#include <stdexcept>
 #include <vector>
 
 namespace distillex {
@@ -30,7 +30,6 @@ char32_t normalize_slowly(char32_t point) {
     return lower_case(point);
 }
 
-// The Basic Multilingual Plane as one flat table: normalisation is on the path of every character served.
 const std::vector<char16_t>& plane_table() {
     static const std::vector<char16_t> table = [] {
         std::vector<char16_t> values(0x10000);
@@ -64,9 +63,21 @@ bool is_space(char32_t point) {
     }
 }
 
-char32_t normalize(char32_t point) {
-    static const char16_t* const table = plane_table().data();
-    return point < 0x10000 ? table[point] : normalize_slowly(point);
+Normalizer::Normalizer() : plane_(plane_table().data()) {}
+
+char32_t Normalizer::beyond_plane(char32_t point) { return normalize_slowly(point); }
+
+std::u32string normalized(std::u32string points) {
+    std::transform(points.begin(), points.end(), points.begin(), Normalizer());
+    return points;
+}
+
+std::size_t append_points(const TextView& text, std::u32string& out) {
+    if (text.form == TextView::Form::kUtf8) {
+        return decode_utf8({static_cast<const char*>(text.data), text.size}, out);
+    }
+    text.with_points([&out](const auto* points, std::size_t count) { out.append(points, points + count); });
+    return std::string_view::npos;
 }
 
 std::size_t decode_utf8(std::string_view bytes, std::u32string& out) {
@@ -163,6 +174,14 @@ std::uint32_t hash_word(const char32_t* word, std::size_t length) {
     hash *= 0x7FEB352DU;
     hash ^= hash >> 15;
     return hash;
+}
+
+std::uint32_t hashed_word_id(std::u32string_view word, std::uint32_t word_hash_size) {
+    if (word_hash_size < 2) {
+        throw std::invalid_argument("word_hash_size is " + std::to_string(word_hash_size) +
+                                    "; at least 2 is accepted");
+    }
+    return hashed_word_id(hash_word(word.data(), word.size()), word_hash_size);
 }
 
 }  // namespace distillex

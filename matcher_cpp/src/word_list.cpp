@@ -1,6 +1,8 @@
 #include "distillex/word_list.hpp"
 
 #include <algorithm>
+#include <fstream>
+#include <sstream>
 #include <unordered_map>
 
 #include "distillex/decimal.hpp"
@@ -50,15 +52,14 @@ bool is_comment(std::u32string_view line) {
 }
 
 // Digits with a point and an exponent, whatever the locale; no sign, no "inf".
-float weight_from(const std::u32string& field) {
+double weight_from(const std::u32string& field) {
     const std::string text = encode_utf8(field);
     const bool plain = !text.empty() && (text[0] == '.' || (text[0] >= '0' && text[0] <= '9'));
-    // In double first: 1.00000001 is above 1, and its float is not.
-    const double weight = plain ? parse_decimal<double>(text).value_or(0.0) : 0.0;
-    const auto narrow = static_cast<float>(weight);
-    if (!(weight <= 1.0) || !(narrow > 0.0F))
+    const double weight = plain ? parse_decimal(text).value_or(0.0) : 0.0;
+    if (!is_weight(weight)) {
         throw LexiconError("the weight " + in_quotes(field) + " is not a number in (0, 1]");
-    return narrow;
+    }
+    return weight;
 }
 
 LexiconEntryInput entry_from(std::u32string_view line) {
@@ -94,9 +95,7 @@ std::vector<LexiconEntryInput> read_word_list(std::string_view content, const st
                 throw LexiconError("not UTF-8 (byte " + std::to_string(bad) + " of the line)");
             if (trimmed(line).empty() || is_comment(trimmed(line))) continue;
             entries.push_back(entry_from(line));
-            std::u32string key = entries.back().word;
-            std::transform(key.begin(), key.end(), key.begin(), normalize);
-            const auto [found, added] = lines.emplace(std::move(key), number);
+            const auto [found, added] = lines.emplace(normalized(entries.back().word), number);
             if (!added) {
                 throw LexiconError("the word " + in_quotes(entries.back().word) + " stands in line " +
                                    std::to_string(found->second) + " already");
@@ -106,6 +105,17 @@ std::vector<LexiconEntryInput> read_word_list(std::string_view content, const st
         }
     }
     return entries;
+}
+
+std::vector<LexiconEntryInput> load_word_list(const std::filesystem::path& path) {
+    // Not only regular files: a shell may give a pipe.
+    std::ifstream file(path, std::ios::binary);
+    if (!file || std::filesystem::is_directory(path))
+        throw LexiconError(path.string() + ": cannot be opened as a file");
+    std::ostringstream content;
+    if (file.peek() != std::ifstream::traits_type::eof()) content << file.rdbuf();
+    if (file.bad() || content.fail()) throw LexiconError(path.string() + ": cannot be read");
+    return read_word_list(content.str(), path.string());
 }
 
 }  // namespace distillex

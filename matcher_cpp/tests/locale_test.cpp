@@ -7,9 +7,9 @@
 #include <filesystem>
 #include <locale>
 
-#include "distillex/crf.hpp"
 #include "distillex/decimal.hpp"
 #include "distillex/lexicon.hpp"
+#include "entities_json.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/lsan_interface.h>
@@ -77,16 +77,16 @@ TEST_F(CommaLocale, ScoresKeepTheirPointInJson) {
 }
 
 TEST_F(CommaLocale, NumbersAreReadWithAPoint) {
-    EXPECT_EQ(parse_decimal("0.5"), 0.5F);
+    EXPECT_EQ(parse_decimal("0.5"), 0.5);
     EXPECT_EQ(parse_decimal("0,5"), std::nullopt);
-    EXPECT_EQ(shortest_decimal(1234.5F), "1234.5");
+    EXPECT_EQ(shortest_decimal(1234.5), "1234.5");
 }
 
 TEST_F(CommaLocale, MessagesNameWeightsAsTheyAreWritten) {
     LexiconEntryInput entry;
     entry.word = U"甲";
     entry.type = "name";
-    entry.weight = 1234.5F;
+    entry.weight = 1234.5;
     try {
         check_entry(entry);
         FAIL() << "a weight above 1 was accepted";
@@ -96,7 +96,7 @@ TEST_F(CommaLocale, MessagesNameWeightsAsTheyAreWritten) {
 }
 
 TEST(Decimal, OnlyWholeNumbersInRangeAreRead) {
-    EXPECT_EQ(parse_decimal("1e-3"), 1e-3F);
+    EXPECT_EQ(parse_decimal("1e-3"), 1e-3);
     for (const char* text : {"", "x", "0.5x", " 0.5", "0.5 ", "1e999", "--1"}) {
         EXPECT_EQ(parse_decimal(text), std::nullopt) << text;
     }

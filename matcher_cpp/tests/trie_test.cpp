@@ -82,6 +82,10 @@ TEST(DoubleArrayTrie, RefusesAViewThatLeadsOutside) {
     EXPECT_THROW(DoubleArrayTrie::view(view, 3, nullptr), std::invalid_argument);
 }
 
+TEST(DoubleArrayTrie, RefusesAWordThatIsNoText) {
+    EXPECT_THROW(build({U"甲", std::u32string(1, static_cast<char32_t>(0x110000))}), std::invalid_argument);
+}
+
 TEST(DoubleArrayTrie, ServesThreadsAtOnce) {
     const auto trie = build({U"北京", U"大学", U"北京大学"});
     const std::u32string text = U"北京大学";

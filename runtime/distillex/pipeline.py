@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from distillex_matcher import CrfDecoder, FeatureLayout, Featurizer, Lexicon
 
 from distillex.lexicon_layers import Layer, LexiconLayers
@@ -148,7 +147,7 @@ class Pipeline:
         refused: list[str | None] = [None] * len(texts)
 
         def run(group: RowGroup) -> None:
-            rows = group.rows.tolist()
+            rows = group.rows
             laid = None if overlays is None else [overlays[row] for row in rows]
             found, errors = self._run(featurizer, [texts[row] for row in rows], laid)
             for row, json, error in zip(rows, found, errors, strict=True):
@@ -158,11 +157,11 @@ class Pipeline:
         return entities, refused
 
     def _groups(self, texts: Sequence[bytes]) -> list[RowGroup]:
-        lengths = np.fromiter((_code_points(text) for text in texts), np.int64, len(texts)) + EDGES
+        lengths = [_code_points(text) + EDGES for text in texts]
         # What is too long is refused, whichever rows it is with.
-        lengths[lengths > self._most_tokens] = 1
+        lengths = [length if length <= self._most_tokens else 1 for length in lengths]
         options = self._options
-        most = min(options.most_tokens_per_run, -(-int(lengths.sum()) // options.threads))
+        most = min(options.most_tokens_per_run, -(-sum(lengths) // options.threads))
         return group_rows(lengths, options.call_cost_tokens, most)
 
     def _run(

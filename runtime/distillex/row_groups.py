@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 STEP = 8
 """Lengths are rounded up to multiples of this, so that few shapes occur."""
@@ -15,17 +13,17 @@ STEP = 8
 class RowGroup:
     """Rows to run in one call, cut to ``tokens``."""
 
-    rows: NDArray[np.int64]
+    rows: list[int]
     tokens: int
 
 
-def group_rows(lengths: NDArray[np.int64], call_cost: int, most_tokens: int) -> list[RowGroup]:
+def group_rows(lengths: Sequence[int], call_cost: int, most_tokens: int) -> list[RowGroup]:
     """Divide rows into groups of similar length; rows of length 0 are in none.
 
     Parameters
     ----------
     lengths
-        Real tokens of each row. *Shape:* [B].
+        Real tokens of each row.
     call_cost
         What one more call costs, in tokens: so much padding is taken to save a call.
     most_tokens
@@ -36,20 +34,24 @@ def group_rows(lengths: NDArray[np.int64], call_cost: int, most_tokens: int) -> 
     list of RowGroup
         Shorter ones first.
     """
-    rounded = -(-lengths // STEP) * STEP
-    order = np.argsort(rounded, kind="stable")
-    order = order[np.searchsorted(rounded[order], 1) :]
-    distinct, counts = np.unique(rounded[order], return_counts=True)
+    # No numpy: of a batch's few rows its calls would cost more than all of this.
+    rounded = [-(-length // STEP) * STEP for length in lengths]
+    order = sorted((row for row in range(len(rounded)) if rounded[row]), key=rounded.__getitem__)
     groups: list[RowGroup] = []
-    begin, waiting = 0, 0
-    for index, (tokens, count) in enumerate(zip(distinct.tolist(), counts.tolist(), strict=True)):
-        waiting += count
-        last = index + 1 == len(distinct)
+    waiting: list[int] = []
+    for place, row in enumerate(order):
+        waiting.append(row)
+        tokens = rounded[row]
+        longer = rounded[order[place + 1]] if place + 1 < len(order) else 0
         # Waiting rows join the next length where their padding costs less than a call of their own.
-        if not last and waiting * (int(distinct[index + 1]) - tokens) <= call_cost:
+        if longer == tokens or (longer and len(waiting) * (longer - tokens) <= call_cost):
             continue
-        rows = order[begin : begin + waiting]
-        pieces = -(-waiting // max(1, most_tokens // tokens))
-        groups += [RowGroup(piece, int(rounded[piece[-1]])) for piece in np.array_split(rows, pieces)]
-        begin, waiting = begin + waiting, 0
+        pieces = -(-len(waiting) // max(1, most_tokens // tokens))
+        size, larger = divmod(len(waiting), pieces)
+        begin = 0
+        for piece in range(pieces):
+            end = begin + size + (piece < larger)
+            groups.append(RowGroup(waiting[begin:end], rounded[waiting[end - 1]]))
+            begin = end
+        waiting = []
     return groups

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 
@@ -36,15 +35,6 @@ def own_address(host: str) -> str:
             f"({os.strerror(error.errno or 0)}); 0.0.0.0 listens at all of them"
         ) from None
     return str(address[0])
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address can be reached from this machine alone."""
-    host = host.strip("[]").lower()
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def reachable(host: str, port: int) -> str:

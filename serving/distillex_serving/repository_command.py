@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from distillex.command.options import EXIT_PRECONDITION, fail
 from distillex.models import DEFAULT_MODEL, find_model
 from distillex_client.errors import ModelNotFound
 from distillex_matcher import LayoutError
 
-from distillex_serving.command_options import EXIT_PRECONDITION, fail
 from distillex_serving.locations import shipped_configurations
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.repository import Layout, compose, copy

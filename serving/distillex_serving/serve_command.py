@@ -10,15 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from distillex.locations import shipped_lexicons
-from distillex.models import DEFAULT_MODEL, find_model
-from distillex_client.errors import ModelNotFound
-from distillex_matcher import CrfParameters, LayoutError
-from distillex_matcher.exported import CRF_FILE
-from rich.logging import RichHandler
-
-from distillex_serving.addresses import is_loopback
-from distillex_serving.command_options import (
+from distillex.command.options import (
     EXIT_NOT_STARTED,
     EXIT_PRECONDITION,
     LexiconDirectory,
@@ -26,6 +18,14 @@ from distillex_serving.command_options import (
     admin_token,
     fail,
 )
+from distillex.locations import shipped_lexicons
+from distillex.models import DEFAULT_MODEL, find_model
+from distillex_client.connection import is_loopback
+from distillex_client.errors import ModelNotFound
+from distillex_matcher import CrfParameters, LayoutError
+from distillex_matcher.exported import CRF_FILE
+from rich.logging import RichHandler
+
 from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions
 from distillex_serving.gate import Gate, GateLimits, put_gate_before
 from distillex_serving.locations import shipped_configurations

@@ -1,4 +1,4 @@
-"""The sweep reads and writes every setting that affects speed, and nothing else of a configuration."""
+"""The sweep reads and writes every setting that affects speed, and nothing else of the configuration."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from server_under_test import REPOSITORY, ROOT
 pytest.importorskip("tritonclient.grpc")
 pytest.importorskip("psutil", reason="needs psutil: pip install 'distillex[load]'")
 from google.protobuf import text_format
-from settings import FILES, SETTINGS, STUDENT, SettingError, check, current_values, read_files, with_value
-from sweep import Figures, choose
+from settings import CONFIGURATION, SETTINGS, SettingError, check, current_values, read_configuration, with_value
+from sweep import Figures, choose, repository_with
 from sweep_document import BEGIN, END, DocumentError, with_tables, write_choices
 from tritonclient.grpc import model_config_pb2
 
@@ -25,39 +25,42 @@ def parsed(text):
     return text_format.Parse(text, model_config_pb2.ModelConfig())
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_every_value_is_written_read_back_and_undone(setting):
-    texts = read_files(REPOSITORY)
-    before = setting.read(texts[setting.file])
+    text = read_configuration(REPOSITORY)
+    before = setting.read(text)
     for value in setting.values:
-        changed = with_value(texts, setting, value)
-        assert setting.read(changed[setting.file]) == value
+        changed = with_value(text, setting, value)
+        assert setting.read(changed) == value
         restored = with_value(changed, setting, before)
-        assert parsed(restored[setting.file]) == parsed(texts[setting.file])
-        assert restored[setting.file].count("#") == texts[setting.file].count("#")
+        assert parsed(restored) == parsed(text)
+        assert restored.count("#") == text.count("#")
 
 
 def test_every_setting_that_affects_speed_is_swept():
-    swept = {(setting.file, re.split(r"[ ,]", setting.name)[0]) for setting in SETTINGS}
-    for file, text in read_files(REPOSITORY).items():
-        config = parsed(text)
-        assert {(file, "max_batch_size"), (file, "queue"), (file, "preferred"), (file, "instances")} <= swept
-        assert len(config.instance_group) == 1
-        for parameter in set(config.parameters) - LIMITS - {"intra_op_threads"}:
-            assert (file, parameter) in swept
-        if any(entry.allow_ragged_batch for entry in config.input):
-            assert (file, "allow_ragged_batch") in swept
-        if config.model_warmup:
-            assert (file, "model_warmup") in swept
+    swept = {re.split(r"[ ,]", setting.name)[0] for setting in SETTINGS}
+    config = parsed(read_configuration(REPOSITORY))
+    assert {"max_batch_size", "queue", "preferred", "instances", "model_warmup"} <= swept
+    assert len(config.instance_group) == 1
+    assert "instances x threads" in SETTINGS[0].name
+    assert set(config.parameters) - LIMITS - {"threads"} <= swept
 
 
 def test_a_configuration_of_another_form_is_refused_by_name():
-    texts = read_files(REPOSITORY)
-    texts[STUDENT] = texts[STUDENT].replace("max_batch_size", "largest")
-    with pytest.raises(SettingError, match=r"student/configs/cpu.pbtxt, max_batch_size"):
-        current_values(texts)
+    text = read_configuration(REPOSITORY).replace("max_batch_size", "largest")
+    with pytest.raises(SettingError, match=r"extractor/configs/cpu.pbtxt, max_batch_size"):
+        current_values(text)
     with pytest.raises(SettingError, match=r"cpu\.pbtxt"):
-        check(STUDENT, texts[STUDENT])
+        check(text)
+
+
+def test_a_value_is_served_from_a_copy_of_the_configurations(tmp_path):
+    before = read_configuration(REPOSITORY)
+    text = with_value(before, SETTINGS[0], "1 x 1")
+    changed = repository_with(text, tmp_path)
+    assert read_configuration(changed) == text
+    assert read_configuration(REPOSITORY) == before
+    assert {path.name for path in changed.iterdir()} == {path.name for path in REPOSITORY.iterdir()}
 
 
 def figures(rates, latencies, errors=0):
@@ -103,6 +106,7 @@ SWEEP = {
         "cores": "2",
         "memory": "8 GiB",
         "system": "S",
+        "vnni": "VNNI",
         "versions": "V",
         "load before": "0.1",
     },
@@ -112,9 +116,9 @@ SWEEP = {
     "saturation": [{"users": 1, "texts_per_s": 500.0, "p50_ms": 1.5, "p95_ms": 9.0, "p99_ms": 12.0}],
     "trials": [
         {
-            "setting": "decode: instances",
-            "in_use": "1",
-            "chosen": "2",
+            "setting": "max_batch_size",
+            "in_use": "64",
+            "chosen": "128",
             "figures": {
                 value: {
                     "texts_per_s": 1.0,
@@ -123,53 +127,37 @@ SWEEP = {
                     "single_p99_ms": 4.0,
                     "first_request_ms": 5.0,
                 }
-                for value in ("1", "2")
+                for value in ("64", "128")
             },
         }
     ],
-    "values": {"decode: instances": "2"},
+    "values": {"max_batch_size": "128"},
     "times": {
         "1 user": [
-            {"model": "decode", "batch": 1.0, "queue_ms": 0.1, "input_ms": 0.1, "infer_ms": 0.2, "output_ms": 0.3},
+            {"model": "extractor", "batch": 1.0, "queue_ms": 0.1, "input_ms": 0.1, "infer_ms": 0.2, "output_ms": 0.3},
         ]
     },
 }
 
 
 def test_what_was_chosen_is_written_into_configurations_and_document(tmp_path):
-    for folder in ("model_repository", "teacher_repository"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.onnx", "__pycache__"))
+    shutil.copytree(REPOSITORY, tmp_path / "model_repository")
     (tmp_path / "docs").mkdir()
     document = tmp_path / "docs" / "serving.md"
     document.write_text(f"before\n{BEGIN}\nstale tables\n{END}\nafter\n", encoding="utf-8")
     written = {path.relative_to(tmp_path).as_posix() for path in write_choices(json.loads(json.dumps(SWEEP)), tmp_path)}
-    assert written == {
-        "model_repository/decode/config.pbtxt",
-        "teacher_repository/decode_teacher/config.pbtxt",
-        "docs/serving.md",
-    }
-    assert current_values(read_files(tmp_path / "model_repository"))["decode: instances"] == "2"
+    assert written == {f"model_repository/{CONFIGURATION}", "docs/serving.md"}
+    assert current_values(read_configuration(tmp_path / "model_repository"))["max_batch_size"] == "128"
     content = document.read_text(encoding="utf-8")
     assert content.startswith(f"before\n{BEGIN}\n")
     assert content.endswith(f"{END}\nafter\n")
-    assert "| decode: instances | **2** |" in content
+    assert "| max_batch_size | **128** |" in content
     assert "stale tables" not in content
 
 
 def test_a_document_without_markers_is_refused():
     with pytest.raises(DocumentError, match="must hold one line"):
         with_tables("no markers", SWEEP)
-
-
-def test_student_and_teacher_are_served_with_the_same_settings():
-    from settings import FOLLOWERS
-
-    for file, follower in FOLLOWERS.items():
-        theirs = (ROOT / "teacher_repository" / follower).read_text(encoding="utf-8")
-        for setting in SETTINGS:
-            if setting.file == file:
-                assert setting.read(theirs) == setting.read(read_files(REPOSITORY)[file]), setting.key
-    assert set(FOLLOWERS) < set(FILES)
 
 
 def test_the_serving_document_has_a_place_for_the_tables():

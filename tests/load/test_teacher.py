@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 
@@ -11,7 +10,7 @@ import pytest
 pytest.importorskip("tritonclient.grpc")
 import tritonclient.grpc as triton
 from distillex_client import Extractor
-from distillex_serving.embedded import EmbeddedServer
+from distillex_serving.embedded import EMBEDDED_LAYOUTS, EmbeddedServer, ServerError
 from distillex_serving.preconditions import PreconditionError
 from server_under_test import server_options
 
@@ -19,9 +18,10 @@ pytestmark = pytest.mark.server
 TEXT = "张三毕业于北京大学，后来在中国人民银行担任行长。"
 
 
-@pytest.fixture(scope="module")
-def with_teacher(tiny_teacher, lexicon_directory):
-    with EmbeddedServer(dataclasses.replace(server_options(lexicon_directory), teacher=tiny_teacher)) as running:
+@pytest.fixture(scope="module", params=EMBEDDED_LAYOUTS, ids=lambda layout: layout.value)
+def with_teacher(request, tiny_teacher, lexicon_directory):
+    options = server_options(lexicon_directory, teacher=tiny_teacher, layout=request.param)
+    with EmbeddedServer(options) as running:
         yield running
 
 
@@ -57,17 +57,17 @@ def test_a_server_without_a_teacher_does_not_know_it(server):
 
 
 def test_a_folder_without_a_teacher_is_named(tmp_path, lexicon_directory):
-    server = EmbeddedServer(dataclasses.replace(server_options(lexicon_directory), teacher=tmp_path))
-    with pytest.raises(PreconditionError, match=r"teacher/1/model.onnx is missing; 'distillex export"):
+    server = EmbeddedServer(server_options(lexicon_directory, teacher=tmp_path))
+    with pytest.raises(PreconditionError, match=rf"{tmp_path}.*model.onnx: missing; 'distillex export"):
         server.start()
 
 
-def test_a_teacher_of_other_features_is_refused(tiny_teacher, tmp_path, lexicon_directory):
+def test_a_teacher_whose_files_are_of_two_models_is_refused(tiny_teacher, tmp_path, lexicon_directory):
     other = tmp_path / "teacher"
     shutil.copytree(tiny_teacher, other)
-    features = other / "teacher" / "1" / "features.json"
+    features = other / "features.json"
     content = json.loads(features.read_text(encoding="utf-8")) | {"word_hash_size": 64}
     features.write_text(json.dumps(content), encoding="utf-8")
-    server = EmbeddedServer(dataclasses.replace(server_options(lexicon_directory), teacher=other))
-    with pytest.raises(PreconditionError, match=r"word_hash_size differs .*64 and 32768"):
+    server = EmbeddedServer(server_options(lexicon_directory, teacher=other))
+    with pytest.raises(ServerError, match=r"made for word_hash_size 32768; .*features.json has 64"):
         server.start()

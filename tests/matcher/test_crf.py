@@ -78,7 +78,6 @@ def test_brute_force_over_all_paths_agrees():
     batch, sizes = padded([row])
     best = max(totals, key=lambda path: totals[path][0])
     assert decoder.viterbi(batch, sizes)[0].tolist() == list(best)
-    assert decoder.log_partition(batch, sizes)[0] == pytest.approx(np.log(partition))
     for start_, end_, kind, score in zip(*decoder.decode(batch, sizes)[1:], strict=True):
         expected = sum(np.exp(s) for s, spans in totals.values() if (start_, end_, ("a",)[kind]) in spans) / partition
         assert score == pytest.approx(expected, abs=1e-6)
@@ -203,43 +202,72 @@ def test_rows_without_characters_give_nothing():
     assert not decoder.marginals(batch, lengths).any()
 
 
-def test_threads_give_what_one_thread_gives():
-    generator = np.random.default_rng(2)
-    scheme, _, decoder = random_crf(generator)
-    batch, sizes = padded([generator.normal(size=(30, len(scheme))).astype(np.float32) * 4 for _ in range(9)])
-    for one, three in zip(decoder.decode(batch, sizes), decoder.decode(batch, sizes, threads=3), strict=True):
-        np.testing.assert_array_equal(one, three)
+METHODS = {
+    "decode": CrfDecoder.decode,
+    "viterbi": CrfDecoder.viterbi,
+    "marginals": CrfDecoder.marginals,
+    "best_paths": lambda decoder, emissions, lengths: decoder.best_paths(emissions, lengths, 2),
+    "entities_json": lambda decoder, emissions, lengths: decoder.entities_json(
+        emissions, lengths, [b"text"] * len(emissions)
+    ),
+}
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 
 
+@every_method
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e7])
-def test_scores_that_are_not_finite_are_refused_by_row(value):
+def test_scores_that_are_not_finite_are_refused_by_row(value, method):
     generator = np.random.default_rng(1)
     scheme, scores, decoder = random_crf(generator)
     batch, sizes = padded([np.zeros((3, 9), np.float32)] * 2)
     batch[1, 2, 0] = value
     with pytest.raises(ValueError, match="row 1: an emission score is not finite"):
-        decoder.decode(batch, sizes)
+        method(decoder, batch, sizes)
     batch[1, 2, 0] = 0
     batch[1, 0, 0] = value
-    decoder.decode(batch, sizes)
+    method(decoder, batch, sizes)
     scores[0][0, 0] = value
     with pytest.raises(ValueError, match="a CRF score is not finite"):
         CrfDecoder(scheme, *scores)
 
 
-def test_wrong_shapes_are_refused():
-    generator = np.random.default_rng(1)
-    _, scores, decoder = random_crf(generator)
+@every_method
+def test_wrong_shapes_are_refused(method):
+    _, _, decoder = random_crf(np.random.default_rng(1))
     with pytest.raises(ValueError, match="5 labels; this decoder has 9"):
-        decoder.decode(np.zeros((1, 4, 5), np.float32), np.array([4], np.int32))
+        method(decoder, np.zeros((1, 4, 5), np.float32), np.array([4], np.int32))
     with pytest.raises(ValueError, match=r"row 0: length 5 is not in 0 .. 4"):
-        decoder.decode(np.zeros((1, 4, 9), np.float32), np.array([5], np.int32))
+        method(decoder, np.zeros((1, 4, 9), np.float32), np.array([5], np.int32))
+    with pytest.raises(ValueError, match=r"row 1: length -1 is not in 0 .. 4"):
+        method(decoder, np.zeros((2, 4, 9), np.float32), np.array([4, -1], np.int32))
     with pytest.raises(ValueError, match="2 for 1 rows"):
-        decoder.decode(np.zeros((1, 4, 9), np.float32), np.array([4, 4], np.int32))
+        method(decoder, np.zeros((1, 4, 9), np.float32), np.array([4, 4], np.int32))
     with pytest.raises(ValueError, match=r"\[batch, tokens, labels\]"):
-        decoder.decode(np.zeros((4, 9), np.float32), np.array([4], np.int32))
+        method(decoder, np.zeros((4, 9), np.float32), np.array([4], np.int32))
+
+
+def test_wrong_arguments_are_refused():
+    _, scores, decoder = random_crf(np.random.default_rng(1))
+    emissions, lengths = np.zeros((1, 4, 9), np.float32), np.array([4], np.int32)
+    for k in (0, 1025):
+        with pytest.raises(ValueError, match=rf"k is {k}; 1 .. 1024 is accepted"):
+            decoder.best_paths(emissions, lengths, k)
+    with pytest.raises(ValueError, match="texts must hold one text a row: 2 for 1 rows"):
+        decoder.entities_json(emissions, lengths, [b"a", b"b"])
+    with pytest.raises(TypeError, match="expected bytes, not str"):
+        decoder.entities_json(emissions, lengths, ["ab"])
     with pytest.raises(ValueError, match="needs transitions"):
         CrfDecoder(LabelScheme(["a"]), *scores)
+
+
+def test_json_writes_controls_and_quotes_as_json_must():
+    scheme = LabelScheme(['a"\\'])
+    decoder = CrfDecoder(scheme, *(np.zeros(shape, np.float32) for shape in ((5, 5), 5, 5)))
+    text = "".join(map(chr, range(1, 0x30))) + '"\\\x7f甲𠮷'
+    row = np.zeros((len(text), 5), np.float32)
+    row[0, 1] = row[1:-1, 2] = row[-1, 3] = 9
+    (entity,) = json.loads(decoder.entities_json(*padded([row]), [text.encode()])[0])
+    assert (entity["text"], entity["type"], entity["end"]) == (text, 'a"\\', len(text))
 
 
 @given(st.text(min_size=1, max_size=30), st.integers(0, 2**32 - 1))

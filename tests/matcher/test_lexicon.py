@@ -1,6 +1,7 @@
 import os
 import random
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,9 @@ def test_words_and_texts_are_normalised():
         ([("a" * 256, "n", 1.0)], "has 256 code points"),
         ([("甲", "n", 0.0)], r"weight 0 of '甲' is not in \(0, 1\]"),
         ([("甲", "n", 1.5)], "weight 1.5"),
+        ([("甲", "n", 1.00000001)], "weight 1.00000001"),
+        ([("甲", "n", 1e-60)], "weight 1e-60"),
+        ([("甲", "n", -1e300)], "weight -1e"),
         ([("甲", "n", float("nan"))], "weight nan"),
         ([("甲", "", 1.0)], "type ''"),
         ([("甲", "a\nb", 1.0)], "not a name"),
@@ -263,8 +267,25 @@ def test_a_path_that_is_no_file_is_no_word_list(tmp_path):
             Lexicon.from_tsv(path)
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens and cannot be read")
+def test_a_word_list_that_cannot_be_read_is_refused():
+    with pytest.raises(LexiconError, match="/proc/self/mem: cannot be read"):
+        Lexicon.from_tsv("/proc/self/mem")
+
+
+def test_a_word_list_may_come_through_a_pipe(tmp_path):
+    pipe = tmp_path / "words"
+    os.mkfifo(pipe)
+    writing = threading.Thread(target=pipe.write_text, args=("北京\tns\n", "utf-8"))
+    writing.start()
+    assert all_entries(Lexicon.from_tsv(pipe)) == [LexiconEntry("北京", "ns", 1.0)]
+    writing.join()
+
+
 def test_hashed_word_ids_stay_in_their_table_and_never_change():
     assert all(1 <= hash_word(word, 7) <= 6 for word in "甲乙丙丁戊己庚辛")
+    with pytest.raises(ValueError, match="word_hash_size is 1; at least 2 is accepted"):
+        hash_word("甲", 1)
     # Shipped weights are indexed by these.
     assert [hash_word(word, 32768) for word in ("北京", "达观数据", "a")] == [17601, 2986, 18439]
 

@@ -4,10 +4,10 @@ import json
 import random
 
 import pytest
-from distillex_matcher import Lexicon, LexiconError
 from distillex import request_lexicons
 from distillex.refused import RefusedError
 from distillex.request_lexicons import Limits, RequestLexicons
+from distillex_matcher import Lexicon, LexiconError
 
 
 def accept(lexicon: Lexicon) -> None:

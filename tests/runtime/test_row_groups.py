@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from distillex.row_groups import STEP, group_rows
 from hypothesis import given
@@ -12,13 +11,13 @@ LENGTHS = st.lists(st.integers(0, 512), max_size=80)
 
 
 def groups_of(lengths, call_cost=32, most_tokens=4096):
-    return group_rows(np.array(lengths, dtype=np.int64), call_cost, most_tokens)
+    return group_rows(lengths, call_cost, most_tokens)
 
 
 @given(LENGTHS, st.integers(0, 300), st.integers(1, 8192))
 def test_every_row_with_tokens_is_run_once_and_whole(lengths, call_cost, most_tokens):
     groups = groups_of(lengths, call_cost, most_tokens)
-    run = sorted(int(row) for group in groups for row in group.rows)
+    run = sorted(row for group in groups for row in group.rows)
     assert run == [row for row, length in enumerate(lengths) if length > 0]
     for group in groups:
         longest = max(lengths[row] for row in group.rows)

@@ -16,7 +16,7 @@ import pytest
 
 tritonclient = pytest.importorskip("tritonclient.grpc")
 psutil = pytest.importorskip("psutil", reason="needs psutil: pip install 'distillex[load]'")
-from distillex_serving.addresses import is_loopback  # noqa: E402
+from distillex_client.connection import is_loopback  # noqa: E402
 from distillex_serving.embedded import EmbeddedServer  # noqa: E402
 from distillex_serving.gate import Gate, GateLimits, configuration, put_gate_before  # noqa: E402
 from distillex_serving.preconditions import PreconditionError  # noqa: E402

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 triton = pytest.importorskip("tritonclient.grpc")
+from distillex.lexicon_server import send_command  # noqa: E402
 from distillex_matcher import Lexicon  # noqa: E402
-from distillex_serving.lexicon_client import send_command  # noqa: E402
 from plain_triton import extract, refusal  # noqa: E402
 from server_under_test import ADMIN_TOKEN  # noqa: E402
 

@@ -20,7 +20,7 @@ from distillex_serving.embedded import EmbeddedServer
 from distillex_serving.launcher import launch
 from distillex_serving.processes import processes_with, session_members, status_of
 from distillex_serving.workspace import Workspace, remove_leftovers
-from server_under_test import ROOT, server_options, why_no_server
+from server_under_test import server_options, why_no_server
 
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -223,7 +223,7 @@ def test_a_server_one_of_whose_stubs_died_is_closed_at_once():
         os.kill(stub, signal.SIGKILL)
         while server.failure() is None:
             time.sleep(0.01)
-        assert server.failure() == "a Python-backend stub died (decode_0_0)"
+        assert server.failure() == "a Python-backend stub died (extractor_0_0)"
         tritonserver = server._process
         server.stop()
         # Asked to stop, it would wait for the dead stub for seconds, and answer calls with errors.

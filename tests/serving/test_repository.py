@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -186,11 +184,14 @@ def test_what_the_command_wrote_is_served(tmp_path, monkeypatch, layout):
             super().__init__(repository=tmp_path / "made", **others)
 
     monkeypatch.setattr("distillex_serving.embedded.TritonCommand", AsWritten)
-    with EmbeddedServer(server_options(tmp_path / "lexicons")) as server:
-        with Extractor(server.grpc_url) as student, Extractor(server.grpc_url, model="extractor_teacher") as teacher:
-            assert {entity.type for entity in student.extract(TEXT)} >= {"NAME", "ORG", "TITLE"}
-            assert {entity.type for entity in teacher.extract(TEXT)} <= {"PER", "ORG", "LOC"}
-            assert teacher.extract(TEXT)
+    with (
+        EmbeddedServer(server_options(tmp_path / "lexicons")) as server,
+        Extractor(server.grpc_url) as student,
+        Extractor(server.grpc_url, model="extractor_teacher") as teacher,
+    ):
+        assert {entity.type for entity in student.extract(TEXT)} >= {"NAME", "ORG", "TITLE"}
+        assert {entity.type for entity in teacher.extract(TEXT)} <= {"PER", "ORG", "LOC"}
+        assert teacher.extract(TEXT)
     assert taken
 
 
@@ -216,9 +217,7 @@ def test_configurations_in_a_folder_with_blanks_and_other_letters_are_served(tmp
     shutil.copytree(REPOSITORY, folder / "model repository")
     shutil.copytree(STUDENT, folder / "a student")
     shutil.copytree(ROOT / "lexicons", folder / "lexicons")
-    options = server_options(
-        folder / "lexicons", repository=folder / "model repository", student=folder / "a student"
-    )
+    options = server_options(folder / "lexicons", repository=folder / "model repository", student=folder / "a student")
     with EmbeddedServer(options) as server, Extractor(server.grpc_url) as extractor:
         assert extractor.extract(TEXT)
 

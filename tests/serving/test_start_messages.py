@@ -51,12 +51,18 @@ def refusal():
         ({"host": "127.0.0.1:8001"}, "--host '127.0.0.1:8001' cannot be used"),
         ({"host": "192.0.2.7"}, "--host '192.0.2.7' cannot be used: 192.0.2.7 is no address of this machine"),
         ({"host": "2001:db8::7"}, "--host '2001:db8::7' cannot be used"),
-        ({"layout": Layout.TENSORRT}, "--layout tensorrt: the embedded server has no such backend; 'distillex repository'"),
+        (
+            {"layout": Layout.TENSORRT},
+            "--layout tensorrt: the embedded server has no such backend; 'distillex repository'",
+        ),
         ({"start_timeout_s": 0.0}, "--start-timeout 0: a number of seconds above 0"),
         ({"start_timeout_s": float("nan")}, "--start-timeout nan"),
         ({"lexicon_directory": Path("/nowhere")}, "/nowhere: the directory of lexicons does not exist"),
         ({"lexicon_directory": Path("/proc")}, "/proc: no lexicon 'base' is installed there"),
-        ({"repository": Path(__file__)}, r"test_start_messages\.py: the folder of the models' configurations is not a folder"),
+        (
+            {"repository": Path(__file__)},
+            r"test_start_messages\.py: the folder of the models' configurations is not a folder",
+        ),
         ({"teacher": Path("/nowhere")}, r"/nowhere/model\.onnx: missing; 'distillex export' writes it"),
         ({"repository": ROOT / "docs"}, r"docs/extractor/configs/cpu\.pbtxt: missing; the layout 'fused' needs it"),
     ],
@@ -203,4 +209,3 @@ def test_a_busy_port_of_an_ipv6_address_is_named(refusal):
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as busy:
         port = busy.getsockname()[1]
         assert f"the grpc port {port} on ::1 cannot be used" in refusal(host="::1", grpc_port=port)
-

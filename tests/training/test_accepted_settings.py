@@ -5,7 +5,7 @@ import typing
 from pathlib import Path
 
 import pytest
-from distillex_cli.main import application
+from distillex.command.main import application
 from distillex_training.accepted import ACCEPTED, Checked
 from distillex_training.config import ConfigError, PretrainRun, StudentRun, TeacherRun, read_config
 from distillex_training.models import StudentConfig, TeacherConfig

@@ -12,7 +12,7 @@ OWNED = {"student.owned_bigrams": "true"}
 
 @pytest.fixture(scope="module")
 def command():
-    from distillex_cli.main import application
+    from distillex.command.main import application
 
     def run(*arguments):
         done = CliRunner().invoke(application, ["average", *map(str, arguments)])
@@ -22,7 +22,7 @@ def command():
 
 
 def test_a_model_to_begin_with_that_is_not_there_is_named(toy, tmp_path):
-    from distillex_cli.main import application
+    from distillex.command.main import application
 
     asked = ["distill", str(toy / "student.yaml"), "-o", str(tmp_path / "run"), "--set", "initial=models/nowhere"]
     done = CliRunner().invoke(application, asked)

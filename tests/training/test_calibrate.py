@@ -84,7 +84,7 @@ def test_a_model_without_mistakes_is_not_scaled_without_end(toy, toy_student, tm
 
 
 def test_the_command_prints_what_it_did_and_names_what_is_wrong(toy, overconfident, tmp_path):
-    from distillex_cli.main import application
+    from distillex.command.main import application
 
     def run(*arguments):
         done = CliRunner().invoke(application, ["calibrate", *map(str, arguments)])

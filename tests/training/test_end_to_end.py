@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 
 pytest.importorskip("transformers", reason="needs transformers")
 pytest.importorskip("tritonclient.grpc", reason="needs tritonclient")
-from distillex_cli.main import application
+from distillex.command.main import application
 from distillex_client import Extractor
-from distillex_serving.embedded import EmbeddedServer, ServerOptions
-from server_under_test import REPOSITORY, why_no_server
+from distillex_serving.embedded import EmbeddedServer
+from server_under_test import server_options, why_no_server
 from typer.testing import CliRunner
 
 pytestmark = pytest.mark.server
@@ -69,13 +68,8 @@ def served(toy, toy_lexicons, tmp_path_factory):
         config = folder / f"{run}.yaml"
         config.write_text(text.format(toy=toy, lexicon=lexicon, runs=runs), encoding="utf-8")
         assert str(runs / run / "best") in command(name, config, "-o", runs / run).replace("\n", "")
-    repository = folder / "model_repository"
-    shutil.copytree(REPOSITORY, repository)
-    command("export", runs / "student" / "best", "-o", repository)
-    options = ServerOptions(
-        repository=repository, lexicon_directory=toy_lexicons, grpc_port=0, http_port=0, metrics_port=0
-    )
-    with EmbeddedServer(options) as server:
+    command("export", runs / "student" / "best", "-o", folder / "exported")
+    with EmbeddedServer(server_options(toy_lexicons, student=folder / "exported")) as server:
         yield server.grpc_url
 
 

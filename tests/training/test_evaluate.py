@@ -94,7 +94,7 @@ def test_a_surface_that_no_lexicon_holds_is_no_entry():
 
 @pytest.fixture
 def evaluate(toy, toy_student):
-    from distillex_cli.main import application
+    from distillex.command.main import application
 
     def run(data, *more, model=toy_student):
         arguments = ["evaluate", model, data, "--base", toy / "base.lex", *more]

@@ -22,14 +22,14 @@ def run(script, *arguments):
 
 @pytest.fixture(scope="module")
 def written(toy, toy_student, toy_teacher, toy_lexicons, tmp_path_factory):
-    from distillex_training.export.repository import export_repository
+    from distillex_training.export.folder import export_folder
 
     if reason := why_no_server():
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("evidence")
     results = folder / "results.json"
-    export_repository(toy_student, folder / "repository")
-    export_repository(toy_teacher, folder / "teacher")
+    export_folder(toy_student, folder / "student")
+    export_folder(toy_teacher, folder / "teacher")
     for seed in (1, 2, 2):
         run("record_run.py", toy_student.parent, "--set", "toy", "--model", "student", "--seed", seed,
             "--command", "distillex distill toy.yaml", "--results", results)  # fmt: skip
@@ -37,11 +37,10 @@ def written(toy, toy_student, toy_teacher, toy_lexicons, tmp_path_factory):
         "--development", toy / "dev.jsonl", "--command", "distillex average", "--results", results)  # fmt: skip
     run("record_run.py", toy_student.parent, "--set", "toy", "--model", "few sentences: gold alone",
         "--command", "distillex distill toy.yaml", "--results", results)  # fmt: skip
-    file = folder / "repository" / "student" / "1" / "model.onnx"
-    teacher = folder / "teacher" / "teacher" / "1" / "model.onnx"
-    run("measure_files.py", toy / "dev.jsonl", f"teacher, with lexicon={teacher}", f"student={file}", "--set", "toy",
-        "--base", toy / "base.lex", "--rounds", 1, "--served-rounds", 1, "--served-sentences", 40,
-        "--lexicons", toy_lexicons, "--results", results)  # fmt: skip
+    files = (f"teacher, with lexicon={folder}/teacher", f"student={folder}/student")
+    run("measure_files.py", toy / "dev.jsonl", *files, "--set", "toy", "--base", toy / "base.lex",
+        "--rounds", 1, "--served-rounds", 1, "--served-sentences", 40, "--lexicons", toy_lexicons,
+        "--results", results)  # fmt: skip
     run("write_results.py", "--results", results, "--output", folder)
     return folder
 

@@ -175,7 +175,7 @@ def test_a_model_is_exported_into_its_own_directory(toy_student, exported, tmp_p
 
 
 def exporting(model, output, *more):
-    from distillex_cli.main import application
+    from distillex.command.main import application
     from typer.testing import CliRunner
 
     done = CliRunner().invoke(application, ["export", str(model), "-o", str(output), *more])

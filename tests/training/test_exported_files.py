@@ -5,10 +5,10 @@ import json
 
 import onnx
 import pytest
-from distillex_cli.main import application
+from distillex.command.main import application
+from distillex.network_check import check_network
 from distillex_matcher import CrfParameters, FeatureLayout, LayoutError, Lexicon
 from distillex_matcher.exported import METADATA_KEY, ExportedFiles, describe
-from distillex_serving.python_models.network_check import check_network
 from distillex_training.export.folder import export_folder
 from distillex_training.export.int8 import Int8, calibration_batches
 from distillex_training.export.onnx import open_session
@@ -42,9 +42,13 @@ def change_entity_types(network, entity_types):
     CrfParameters(entity_types, ((0.0,) * labels,) * labels, (0.0,) * labels, (0.0,) * labels).save(path)
 
 
+def check(network):
+    check_network(open_session(network, threads=1), ExportedFiles.beside(network))
+
+
 def refusal(network):
     with pytest.raises(LayoutError, match="The files are of two models: export one model with all its files") as info:
-        check_network(open_session(network, threads=1), network)
+        check(network)
     return str(info.value)
 
 
@@ -59,13 +63,13 @@ def test_a_network_says_which_files_belong_to_it(toy, toy_student, tmp_path, mod
     assert session.get_modelmeta().custom_metadata_map[METADATA_KEY] == describe(
         layout, model.config.entity_types, crf.parameters_for_serving()
     )
-    check_network(session, network)
+    check_network(session, ExportedFiles.beside(network))
 
 
 def test_a_teachers_layout_is_its_own(toy_teacher, tmp_path):
     export_folder(toy_teacher, tmp_path, int8=Int8.NONE)
     network = tmp_path / "model.onnx"
-    check_network(open_session(network, threads=1), network)
+    check(network)
     layout = FeatureLayout.load(network.parent)
     dataclasses.replace(layout, word_hash_size=2 * layout.word_hash_size).save(network.parent)
     assert f"word_hash_size 64; {network.parent}/features.json has 128" in refusal(network)
@@ -101,12 +105,12 @@ def test_another_crf_of_the_same_entity_types_is_told_apart(toy, network):
 
 def test_a_crf_beside_a_network_that_was_not_told_of_it_is_accepted(undescribed):
     change_entity_types(undescribed, ("company", "name"))
-    check_network(open_session(undescribed, threads=1), undescribed)
+    check(undescribed)
 
 
 def test_a_network_without_a_description_is_told_by_its_sizes(undescribed):
     layout = ExportedFiles.beside(undescribed).layout
-    check_network(open_session(undescribed, threads=1), undescribed)
+    check(undescribed)
     tokens, types = len(layout.vocabulary), len(layout.types)
     for vocabulary in ((*layout.vocabulary, "龘"), layout.vocabulary[:-1]):
         change_layout(undescribed, vocabulary=vocabulary)

@@ -167,7 +167,7 @@ def test_a_directory_that_cannot_be_written_to_is_refused(toy, tmp_path):
 
 
 def test_the_command_names_the_difference_and_tells_a_finished_run(toy, finished):
-    from distillex_cli.main import application
+    from distillex.command.main import application
 
     def run(*more):
         asked = ["distill", str(toy / "student.yaml"), "-o", str(finished), "--set", "loop.epochs=1", *more]

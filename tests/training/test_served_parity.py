@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 
@@ -13,12 +11,13 @@ pytest.importorskip("tritonclient.grpc")
 import torch
 from distillex_client import Extractor
 from distillex_matcher import Lexicon
-from distillex_serving.embedded import EmbeddedServer, ServerOptions
+from distillex_serving.embedded import EmbeddedServer
 from distillex_training.data.labelled import Sentence, read_labelled
 from distillex_training.evaluate import gold_spans, score
-from distillex_training.export.onnx import export_onnx
+from distillex_training.export.folder import export_folder
+from distillex_training.export.int8 import Int8
 from distillex_training.models import load_model
-from server_under_test import REPOSITORY, ROOT, why_no_server
+from server_under_test import ROOT, server_options, why_no_server
 
 pytestmark = pytest.mark.server
 
@@ -58,14 +57,8 @@ def served_spans(grpc_url, count=None):
 def test_float32_gives_identical_spans(pytorch_spans, tmp_path):
     if reason := why_no_server():
         pytest.skip(reason)
-    repository: Path = tmp_path / "model_repository"
-    shutil.copytree(REPOSITORY, repository)
-    model, _, layout = load_model(MODEL)
-    export_onnx(model, layout, repository / "student" / "1" / "model.onnx")
-    options = ServerOptions(
-        repository=repository, lexicon_directory=ROOT / "lexicons", grpc_port=0, http_port=0, metrics_port=0
-    )
-    with EmbeddedServer(options) as server:
+    export_folder(MODEL, tmp_path, int8=Int8.NONE)
+    with EmbeddedServer(server_options(student=tmp_path)) as server:
         assert served_spans(server.grpc_url, 200) == pytorch_spans[:200]
     assert sum(map(len, pytorch_spans)) > 100
 
@@ -80,5 +73,5 @@ def test_the_shipped_int8_file_scores_like_float32(server, pytorch_spans):
 
 
 def test_the_shipped_weights_are_small():
-    assert (REPOSITORY / "student" / "1" / "model.onnx").stat().st_size <= 10_000_000  # a tenth of the teacher's
+    assert (MODEL / "model.onnx").stat().st_size <= 10_000_000  # a tenth of the teacher's
     assert (MODEL / "model.safetensors").stat().st_size <= 15_000_000  # float16, to train on from; not served

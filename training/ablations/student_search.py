@@ -26,14 +26,15 @@ from pathlib import Path
 from typing import Any
 
 from distillex_matcher import FeatureLayout, Lexicon
+from distillex_matcher.exported import NETWORK_FILE
 from distillex_training.config import StudentRun, StudentSizes, read_config
 from distillex_training.data.labelled import read_labelled
 from distillex_training.data.raw import read_raw
 from distillex_training.distill import distill
 from distillex_training.evaluate import predict_and_score
+from distillex_training.export.folder import export_folder
 from distillex_training.export.int8 import Int8, calibration_batches
 from distillex_training.export.onnx import INPUT_NAMES, onnx_emissions, open_session, random_inputs
-from distillex_training.export.repository import export_repository
 from distillex_training.models import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +92,7 @@ class Candidate:
     name: str
     sizes: StudentSizes
     folder: str
-    """Run directory; the exported files are in ``serving``."""
+    """Run directory; the exported model is in its folder ``exported``."""
     bytes: int = 0
     f1: float = 0.0
     f1_int8: float = 0.0
@@ -99,9 +100,14 @@ class Candidate:
     served_sentences_per_second: float = 0.0
 
     @property
+    def exported(self) -> Path:
+        """Folder of the exported model."""
+        return Path(self.folder) / "exported"
+
+    @property
     def network(self) -> Path:
         """The int8 file."""
-        return Path(self.folder) / "serving" / "student" / "1" / "model.onnx"
+        return self.exported / NETWORK_FILE
 
 
 def candidates(directory: Path, seed: int) -> list[Candidate]:
@@ -130,7 +136,7 @@ def train_and_export(candidate: Candidate, run: StudentRun, calibration: list[st
     base = Lexicon.load(run.data.lexicon)
     if not candidate.network.exists():
         batches = calibration_batches(layout, base, calibration)
-        export_repository(folder / "best", folder / "serving", int8=Int8.STATIC, calibration=batches)
+        export_folder(folder / "best", candidate.exported, int8=Int8.STATIC, calibration=batches)
     candidate.bytes = candidate.network.stat().st_size
     sentences, _ = read_labelled(run.data.dev, entity_types=crf.scheme.entity_types)
     report = predict_and_score(layout.featurizer(base), onnx_emissions(candidate.network), crf.decoder(), sentences)
@@ -169,7 +175,7 @@ def time_served(found: list[Candidate]) -> float:
         lac(lac_sentences)
         return len(lac_sentences) / (time.perf_counter() - began)
 
-    turns = [lac_rate, *(partial(served_rate, candidate.network, sentences) for candidate in found)]
+    turns = [lac_rate, *(partial(served_rate, candidate.exported, sentences) for candidate in found)]
     lac_rates, *rates = alternate(turns, SERVED_ROUNDS)
     for candidate, taken in zip(found, rates, strict=True):
         candidate.served_sentences_per_second = statistics.median(taken)

@@ -134,8 +134,9 @@ def evaluate(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
 ) -> None:
     """Measure a model: micro F1 and per type, and how it uses a lexicon on entities it has never seen."""
+    from distillex.network_check import check_network
     from distillex_matcher import Lexicon, LexiconError
-    from distillex_matcher.exported import ExportedFiles, NetworkSizes
+    from distillex_matcher.exported import ExportedFiles
 
     from distillex_training.data.labelled import DataError, read_labelled
     from distillex_training.evaluate import EmissionFunction, NotFiniteError, torch_emissions
@@ -152,7 +153,7 @@ def evaluate(
         if network is not None:
             files = ExportedFiles.beside(network)
             session = open_session(network)
-            files.check(session.get_modelmeta().custom_metadata_map, NetworkSizes())
+            check_network(session, files)
             layout, decoder, emissions_of = files.layout, files.crf.decoder(), onnx_emissions(session)
             limit = layout.buckets[-1]
         else:

@@ -1,11 +1,12 @@
 """Bytes, F1 and speed, in process and served, of exported models, all in one run, into docs/results.json.
 
     python training/evidence/measure_files.py cluener/dev.jsonl --set cluener
-        "teacher, with lexicon=runs/teacher.onnx" "student, distilled, int8=model_repository/student/1/model.onnx"
+        "teacher, with lexicon=teachers/cluener" "student, distilled, int8=models/student-cluener"
 
-Each file is a model.onnx of a serving folder. The labelled sentences are run in ONNX Runtime one by one and in batches
-of 32 sentences of similar length, features computed beforehand, rounds alternating; medians of the rounds. Then each
-is served by the embedded server, one after the other, and sent the sentences of examples/news.txt, rounds alternating.
+Each is a folder that ``distillex export`` wrote. The labelled sentences are run through its network in ONNX Runtime one
+by one and in batches of 32 sentences of similar length, features computed beforehand, rounds alternating; medians of
+the rounds. Then each is served by the embedded server, one after the other, and sent the sentences of
+examples/news.txt, rounds alternating.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from distillex_matcher import Features, Lexicon
-from distillex_matcher.exported import ExportedFiles
+from distillex_matcher.exported import NETWORK_FILE, ExportedFiles
 from distillex_training.data.labelled import read_labelled
 from distillex_training.evaluate import EmissionFunction, predict_and_score
 from distillex_training.export.onnx import onnx_emissions
@@ -40,13 +41,14 @@ BATCHES = 8
 class MeasuredFile:
     """One exported model with the features that it is timed on."""
 
-    def __init__(self, path: Path, base: Lexicon, data: Path) -> None:
-        self.path = path
-        files = ExportedFiles.beside(path)
+    def __init__(self, folder: Path, base: Lexicon, data: Path) -> None:
+        self.folder = folder
+        network = folder / NETWORK_FILE
+        files = ExportedFiles.beside(network)
         featurizer, decoder = files.layout.featurizer(base), files.crf.decoder()
         sentences, _ = read_labelled(data, entity_types=decoder.scheme.entity_types)
-        self.bytes = path.stat().st_size
-        self._run: EmissionFunction = onnx_emissions(path)
+        self.bytes = network.stat().st_size
+        self._run: EmissionFunction = onnx_emissions(network)
         self.f1 = predict_and_score(featurizer, self._run, decoder, sentences).micro.f1
         texts = sorted((sentence.text for sentence in sentences), key=len)
         step = max(1, len(texts) // SINGLES)
@@ -84,7 +86,7 @@ def main() -> None:
     """Measure all files and record them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("files", nargs="+", help="MODEL=PATH")
+    parser.add_argument("files", nargs="+", help="MODEL=FOLDER")
     parser.add_argument("--set", required=True)
     parser.add_argument("--base", type=Path, default=Path("lexicons/base/1.lex"))
     parser.add_argument("--rounds", type=int, default=5)
@@ -96,15 +98,15 @@ def main() -> None:
     base = Lexicon.load(asked.base)
     measured: dict[str, MeasuredFile] = {}
     for item in asked.files:
-        name, separator, path = item.rpartition("=")
+        name, separator, folder = item.rpartition("=")
         if not separator:
-            parser.error(f"{item!r} is not MODEL=PATH")
-        measured[name] = MeasuredFile(Path(path), base, asked.data)
+            parser.error(f"{item!r} is not MODEL=FOLDER")
+        measured[name] = MeasuredFile(Path(folder), base, asked.data)
     for number in range(asked.rounds):
         for each in list(measured.values()) if number % 2 == 0 else reversed(measured.values()):
             each.time_once()
     sentences = read_sentences(ROOT / "examples" / "news.txt", asked.served_sentences)
-    turns = [partial(served_rate, each.path, sentences, asked.lexicons) for each in measured.values()]
+    turns = [partial(served_rate, each.folder, sentences, asked.lexicons) for each in measured.values()]
     for each, rates in zip(measured.values(), alternate(turns, asked.served_rounds), strict=True):
         each.served = rates
     for name, each in measured.items():

@@ -33,8 +33,10 @@ struct ScoredPath {
     float score;  // log score, not normalised
 };
 
+inline constexpr std::size_t kMostBestPaths = 1024;
+
 // Emission scores of a padded batch, row-major [batch, tokens, labels], with the number of real tokens of
-// each row ([CLS] and [SEP] included). The CRF runs over tokens 1 .. length - 2.
+// each of the `batch` rows ([CLS] and [SEP] included). The CRF runs over tokens 1 .. length - 2.
 struct EmissionBatch {
     const float* emissions;
     std::size_t batch;
@@ -52,15 +54,18 @@ class CrfDecoder {
 
     const LabelScheme& scheme() const { return scheme_; }
 
-    // All of these throw std::invalid_argument for wrong shapes and for emissions that are not finite, naming
-    // the row.
-    std::vector<ScoredSpan> decode(const EmissionBatch& batch, unsigned threads) const;
-    std::vector<std::int64_t> viterbi(const EmissionBatch& batch, std::size_t row) const;
+    // All of these throw std::invalid_argument for a wrong number of labels, a length beyond the tokens and
+    // emissions that are not finite or beyond ±1e6, naming the row.
+    std::vector<ScoredSpan> decode(const EmissionBatch& batch) const;
+    // Per row the labels of the best path.
+    std::vector<std::vector<std::int64_t>> viterbi(const EmissionBatch& batch) const;
     void marginals(const EmissionBatch& batch, float* out) const;  // [batch, tokens, labels]
-    std::vector<ScoredPath> best_paths(const EmissionBatch& batch, std::size_t row, std::size_t k) const;
-    double log_partition(const EmissionBatch& batch, std::size_t row) const;
-
-    void check(const EmissionBatch& batch) const;
+    // Per row at most k paths, best first; k is in 1 .. kMostBestPaths.
+    std::vector<std::vector<ScoredPath>> best_paths(const EmissionBatch& batch, std::size_t k) const;
+    // Per row the JSON list of {"start","end","type","text","score"}; `texts` are the callers' own UTF-8
+    // texts, one a row.
+    std::vector<std::string> entities_json(const EmissionBatch& batch,
+                                           const std::vector<std::string_view>& texts) const;
 
   private:
     struct Row {
@@ -68,7 +73,9 @@ class CrfDecoder {
         std::size_t length;      // characters
     };
     class RowDecoder;
-    Row row_of(const EmissionBatch& batch, std::size_t row) const;
+    // Lengths are read here alone: what their owner does to them later moves no row.
+    std::vector<Row> checked_rows(const EmissionBatch& batch) const;
+    std::vector<ScoredPath> best_paths(const Row& row, std::size_t k) const;
 
     LabelScheme scheme_;
     std::size_t label_count_;
@@ -77,9 +84,5 @@ class CrfDecoder {
     std::vector<float> end_;
     std::shared_ptr<const PlaneScores> planes_;  // for the kernels
 };
-
-// Per row the JSON list of {"start","end","type","text","score"}; `texts` are the callers' own UTF-8 texts.
-std::vector<std::string> entities_json(const LabelScheme& scheme, const std::vector<ScoredSpan>& spans,
-                                       const std::vector<std::string_view>& texts);
 
 }  // namespace distillex

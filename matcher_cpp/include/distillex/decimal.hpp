@@ -2,11 +2,9 @@
 // global C++ locale, and write and read 0,5 in half of Europe.
 #pragma once
 
-#include <charconv>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 namespace distillex {
 
@@ -14,16 +12,9 @@ namespace distillex {
 void append_fixed(double number, int digits, std::string& out);
 
 // The shortest text that reads back as this number.
-std::string shortest_decimal(float number);
+std::string shortest_decimal(double number);
 
-// The number that the whole of `text` is; none for any other text, and for one out of Number's range.
-template <typename Number = float>
-std::optional<Number> parse_decimal(std::string_view text) {
-    Number number{};
-    const char* const end = text.data() + text.size();
-    const auto [stopped, error] = std::from_chars(text.data(), end, number);
-    if (error != std::errc() || stopped != end) return std::nullopt;
-    return number;
-}
+// The number that the whole of `text` is; none for any other text, and for one out of range.
+std::optional<double> parse_decimal(std::string_view text);
 
 }  // namespace distillex

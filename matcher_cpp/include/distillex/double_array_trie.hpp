@@ -65,7 +65,8 @@ class DoubleArrayTrie {
   public:
     using Word = std::pair<const char32_t*, std::size_t>;
 
-    // Throws std::invalid_argument for an empty, over-long or repeated word, naming its index.
+    // Throws std::invalid_argument for an empty, over-long or repeated word and for one with a point beyond
+    // U+10FFFF, naming its index.
     static DoubleArrayTrie build(const std::vector<Word>& words, const TrieLayoutOptions& options = {});
 
     // A trie over foreign memory (a file's bytes); `owner` keeps it alive. Throws std::invalid_argument if
@@ -90,7 +91,8 @@ class DoubleArrayTrie {
     }
 
     // Calls visit(start, end, entry) for every match, ordered by (start, end). `Character` is any unsigned
-    // type that holds code points (Python's three string layouts included). Allocates nothing.
+    // type that holds code points (Python's three string layouts included), none of them beyond U+10FFFF.
+    // Allocates nothing.
     template <class Character, class Visitor>
     void find_all(const Character* text, std::size_t length, Visitor&& visit) const {
         find_all_mapped(

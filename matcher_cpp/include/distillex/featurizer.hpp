@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,47 +24,58 @@ struct FeaturizerOptions {
     std::vector<std::uint32_t> buckets = {16, 32, 64, 128, 256, 512};
 };
 
-// The padded tensors of a batch: T tokens, K words a slot.
+// A tensor in the memory of its batch, row-major.
+template <class T>
+struct Tensor {
+    T* data = nullptr;
+    std::size_t size = 0;
+
+    T* begin() const { return data; }
+    T* end() const { return data + size; }
+    T& operator[](std::size_t i) const { return data[i]; }
+};
+
+// The padded tensors of a batch: T tokens, K words a slot. They lie in one piece of memory.
 struct FeatureBatch {
+    struct Free {
+        void operator()(void* pointer) const { std::free(pointer); }
+    };
+
     std::size_t batch = 0;
     std::size_t tokens = 0;
     std::size_t words_per_slot = 0;
-    std::vector<std::int32_t> input_ids;      // [batch, T]
-    std::vector<std::int32_t> lexicon_types;  // [batch, T, 4, K]
-    std::vector<std::int32_t> lexicon_words;  // [batch, T, 4, K]
-    std::vector<float> lexicon_weights;       // [batch, T, 4, K]
-    std::vector<std::int32_t> lengths;        // [batch, 1]
+    Tensor<std::int32_t> input_ids;      // [batch, T]
+    Tensor<std::int32_t> lexicon_types;  // [batch, T, 4, K]
+    Tensor<std::int32_t> lexicon_words;  // [batch, T, 4, K]
+    Tensor<float> lexicon_weights;       // [batch, T, 4, K]
+    Tensor<std::int32_t> lengths;        // [batch, 1]
     std::vector<std::optional<std::string>> errors;
+    std::unique_ptr<void, Free> memory;
 };
 
 struct FeaturizerText {
-    std::u32string points;
-    std::optional<std::string> error;  // set where the text could not be decoded
+    TextView text;
     std::vector<std::shared_ptr<const Lexicon>> overlays;
 };
 
 class Featurizer {
   public:
     // Throws std::invalid_argument for a vocabulary without the special tokens, repeated types, bad buckets.
-    Featurizer(std::vector<std::string> vocabulary, std::vector<std::string> types, FeaturizerOptions options,
-               std::shared_ptr<const Lexicon> base);
+    Featurizer(const std::vector<std::string>& vocabulary, std::vector<std::string> types,
+               FeaturizerOptions options, std::shared_ptr<const Lexicon> base);
 
     Featurizer with_base(std::shared_ptr<const Lexicon> base) const;
 
     // Throws LexiconError naming the types that the model does not know.
     void check_types(const Lexicon& lexicon) const;
 
-    FeatureBatch featurize(std::vector<FeaturizerText>& texts) const;
+    // A text that cannot be featurised has an error and a row of padding.
+    FeatureBatch featurize(const std::vector<FeaturizerText>& texts) const;
 
     std::size_t max_text_length() const { return options_.buckets.back() - 2; }
-    const std::vector<std::string>& vocabulary() const { return shared_->vocabulary; }
-    const std::vector<std::string>& types() const { return shared_->types; }
-    const FeaturizerOptions& options() const { return options_; }
-    const std::shared_ptr<const Lexicon>& base() const { return base_; }
 
   private:
     struct Shared {
-        std::vector<std::string> vocabulary;
         std::vector<std::string> types;
         std::unordered_map<std::string, std::int32_t> type_ids;
         std::vector<std::int32_t> plane;                    // token ids of the Basic Multilingual Plane
@@ -88,14 +100,17 @@ class Featurizer {
     struct Workspace;
 
     const OverlayTypes& types_of(const Lexicon& overlay, Workspace& workspace) const;
-    std::optional<std::string> check_text(const FeaturizerText& text, Workspace& workspace) const;
+    // Appends the text's points to the workspace's and checks them.
+    std::optional<std::string> read_text(const FeaturizerText& text, Workspace& workspace) const;
+    std::optional<std::string> check_points(std::u32string_view points) const;
     std::vector<std::int32_t> map_types(const Lexicon& lexicon) const;  // 0 for an unknown type
-    std::int32_t token_id(char32_t point) const;
-    void collect_matches(const FeaturizerText& text, Workspace& workspace) const;
-    static void drop_crowded_out(Workspace& workspace, std::size_t words);
+    FeatureBatch empty_batch(std::size_t rows, std::size_t longest) const;
+    void fill_ids(std::u32string_view points, std::int32_t* ids) const;
+    void collect_matches(const FeaturizerText& text, std::u32string_view points, Workspace& workspace) const;
+    static void drop_crowded_out(Workspace& workspace, std::size_t length, std::size_t words);
     static void drop_untyped(std::vector<Candidate>& matches);
-    void fill_row(const FeaturizerText& text, std::size_t row, FeatureBatch& batch,
-                  Workspace& workspace) const;
+    void fill_row(const FeaturizerText& text, std::u32string_view points, std::size_t row,
+                  const FeatureBatch& batch, Workspace& workspace) const;
 
     std::shared_ptr<const Shared> shared_;
     FeaturizerOptions options_;

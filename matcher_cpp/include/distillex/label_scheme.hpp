@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace distillex {
@@ -51,7 +52,10 @@ class LabelScheme {
         return !opens(to) && type_of(from) == type_of(to);
     }
 
-    // Throws std::invalid_argument for a span outside the text or overlapping another.
+    // The type of this name. Throws std::invalid_argument for an unknown one, listing those that are known.
+    std::int32_t type_named(std::string_view name) const;
+
+    // Throws std::invalid_argument for a span outside the text, overlapping another or of no type of these.
     std::vector<std::int64_t> encode(std::vector<LabelledSpan> spans, std::int32_t length) const;
     // Throws std::invalid_argument for a sequence that breaks the scheme.
     std::vector<LabelledSpan> decode(const std::vector<std::int64_t>& labels) const;

@@ -27,7 +27,7 @@ struct LexiconEntryInput {
     std::u32string word;
     std::string type;  // ignored where hidden
     bool hidden = false;
-    float weight = 1.0F;
+    double weight = 1.0;  // in double, so that 1.00000001 is above 1; the lexicon keeps a float
 };
 
 // What every word, type and name has to be, wherever it comes from. They throw LexiconError.
@@ -35,6 +35,8 @@ void check_word(std::u32string_view word);
 void check_type(std::string_view type, std::u32string_view word);
 void check_name(std::string_view name);
 void check_entry(const LexiconEntryInput& entry);
+// In (0, 1], as a float too.
+bool is_weight(double weight);
 
 // What to do with two entries that are the same word after normalisation.
 enum class Repeats { kRefuse, kLastWins };
@@ -64,6 +66,9 @@ class Lexicon {
     float entry_weight(std::uint32_t entry) const { return weights_[entry]; }
     std::uint32_t entry_hash(std::uint32_t entry) const { return hashes_[entry]; }
     const DoubleArrayTrie& trie() const { return trie_; }
+
+    // The entry of a word, normalised here.
+    std::optional<std::uint32_t> lookup(std::u32string word) const;
 
     // Over text that is normalised already.
     template <class Visitor>

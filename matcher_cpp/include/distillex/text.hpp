@@ -19,8 +19,46 @@ std::size_t decode_utf8(std::string_view bytes, std::u32string& out);
 void append_utf8(char32_t point, std::string& out);
 std::string encode_utf8(std::u32string_view points);
 
+// A text where its owner keeps it: UTF-8, or code points of one, two or four bytes (Python's three layouts).
+struct TextView {
+    enum class Form : std::uint8_t { kUtf8, kOneByte, kTwoBytes, kFourBytes };
+    const void* data = nullptr;
+    std::size_t size = 0;  // bytes of UTF-8, code points of the other forms
+    Form form = Form::kUtf8;
+
+    static TextView of(std::string_view utf8) { return {utf8.data(), utf8.size(), Form::kUtf8}; }
+    static TextView of(std::u32string_view points) {
+        return {points.data(), points.size(), Form::kFourBytes};
+    }
+
+    // Calls use(pointer to code points, their number) with the pointer's own width; not for UTF-8.
+    template <class Use>
+    auto with_points(Use&& use) const {
+        if (form == Form::kOneByte) return use(static_cast<const std::uint8_t*>(data), size);
+        if (form == Form::kTwoBytes) return use(static_cast<const std::uint16_t*>(data), size);
+        return use(static_cast<const char32_t*>(data), size);
+    }
+};
+
+// Appends the code points of a text in any form; where it is not UTF-8, returns what decode_utf8 does.
+std::size_t append_points(const TextView& text, std::u32string& out);
+
 // Lower case, full width to half width, every white space to U+0020; one code point to one code point.
-char32_t normalize(char32_t point);
+class Normalizer {
+  public:
+    Normalizer();
+    char32_t operator()(char32_t point) const {
+        return point < 0x10000 ? plane_[point] : beyond_plane(point);
+    }
+
+  private:
+    static char32_t beyond_plane(char32_t point);
+    const char16_t* plane_;  // of the Basic Multilingual Plane: every character served passes through it
+};
+
+// For a point or two; a text takes a Normalizer of its own.
+inline char32_t normalize(char32_t point) { return Normalizer()(point); }
+std::u32string normalized(std::u32string points);
 
 bool is_space(char32_t point);
 
@@ -35,9 +73,12 @@ std::string in_quotes(std::string_view bytes, std::size_t most = 40);
 // 32-bit FNV-1a over the code points' UTF-32 bytes, finished by a bit mixer.
 std::uint32_t hash_word(const char32_t* word, std::size_t length);
 
-// 1 .. word_hash_size - 1; 0 is kept for "no word".
+// 1 .. word_hash_size - 1; 0 is kept for "no word". `word_hash_size` is at least 2.
 inline std::uint32_t hashed_word_id(std::uint32_t hash, std::uint32_t word_hash_size) {
     return 1 + hash % (word_hash_size - 1);
 }
+
+// Of a normalised word. Throws std::invalid_argument for a `word_hash_size` below 2.
+std::uint32_t hashed_word_id(std::u32string_view word, std::uint32_t word_hash_size);
 
 }  // namespace distillex

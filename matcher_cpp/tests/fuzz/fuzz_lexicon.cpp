@@ -54,10 +54,9 @@ void use(const std::shared_ptr<const Lexicon>& lexicon) {
     }
     lexicon->checksum();
     Lexicon::from_bytes(lexicon->to_bytes());
-    std::vector<FeaturizerText> texts(2);
-    texts[0].points = U"甲乙丙丁戊甲𠮷 a";
-    texts[1].points = std::u32string(300, U'甲');
-    for (FeaturizerText& text : texts) text.overlays = {lexicon, lexicon};
+    const std::u32string same(300, U'甲');
+    const std::vector<FeaturizerText> texts = {{TextView::of(U"甲乙丙丁戊甲𠮷 a"), {lexicon, lexicon}},
+                                               {TextView::of(same), {lexicon, lexicon}}};
     const Featurizer plain({"[PAD]", "[UNK]", "[CLS]", "[SEP]"}, {"n", "ns"}, {16, 2, {16, 302}}, nullptr);
     for (const bool as_base : {false, true}) {
         Featurizer featurizer = plain;

@@ -1,14 +1,60 @@
-"""``distillex lexicon``: build here, the commands on a server's lexicons from ``distillex_serving``."""
+"""Commands ``distillex lexicon build | inspect | push | list | rollback | prune``; none needs Triton here."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from distillex_matcher import LexiconError
+from distillex_client.errors import ExtractorError
+from distillex_client.option_groups import TlsOptions, grouped
+from distillex_matcher import FeatureLayout, LayoutError, Lexicon, LexiconError
 from distillex_matcher.base_lexicon import build_base_lexicon
-from distillex_serving.lexicon_command import lexicon_app as app
+from distillex_matcher.lexicon_store import LexiconStore, check_name
+from rich.console import Console
+from rich.table import Table
+
+from distillex.command.options import EXIT_PRECONDITION, LexiconDirectory, TokenFile, admin_token, fail
+from distillex.lexicon_administration import run_command
+from distillex.locations import shipped_lexicons
+from distillex.models import DEFAULT_MODEL, find_model
+from distillex.refused import RefusedError
+
+app = typer.Typer(no_args_is_help=True, help="Build, inspect, push, list, roll back and prune lexicons.")
+
+
+@dataclass(frozen=True)
+class Place(TlsOptions):
+    """Where the lexicons lie: in a directory, or with a running server."""
+
+    url: Annotated[
+        str | None, typer.Option("--url", help="HOST:PORT of a running server's gRPC; needs its admin token.")
+    ] = None
+    lexicon_dir: LexiconDirectory = None
+    admin_token_file: TokenFile = None
+    insecure_token: Annotated[
+        bool, typer.Option("--insecure-token", help="Send the admin token to another machine without TLS.")
+    ] = False
+
+    def run(self, action: str, *, content: bytes | None = None, student: str = DEFAULT_MODEL, **fields: Any) -> Any:
+        """Run a command there; without a server, ``student`` knows the types that words may bear."""
+        command = {"action": action, **fields}
+        if self.url is None:
+            store = LexiconStore(self.lexicon_dir or shipped_lexicons())
+
+            def check(lexicon: Lexicon) -> None:
+                FeatureLayout.load(find_model(student)).featurizer().check_types(lexicon)
+
+            return run_command(store, command, content, check)
+        from distillex.lexicon_server import send_command
+
+        token = admin_token(self.admin_token_file)
+        tls, insecure = self.tls_files, self.insecure_token
+        return send_command(self.url, token, command, content, tls=tls, insecure_token=insecure)
 
 
 @app.command()
@@ -35,14 +81,115 @@ def build(
     version: Annotated[int, typer.Option(min=1, help="Version written into the file.")] = 1,
 ) -> None:
     """Build the base lexicon from jieba's dictionary and typed word lists (same inputs, same bytes)."""
-    try:
+    with _failures("lexicon build", EXIT_PRECONDITION):
         lexicon = build_base_lexicon(word_lists or (), dictionary=dictionary, name=name, version=version)
         output.parent.mkdir(parents=True, exist_ok=True)
         lexicon.save(output)
-    except (LexiconError, OSError) as error:
-        typer.echo(f"distillex lexicon build: {error}", err=True)
-        raise typer.Exit(2) from error
     typer.echo(
         f"{output}: {len(lexicon):,} words, {len(lexicon.types)} types, {output.stat().st_size:,} bytes, "
         f"checksum {lexicon.checksum}"
     )
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A compiled lexicon (.lex) or a typed word list (.tsv).")],
+    words: Annotated[int, typer.Option(help="Show so many entries.")] = 5,
+) -> None:
+    """Show what a lexicon holds."""
+    with _failures("lexicon inspect"):
+        lexicon = _read(file)
+    counts = Counter(lexicon[i].type for i in range(len(lexicon)))
+    typer.echo(
+        f"{file}: {len(lexicon):,} words, name {lexicon.name or '-'}, version {lexicon.version}, "
+        f"{lexicon.size_bytes:,} bytes, checksum {lexicon.checksum}"
+    )
+    table = Table("type", "words")
+    for kind, count in counts.most_common():
+        table.add_row("(hidden)" if kind is None else kind, f"{count:,}")
+    Console().print(table)
+    for entry in (lexicon[i] for i in range(min(words, len(lexicon)))):
+        typer.echo(f"{entry.word}\t{entry.type or 'null'}\t{entry.weight:.4f}")
+
+
+@app.command()
+@grouped
+def push(
+    *,
+    name: Annotated[str, typer.Argument(help="Name of the lexicon: a-z, 0-9, '_' and '-'.")],
+    file: Annotated[Path, typer.Argument(help="Typed word list, WORD<TAB>TYPE[<TAB>WEIGHT] a line, or a .lex file.")],
+    student: Annotated[
+        str, typer.Option(help="Without --url: the student whose types the words may bear.")
+    ] = DEFAULT_MODEL,
+    replace_base: Annotated[
+        bool, typer.Option("--replace-base", help="With the name base: put all of its words out of use.")
+    ] = False,
+    place: Place,
+) -> None:
+    """Compile a word list, check it, and install it as a new version; a running server uses it from the next batch on.
+
+    With --url it goes through the server, else into the lexicon directory (which the server reads).
+    """
+    with _failures("lexicon push"):
+        content = _read(file, check_name(name)).to_bytes()
+        found = place.run("push", content=content, student=student, name=name, replace_base=replace_base)
+    typer.echo(f"{name}@{found['version']}: {found['words']:,} words in use")
+
+
+@app.command("list")
+@grouped
+def list_lexicons(*, place: Place) -> None:
+    """List the installed lexicons and their versions."""
+    with _failures("lexicon list"):
+        rows = place.run("list")["lexicons"]
+    table = Table("name", "in use", "versions", "words")
+    for row in rows:
+        words = "?" if row["words"] is None else f"{row['words']:,}"
+        table.add_row(row["name"], str(row["version"] or "?"), ", ".join(map(str, row["versions"])), words)
+    Console().print(table)
+    if problems := [row["problem"] for row in rows if row.get("problem")]:
+        fail("lexicon list", "; ".join(problems))
+
+
+@app.command()
+@grouped
+def rollback(
+    *,
+    name: Annotated[str, typer.Argument(help="Name of the lexicon.")],
+    version: Annotated[
+        int | None, typer.Argument(min=1, help="Version; by default the one before the one in use.")
+    ] = None,
+    place: Place,
+) -> None:
+    """Use an older version again."""
+    with _failures("lexicon rollback"):
+        found = place.run("rollback", name=name, version=version)
+    typer.echo(f"{name}@{found['version']} is in use")
+
+
+@app.command()
+@grouped
+def prune(
+    *,
+    name: Annotated[str, typer.Argument(help="Name of the lexicon.")],
+    keep: Annotated[int, typer.Option(min=1, help="Newest versions to keep, beside the one in use.")],
+    place: Place,
+) -> None:
+    """Remove old versions; the one in use stays, whichever it is."""
+    with _failures("lexicon prune"):
+        found = place.run("prune", name=name, keep=keep)
+    kept = ", ".join(map(str, found["versions"]))
+    typer.echo(f"{name}: {len(found['removed'])} versions removed, kept: {kept}")
+
+
+@contextmanager
+def _failures(command: str, code: int = 1) -> Iterator[None]:
+    """Turn what ends a command into one sentence."""
+    try:
+        yield
+    except (LexiconError, LayoutError, RefusedError, ExtractorError, ValueError, OSError) as error:
+        fail(command, str(error), code)
+
+
+def _read(file: Path, name: str = "") -> Lexicon:
+    return Lexicon.load(file) if file.suffix == ".lex" else Lexicon.from_tsv(file, name=name)

@@ -57,9 +57,9 @@ class EmissionModel:
         lengths = np.concatenate([np.count_nonzero(tensors[0], axis=1) for tensors in inputs])
         owners = np.repeat(np.arange(len(inputs)), [len(output) for output in outputs])
         firsts = np.searchsorted(owners, np.arange(len(inputs)))
-        for group in group_rows(lengths, self._options.call_cost_tokens, self._options.most_tokens_per_run):
+        for group in group_rows(lengths.tolist(), self._options.call_cost_tokens, self._options.most_tokens_per_run):
             # (request, its rows in this group), in the order in which the rows are run.
-            rows = np.sort(group.rows)
+            rows = np.sort(np.array(group.rows))
             own = owners[rows]
             members = [(request, rows[own == request] - firsts[request]) for request in np.unique(own)]
             emissions = self._network.run(*(_joined(inputs, members, k, group.tokens) for k in range(len(INPUTS))))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hmac
 import json
 import os
@@ -10,22 +9,14 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from distillex.lexicon_administration import parse_command, run_command
 from distillex.refused import RefusedError
-from distillex.strict_json import parse_json
 from distillex_matcher import FeatureLayout, LayoutError, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
 
 from distillex_serving.python_models.answers import failure, guarded, log_error
 from distillex_serving.python_models.settings import ModelSettings
-from distillex_serving.python_models.tensors import rows_of
-
-FIELDS = {
-    "push": {"name", "replace_base"},
-    "list": set(),
-    "rollback": {"name", "version"},
-    "prune": {"name", "keep"},
-}
-"""Of each action, beside "action" itself."""
+from distillex_serving.python_models.tensors import optional_rows_of, rows_of
 
 
 class LexiconsModel:
@@ -47,15 +38,17 @@ class LexiconsModel:
 
     def _answer(self, request: Any) -> Any:
         self._check_token(rows_of(request, "TOKEN")[0])
+        command = parse_command(rows_of(request, "COMMAND")[0])
+        contents = optional_rows_of(request, "CONTENT", 1)
         try:
-            result = self._run(_command(rows_of(request, "COMMAND")[0]), request)
+            result = run_command(self._store, command, contents[0] if contents else None, self._featurizer.check_types)
         except LexiconError as error:
             raise RefusedError(str(error)) from None
         except OSError as error:
             log_error(f"lexicons: {error}")
             return failure(f"the lexicon directory cannot be used ({error.strerror})")
-        content = np.array([json.dumps(result, ensure_ascii=False).encode()], dtype=object)
-        return pb_utils.InferenceResponse([pb_utils.Tensor("RESULT", content)])
+        answer = np.array([json.dumps(result, ensure_ascii=False).encode()], dtype=object)
+        return pb_utils.InferenceResponse([pb_utils.Tensor("RESULT", answer)])
 
     def _check_token(self, token: bytes) -> None:
         if not self._token:
@@ -64,51 +57,3 @@ class LexiconsModel:
             raise RefusedError("no admin token was given")
         if not hmac.compare_digest(token, self._token.encode()):
             raise RefusedError("the admin token is wrong")
-
-    def _run(self, command: dict[str, Any], request: Any) -> dict[str, Any]:
-        action, name = command["action"], command.get("name", "")
-        if action == "push":
-            installed = self._store.install(
-                name,
-                rows_of(request, "CONTENT")[0],
-                self._featurizer.check_types,
-                replace_base=command.get("replace_base", False),
-            )
-            return {"name": name, "version": installed.version, "words": len(installed.lexicon)}
-        if action == "rollback":
-            return {"name": name, "version": self._store.rollback(name, command.get("version"))}
-        if action == "prune":
-            removed = self._store.prune(name, command["keep"])
-            return {"name": name, "removed": removed, "versions": self._store.versions(name)}
-        return {"lexicons": [dataclasses.asdict(line) for line in self._store.overview()]}
-
-
-def _command(content: bytes) -> dict[str, Any]:
-    command: dict[str, Any] = parse_json(content, "COMMAND")
-    if not isinstance(command, dict) or "action" not in command:
-        raise RefusedError('COMMAND must be JSON like {"action": "push", "name": "finance"}')
-    action = command["action"]
-    fields = FIELDS.get(action) if isinstance(action, str) else None
-    if fields is None:
-        raise RefusedError(f"COMMAND: unknown action {_shown(action)}; {', '.join(FIELDS)} are accepted")
-    for field in command.keys() - fields - {"action"}:
-        raise RefusedError(
-            f"COMMAND: {action} has no field {_shown(field)}; accepted: {', '.join(sorted(fields)) or 'none'}"
-        )
-    if "name" in fields and not isinstance(command.get("name"), str):
-        raise RefusedError(f"COMMAND: the name {_shown(command.get('name'))} is not a string")
-    for field in ("version", "keep"):
-        value = command.get(field)
-        wanted = field in fields and not (field == "version" and value is None)
-        if wanted and not (type(value) is int and 0 < value < 10**9):
-            raise RefusedError(f"COMMAND: {field} {_shown(value)} is not a whole number from 1 on")
-    if not isinstance(command.get("replace_base", False), bool):
-        raise RefusedError(f"COMMAND: replace_base {_shown(command['replace_base'])} is neither true nor false")
-    return command
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, (list, dict)):
-        return "a list" if isinstance(value, list) else "an object"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else f"{text[:40]}…"

@@ -1,4 +1,4 @@
-"""Options, exit codes and messages that the serving commands share."""
+"""Options, exit codes and messages that the commands share."""
 
 from __future__ import annotations
 

@@ -1,0 +1,95 @@
+"""Commands on the lexicons of a directory, which the Triton model ``lexicons`` and the command line run alike."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+from distillex_matcher import Lexicon
+from distillex_matcher.lexicon_store import LexiconStore
+
+from distillex.refused import RefusedError
+from distillex.strict_json import parse_json
+
+FIELDS = {
+    "push": {"name", "replace_base"},
+    "list": set(),
+    "rollback": {"name", "version"},
+    "prune": {"name", "keep"},
+}
+"""Of each action, beside "action" itself."""
+
+
+def run_command(
+    store: LexiconStore, command: dict[str, Any], content: bytes | None, check: Callable[[Lexicon], None]
+) -> dict[str, Any]:
+    """Run a command of :func:`parse_command`; docs/lexicons.md has the results.
+
+    Parameters
+    ----------
+    store
+        The lexicons.
+    command, content
+        What to do; with a push, the bytes of a compiled lexicon.
+    check
+        Called with a lexicon that is pushed; raises to refuse it (``Featurizer.check_types``).
+
+    Raises
+    ------
+    RefusedError, LexiconError
+        Where it cannot be done; nothing is changed then.
+    OSError
+        Where the directory cannot be used.
+    """
+    action, name = command["action"], command.get("name", "")
+    if action == "push":
+        if content is None:
+            raise RefusedError("the input CONTENT is missing")
+        installed = store.install(name, content, check, replace_base=command.get("replace_base", False))
+        return {"name": name, "version": installed.version, "words": len(installed.lexicon)}
+    if action == "rollback":
+        return {"name": name, "version": store.rollback(name, command.get("version"))}
+    if action == "prune":
+        removed = store.prune(name, command["keep"])
+        return {"name": name, "removed": removed, "versions": store.versions(name)}
+    return {"lexicons": [dataclasses.asdict(line) for line in store.overview()]}
+
+
+def parse_command(content: bytes) -> dict[str, Any]:
+    """Read a COMMAND.
+
+    Raises
+    ------
+    RefusedError
+        Names what is wrong with it.
+    """
+    command: dict[str, Any] = parse_json(content, "COMMAND")
+    if not isinstance(command, dict) or "action" not in command:
+        raise RefusedError('COMMAND must be JSON like {"action": "push", "name": "finance"}')
+    action = command["action"]
+    fields = FIELDS.get(action) if isinstance(action, str) else None
+    if fields is None:
+        raise RefusedError(f"COMMAND: unknown action {_shown(action)}; {', '.join(FIELDS)} are accepted")
+    for field in command.keys() - fields - {"action"}:
+        raise RefusedError(
+            f"COMMAND: {action} has no field {_shown(field)}; accepted: {', '.join(sorted(fields)) or 'none'}"
+        )
+    if "name" in fields and not isinstance(command.get("name"), str):
+        raise RefusedError(f"COMMAND: the name {_shown(command.get('name'))} is not a string")
+    for field in ("version", "keep"):
+        value = command.get(field)
+        wanted = field in fields and not (field == "version" and value is None)
+        if wanted and not (type(value) is int and 0 < value < 10**9):
+            raise RefusedError(f"COMMAND: {field} {_shown(value)} is not a whole number from 1 on")
+    if not isinstance(command.get("replace_base", False), bool):
+        raise RefusedError(f"COMMAND: replace_base {_shown(command['replace_base'])} is neither true nor false")
+    return command
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "an object"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:40]}…"

@@ -1,0 +1,131 @@
+"""Lexicons change under a pipeline that runs: new ones are used from the next text on, broken ones never."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+
+import pytest
+from distillex.locations import shipped_lexicons
+from distillex.models import find_model
+from distillex.pipeline import Pipeline
+from distillex_matcher import Lexicon
+from distillex_matcher.lexicon_store import LexiconStore
+
+TEXT = "近日，青石云科发布了新一代平台。".encode()
+
+
+def directory_of(folder):
+    shutil.copytree(shipped_lexicons() / "base", folder / "base")
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path):
+    return LexiconStore(directory_of(tmp_path / "lexicons"))
+
+
+@pytest.fixture
+def pipeline(store):
+    return Pipeline(find_model("cluener"), store.directory)
+
+
+def install(store, name, **words):
+    return store.install(name, Lexicon.from_words(words).to_bytes(), lambda lexicon: None, replace_base=True)
+
+
+def label(pipeline, name=""):
+    answers = pipeline.answer([TEXT], names=[name.encode()])
+    (problem,) = answers.refused
+    return problem or answers.labels[0]
+
+
+def test_a_new_base_is_used_from_the_next_text_on_and_the_old_one_after_a_rollback(pipeline, store):
+    before = pipeline.answer([TEXT])
+    install(store, "base", 青石云科="company")
+    after = pipeline.answer([TEXT])
+    assert (before.labels, after.labels) == (["base@1"], ["base@2"])
+    assert before.entities != after.entities
+    store.rollback("base")
+    assert pipeline.answer([TEXT]) == before
+
+
+@pytest.mark.parametrize("content", [b"9\n", b"", b"two\n"])
+def test_a_broken_base_is_never_used_and_said_once(pipeline, store, caplog, content):
+    (store.directory / "base" / "CURRENT").write_bytes(content)
+    with caplog.at_level(logging.ERROR):
+        assert [label(pipeline) for _ in range(3)] == ["base@1"] * 3
+    assert len([record for record in caplog.records if "base stays at base@1" in record.message]) == 1
+    install(store, "base", 青石云科="company")
+    assert label(pipeline) == "base@2"
+
+
+def test_a_base_that_is_removed_stays(pipeline, store):
+    shutil.rmtree(store.directory)
+    assert label(pipeline) == "base@1"
+
+
+def test_a_base_of_types_that_the_model_does_not_know_is_never_used(pipeline, store, caplog):
+    install(store, "base", 青石云科="planet")
+    with caplog.at_level(logging.ERROR):
+        assert label(pipeline) == "base@1"
+    assert "planet" in caplog.text
+
+
+def test_a_named_lexicon_that_is_removed_is_known_no_longer_and_may_come_back(pipeline, store):
+    install(store, "shops", 青石云科="company")
+    assert label(pipeline, "shops") == "base@1+shops@1"
+    shutil.rmtree(store.directory / "shops")
+    assert label(pipeline, "shops") == "LEXICON_NAME: no lexicon 'shops' is installed"
+    install(store, "shops", 无关词语="company")
+    assert label(pipeline, "shops") == "base@1+shops@1"
+    assert pipeline.answer([TEXT], names=[b"shops"]).entities == pipeline.answer([TEXT]).entities
+
+
+def test_a_named_lexicon_that_breaks_stays_where_it_was_open_and_is_refused_where_it_was_not(pipeline, store, caplog):
+    install(store, "shops", 青石云科="company")
+    install(store, "never", 青石云科="company")
+    assert label(pipeline, "shops") == "base@1+shops@1"
+    for name in ("shops", "never"):
+        (store.directory / name / "CURRENT").write_bytes(b"9\n")
+    with caplog.at_level(logging.ERROR):
+        assert label(pipeline, "shops") == "base@1+shops@1"
+        assert label(pipeline, "never") == "LEXICON_NAME: the lexicon 'never' cannot be read; the log says why"
+    assert "the lexicon never stays at nothing: lexicon never@9" in caplog.text
+
+
+def test_a_named_lexicon_of_types_that_the_model_does_not_know_refuses_its_rows_alone(pipeline, store):
+    install(store, "shops", 青石云科="planet")
+    answers = pipeline.answer([TEXT, TEXT], names=[b"shops", b""])
+    assert answers.refused[1] is None
+    assert "planet" in answers.refused[0]
+
+
+def test_threads_that_extract_while_lexicons_change_see_whole_versions(pipeline, store):
+    for words in ({"青石云科": "company"}, {"无关词语": "company"}):
+        install(store, "shops", **words)
+    expected = {}
+    for version in (1, 2):
+        store.rollback("shops", version)
+        expected[f"base@1+shops@{version}"] = pipeline.answer([TEXT], names=[b"shops"]).entities[0]
+    assert len(set(expected.values())) == 2
+    wrong, stop = [], threading.Event()
+
+    def extract():
+        while not stop.is_set():
+            answers = pipeline.answer([TEXT] * 4, names=[b"shops"] * 4)
+            if answers.refused != [None] * 4 or any(
+                entities != expected[seen] for entities, seen in zip(answers.entities, answers.labels, strict=True)
+            ):
+                wrong.append(answers)
+
+    threads = [threading.Thread(target=extract) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for turn in range(60):
+        store.rollback("shops", 1 + turn % 2)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
