@@ -41,7 +41,9 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Make a typer command of a function with keywords that are dataclasses: their fields become its options."""
     given = inspect.signature(command, eval_str=True).parameters.values()
     keywords = [each for each in given if each.kind is inspect.Parameter.KEYWORD_ONLY]
-    groups: dict[str, Any] = {each.name: each.annotation for each in keywords if dataclasses.is_dataclass(each.annotation)}
+    groups: dict[str, Any] = {
+        each.name: each.annotation for each in keywords if dataclasses.is_dataclass(each.annotation)
+    }
     fields = {name: [field.name for field in dataclasses.fields(kind)] for name, kind in groups.items()}
 
     @functools.wraps(command)
