@@ -41,7 +41,9 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Make a typer command of a function with keywords that are dataclasses: their fields become its options."""
     given = inspect.signature(command, eval_str=True).parameters.values()
     keywords = [each for each in given if each.kind is inspect.Parameter.KEYWORD_ONLY]
-    groups: dict[str, Any] = {each.name: each.annotation for each in keywords if dataclasses.is_dataclass(each.annotation)}
+    groups: dict[str, Any] = {
+        each.name: each.annotation for each in keywords if dataclasses.is_dataclass(each.annotation)
+    }
     fields = {name: [field.name for field in dataclasses.fields(kind)] for name, kind in groups.items()}
 
     @functools.wraps(command)
@@ -57,7 +59,10 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
         kinds = typing.get_type_hints(groups[each.name], include_extras=True)
         parameters += [
             inspect.Parameter(
-                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=kinds[field.name]
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
+                annotation=kinds[field.name],
             )
             for field in dataclasses.fields(groups[each.name])
         ]

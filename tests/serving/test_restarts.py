@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("tritonclient.grpc")
 pytest.importorskip("psutil", reason="needs psutil: pip install 'distillex[load]'")
 from restarts import RESTART, SERVE, Served, run_case, wait_until_whole
-from server_under_test import REPOSITORY, why_no_server
+from server_under_test import why_no_server
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -23,11 +23,11 @@ CALLS, CALLERS = 500, 8
 def served():
     if reason := why_no_server():
         pytest.skip(reason)
-    with Served(["--repository", str(REPOSITORY)]) as running:
+    with Served([]) as running:
         yield running
 
 
-@pytest.mark.parametrize("target", ["preprocess_0_0", "student_0_0", "decode_0_0", "tritonserver", RESTART, SERVE])
+@pytest.mark.parametrize("target", ["extractor_0_0", "extractor_0_1", "tritonserver", RESTART, SERVE])
 def test_no_call_is_lost(served, target):
     whole = set(served.processes())
     calls = run_case(served, target, CALLS, CALLERS)
@@ -44,7 +44,7 @@ def test_a_batch_run_loses_nothing_and_makes_no_record_bad(served, tmp_path):
     command = [sys.executable, "-c", "from distillex_client.cli import run; run()", "extract", "--url", served.url]
     command += ["in.jsonl", "--progress", "none", "-o"]
     with subprocess.Popen([*command, "out.jsonl"], cwd=tmp_path) as process:
-        for target in ("preprocess_0_0", "decode_0_0", "tritonserver"):
+        for target in ("extractor_0_0", "extractor_0_1", "tritonserver"):
             wait_until_whole(served, whole)
             time.sleep(0.5)
             assert process.poll() is None, "done before anything was killed"
