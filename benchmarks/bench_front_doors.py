@@ -31,10 +31,11 @@ from typing import Any
 
 import distillex
 from alternating import alternate, seconds_of
-from bench_serving import BATCH, read_sentences
+from bench_serving import read_sentences
 from distillex_client import Extractor
 from distillex_serving.embedded import EmbeddedServer
 from distillex_serving.repository import Layout
+from served_rate import BATCH
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "load_tests"))

@@ -15,10 +15,11 @@ from pathlib import Path
 from statistics import median
 
 from alternating import alternate, seconds_of
-from bench_serving import BATCH, ROOT, SINGLE, percentile, read_sentences
+from bench_serving import ROOT, SINGLE, percentile, read_sentences
 from distillex_client import Extractor
 from distillex_serving.embedded import EmbeddedServer, ServerOptions
 from distillex_serving.gate import put_gate_before
+from served_rate import BATCH
 
 
 def main() -> None:

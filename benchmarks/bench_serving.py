@@ -17,11 +17,11 @@ from pathlib import Path
 
 from distillex_client import Extractor
 from distillex_serving.embedded import EmbeddedServer, ServerOptions
+from served_rate import BATCH
 
 ROOT = Path(__file__).resolve().parents[1]
 SINGLE = "华为技术有限公司昨天与复旦大学在上海签署了一份合作协议书。"
 SINGLE_REQUESTS = 300
-BATCH = 32
 WORDS: dict[str, str | None] = {f"虚构公司{number}号": "company" for number in range(100)}
 
 

@@ -13,7 +13,7 @@ import typer
 from distillex_client.batch.connection import Connection
 from distillex_client.batch.errors import WrongUse
 from distillex_client.exit_codes import EXIT_STOPPED, exit_codes, fill_standard_descriptors
-from distillex_client.extract_command import BatchCommand, batch_command
+from distillex_client.extract_command import BatchArguments
 from distillex_client.option_groups import TlsOptions, grouped
 from distillex_client.printable import printable
 
@@ -38,11 +38,10 @@ Concurrency = Annotated[int, typer.Option(help="Requests in flight at once.", mi
 
 
 @app.command()
-@batch_command(PROGRAM, stopped_as="the server stayed away")
 @grouped
 def extract(
-    batch: BatchCommand,
     *,
+    batch: BatchArguments,
     url: Url = "127.0.0.1:8001",
     timeout: Timeout = 30.0,
     retry_for: Annotated[
@@ -54,9 +53,14 @@ def extract(
     tls: TlsOptions,
     metadata: Metadata = None,
 ) -> None:
-    """Extract entities from documents of any length and number, in the order of the input."""
-    connection = Connection(url, model, model_version, timeout, tls.tls_files, _metadata(metadata))
-    batch.run(connection, concurrency=concurrency, retry_for_s=retry_for)
+    """Extract entities from documents of any length and number, in the order of the input.
+
+    Exit codes: 0 all extracted; 1 done, but some records were bad (named with their reasons); 2 wrong use: only a
+    change helps; 3 stopped, as the server stayed away or the disk is full: --resume continues; 130 interrupted.
+    """
+    with exit_codes(PROGRAM, resumable=batch.output is not None):
+        connection = Connection(url, model, model_version, timeout, tls.tls_files, _metadata(metadata))
+        batch.run(PROGRAM, connection, concurrency=concurrency, retry_for_s=retry_for)
 
 
 @app.command()

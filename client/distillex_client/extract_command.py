@@ -7,11 +7,8 @@ for the model on this machine.
 from __future__ import annotations
 
 import enum
-import functools
-import inspect
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,13 +23,8 @@ from distillex_client.batch.progress import Bar, LogLines, Progress, Silent
 from distillex_client.batch.run import Summary, extract_files
 from distillex_client.batch.sources import InputFormat
 from distillex_client.batch.writers import OutputFormat
-from distillex_client.exit_codes import EXIT_BAD_RECORDS, exit_codes
+from distillex_client.exit_codes import EXIT_BAD_RECORDS
 from distillex_client.printable import say
-
-EXIT_CODES = (
-    "Exit codes: 0 all extracted; 1 done, but some records were bad (named with their reasons); 2 wrong use: only a "
-    "change helps; 3 stopped, as {stopped_as} or the disk is full: --resume continues; 130 interrupted."
-)
 
 
 class TextUnit(str, enum.Enum):
@@ -52,138 +44,99 @@ class ProgressKind(str, enum.Enum):
 
 
 @dataclass(frozen=True)
-class BatchCommand:
-    """What the shared options ask for."""
+class BatchArguments:
+    """The command line of a batch run, whatever extracts; an option group of :mod:`distillex_client.option_groups`."""
 
-    program: str
-    options: BatchOptions
-    progress: ProgressKind
-
-    def run(self, extraction: ExtractionSource, **options: Any) -> None:
-        """Extract, report, and end with the exit code for bad records where there are any.
-
-        Parameters
-        ----------
-        extraction
-            What extracts.
-        options
-            Others of :class:`BatchOptions`, which this command alone has.
-        """
-        chosen = replace(self.options, **options)
-        summary = extract_files(chosen, extraction, lambda *standing: _display(self.progress, *standing))
-        _report(self.program, summary, chosen)
-        if summary.bad:
-            raise typer.Exit(EXIT_BAD_RECORDS)
-
-
-def batch_command(program: str, *, stopped_as: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a typer command of a function that takes a :class:`BatchCommand` and options of its own.
-
-    Its parameters are the shared options, then its own; it ends with the exit codes of a batch run, which its help
-    tells.
-
-    Parameters
-    ----------
-    program
-        Begins what is said on standard error.
-    stopped_as
-        Why a run may stop though its input is good, for the help.
-    """
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        shared = inspect.signature(_options, eval_str=True).parameters
-        _, *own = inspect.signature(command, eval_str=True).parameters.values()
-
-        @functools.wraps(command)
-        def run(**arguments: Any) -> None:
-            mine = {parameter.name: arguments.pop(parameter.name) for parameter in own}
-            progress = arguments.pop("progress")
-            with exit_codes(program, resumable=arguments["output"] is not None):
-                options = _options(**arguments, progress=progress)
-                command(BatchCommand(program, options, progress), **mine)
-
-        parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*shared.values(), *own)]
-        # From these typer makes the command line.
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        run.__doc__ = f"{command.__doc__}\n\n{EXIT_CODES.format(stopped_as=stopped_as)}"
-        return run
-
-    return decorate
-
-
-def _options(
     inputs: Annotated[
         list[str],
         typer.Argument(
             help="Text, JSON Lines, JSON arrays, CSV, TSV or Parquet, also in gzip or zstd; globs; - is standard input."
         ),
-    ],
+    ]
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="File to write, for html also a directory; else standard output."),
-    ] = None,
+    ] = None
     output_format: Annotated[
         OutputFormat | None,
         typer.Option("--format", "-f", help="Of the output; default: by the name of --output, else jsonl."),
-    ] = None,
+    ] = None
     input_format: Annotated[
         InputFormat | None,
         typer.Option(help="Of all inputs; default: by each name; txt for - and names without a dot."),
-    ] = None,
+    ] = None
     encoding: Annotated[
         str, typer.Option(help="Of all inputs but Parquet: gb18030 (which reads gbk and gb2312), big5, utf-16, …")
-    ] = "utf-8",
-    per: Annotated[TextUnit, typer.Option(help="What is a document of plain text.")] = TextUnit.FILE,
-    text_field: Annotated[str, typer.Option(help="Field or column that holds the text.")] = "text",
-    entities_field: Annotated[str, typer.Option(help="Field or column that gets the entities.")] = "entities",
-    min_score: Annotated[float, typer.Option(help="Leave out entities of a lower score.", min=0, max=1)] = 0.0,
+    ] = "utf-8"
+    per: Annotated[TextUnit, typer.Option(help="What is a document of plain text.")] = TextUnit.FILE
+    text_field: Annotated[str, typer.Option(help="Field or column that holds the text.")] = "text"
+    entities_field: Annotated[str, typer.Option(help="Field or column that gets the entities.")] = "entities"
+    min_score: Annotated[float, typer.Option(help="Leave out entities of a lower score.", min=0, max=1)] = 0.0
     types: Annotated[
         list[str] | None, typer.Option(help="Leave out entities of other types; several with commas, or given again.")
-    ] = None,
+    ] = None
     output_encoding: Annotated[
         OutputEncoding, typer.Option(help="Of CSV output; Excel knows UTF-8 by the mark that utf-8-sig begins with.")
-    ] = OutputEncoding.UTF_8,
+    ] = OutputEncoding.UTF_8
     csv_formulas: Annotated[
         CsvFormulas,
         typer.Option(help="Cells of CSV that a spreadsheet would run as formulas get a ' before them, or not."),
-    ] = CsvFormulas.NEUTRALIZE,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run of the same --output.")] = False,
+    ] = CsvFormulas.NEUTRALIZE
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run of the same --output.")] = False
     bad_records: Annotated[
         Path | None, typer.Option(help="Side file of bad records; default: OUTPUT.bad.jsonl, else standard error.")
-    ] = None,
+    ] = None
     lexicon: Annotated[
         Path | None, typer.Option(help="Words for this run alone: WORD<TAB>TYPE a line; type null hides a word.")
-    ] = None,
+    ] = None
     lexicon_name: Annotated[
         str | None, typer.Option(help="A lexicon installed where the model runs ('distillex lexicon push').")
-    ] = None,
-    batch_size: Annotated[int, typer.Option(help="Texts that are sent to the model at once.", min=1, max=64)] = 64,
-    progress: Annotated[
-        ProgressKind, typer.Option(help="auto: a bar on a terminal, a line every 10 s elsewhere.")
-    ] = ProgressKind.AUTO,
-) -> BatchOptions:
-    del progress  # of the display alone
-    return BatchOptions(
-        inputs=inputs,
-        output=output,
-        output_format=output_format or _format_of(output),
-        input_format=input_format,
-        encoding=encoding,
-        by_line=per is TextUnit.LINE,
-        text_field=text_field,
-        entities_field=entities_field,
-        min_score=min_score,
-        types=[kind.strip() for each in types for kind in each.split(",")] if types else None,
-        output_encoding=output_encoding,
-        csv_formulas=csv_formulas,
-        bad_records=bad_records,
-        lexicon=read_lexicon(lexicon) if lexicon is not None else {},
-        also_read=[lexicon] if lexicon is not None else [],
-        lexicon_name=lexicon_name,
-        batch_size=batch_size,
-        resume=resume,
+    ] = None
+    batch_size: Annotated[int, typer.Option(help="Texts that are sent to the model at once.", min=1, max=64)] = 64
+    progress: Annotated[ProgressKind, typer.Option(help="auto: a bar on a terminal, a line every 10 s elsewhere.")] = (
+        ProgressKind.AUTO
     )
+
+    def run(self, program: str, extraction: ExtractionSource, **options: Any) -> None:
+        """Extract, report, and end with the exit code for bad records where there are any.
+
+        Parameters
+        ----------
+        program
+            Begins what is said on standard error.
+        extraction
+            What extracts.
+        options
+            Others of :class:`BatchOptions`, which this command alone has.
+        """
+        chosen = self._options(**options)
+        summary = extract_files(chosen, extraction, lambda *standing: _display(self.progress, *standing))
+        _report(program, summary, chosen)
+        if summary.bad:
+            raise typer.Exit(EXIT_BAD_RECORDS)
+
+    def _options(self, **others: Any) -> BatchOptions:
+        return BatchOptions(
+            inputs=self.inputs,
+            output=self.output,
+            output_format=self.output_format or _format_of(self.output),
+            input_format=self.input_format,
+            encoding=self.encoding,
+            by_line=self.per is TextUnit.LINE,
+            text_field=self.text_field,
+            entities_field=self.entities_field,
+            min_score=self.min_score,
+            types=[kind.strip() for each in self.types for kind in each.split(",")] if self.types else None,
+            output_encoding=self.output_encoding,
+            csv_formulas=self.csv_formulas,
+            bad_records=self.bad_records,
+            lexicon=read_lexicon(self.lexicon) if self.lexicon is not None else {},
+            also_read=[self.lexicon] if self.lexicon is not None else [],
+            lexicon_name=self.lexicon_name,
+            batch_size=self.batch_size,
+            resume=self.resume,
+            **others,
+        )
 
 
 def _report(program: str, summary: Summary, options: BatchOptions) -> None:

@@ -59,7 +59,10 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
         kinds = typing.get_type_hints(groups[each.name], include_extras=True)
         parameters += [
             inspect.Parameter(
-                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=kinds[field.name]
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
+                annotation=kinds[field.name],
             )
             for field in dataclasses.fields(groups[each.name])
         ]

@@ -12,6 +12,7 @@ import onnx
 import pytest
 import torch
 from distillex_matcher import FeatureLayout
+from distillex_matcher.exported import EXPORTED_FILES, ExportedFiles
 from distillex_training.export import tensorrt as tensorrt_module
 from distillex_training.export.onnx import INPUT_NAMES, export_onnx, open_session, random_inputs
 from distillex_training.export.plan_metadata import PlanMetadata, sha256_of
@@ -209,6 +210,50 @@ def test_another_version_is_refused(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorrt", module)
     with pytest.raises(TensorRtError, match=r"TensorRT 8\.6\.1 is not supported; versions 10 and 11 are"):
         load_tensorrt()
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """A machine that builds plans: all but TensorRT's and the GPU's own part is real. Set ``difference``."""
+    measured = types.SimpleNamespace(difference=0.5)
+    module = types.SimpleNamespace(__version__="11.4.0")
+    monkeypatch.setattr(tensorrt_module, "load_tensorrt", lambda: module)
+    monkeypatch.setattr(tensorrt_module, "build_plan", lambda *_: b"plan")
+    monkeypatch.setattr(tensorrt_module, "compare_plan", lambda *_: (measured.difference, 1.0))
+    gpu = types.SimpleNamespace(
+        is_available=lambda: True, get_device_name=lambda: "a GPU", get_device_capability=lambda: (9, 0)
+    )
+    monkeypatch.setattr(tensorrt_module, "torch", types.SimpleNamespace(cuda=gpu))
+    return measured
+
+
+PLAN = {"model.plan", "model.plan.onnx", "model.plan.json"}
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_plan_lies_in_the_folder_with_its_layout_and_crf_or_alone(built, toy_student, tmp_path):
+    folder = tmp_path / "folder"
+    written = export_plan(toy_student, folder, PlanOptions())
+    assert names(folder) == {path.name for path in written} == {*PLAN, *EXPORTED_FILES} - {"model.onnx"}
+    _, crf, layout = load_model(toy_student)
+    files = ExportedFiles.beside(folder / "model.plan")
+    assert (files.layout, files.crf) == (layout, crf.parameters_for_serving())
+    metadata = PlanMetadata.load(folder / "model.plan.json")
+    assert metadata.onnx_sha256 == sha256_of((folder / "model.plan.onnx").read_bytes())
+    alone = tmp_path / "alone" / "student.plan"
+    assert {path.name for path in export_plan(toy_student, alone, PlanOptions())} == names(alone.parent)
+    assert names(alone.parent) == {"student.plan", "student.plan.onnx", "student.plan.json"}
+
+
+def test_a_plan_that_differs_leaves_nothing(built, toy_student, tmp_path):
+    built.difference = 1.5
+    for output in (tmp_path, tmp_path / "model.plan"):
+        with pytest.raises(TensorRtError, match=r"differ from ONNX Runtime by 1\.50e\+00; accepted: 1\.00e\+00"):
+            export_plan(toy_student, output, PlanOptions())
+        assert names(tmp_path) == set()
 
 
 @pytest.mark.tensorrt

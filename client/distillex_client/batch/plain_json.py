@@ -14,9 +14,9 @@ def to_json(value: Any) -> str:
     """Return JSON; numbers that it has not (NaN, the infinities) are null, dates are strings, bytes are base64."""
     try:
         try:
-            return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+            return _JSON.encode(value)
         except ValueError:
-            return json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False, default=_plain)
+            return _JSON.encode(_without_nan(value))
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
 
@@ -31,3 +31,6 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nan(each) for key, each in value.items()}
     return [_without_nan(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain)

@@ -19,9 +19,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     // The bytes as every form of text; as code points they may be any number.
     std::vector<char32_t> wide(size / sizeof(char32_t));
-    std::memcpy(wide.data(), data, wide.size() * sizeof(char32_t));
+    if (!wide.empty()) std::memcpy(wide.data(), data, wide.size() * sizeof(char32_t));
     std::vector<std::uint16_t> medium(size / sizeof(std::uint16_t));
-    std::memcpy(medium.data(), data, medium.size() * sizeof(std::uint16_t));
+    if (!medium.empty()) std::memcpy(medium.data(), data, medium.size() * sizeof(std::uint16_t));
     const FeatureBatch batch =
         featurizer.featurize({{TextView::of(bytes), overlays},
                               {TextView::of(points), overlays},

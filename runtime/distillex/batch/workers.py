@@ -52,7 +52,7 @@ class Workers:
         self._running: set[_Worker] = set()
         self._lock = threading.Lock()
         self._places = threading.Semaphore(count)
-        self._stopped = False
+        self._stopped = threading.Event()
         self._deaths_at_start = 0
 
     def __enter__(self) -> Workers:
@@ -68,7 +68,7 @@ class Workers:
     def stop(self) -> None:
         """Kill all processes: what they are doing, nobody waits for. What calls, ends."""
         with self._lock:
-            self._stopped = True
+            self._stopped.set()
             for worker in self._running:
                 worker.kill()
 
@@ -85,14 +85,17 @@ class Workers:
         BatchStopped
             When no worker can be started.
         """
-        for _ in range(ATTEMPTS):
+        reason = ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                LOG.warning("%s; another one does its work again", reason)
             try:
                 return self._call(texts)
             except WorkerDiedError as death:
                 reason = str(death)
-                LOG.warning("%s; another one does its %d texts again", reason, len(texts))
         if len(texts) == 1:
             return [Extraction((), "", f"{ATTEMPTS} workers failed on it; the last: {reason}")]
+        LOG.warning("%s; its %d texts are extracted one by one", reason, len(texts))
         return [extraction for text in texts for extraction in self.call([text])]
 
     def _call(self, texts: Sequence[str]) -> list[Extraction]:
@@ -102,7 +105,7 @@ class Workers:
                 found = worker.call(texts)
             except BaseException:
                 self._drop(worker)
-                if self._stopped:
+                if self._stopped.is_set():
                     raise BatchStopped("the run was stopped") from None
                 raise
             with self._lock:
@@ -112,7 +115,7 @@ class Workers:
     def _take(self) -> _Worker:
         while True:
             with self._lock:
-                if self._stopped:
+                if self._stopped.is_set():
                     raise BatchStopped("the run was stopped")
                 if self._idle:
                     # The one that was busy last; the others may not be needed.
@@ -120,7 +123,7 @@ class Workers:
             worker = _Worker(self._options)
             with self._lock:
                 self._running.add(worker)
-                if self._stopped:
+                if self._stopped.is_set():
                     worker.kill()
             try:
                 worker.wait_until_ready()
@@ -128,7 +131,7 @@ class Workers:
                 self._drop(worker)
                 with self._lock:
                     self._deaths_at_start += 1
-                    if self._stopped or self._deaths_at_start >= ATTEMPTS:
+                    if self._stopped.is_set() or self._deaths_at_start >= ATTEMPTS:
                         raise BatchStopped(f"workers cannot be started: {error}") from error
                 continue
             except BaseException:
