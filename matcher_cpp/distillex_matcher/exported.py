@@ -18,8 +18,11 @@ from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE, CrfParamete
 METADATA_KEY = "distillex"
 """Key in the ONNX file's metadata of what :func:`describe` returns."""
 NETWORK_FILE = "model.onnx"
+PLAN_FILE = "model.plan"
+"""The network for TensorRT."""
 CRF_FILE = "crf.json"
-EXPORTED_FILES = (NETWORK_FILE, FEATURES_FILE, VOCABULARY_FILE, CRF_FILE)
+FILES_BESIDE = (FEATURES_FILE, VOCABULARY_FILE, CRF_FILE)
+EXPORTED_FILES = (NETWORK_FILE, *FILES_BESIDE)
 """What ``distillex export MODEL -o FOLDER`` writes, and all that extraction reads of a model."""
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from distillex_client.errors import ModelNotFound
-from distillex_matcher.exported import EXPORTED_FILES, NETWORK_FILE, ExportedFiles
+from distillex_matcher.exported import FILES_BESIDE, NETWORK_FILE, PLAN_FILE, ExportedFiles, refuse_former_shape
 
 from distillex.locations import shipped_models
 
@@ -23,18 +23,21 @@ def known_models() -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for models in (shipped_models(), Path("models").absolute()):
-        for network in sorted(models.glob(f"student-*/{NETWORK_FILE}")):
-            found[network.parent.name.removeprefix("student-")] = network.parent
+        for folder in sorted(models.glob("student-*")):
+            if any((folder / network).is_file() for network in (NETWORK_FILE, PLAN_FILE)):
+                found[folder.name.removeprefix("student-")] = folder
     return found
 
 
-def find_model(name_or_path: str | os.PathLike[str]) -> Path:
+def find_model(name_or_path: str | os.PathLike[str], network: str = NETWORK_FILE) -> Path:
     """Return the folder of an exported model.
 
     Parameters
     ----------
     name_or_path
         ``NAME`` of a student in ``models/student-NAME``, or a folder that ``distillex export`` wrote.
+    network
+        The file of the network that is needed.
 
     Raises
     ------
@@ -57,10 +60,12 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
                     "of such a folder"
                 )
             raise ModelNotFound(f"{folder}: {'not a folder' if folder.exists() else 'there is no such folder'}")
-    missing = [file for file in EXPORTED_FILES if not (folder / file).is_file()]
+    refuse_former_shape(folder)
+    missing = [file for file in (network, *FILES_BESIDE) if not (folder / file).is_file()]
     if missing:
+        target = " --target tensorrt" if network == PLAN_FILE else ""
         raise ModelNotFound(
-            f"{folder}: {', '.join(missing)} missing; 'distillex export MODEL -o {folder}' writes these files"
+            f"{folder}: {', '.join(missing)} missing; 'distillex export MODEL -o {folder}{target}' writes these files"
         )
-    ExportedFiles.beside(folder / NETWORK_FILE)
+    ExportedFiles.beside(folder / network)
     return folder

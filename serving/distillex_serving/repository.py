@@ -13,11 +13,10 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from distillex_matcher.exported import EXPORTED_FILES
+from distillex_matcher.exported import FILES_BESIDE, NETWORK_FILE, PLAN_FILE
 
 from distillex_serving.preconditions import PreconditionError
 
-PLAN_FILE = "model.plan"
 EXTRACTOR, PREPROCESS, STUDENT, DECODE, LEXICONS = "extractor", "preprocess", "student", "decode", "lexicons"
 TEACHER_NAMES = {
     EXTRACTOR: "extractor_teacher",
@@ -101,6 +100,11 @@ def compose(
             written.write_text(as_teacher(written.read_text(encoding="utf-8")), encoding="utf-8")
 
 
+def network_of(layout: Layout) -> str:
+    """Return the file of the network that a layout runs."""
+    return PLAN_FILE if layout is Layout.TENSORRT else NETWORK_FILE
+
+
 def as_teacher(configuration: str) -> str:
     """Return a student's configuration with the names of the teacher's models."""
     return _NAME.sub(lambda found: found[1] + TEACHER_NAMES.get(found[2], found[2]) + found[3], configuration)
@@ -118,10 +122,8 @@ def _add(
             if file.is_file():
                 (folder / part).mkdir(exist_ok=True)
                 place(file, folder / part / file.name)
-    files = [model / name for name in EXPORTED_FILES]
-    if layout is Layout.TENSORRT and source.name == STUDENT:
-        files.append(model / PLAN_FILE)
-    for file in files:
-        if not file.is_file():
-            raise PreconditionError(f"{file}: missing; 'distillex export' writes it")
-        place(file, folder / "1" / file.name)
+    runs_network = source.name == (EXTRACTOR if layout is Layout.FUSED else STUDENT)
+    for name in (*FILES_BESIDE, *((network_of(layout),) if runs_network else ())):
+        if not (model / name).is_file():
+            raise PreconditionError(f"{model / name}: missing; 'distillex export' writes it")
+        place(model / name, folder / "1" / name)

@@ -14,7 +14,7 @@ from distillex_matcher import LayoutError
 
 from distillex_serving.locations import shipped_configurations
 from distillex_serving.preconditions import PreconditionError
-from distillex_serving.repository import Layout, compose, copy
+from distillex_serving.repository import Layout, compose, copy, network_of
 
 
 def repository(
@@ -39,8 +39,9 @@ def repository(
     Its Python models need the packages distillex and distillex_serving where that server runs. The lexicons are looked
     for in DISTILLEX_LEXICON_DIR, or in a folder lexicons beside the repository.
     """
+    network = network_of(layout)
     try:
-        folder, taught_by = find_model(student), find_model(teacher) if teacher is not None else None
+        folder, taught_by = find_model(student, network), find_model(teacher, network) if teacher is not None else None
         if output.exists() or output.is_symlink():
             raise PreconditionError(f"{output} is there already: remove it, or give another folder")
         output.absolute().parent.mkdir(parents=True, exist_ok=True)

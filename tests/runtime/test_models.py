@@ -76,3 +76,10 @@ def test_files_of_two_models_are_refused(folder):
     shutil.copy(find_model("msra") / CRF_FILE, folder)
     with pytest.raises(LayoutError, match=r"crf\.json has the entity types LOC, ORG, PER; \S+/features\.json does not"):
         find_model("other")
+
+
+def test_the_folder_of_an_earlier_version_is_told_what_changed(tmp_path):
+    (tmp_path / "student" / "1").mkdir(parents=True)
+    (tmp_path / "student" / "1" / "model.onnx").touch()
+    with pytest.raises(LayoutError, match="export"):
+        find_model(tmp_path)

@@ -13,10 +13,10 @@ import pytest
 pytest.importorskip("tritonclient.grpc")
 from distillex.models import find_model
 from distillex_client import Extractor
-from distillex_matcher.exported import EXPORTED_FILES
+from distillex_matcher.exported import EXPORTED_FILES, FILES_BESIDE, NETWORK_FILE, PLAN_FILE
 from distillex_serving.embedded import EmbeddedServer, ServerError
 from distillex_serving.preconditions import PreconditionError
-from distillex_serving.repository import CONFIGURATIONS, LEXICONS, TEACHER_NAMES, Layout, compose, copy
+from distillex_serving.repository import CONFIGURATIONS, LEXICONS, TEACHER_NAMES, Layout, compose, copy, network_of
 from distillex_serving.triton_command import TritonCommand
 from google.protobuf import text_format
 from server_under_test import REPOSITORY, ROOT, server_options, why_no_server
@@ -54,13 +54,15 @@ def test_student_and_teacher_have_folders_configurations_and_files_of_their_own(
         assert config.name == name
         assert {step.model_name for step in config.ensemble_scheduling.step} <= names - {name}
         model = teacher if name in TEACHER_NAMES.values() else student
-        for file in EXPORTED_FILES:
+        runs_network = name in (
+            ("extractor", "extractor_teacher") if layout is Layout.FUSED else ("student", "teacher")
+        )
+        for file in (*FILES_BESIDE, *((network_of(layout),) if runs_network else ())):
             assert (folder / "1" / file).resolve() == (model / file).resolve()
+        assert sum((folder / "1" / file).exists() for file in (NETWORK_FILE, PLAN_FILE)) == runs_network
         for warmup in config.model_warmup:
             for tensor in warmup.inputs.values():
                 assert not tensor.input_data_file or (folder / "warmup" / tensor.input_data_file).is_file()
-        network = name in ("student", "teacher")
-        assert (folder / "1" / "model.plan").is_file() == (network and layout is Layout.TENSORRT)
         if config.backend == "python":
             assert (folder / "1" / "model.py").is_file()
 
@@ -96,6 +98,13 @@ def test_a_missing_file_is_named(tmp_path, planned, missing):
     (student / missing).unlink()
     with pytest.raises(PreconditionError, match=rf"{student}/{missing}: missing; 'distillex export' writes it"):
         compose(tmp_path / "made", configurations=REPOSITORY, student=student, layout=Layout.TENSORRT)
+
+
+def test_a_plan_needs_no_network_of_another_form_beside_it(tmp_path, planned):
+    student, _ = planned
+    (student / NETWORK_FILE).unlink()
+    written("--student", student, "--layout", "tensorrt", "-o", tmp_path / "made")
+    assert (tmp_path / "made/student/1/model.plan").read_text(encoding="utf-8") == "the plan of the student"
 
 
 def repository(*arguments, code="from distillex.command.main import run; run()", **options):

@@ -69,6 +69,14 @@ def test_one_model_may_be_stored_in_half_precision(begun, command, tmp_path):
     assert sizes[0] < 0.7 * sizes[1]
 
 
+def test_what_was_exported_of_earlier_weights_goes(begun, command, tmp_path):
+    for name in ("model.onnx", "crf.json"):
+        (tmp_path / name).touch()
+    assert command(*begun[1:], "-o", tmp_path)[0] == 0
+    assert not (tmp_path / "model.onnx").exists()
+    assert not (tmp_path / "crf.json").exists()
+
+
 def test_models_that_did_not_begin_alike_are_refused(begun, toy_student, toy_teacher, command, tmp_path):
     student, crf, layout = load_model(begun[0])
     student.bigram_owners.copy_(student.bigram_owners.roll(1))

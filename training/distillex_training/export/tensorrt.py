@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 from distillex_matcher import CrfParameters, FeatureLayout
+from distillex_matcher.exported import PLAN_FILE
 
-from distillex_training.export.folder import PLAN_FILE, check_network_alone, put_in_place, staged
+from distillex_training.export.folder import check_network_alone, put_in_place, staged
 from distillex_training.export.onnx import INPUT_NAMES, OUTPUT_NAME, export_onnx, open_session, random_inputs
 from distillex_training.export.plan_metadata import PlanMetadata, sha256_of
 from distillex_training.export.plan_profile import ShapeRange, check_interface, optimization_profile

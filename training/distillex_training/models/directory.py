@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from distillex_matcher import FeatureLayout
-from distillex_matcher.exported import NETWORK_FILE, refuse_former_shape
+from distillex_matcher.exported import CRF_FILE, NETWORK_FILE, PLAN_FILE, refuse_former_shape
 from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE, write_atomically
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -38,7 +38,7 @@ def save_model(
     *,
     half_precision: bool = False,
 ) -> None:
-    """Write a model directory; each file is replaced atomically.
+    """Write a model directory; each file is replaced atomically. What was exported there before is removed.
 
     ``half_precision`` stores the weights as float16 (the CRF stays float32).
 
@@ -56,6 +56,9 @@ def save_model(
         }
     tensors |= {f"crf.{name}": tensor.detach().cpu().contiguous() for name, tensor in crf.state_dict().items()}
     directory.mkdir(parents=True, exist_ok=True)
+    for exported in (NETWORK_FILE, PLAN_FILE, CRF_FILE):
+        # Of the weights that are replaced: they would answer in the name of the new ones.
+        (directory / exported).unlink(missing_ok=True)
     layout.save(directory)
     temporary = directory / ".model.safetensors.new"
     save_file(tensors, temporary)
