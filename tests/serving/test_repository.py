@@ -22,6 +22,7 @@ from google.protobuf import text_format
 from server_under_test import REPOSITORY, ROOT, server_options, why_no_server
 from tritonclient.grpc import model_config_pb2
 
+NETWORKS = {"student", "teacher"}
 STUDENT, TEACHER = find_model("resume"), find_model("msra")
 TEXT = "王刚，男，中国国籍，清华大学工商管理硕士，现任北京华为技术有限公司董事长。"
 
@@ -54,9 +55,7 @@ def test_student_and_teacher_have_folders_configurations_and_files_of_their_own(
         assert config.name == name
         assert {step.model_name for step in config.ensemble_scheduling.step} <= names - {name}
         model = teacher if name in TEACHER_NAMES.values() else student
-        runs_network = name in (
-            ("extractor", "extractor_teacher") if layout is Layout.FUSED else ("student", "teacher")
-        )
+        runs_network = name in ({"extractor", "extractor_teacher"} if layout is Layout.FUSED else NETWORKS)
         for file in (*FILES_BESIDE, *((network_of(layout),) if runs_network else ())):
             assert (folder / "1" / file).resolve() == (model / file).resolve()
         assert sum((folder / "1" / file).exists() for file in (NETWORK_FILE, PLAN_FILE)) == runs_network
@@ -132,7 +131,7 @@ def test_the_command_writes_copies_and_says_which_configurations(tmp_path):
     ("arguments", "sentence"),
     [
         (["--student", "planet"], "unknown student 'planet'; known students: "),
-        (["--layout", "tensorrt"], "student-cluener/model.plan: missing; 'distillex export' writes it"),
+        (["--layout", "tensorrt"], "student-cluener: model.plan missing; 'distillex export MODEL -o "),
         (["--configurations", "nowhere"], "nowhere/extractor/configs/cpu.pbtxt: missing; the layout 'fused' needs it"),
         (["--teacher", "."], ".: model.onnx, features.json, vocabulary.txt, crf.json missing"),
     ],
