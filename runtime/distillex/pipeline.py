@@ -58,7 +58,7 @@ class Answers:
 
 
 class Pipeline:
-    """A student or a teacher, ready to extract; may be used from several threads at once.
+    """A student or a teacher, ready to extract; may be used from several threads at once, in the process that made it.
 
     Parameters
     ----------
@@ -178,11 +178,10 @@ class Pipeline:
 
 
 class _Pool:
-    """Threads that are there when there is more than one thing to do, in a forked process too."""
+    """Threads that are there when there is more than one thing to do."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
-        self._process = os.getpid()
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
 
@@ -197,9 +196,6 @@ class _Pool:
             pass
 
     def _threads_here(self) -> ThreadPoolExecutor:
-        if self._process != os.getpid():
-            # A forked copy of a process has none of its threads, and its locks as they happened to be.
-            self._process, self._lock, self._executor = os.getpid(), threading.Lock(), None
         with self._lock:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="distillex")
