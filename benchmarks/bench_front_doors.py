@@ -5,7 +5,8 @@
 One run, both servers up, the doors in turn:
 
 - single texts of 30 characters, call by call in changing order, so that all meet the same caches; then 100 calls of one
-  door back to back, and with a pause before each (not checked);
+  door back to back, and with a pause before each (not checked). Other work on the machine makes a served call wait at
+  each change of process: then the p10 tells more than the p50;
 - sentences of examples/news.txt in batches of 32, four requests in flight;
 - 16 callers of single texts, and 16 of load_tests/traffic.py's mixture, from a process of their own (Locust).
 
@@ -31,7 +32,7 @@ from typing import Any
 
 import distillex
 from alternating import alternate, seconds_of
-from bench_serving import read_sentences
+from bench_serving import percentile, read_sentences
 from distillex_client import Extractor
 from distillex_serving.embedded import EmbeddedServer
 from distillex_serving.repository import Layout
@@ -61,13 +62,13 @@ def texts_of_30(count: int) -> list[str]:
     return [news[begin : begin + LENGTH] for begin in begins]
 
 
-def call_by_call(doors: dict[str, Door], calls: int) -> dict[str, float]:
-    """Give each text to all doors, in changing order; return each door's median milliseconds."""
+def call_by_call(doors: dict[str, Door], calls: int) -> dict[str, list[float]]:
+    """Give each text to all doors, in changing order; return each door's milliseconds."""
     taken: dict[str, list[float]] = {name: [] for name in doors}
     for text, order in zip(texts_of_30(calls), itertools.cycle(itertools.permutations(doors)), strict=False):
         for name in order:
             taken[name].append(seconds_of(partial(doors[name].extract, text)) * 1000)
-    return {name: median(values) for name, values in taken.items()}
+    return taken
 
 
 def block_ms(door: Door, pause_s: float) -> float:
@@ -124,7 +125,10 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         call_by_call(doors, CALLS_OF_A_BLOCK)
         rounds = [call_by_call(doors, asked.singles) for _ in range(asked.rounds)]
         values = {
-            "single p50 ms": {name: [each[name] for each in rounds] for name in doors},
+            f"single p{percent} ms": {name: [percentile(each[name], percent) for each in rounds] for name in doors}
+            for percent in (50, 10)
+        }
+        values |= {
             "back to back p50 ms": in_turn({n: partial(block_ms, d, 0) for n, d in doors.items()}, asked.rounds),
             "after pauses p50 ms": in_turn({n: partial(block_ms, d, PAUSE_S) for n, d in doors.items()}, asked.rounds),
             "batches of 32, sentences/s": in_turn(

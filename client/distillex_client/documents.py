@@ -74,7 +74,7 @@ def merge_windows(windows: Sequence[Window], found: Iterable[Sequence[Entity]]) 
         for entity in entities:
             start, end = entity.start + window.start, entity.end + window.start
             if window.core_start <= (start + end) / 2 < window.core_end:
-                merged.append(Entity(start, end, entity.type, entity.text, entity.score))
+                merged.append(Entity(start, end, entity.type, entity.text, entity.score) if window.start else entity)
     return _without_overlaps(merged)
 
 

@@ -39,6 +39,8 @@ class Selection:
 
     def of_extraction(self, extraction: Extraction) -> Extraction:
         """Return the answer for a text with the wanted entities alone."""
+        if self.types is None and self.min_score == 0:
+            return extraction
         return replace(extraction, entities=tuple(self.of(extraction.entities)))
 
 

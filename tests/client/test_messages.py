@@ -1,0 +1,53 @@
+"""Triton's messages are filled and read without numpy: in them stands what tritonclient would have put there."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("tritonclient.grpc")
+import numpy as np
+import tritonclient.grpc as triton
+from distillex_client import Entity, InvalidRequest, ServerError
+from distillex_client.protocol import infer_request, parse_answer
+from tritonclient.grpc import service_pb2
+from tritonclient.utils import serialize_byte_tensor
+
+
+def answer_of(**tensors):
+    answer = service_pb2.ModelInferResponse(model_name="extractor", id="order-7")
+    for name, rows in tensors.items():
+        answer.outputs.add(name=name, datatype="BYTES", shape=[len(rows), 1])
+        answer.raw_output_contents.append(serialize_byte_tensor(np.array(rows, dtype=object).reshape(-1, 1)).item())
+    return answer
+
+
+def test_a_request_is_the_one_of_tritonclient():
+    texts = ["复旦大学", b"", "😀𠮷".encode()]
+    message = infer_request(texts, b'{"x": null}', b"finance", with_versions=True, model_name="extractor", id="7")
+    columns = {"TEXT": [t.encode() if isinstance(t, str) else t for t in texts]}
+    columns |= {"LEXICON": [b'{"x": null}'] * 3, "LEXICON_NAME": [b"finance"] * 3}
+    assert [tensor.name for tensor in message.inputs] == list(columns)
+    for tensor, content, (name, rows) in zip(message.inputs, message.raw_input_contents, columns.items(), strict=True):
+        expected = triton.InferInput(name, [3, 1], "BYTES")
+        expected.set_data_from_numpy(np.array(rows, dtype=object).reshape(3, 1))
+        assert tensor == expected._get_tensor()
+        assert content == expected._get_content()
+    assert [tensor.name for tensor in infer_request(["甲"], b"", b"", with_versions=True).inputs] == ["TEXT"]
+
+
+def test_an_answer_is_read_row_by_row_whatever_the_order_of_its_tensors():
+    entity = '[{"start": 0, "end": 1, "type": "name", "text": "张", "score": 0.5}]'.encode()
+    rows = [entity, b"[]", b'{"error": "the text is empty"}']
+    answer = answer_of(LEXICON_VERSION=[b"base@1", b"base@1+x@2", b"base@1"], ENTITIES=rows)
+    found = parse_answer(answer)
+    assert [extraction.entities for extraction in found] == [(Entity(0, 1, "name", "张", 0.5),), (), ()]
+    assert [extraction.lexicon_version for extraction in found] == ["base@1", "base@1+x@2", "base@1"]
+    assert [extraction.error for extraction in found] == [None, None, "the text is empty"]
+    assert {extraction.request_id for extraction in found} == {"order-7"}
+
+
+def test_an_answer_of_another_model_and_a_refused_lexicon_are_errors():
+    with pytest.raises(ServerError, match="model 'extractor' holds no ENTITIES"):
+        parse_answer(answer_of(EMISSIONS=[b""]))
+    with pytest.raises(InvalidRequest, match="LEXICON: no words"):
+        parse_answer(answer_of(ENTITIES=[b'{"error": "LEXICON: no words"}']))
