@@ -101,6 +101,16 @@ def test_its_network_copies_nothing_that_can_be_read_where_it_lies(network):
     assert operators.total() <= 65
 
 
+def test_onnx_runtime_does_not_fuse_residuals_and_norms_unasked(network, owned, tmp_path):
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+    operators = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
+    assert "SkipLayerNormalization" not in operators
+    assert operators["LayerNormalization"] == len(owned.layers)
+
+
 def test_a_layout_of_more_words_than_rows_is_folded(layout, tmp_path):
     student = student_of(layout)
     distinct = layout.with_distinct_words()

@@ -33,6 +33,14 @@ def files(toy_student, calibration, tmp_path_factory):
     return {mode: folder / f"{mode.value}.onnx" for mode in Int8}
 
 
+def test_the_oldest_accepted_onnx_runtime_reads_each_mode(files):
+    for path in files.values():
+        network = onnx.load(path)
+        versions = {entry.domain: entry.version for entry in network.opset_import}
+        assert network.ir_version <= 9
+        assert versions[""] <= 20
+
+
 def operators(path):
     return {node.op_type for node in onnx.load(path).graph.node}
 
