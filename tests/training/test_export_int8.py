@@ -33,6 +33,14 @@ def files(toy_student, calibration, tmp_path_factory):
     return {mode: folder / f"{mode.value}.onnx" for mode in Int8}
 
 
+def test_the_oldest_accepted_onnx_runtime_reads_each_mode(files):
+    for path in files.values():
+        network = onnx.load(path)
+        versions = {entry.domain: entry.version for entry in network.opset_import}
+        assert network.ir_version <= 9
+        assert versions[""] <= 20
+
+
 def operators(path):
     return {node.op_type for node in onnx.load(path).graph.node}
 
@@ -49,11 +57,30 @@ def test_each_mode_quantises_what_it_says(files):
 
 
 @pytest.mark.parametrize("mode", [Int8.DYNAMIC, Int8.STATIC])
-def test_head_and_tag_stay_in_float32(files, mode):
+def test_the_product_that_gives_the_emissions_stays_in_float32(files, mode):
     graph = onnx.load(files[mode]).graph
     floats = {i.name for i in graph.initializer if i.data_type == onnx.TensorProto.FLOAT}
-    products = [node for node in graph.node if node.op_type == "MatMul"]
-    assert len([node for node in products if node.input[1] in floats]) == 2
+    constant = [node for node in graph.node if node.op_type == "MatMul" and node.input[1] in floats]
+    assert len(constant) == 1
+    (add,) = [node for node in graph.node if node.output[0] == "EMISSIONS"]
+    assert constant[0].output[0] in add.input
+
+
+def test_static_int8_quantises_every_tensor_once(files, toy_student):
+    layers = len(load_model(toy_student)[0].layers)
+    graph = onnx.load(files[Int8.STATIC]).graph
+    quantised = [node.input[0] for node in graph.node if node.op_type == "QuantizeLinear"]
+    # What layers and head read, value and gate of each layer, and the slots: neither tables nor what is joined.
+    assert len(quantised) == len(set(quantised)) == 3 * layers + 2
+
+
+def test_static_int8_stores_tables_as_the_products_read_them(files, toy_student):
+    config = load_model(toy_student)[0].config
+    tables = {tuple(i.dims): i.data_type for i in onnx.load(files[Int8.STATIC]).graph.initializer}
+    assert tables[config.vocabulary, config.character_embedding] == onnx.TensorProto.UINT8
+    assert tables[config.bigram_hash_size, config.bigram_embedding] == onnx.TensorProto.UINT8
+    assert (config.vocabulary, 1) in tables  # what is padding; no scales of rows beside it
+    assert (config.bigram_hash_size, 1) not in tables
 
 
 @pytest.mark.parametrize("mode", [Int8.TABLES, Int8.DYNAMIC, Int8.STATIC])

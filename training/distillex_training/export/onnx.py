@@ -27,6 +27,8 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 from torch import nn
 
 from distillex_training.evaluate import EmissionFunction
+from distillex_training.export.cpu import CpuStudent, keep_residuals_apart
+from distillex_training.export.slots import ONNX_FORMS
 from distillex_training.models import Student, Teacher
 from distillex_training.models.owners import keys_with_rows
 
@@ -35,6 +37,10 @@ LOG = logging.getLogger("distillex.export")
 INPUT_NAMES = ("INPUT_IDS", "LEXICON_TYPES", "LEXICON_WORDS", "LEXICON_WEIGHTS")
 OUTPUT_NAME = "EMISSIONS"
 OPSET = 18
+CPU_OPSET = 20
+"""Of networks that only ONNX Runtime reads: GELU is one operator."""
+IR_VERSION = 9
+"""The newest that ONNX Runtime 1.17 reads, the oldest that is accepted (pyproject.toml)."""
 PARITY = 1e-4
 """Largest difference from PyTorch, absolute."""
 HALF_PARITY = 2e-3
@@ -91,10 +97,14 @@ def random_inputs(layout: FeatureLayout, batch: int, tokens: int, seed: int = 0)
 def inputs_of(
     model: nn.Module, layout: FeatureLayout, batch: int, tokens: int, seed: int = 0
 ) -> tuple[torch.Tensor, ...]:
-    """As :func:`random_inputs` for layouts with distinct words, which every model reads; where a student's rows have
+    """As :func:`random_inputs` for layouts with distinct words where the model reads them; where a student's rows have
     owners, about half the bigrams and words are such.
     """
-    ids, types, words, weights = random_inputs(layout.with_distinct_words(), batch, tokens, seed)
+    reads_distinct = not isinstance(model, CpuStudent) or model.folds_words
+    read = layout.with_distinct_words() if reads_distinct else layout
+    ids, types, words, weights = random_inputs(read, batch, tokens, seed)
+    if isinstance(model, CpuStudent):
+        model = model.student
     if not isinstance(model, Student):
         return ids, types, words, weights
     generator = torch.Generator().manual_seed(seed)
@@ -119,7 +129,7 @@ def export_onnx(
     Parameters
     ----------
     model
-        Student (its tables may be quantised) or teacher.
+        Student, its form for CPUs, or teacher.
     layout
         The model's feature layout.
     path
@@ -159,13 +169,19 @@ def export_onnx(
                 input_names=list(INPUT_NAMES),
                 output_names=[OUTPUT_NAME],
                 dynamic_shapes=tuple({0: batch, 1: length} for _ in INPUT_NAMES),
-                opset_version=OPSET,
+                opset_version=CPU_OPSET if isinstance(model, CpuStudent) else OPSET,
                 dynamo=True,
+                custom_translation_table=ONNX_FORMS,
                 external_data=False,
                 verbose=False,
             )
         config: Any = model.config
-        _say_what_belongs_to_it(temporary, describe(layout, config.entity_types, crf))
+        network = onnx.load(temporary)
+        network.ir_version = IR_VERSION
+        onnx.helper.set_model_props(network, {METADATA_KEY: describe(layout, config.entity_types, crf)})
+        if isinstance(model, CpuStudent):
+            keep_residuals_apart(network.graph)
+        onnx.save(network, temporary)
         onnx.checker.check_model(str(temporary), full_check=True)
         difference, largest = largest_difference(model, layout, temporary)
         accepted = HALF_PARITY * largest if half else PARITY
@@ -176,12 +192,6 @@ def export_onnx(
         temporary.replace(path)
     LOG.info("%s: %.2f MB, differs from PyTorch by %.1e", path.name, path.stat().st_size / 1e6, difference)
     return difference
-
-
-def _say_what_belongs_to_it(path: Path, description: str) -> None:
-    network = onnx.load(path)
-    onnx.helper.set_model_props(network, {METADATA_KEY: description})
-    onnx.save(network, path)
 
 
 def largest_difference(model: nn.Module, layout: FeatureLayout, path: Path) -> tuple[float, float]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from distillex_training.models import Student
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class ProductConvolution(nn.Module):
@@ -36,9 +37,9 @@ class ProductConvolution(nn.Module):
         return result.transpose(1, 2)
 
 
-def convolutions_as_products(student: Student) -> Student:
-    """Return a copy of a student whose convolutions (depthwise ones aside) are matrix products; same results."""
-    changed = copy.deepcopy(student).eval()
+def convolutions_as_products(model: Model) -> Model:
+    """Return a copy of a model whose convolutions (depthwise ones aside) are matrix products; same results."""
+    changed = copy.deepcopy(model).eval()
     for parent in list(changed.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Conv1d) and child.groups == 1:

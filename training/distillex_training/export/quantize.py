@@ -52,11 +52,18 @@ class HalfEmbedding(nn.Module):
 
 def quantize_tables(student: Student) -> Student:
     """Return a copy of a student with characters, bigrams and trigrams in int8, words in float16."""
-    quantized = copy.deepcopy(student).eval()
+    quantized = halve_words(student)
     changed: Any = quantized  # its embeddings are replaced by modules that read alike
     changed.character_embedding = QuantizedEmbedding(quantized.character_embedding)
     changed.bigram_embedding = QuantizedEmbedding(quantized.bigram_embedding)
     if quantized.trigram_embedding is not None:
         changed.trigram_embedding = QuantizedEmbedding(quantized.trigram_embedding)
-    changed.fusion.word_embedding = HalfEmbedding(quantized.fusion.word_embedding)
     return quantized
+
+
+def halve_words(student: Student) -> Student:
+    """Return a copy of a student with words in float16."""
+    halved = copy.deepcopy(student).eval()
+    changed: Any = halved.fusion
+    changed.word_embedding = HalfEmbedding(halved.fusion.word_embedding)
+    return halved

@@ -247,14 +247,18 @@ class Student(nn.Module):
             input_ids = self._with_hidden_characters(input_ids)
         lexicon = self.fusion(lexicon_types, lexicon_words, lexicon_weights)
         inputs = torch.cat([self.character_embedding(input_ids), *self._grams(input_ids), lexicon], dim=-1)
-        hidden = self.project(self.dropout(inputs))
+        hidden = self.encode(self.project(self.dropout(inputs)), mask)
+        joined = torch.cat([hidden, lexicon], dim=-1)
+        emissions: Tensor = self.tag(self.dropout(functional.gelu(self.head(self.dropout(joined)), approximate="tanh")))
+        return emissions, hidden
+
+    def encode(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Run the layers. *Shape:* hidden [B, T, W], mask [B, T, 1] float → [B, T, W]."""
         for number, layer in enumerate(self.layers):
             if self.context is not None and number == len(self.layers) // 2:
                 hidden = self.context(hidden, mask)
             hidden = layer(hidden, mask)
-        joined = torch.cat([hidden, lexicon], dim=-1)
-        emissions: Tensor = self.tag(self.dropout(functional.gelu(self.head(self.dropout(joined)), approximate="tanh")))
-        return emissions, hidden
+        return hidden
 
     def _with_hidden_characters(self, input_ids: Tensor) -> Tensor:
         chosen = torch.rand(input_ids.shape, device=input_ids.device) < self.config.character_dropout
