@@ -51,7 +51,6 @@ def _of(pattern: str) -> tuple[Callable[[str], str], Callable[[str, str], str]]:
 
 INSTANCES = r"^instance_group \[ \{ kind: KIND_CPU  count: (\d+) \} \]"
 BATCHING = r"^((?:# )?dynamic_batching \{[^\n]*\})$"
-LARGEST_BATCH = r"^max_batch_size: (\d+)$"
 
 
 def _parameter(key: str) -> str:
@@ -125,7 +124,6 @@ SETTINGS: tuple[Setting, ...] = (
         ("0", "off", "200"),
     ),
     Setting("preferred batch sizes", lambda text: _read_batching(text)[1], _write_preferred, ("none", "8, 16")),
-    Setting("max_batch_size", *_of(LARGEST_BATCH), ("64", "128")),
     Setting("model_warmup", _read_warm_up, _write_warm_up, ("yes", "no")),
 )
 """In the order in which the sweep decides on them: what is chosen for one holds for those after it."""

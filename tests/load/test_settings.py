@@ -40,15 +40,15 @@ def test_every_value_is_written_read_back_and_undone(setting):
 def test_every_setting_that_affects_speed_is_swept():
     swept = {re.split(r"[ ,]", setting.name)[0] for setting in SETTINGS}
     config = parsed(read_configuration(REPOSITORY))
-    assert {"max_batch_size", "queue", "preferred", "instances", "model_warmup"} <= swept
+    assert {"call_cost_tokens", "queue", "preferred", "instances", "model_warmup"} <= swept
     assert len(config.instance_group) == 1
     assert "instances x threads" in SETTINGS[0].name
     assert set(config.parameters) - LIMITS - {"threads"} <= swept
 
 
 def test_a_configuration_of_another_form_is_refused_by_name():
-    text = read_configuration(REPOSITORY).replace("max_batch_size", "largest")
-    with pytest.raises(SettingError, match=r"extractor/configs/cpu.pbtxt, max_batch_size"):
+    text = read_configuration(REPOSITORY).replace("most_tokens_per_run", "most_tokens")
+    with pytest.raises(SettingError, match=r"extractor/configs/cpu.pbtxt, most_tokens_per_run"):
         current_values(text)
     with pytest.raises(SettingError, match=r"cpu\.pbtxt"):
         check(text)
@@ -116,9 +116,9 @@ SWEEP = {
     "saturation": [{"users": 1, "texts_per_s": 500.0, "p50_ms": 1.5, "p95_ms": 9.0, "p99_ms": 12.0}],
     "trials": [
         {
-            "setting": "max_batch_size",
-            "in_use": "64",
-            "chosen": "128",
+            "setting": "most_tokens_per_run",
+            "in_use": "4096",
+            "chosen": "16384",
             "figures": {
                 value: {
                     "texts_per_s": 1.0,
@@ -127,11 +127,11 @@ SWEEP = {
                     "single_p99_ms": 4.0,
                     "first_request_ms": 5.0,
                 }
-                for value in ("64", "128")
+                for value in ("4096", "16384")
             },
         }
     ],
-    "values": {"max_batch_size": "128"},
+    "values": {"most_tokens_per_run": "16384"},
     "times": {
         "1 user": [
             {"model": "extractor", "batch": 1.0, "queue_ms": 0.1, "input_ms": 0.1, "infer_ms": 0.2, "output_ms": 0.3},
@@ -147,11 +147,11 @@ def test_what_was_chosen_is_written_into_configurations_and_document(tmp_path):
     document.write_text(f"before\n{BEGIN}\nstale tables\n{END}\nafter\n", encoding="utf-8")
     written = {path.relative_to(tmp_path).as_posix() for path in write_choices(json.loads(json.dumps(SWEEP)), tmp_path)}
     assert written == {f"model_repository/{CONFIGURATION}", "docs/serving.md"}
-    assert current_values(read_configuration(tmp_path / "model_repository"))["max_batch_size"] == "128"
+    assert current_values(read_configuration(tmp_path / "model_repository"))["most_tokens_per_run"] == "16384"
     content = document.read_text(encoding="utf-8")
     assert content.startswith(f"before\n{BEGIN}\n")
     assert content.endswith(f"{END}\nafter\n")
-    assert "| max_batch_size | **128** |" in content
+    assert "| most_tokens_per_run | **16384** |" in content
     assert "stale tables" not in content
 
 
