@@ -47,7 +47,7 @@ def test_every_setting_that_affects_speed_is_swept():
 
 
 def test_a_configuration_of_another_form_is_refused_by_name():
-    text = read_configuration(REPOSITORY).replace("most_tokens_per_run", "most_tokens")
+    text = read_configuration(REPOSITORY).replace('key: "most_tokens_per_run"', 'kee: "most_tokens_per_run"')
     with pytest.raises(SettingError, match=r"extractor/configs/cpu.pbtxt, most_tokens_per_run"):
         current_values(text)
     with pytest.raises(SettingError, match=r"cpu\.pbtxt"):
