@@ -68,7 +68,7 @@ COMMANDS: dict[str, LazyCommand] = {
         "train",
     ),
     "export": LazyCommand(
-        "distillex_training.export_cli", "export", "Export a model to ONNX, TensorRT or a model repository.", "train"
+        "distillex_training.export_cli", "export", "Export a model: ONNX or TensorRT, and all that extraction reads.", "train"
     ),
 }
 
