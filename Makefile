@@ -73,7 +73,7 @@ fuzz:
 	  test $${PIPESTATUS[0]} = 0 || exit 1; done
 
 # Teacher against student through the server (10 minutes), then a soak of 10 minutes: reports/load/. By hand:
-# load_tests/sweep.py, which chooses the settings of the config.pbtxt files.
+# load_tests/sweep.py, which chooses the settings of extractor/configs/cpu.pbtxt.
 load: install-test
 	$(BIN)/python load_tests/compare.py
 	$(BIN)/python load_tests/soak.py

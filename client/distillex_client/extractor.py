@@ -38,7 +38,7 @@ class Extractor(ExtractorCore):
     url
         ``host:port`` of the server's gRPC, or a name that gRPC resolves, such as ``dns:///host:port``.
     model, model_version
-        The ensemble to call; an empty version is the server's choice.
+        The model to call; an empty version is the server's choice.
     timeout_s
         Deadline of one request, with all of its attempts and the waits between them.
     retries

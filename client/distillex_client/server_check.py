@@ -28,7 +28,7 @@ BENCH_TEXT = """\
 北京大学教授李明远认为，短期内原材料价格仍会波动，企业应当做好库存管理，避免在高位大量采购，同时关注东南亚市场的需求变化。
 在昨晚结束的比赛中，上海申花队以二比一战胜山东泰山队，主教练称赞了年轻球员的表现。
 """
-# The models of the repository. The server is started with its repository API closed, which alone could list them.
+# The models of all layouts. The server is started with its repository API closed, which alone could list them.
 DISTILLEX_MODELS = ("extractor", "preprocess", "student", "decode", "extractor_teacher", "teacher", "lexicons")
 
 

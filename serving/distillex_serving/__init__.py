@@ -1,1 +1,1 @@
-"""Serving: the embedded Triton server, and lexicons on a running server."""
+"""Serving: the embedded Triton server, its models, and repositories for other Triton servers."""

@@ -90,7 +90,7 @@ class EmbeddedServer:
         self._log = ProcessLog(show=self.options.verbose, keeps=lambda line: NO_GPU.search(line) is None)
         self._progress: ProgressWatch | None = None
         self.processes: dict[int, str] = {}
-        """Process id → what it is (``tritonserver``, ``decode_0_0``), of the server and its stubs, once it is ready."""
+        """Process id → what it is (``tritonserver``, ``extractor_0_0``), of the server and its stubs, once ready."""
         self.grpc_port = self.options.grpc_port
         self.http_port = self.options.http_port
         self.metrics_port = self.options.metrics_port

@@ -88,7 +88,7 @@ def serve(
     start_timeout: Annotated[float, typer.Option(help="Seconds to wait until the models are ready.")] = 60.0,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Triton's own log.")] = False,
 ) -> None:
-    """Start the embedded Triton server on the model repository; Ctrl-C or SIGTERM stops it.
+    """Start the embedded Triton server; Ctrl-C or SIGTERM stops it.
 
     Exit codes: 0 stopped as asked, 2 this machine lacks something or an option cannot be used, 3 the server did not
     become ready. Once it was ready it is kept up for as long as it takes.

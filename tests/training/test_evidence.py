@@ -1,6 +1,7 @@
 """The scripts that write docs/results.json, docs/models.md and its pictures."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -80,3 +81,28 @@ def test_the_page_has_means_spreads_ratios_and_pictures(written):
     for picture in ("curves-toy.png", "curves-toy-few-sentences.png", "size-speed-f1.png"):
         assert f"images/{picture}" in page
         assert (written / "images" / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_file_written_anew_keeps_the_speeds_that_are_not_timed_again(written, toy, toy_student, tmp_path):
+    from distillex_training.export.folder import export_folder
+    from distillex_training.export.int8 import Int8
+
+    results = tmp_path / "results.json"
+    shutil.copy(written / "results.json", results)
+    export_folder(toy_student, tmp_path / "student", int8=Int8.NONE)
+    measure = ["measure_files.py", toy / "dev.jsonl", "--set", "toy", "--base", toy / "base.lex", "--results", results,
+               "--keep-speeds", "--note", "speeds of an earlier file"]  # fmt: skip
+    run(*measure, f"student={tmp_path}/student")
+    before, teacher = json.loads((written / "results.json").read_text(encoding="utf-8"))["files"]
+    after, same = json.loads(results.read_text(encoding="utf-8"))["files"]
+    assert same == teacher
+    size = (tmp_path / "student" / "model.onnx").stat().st_size
+    changed = {"bytes": size, "f1": after["f1"], "note": "speeds of an earlier file", "commit": after["commit"]}
+    assert (size != before["bytes"], after) == (True, before | changed)
+    run("write_results.py", "--results", results, "--output", tmp_path)
+    assert "student: speeds of an earlier file\n" in (tmp_path / "models.md").read_text(encoding="utf-8")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        run(*measure, f"new={tmp_path}/student")
+    assert (
+        b"no row of set 'toy' yet for ['new']; there are ['student', 'teacher, with lexicon']" in refused.value.stderr
+    )

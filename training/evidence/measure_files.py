@@ -6,7 +6,8 @@
 Each is a folder that ``distillex export`` wrote. The labelled sentences are run through its network in ONNX Runtime one
 by one and in batches of 32 sentences of similar length, features computed beforehand, rounds alternating; medians of
 the rounds. Then each is served by the embedded server, one after the other, and sent the sentences of
-examples/news.txt, rounds alternating.
+examples/news.txt, rounds alternating. With --keep-speeds nothing is timed: bytes and F1 are measured, the speeds of the
+rows that are there stay, and --note says what they were measured of.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from distillex_matcher.exported import NETWORK_FILE, ExportedFiles
 from distillex_training.data.labelled import read_labelled
 from distillex_training.evaluate import EmissionFunction, predict_and_score
 from distillex_training.export.onnx import onnx_emissions
-from results_file import FILES, RESULTS, ROOT, current_commit, put_row
+from results_file import FILES, RESULTS, ROOT, current_commit, put_row, read_results
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 from alternating import alternate
@@ -36,6 +38,7 @@ SINGLES = 100
 """Sentences run one by one in a round."""
 BATCHES = 8
 """Batches in a round, spread over the lengths."""
+SPEEDS = ("milliseconds_per_sentence", "sentences_per_second", "served_sentences_per_second")
 
 
 class MeasuredFile:
@@ -72,14 +75,22 @@ class MeasuredFile:
         self.sentences_per_second.append(count / (time.perf_counter() - began))
 
     def figures(self) -> dict[str, Any]:
-        """Medians of what was measured."""
-        return {
-            "bytes": self.bytes,
-            "f1": self.f1,
-            "milliseconds_per_sentence": statistics.median(self.milliseconds),
-            "sentences_per_second": statistics.median(self.sentences_per_second),
-            "served_sentences_per_second": statistics.median(self.served),
-        }
+        """Bytes, F1, and medians of what was timed."""
+        timed = zip(SPEEDS, (self.milliseconds, self.sentences_per_second, self.served), strict=True)
+        return {"bytes": self.bytes, "f1": self.f1} | {name: statistics.median(times) for name, times in timed if times}
+
+
+def time_all(
+    files: Sequence[MeasuredFile], rounds: int, served_rounds: int, served_sentences: int, lexicons: Path | None
+) -> None:
+    """Time all files in turn, first in process, then served."""
+    for number in range(rounds):
+        for each in files if number % 2 == 0 else reversed(files):
+            each.time_once()
+    sentences = read_sentences(ROOT / "examples" / "news.txt", served_sentences)
+    turns = [partial(served_rate, each.folder, sentences, lexicons) for each in files]
+    for each, rates in zip(files, alternate(turns, served_rounds), strict=True):
+        each.served = rates
 
 
 def main() -> None:
@@ -94,6 +105,8 @@ def main() -> None:
     parser.add_argument("--served-sentences", type=int, default=3000)
     parser.add_argument("--lexicons", type=Path, help="lexicon directory of the servers; by default the shipped one")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--keep-speeds", action="store_true", help="measure bytes and F1 alone")
+    parser.add_argument("--note", default="")
     asked = parser.parse_args()
     base = Lexicon.load(asked.base)
     measured: dict[str, MeasuredFile] = {}
@@ -102,16 +115,16 @@ def main() -> None:
         if not separator:
             parser.error(f"{item!r} is not MODEL=FOLDER")
         measured[name] = MeasuredFile(Path(folder), base, asked.data)
-    for number in range(asked.rounds):
-        for each in list(measured.values()) if number % 2 == 0 else reversed(measured.values()):
-            each.time_once()
-    sentences = read_sentences(ROOT / "examples" / "news.txt", asked.served_sentences)
-    turns = [partial(served_rate, each.folder, sentences, asked.lexicons) for each in measured.values()]
-    for each, rates in zip(measured.values(), alternate(turns, asked.served_rounds), strict=True):
-        each.served = rates
+    earlier = {row["model"]: row for row in read_results(asked.results)[FILES] if row["set"] == asked.set}
+    if not asked.keep_speeds:
+        time_all(list(measured.values()), asked.rounds, asked.served_rounds, asked.served_sentences, asked.lexicons)
+    elif absent := sorted(measured.keys() - earlier.keys()):
+        parser.error(f"--keep-speeds: no row of set {asked.set!r} yet for {absent}; there are {sorted(earlier)}")
     for name, each in measured.items():
-        figures = each.figures()
-        put_row(FILES, {"set": asked.set, "model": name, **figures, "commit": current_commit()}, asked.results)
+        kept = {key: earlier[name][key] for key in SPEEDS} if asked.keep_speeds else {}
+        figures = kept | each.figures()
+        row = {"set": asked.set, "model": name, **figures, "commit": current_commit(), "note": asked.note}
+        put_row(FILES, row, asked.results)
         speeds = f"{figures['sentences_per_second']:.0f} a second, {figures['served_sentences_per_second']:.0f} served"
         speed = f"{figures['milliseconds_per_sentence']:.2f} ms a sentence, {speeds}"
         print(f"{name}: {figures['bytes'] / 1e6:.2f} MB, F1 {figures['f1']:.4f}, {speed}")

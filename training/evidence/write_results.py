@@ -98,6 +98,8 @@ def markdown(results: dict[str, list[dict[str, Any]]]) -> str:
             f"{'; ' + run['note'] if run['note'] else ''}\n"
             for run in runs
         )
+        notes = [file for file in of_section[FILES] if file["set"] == name and file.get("note")]
+        parts.append("".join(f"{_within(file['model'])}: {file['note']}\n" for file in notes))
         parts.append(f"{commands}\n![F1 by epoch](images/{_picture(name, ablation)})\n" if runs else "")
     parts.append("## Size, speed and F1\n\n![Size, speed and F1 of the exported files](images/size-speed-f1.png)\n")
     return "\n".join(part for part in parts if part)

@@ -14,8 +14,8 @@ from distillex_client.documents import Window, merge_windows, split_document
 from distillex_client.entity import Extraction
 from distillex_client.selection import EVERYTHING, Selection
 
-# Both kinds of extractor pad texts to the bucket of the longest (docs/architecture.md). Texts of one bucket travel
-# together: no text is padded further than alone, and its score does not depend on its neighbours' length.
+# An ensemble pads the texts of a request to the bucket of the longest (docs/architecture.md). Those of one bucket are
+# sent together: no text is padded further than alone.
 LONGEST_TEXT_OF_BUCKET = (14, 30, 62, 126, 254, 510)
 
 

@@ -68,7 +68,10 @@ COMMANDS: dict[str, LazyCommand] = {
         "train",
     ),
     "export": LazyCommand(
-        "distillex_training.export_cli", "export", "Export a model to ONNX, TensorRT or a model repository.", "train"
+        "distillex_training.export_cli",
+        "export",
+        "Export a model to ONNX or TensorRT, with all that extraction reads.",
+        "train",
     ),
 }
 

@@ -1,1 +1,1 @@
-"""Export of trained models: ONNX, TensorRT plans, the served model repository."""
+"""Export of trained models: ONNX, TensorRT plans, and the files that are read beside them."""
