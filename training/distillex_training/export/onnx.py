@@ -178,6 +178,7 @@ def export_onnx(
         config: Any = model.config
         network = onnx.load(temporary)
         network.ir_version = IR_VERSION
+        forget_origins(network)
         onnx.helper.set_model_props(network, {METADATA_KEY: describe(layout, config.entity_types, crf)})
         if isinstance(model, CpuStudent):
             keep_residuals_apart(network.graph)
@@ -192,6 +193,15 @@ def export_onnx(
         temporary.replace(path)
     LOG.info("%s: %.2f MB, differs from PyTorch by %.1e", path.name, path.stat().st_size / 1e6, difference)
     return difference
+
+
+def forget_origins(network: onnx.ModelProto) -> None:
+    """Remove what the exporter notes of each part: source files and lines, with this machine's paths."""
+    graph = network.graph
+    parts = (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output)
+    for part in (*parts, *network.functions, *(node for function in network.functions for node in function.node)):
+        del part.metadata_props[:]
+        part.doc_string = ""
 
 
 def largest_difference(model: nn.Module, layout: FeatureLayout, path: Path) -> tuple[float, float]:
