@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -235,3 +236,9 @@ def test_an_output_of_the_wrong_kind_is_told_in_a_sentence(toy_student, tmp_path
     code, said = exporting(toy_student, tmp_path / output, "--target", target)
     assert (code, sentence in said) == (1, True), said
     assert names(tmp_path) == {"file", "folder.onnx"}
+
+
+def test_a_network_holds_no_paths_of_this_machine(exported):
+    content = (exported / "model.onnx").read_bytes()
+    assert str(Path(__file__).parents[2]).encode() not in content
+    assert b"site-packages" not in content
