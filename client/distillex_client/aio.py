@@ -209,7 +209,7 @@ class AsyncExtractor(ExtractorCore):
             return self._infer(stub, request, attempts)
 
         try:
-            return parse_answer(await self._retrying(infer, self._attempts(request.expires)))
+            return parse_answer(await self._retrying(infer, self._attempts(request.expires)), request.rows)
         except ExtractorError as error:
             error.request_id = request.id
             raise

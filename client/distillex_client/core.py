@@ -50,6 +50,7 @@ class Request:
     id: str
     message: Any
     """As gRPC sends it."""
+    rows: int
     trace: Mapping[str, str]
     expires: float | None
 
@@ -131,7 +132,7 @@ class ExtractorCore:
             model_version=self.model_version,
             id=request_id,
         )
-        return Request(request_id, message, call.trace, call.expires)
+        return Request(request_id, message, len(texts), call.trace, call.expires)
 
     def _attempts(self, expires: float | None) -> Attempts:
         return Attempts(self.retries, time.monotonic() + self.timeout_s if expires is None else expires, self._random)

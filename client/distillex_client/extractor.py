@@ -255,7 +255,7 @@ class Extractor(ExtractorCore):
             return self._infer(stub, request, attempts)
 
         try:
-            return parse_answer(self._retrying(infer, self._attempts(request.expires)))
+            return parse_answer(self._retrying(infer, self._attempts(request.expires)), request.rows)
         except ExtractorError as error:
             error.request_id = request.id
             raise

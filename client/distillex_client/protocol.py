@@ -126,22 +126,39 @@ def bytes_request(
     )
 
 
-def parse_answer(answer: Any) -> list[Extraction]:
+def parse_answer(answer: Any, texts: int) -> list[Extraction]:
     """Turn gRPC's message of an answer into one extraction a row.
+
+    Parameters
+    ----------
+    answer
+        What the server sent.
+    texts
+        How many rows the request had.
 
     Raises
     ------
     InvalidRequest
         When a row was refused because of its lexicon: all rows of a request share that.
     ServerError
-        When a tensor is missing: another model answered.
+        When a tensor is missing, has another number of rows, or cannot be read: another model answered.
     """
+    try:
+        return _parsed(answer, texts)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ServerError(f"the answer of model {answer.model_name!r} cannot be read ({reason})") from error
+
+
+def _parsed(answer: Any, texts: int) -> list[Extraction]:
     request_id = answer.id
     rows = rows_of(answer, "ENTITIES")
     if rows is None:
         raise ServerError(f"the answer of model {answer.model_name!r} holds no ENTITIES")
     # Not asked for where nobody wants to know.
     versions = rows_of(answer, "LEXICON_VERSION") or [b""] * len(rows)
+    if not len(rows) == len(versions) == texts:
+        raise ValueError(f"{len(rows)} rows, and {len(versions)} lexicon versions, for {texts} texts")
     found = []
     for content, version in zip(rows, versions, strict=True):
         if content.startswith(b"{"):
@@ -170,15 +187,24 @@ def element(content: bytes) -> bytes:
 
 
 def rows_of(answer: Any, name: str) -> list[bytes] | None:
-    """Return the elements of a tensor of bytes; None where it is missing."""
+    """Return the elements of a tensor of bytes; None where it is missing.
+
+    Raises
+    ------
+    ValueError
+        Where it ends within an element.
+    """
     place = next((place for place, tensor in enumerate(answer.outputs) if tensor.name == name), None)
     if place is None or place >= len(answer.raw_output_contents):
         return None
     content = answer.raw_output_contents[place]
-    rows = []
+    rows: list[bytes] = []
     position = 0
     while position < len(content):
-        (length,) = _LENGTH.unpack_from(content, position)
-        position += _LENGTH.size + length
-        rows.append(content[position - length : position])
+        begin = position + _LENGTH.size
+        length = int.from_bytes(content[position:begin], "little")
+        position = begin + length
+        if position > len(content):
+            raise ValueError(f"{name} ends within element {len(rows)}")
+        rows.append(content[begin:position])
     return rows

@@ -39,6 +39,11 @@ py::object featurize(const Featurizer& featurizer, const py::sequence& texts, co
         }
         for (std::size_t i = 0; i < inputs.size(); ++i) {
             for (const py::handle lexicon : held(py::cast<py::sequence>(rows[i]))) {
+                // A cast alone would make a null pointer of None.
+                if (!py::isinstance<Lexicon>(lexicon)) {
+                    throw py::type_error("an overlay is a Lexicon, not " +
+                                         std::string(Py_TYPE(lexicon.ptr())->tp_name));
+                }
                 inputs[i].overlays.push_back(py::cast<std::shared_ptr<Lexicon>>(lexicon));
             }
         }

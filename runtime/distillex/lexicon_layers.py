@@ -136,7 +136,8 @@ class LexiconLayers:
         Raises
         ------
         RefusedError
-            Where there is none of that name, or it cannot be read; begins with LEXICON_NAME.
+            Where there is none of that name, it cannot be read, or it has a type that the model does not know; begins
+            with LEXICON_NAME.
         """
         if name == BASE_NAME:
             # Laid over itself its words would lose their embeddings.
@@ -152,6 +153,10 @@ class LexiconLayers:
             if held is None:
                 raise RefusedError(f"LEXICON_NAME: the lexicon {name!r} cannot be read; the log says why") from None
             installed = held
+        try:
+            self.check_types(installed.lexicon)
+        except LexiconError as error:
+            raise RefusedError(f"LEXICON_NAME: {installed.label}: {error}") from None
         return Layer(installed.lexicon, installed.label)
 
     def _layers(self, name: bytes, words: bytes, found: dict[bytes, Layer | RefusedError]) -> list[Layer]:

@@ -27,6 +27,7 @@ from distillex_client.render import Page, render
 from distillex_client.selection import Selection
 from distillex_matcher import Lexicon, LexiconError
 from distillex_matcher.cores import usable_cores
+from distillex_matcher.exported import EXPORTED_FILES
 from distillex_matcher.lexicon_store import NAME_PATTERN
 
 from distillex.locations import shipped_lexicons
@@ -77,10 +78,12 @@ def load(
     ValueError, TypeError
         For ``threads``, ``min_score`` or ``types`` that cannot be used.
     """
+    folder = find_model(name_or_path).resolve()
     source = _Source(
-        str(find_model(name_or_path).resolve()),
+        str(folder),
         str(Path(lexicon_directory or shipped_lexicons()).resolve()),
         usable_cores() if threads is None else threads,
+        _stamps_of(folder),
     )
     return Tagger(source, Selection(min_score, types))
 
@@ -217,8 +220,8 @@ class Tagger:
         ----------
         lexicon
             The name of a lexicon in the lexicon directory (its version in use, looked up at each call); a file,
-            compiled (``.lex``) or with ``WORD<TAB>TYPE[<TAB>WEIGHT]`` a line; or a mapping of words to types, None
-            to hide a word.
+            compiled (``.lex``) or with ``WORD<TAB>TYPE[<TAB>WEIGHT]`` a line (``finance`` is a name, ``./finance`` a
+            file); or a mapping of words to types, None to hide a word.
 
         Raises
         ------
@@ -229,7 +232,8 @@ class Tagger:
         if isinstance(lexicon, Mapping):
             check_lexicon(lexicon)
             given = dict(lexicon)
-        elif isinstance(lexicon, str) and NAME_PATTERN.fullmatch(lexicon) and not Path(lexicon).is_file():
+        elif isinstance(lexicon, str) and NAME_PATTERN.fullmatch(lexicon):
+            # Whatever lies where the process works: a worker process of the same tagger works elsewhere.
             given = lexicon
         elif isinstance(lexicon, (str, os.PathLike)):
             given = Path(lexicon).absolute()
@@ -276,6 +280,13 @@ class _Source:
     folder: str
     lexicon_directory: str
     threads: int
+    stamps: tuple[tuple[int, int, int], ...]
+    """Of the model's files: exported again, it is another model."""
+
+
+def _stamps_of(folder: Path) -> tuple[tuple[int, int, int], ...]:
+    found = [(folder / name).stat() for name in EXPORTED_FILES]
+    return tuple((status.st_ino, status.st_size, status.st_mtime_ns) for status in found)
 
 
 @dataclass

@@ -39,7 +39,7 @@ def test_an_answer_is_read_row_by_row_whatever_the_order_of_its_tensors():
     entity = '[{"start": 0, "end": 1, "type": "name", "text": "张", "score": 0.5}]'.encode()
     rows = [entity, b"[]", b'{"error": "the text is empty"}']
     answer = answer_of(LEXICON_VERSION=[b"base@1", b"base@1+x@2", b"base@1"], ENTITIES=rows)
-    found = parse_answer(answer)
+    found = parse_answer(answer, 3)
     assert [extraction.entities for extraction in found] == [(Entity(0, 1, "name", "张", 0.5),), (), ()]
     assert [extraction.lexicon_version for extraction in found] == ["base@1", "base@1+x@2", "base@1"]
     assert [extraction.error for extraction in found] == [None, None, "the text is empty"]
@@ -48,6 +48,30 @@ def test_an_answer_is_read_row_by_row_whatever_the_order_of_its_tensors():
 
 def test_an_answer_of_another_model_and_a_refused_lexicon_are_errors():
     with pytest.raises(ServerError, match="model 'extractor' holds no ENTITIES"):
-        parse_answer(answer_of(EMISSIONS=[b""]))
+        parse_answer(answer_of(EMISSIONS=[b""]), 1)
     with pytest.raises(InvalidRequest, match="LEXICON: no words"):
-        parse_answer(answer_of(ENTITIES=[b'{"error": "LEXICON: no words"}']))
+        parse_answer(answer_of(ENTITIES=[b'{"error": "LEXICON: no words"}']), 1)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[b""], [b"hello"], [b"[\xff]"], [b"5"], [b"[5]"], [b'[{"begin": 0}]'], [b'{"text": ""}'], [b"[" * 100_000]],
+)
+def test_an_answer_that_cannot_be_read_is_an_error_of_the_server(rows):
+    with pytest.raises(ServerError, match="the answer of model 'extractor' cannot be read"):
+        parse_answer(answer_of(ENTITIES=rows), 1)
+
+
+@pytest.mark.parametrize("content", [b"\x02", b"\xff\xff\xff\xff[]", b"\x02\0\0\0[", b"\x02\0\0\0[]\x02\0"])
+def test_a_tensor_that_ends_within_an_element_is_an_error_of_the_server(content):
+    answer = answer_of(ENTITIES=[b"[]"])
+    answer.raw_output_contents[0] = content
+    with pytest.raises(ServerError, match="ENTITIES ends within element"):
+        parse_answer(answer, 1)
+
+
+def test_an_answer_with_another_number_of_rows_is_an_error_of_the_server():
+    for rows, versions in (([b"[]"], []), ([b"[]"] * 3, []), ([b"[]"] * 2, [b"base@1"])):
+        answer = answer_of(ENTITIES=rows, **({"LEXICON_VERSION": versions} if versions else {}))
+        with pytest.raises(ServerError, match=f"{len(rows)} rows, and . lexicon versions, for 2 texts"):
+            parse_answer(answer, 2)

@@ -217,6 +217,12 @@ def test_refuses_overlays_that_do_not_match_the_texts(featurizer):
         featurizer.featurize([3])
 
 
+@pytest.mark.parametrize("overlay", [None, "甲", 3])
+def test_refuses_an_overlay_that_is_no_lexicon(featurizer, overlay):
+    with pytest.raises(TypeError, match=f"an overlay is a Lexicon, not {type(overlay).__name__}"):
+        featurizer.featurize(["甲"], [[overlay]])
+
+
 @given(st.lists(st.text("a甲é𠮷", min_size=1, max_size=6), min_size=1, max_size=6), st.data())
 @settings(max_examples=100, deadline=None)
 def test_texts_may_come_as_str_and_as_bytes_in_any_mixture(texts, data):

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import distillex
@@ -18,6 +19,7 @@ import psutil
 import pytest
 from distillex.batch import LocalExtraction
 from distillex.locations import shipped_lexicons
+from distillex_client.batch.options import BatchOptions
 from distillex_matcher import Lexicon
 from distillex_matcher.lexicon_store import LexiconStore
 
@@ -154,6 +156,36 @@ def test_a_worker_that_is_killed_costs_no_record(folder):
     assert process.returncode == 0, said.decode()
     assert b"a worker was killed (SIGKILL); another one does its work again" in said
     assert (folder / "replaced.jsonl").read_bytes() == (folder / "whole.jsonl").read_bytes()
+
+
+def test_workers_that_are_killed_while_they_wait_cost_no_record():
+    text = "张伟在北京。"
+    with LocalExtraction("cluener", workers=4).open(BatchOptions(inputs=[])) as workers:
+        with ThreadPoolExecutor(4) as pool:
+            answered = list(pool.map(workers.call, [[text] * 64] * 4))
+        waiting = [child for child in psutil.Process().children() if WORKER in " ".join(child.cmdline())]
+        for worker in waiting:
+            worker.kill()
+        wait_for(lambda: all(worker.status() == psutil.STATUS_ZOMBIE for worker in waiting))
+        assert len(waiting) >= 3
+        assert workers.call([text]) == answered[0][:1]
+        assert answered[0][0].error is None
+
+
+def test_a_machine_that_starts_no_process_is_not_a_disk_that_is_full(tmp_path):
+    (tmp_path / "in.txt").write_text("张伟在北京。", encoding="utf-8")
+    refuse = (
+        "import errno, subprocess\n"
+        "def popen(*_, **__): raise OSError(errno.EAGAIN, 'Resource temporarily unavailable')\n"
+        "subprocess.Popen = popen\n"
+    )
+    command = [sys.executable, "-c", refuse + CODE, *COMMAND[3:], "in.txt", "-o", "out.jsonl"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+    assert done.returncode == 3
+    assert done.stderr.decode().splitlines() == [
+        "distillex: workers cannot be started: Resource temporarily unavailable",
+        "distillex: the same command with --resume continues",
+    ]
 
 
 def test_ctrl_c_leaves_a_run_that_can_be_resumed_and_no_worker(folder):

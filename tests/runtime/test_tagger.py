@@ -15,6 +15,7 @@ from pathlib import Path
 import distillex
 import pytest
 from distillex_matcher import Lexicon
+from distillex_matcher.exported import EXPORTED_FILES
 from distillex_matcher.lexicon_store import LexiconStore
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,6 +115,41 @@ def test_lexicons_that_cannot_be_used_are_named(tagger, tmp_path):
     ):
         with pytest.raises(distillex.InvalidRequest, match=message):
             call()
+
+
+def test_a_named_lexicon_of_types_that_the_model_does_not_know_is_refused_when_it_is_attached(lexicons):
+    push(lexicons, "planets", {NEW_WORD: "planet"})
+    tagger = distillex.load("cluener", lexicon_directory=lexicons)
+    with pytest.raises(distillex.InvalidRequest, match="planets@1: unknown lexicon type 'planet'"):
+        tagger.with_lexicon("planets")
+    with pytest.raises(distillex.InvalidRequest, match="planets@1: unknown lexicon type 'planet'"):
+        list(tagger.extract_stream([SENTENCE], lexicon_name="planets"))
+
+
+def test_a_name_is_that_of_a_lexicon_whatever_lies_where_the_process_works(lexicons, tmp_path, monkeypatch):
+    (tmp_path / "whales").write_text(f"{NEW_WORD}\tname\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    tagger = distillex.load("cluener", lexicon_directory=lexicons)
+    for given, label in (("whales", "base@1+whales@1"), ("./whales", "base@1+whales")):
+        (extraction,) = tagger.with_lexicon(given).extract_stream([SENTENCE])
+        assert extraction.lexicon_version == label
+
+
+def test_a_model_that_was_exported_again_is_opened_again(tmp_path):
+    def put(name):
+        for file in EXPORTED_FILES:
+            shutil.copy(ROOT / "models" / f"student-{name}" / file, tmp_path / "new")
+            (tmp_path / "new").replace(tmp_path / "model" / file)
+        return distillex.load(tmp_path / "model", threads=1)
+
+    (tmp_path / "model").mkdir()
+    before = put("cluener")
+    assert "company" in before.types
+    after = put("msra")
+    assert "company" not in after.types
+    # What is open goes on as it was, with what is made of it.
+    text = "华为技术有限公司"
+    assert found(before.with_lexicon({NEW_WORD: "company"}).extract(text)) == {(text, "company")}
 
 
 def test_lexicons_come_by_name_by_file_and_as_words(lexicons, tmp_path):

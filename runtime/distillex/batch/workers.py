@@ -117,10 +117,18 @@ class Workers:
             with self._lock:
                 if self._stopped.is_set():
                     raise BatchStopped("the run was stopped")
-                if self._idle:
-                    # The one that was busy last; the others may not be needed.
-                    return self._idle.pop()
-            worker = _Worker(self._options)
+                # The one that was busy last; the others may not be needed.
+                idle = self._idle.pop() if self._idle else None
+            if idle is not None:
+                if idle.is_alive():
+                    return idle
+                # It died of no text: that one is not to be blamed.
+                self._drop(idle)
+                continue
+            try:
+                worker = _Worker(self._options)
+            except OSError as error:
+                raise BatchStopped(f"workers cannot be started: {error.strerror or error}") from error
             with self._lock:
                 self._running.add(worker)
                 if self._stopped.is_set():
@@ -208,6 +216,10 @@ class _Worker:
             Extraction(tuple([Entity(*fields) for fields in entities]), version, error)
             for version, error, entities in content
         ]
+
+    def is_alive(self) -> bool:
+        """Tell whether the process runs."""
+        return self._process.poll() is None
 
     def kill(self) -> None:
         """Kill the process; a call that waits for it ends."""
