@@ -82,7 +82,7 @@ class Document:
     """A document on its way: its pieces, and what came back for them."""
 
     def __init__(self, document: str | bytes, window: int, overlap: int | None) -> None:
-        text = _decoded(document)
+        text = decoded(document)
         self._windows = split_document(text, window=min(window, LONGEST_TEXT), overlap=overlap)
         self.pieces = [text[window.start : window.end] for window in self._windows]
 
@@ -135,7 +135,14 @@ def _without_overlaps(entities: list[Entity]) -> list[Entity]:
     return kept
 
 
-def _decoded(document: str | bytes) -> str:
+def decoded(document: str | bytes) -> str:
+    """Return a document as a string.
+
+    Raises
+    ------
+    TypeError, InvalidText
+        For what is no text, and for bytes that are not UTF-8.
+    """
     if isinstance(document, str):
         return document
     if not isinstance(document, bytes):

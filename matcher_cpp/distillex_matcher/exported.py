@@ -115,7 +115,8 @@ def refuse_former_shape(folder: Path) -> None:
         if (folder / network).exists() or folder.absolute().parts[-2:] == network.parent.parts[-2:]:
             raise LayoutError(
                 f"{folder.resolve()} was exported by an earlier version ({network}): an exported model is now one flat "
-                f"folder of {', '.join(EXPORTED_FILES)}; export it again ('distillex export MODEL -o FOLDER')"
+                f"folder of {', '.join(EXPORTED_FILES)}; export it again ('distillex export MODEL -o FOLDER'), or move "
+                "its files into one"
             )
 
 

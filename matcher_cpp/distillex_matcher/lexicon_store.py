@@ -12,7 +12,7 @@ import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,10 +83,13 @@ class LexiconStore:
     ----------
     directory
         Holds one folder a lexicon. It need not exist before the first :meth:`install`.
+    pinned
+        Lexicon → the version in use here, whatever ``CURRENT`` says.
     """
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    def __init__(self, directory: str | os.PathLike[str], pinned: Mapping[str, int] | None = None) -> None:
         self.directory = Path(directory)
+        self._pinned = dict(pinned or {})
         self._folder = str(self.directory)
         self._open: dict[str, InstalledLexicon] = {}
         self._failed: dict[str, tuple[int, tuple[int, ...], str]] = {}
@@ -118,6 +121,8 @@ class LexiconStore:
             Where ``CURRENT`` does not hold a version number.
         """
         check_name(name)
+        if name in self._pinned:
+            return self._pinned[name]
         try:
             # Bare system calls: this is on the path of every request, and costs 3 µs in place of pathlib's 20.
             # A file's time stamp would not do: two pushes within one tick of the clock can leave it unchanged.

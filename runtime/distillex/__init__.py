@@ -16,6 +16,7 @@ from distillex_client.documents import split_document
 from distillex_client.entity import Entity, Extraction
 from distillex_client.errors import ExtractorError, InvalidRequest, InvalidText, ModelNotFound
 from distillex_client.render import render, render_terminal
+from distillex_matcher import LayoutError, LexiconError, __version__
 
 from distillex.tagger import Tagger, load
 
@@ -25,8 +26,11 @@ __all__ = [
     "ExtractorError",
     "InvalidRequest",
     "InvalidText",
+    "LayoutError",
+    "LexiconError",
     "ModelNotFound",
     "Tagger",
+    "__version__",
     "load",
     "render",
     "render_terminal",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from distillex_matcher import FeatureLayout, Featurizer, Lexicon, LexiconError
 from distillex_matcher.lexicon_store import (
@@ -53,8 +52,8 @@ class LexiconLayers:
     ----------
     layout
         The model's; its types are those that words may bear.
-    directory
-        Holds one folder a lexicon, ``base`` among them.
+    store
+        The lexicons of a directory, ``base`` among them.
     limits
         Of the words that come with a text.
 
@@ -64,14 +63,14 @@ class LexiconLayers:
         Where there is no base lexicon, or it cannot be used; names the directory.
     """
 
-    def __init__(self, layout: FeatureLayout, directory: str | Path, limits: Limits | None = None) -> None:
-        self._store = LexiconStore(directory)
+    def __init__(self, layout: FeatureLayout, store: LexiconStore, limits: Limits | None = None) -> None:
+        self._store = store
         self._stays: dict[str, str] = {}
         try:
             base = self._store.current(BASE_NAME)
             self._base: tuple[InstalledLexicon, Featurizer] = (base, layout.featurizer(base.lexicon))
         except (LexiconError, OSError) as error:
-            raise LexiconError(f"{error} (lexicons of {directory})") from None
+            raise LexiconError(f"{error} (lexicons of {store.directory})") from None
         self.check_types = self._base[1].check_types
         self._request_lexicon = RequestLexicons(limits or Limits(), self.check_types)
 

@@ -53,7 +53,7 @@ def find_model(name_or_path: str | os.PathLike[str], network: str = NETWORK_FILE
     if folder is None:
         folder = Path(text)
         if not text or not folder.is_dir():
-            if _NAME.fullmatch(text):
+            if isinstance(name_or_path, str) and _NAME.fullmatch(text):
                 raise ModelNotFound(
                     f"unknown student {text!r}; known students: {', '.join(sorted(known)) or 'none'} (folders "
                     "models/student-NAME, which 'distillex export MODEL -o models/student-NAME' writes), or the path "

@@ -11,9 +11,9 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from distillex_matcher import CrfDecoder, FeatureLayout, Featurizer, Lexicon
+from distillex_matcher.lexicon_store import LexiconStore
 
 from distillex.lexicon_layers import Layer, LexiconLayers
 from distillex.locations import shipped_lexicons
@@ -64,8 +64,8 @@ class Pipeline:
     ----------
     folder
         Of an exported model.
-    lexicon_directory
-        Holds one folder a lexicon; by default the shipped ones.
+    lexicons
+        Those of a directory; by default the shipped ones.
     options, limits
         How to run; what the words that come with a text may be.
 
@@ -80,7 +80,7 @@ class Pipeline:
     def __init__(
         self,
         folder: str | os.PathLike[str],
-        lexicon_directory: str | os.PathLike[str] | None = None,
+        lexicons: LexiconStore | None = None,
         options: PipelineOptions | None = None,
         limits: Limits | None = None,
     ) -> None:
@@ -88,7 +88,7 @@ class Pipeline:
         self._network = Network(folder)
         layout = self._network.files.layout
         self._most_tokens = layout.buckets[-1]
-        self.lexicons = LexiconLayers(_unpadded(layout), Path(lexicon_directory or shipped_lexicons()), limits)
+        self.lexicons = LexiconLayers(_unpadded(layout), lexicons or LexiconStore(shipped_lexicons()), limits)
         self._decoder: CrfDecoder = self._network.files.crf.decoder()
         self._pool = _Pool(self._options.threads)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distillex_client.core import check_texts, entities_of
-from distillex_client.documents import DEFAULT_WINDOW, Document
+from distillex_client.documents import DEFAULT_WINDOW, Document, decoded
 from distillex_client.entity import Entity, Extraction
 from distillex_client.errors import InvalidRequest, InvalidText
 from distillex_client.protocol import (
@@ -28,7 +28,7 @@ from distillex_client.selection import Selection
 from distillex_matcher import Lexicon, LexiconError
 from distillex_matcher.cores import usable_cores
 from distillex_matcher.exported import EXPORTED_FILES
-from distillex_matcher.lexicon_store import NAME_PATTERN
+from distillex_matcher.lexicon_store import NAME_PATTERN, LexiconStore
 
 from distillex.locations import shipped_lexicons
 from distillex.models import DEFAULT_MODEL, find_model
@@ -46,6 +46,7 @@ def load(
     name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
     *,
     lexicon_directory: str | os.PathLike[str] | None = None,
+    lexicon_versions: Mapping[str, int] | None = None,
     threads: int | None = None,
     min_score: float = 0.0,
     types: Iterable[str] | None = None,
@@ -60,6 +61,8 @@ def load(
     lexicon_directory
         Holds one folder a lexicon, ``base`` among them; by default the shipped ones. What ``distillex lexicon push``
         installs there is used from the next call on.
+    lexicon_versions
+        Lexicon → the version to use, whatever is installed meanwhile: of work that must not change in its middle.
     threads
         How many cores one call of many texts may use; by default all that this process may use. One text uses one.
     min_score
@@ -82,10 +85,15 @@ def load(
     source = _Source(
         str(folder),
         str(Path(lexicon_directory or shipped_lexicons()).resolve()),
+        tuple(sorted((lexicon_versions or {}).items())),
         usable_cores() if threads is None else threads,
         _stamps_of(folder),
     )
-    return Tagger(source, Selection(min_score, types))
+    tagger = Tagger(source, Selection(min_score, types))
+    unknown = sorted(set(tagger._selection.types or ()) - set(tagger.types))
+    if unknown:
+        raise ValueError(f"types {', '.join(unknown)}: the model finds none; its types: {', '.join(tagger.types)}")
+    return tagger
 
 
 class Tagger:
@@ -199,7 +207,7 @@ class Tagger:
 
     def render(
         self,
-        document: str,
+        document: str | bytes,
         *,
         lexicon: Words | None = None,
         lexicon_name: str | None = None,
@@ -209,6 +217,7 @@ class Tagger:
 
         Parameters as in :meth:`extract_document` and :func:`distillex.render`.
         """
+        document = decoded(document)
         return render(
             document, self.extract_document(document, lexicon=lexicon, lexicon_name=lexicon_name), title=title
         )
@@ -279,6 +288,7 @@ class _Source:
 
     folder: str
     lexicon_directory: str
+    lexicon_versions: tuple[tuple[str, int], ...]
     threads: int
     stamps: tuple[tuple[int, int, int], ...]
     """Of the model's files: exported again, it is another model."""
@@ -344,6 +354,7 @@ def _opened(source: _Source) -> Pipeline:
         pipeline = _pipelines.get((os.getpid(), source))
         if pipeline is None:
             options = PipelineOptions(threads=source.threads)
-            pipeline = Pipeline(source.folder, source.lexicon_directory, options, UNLIMITED)
+            lexicons = LexiconStore(source.lexicon_directory, dict(source.lexicon_versions))
+            pipeline = Pipeline(source.folder, lexicons, options, UNLIMITED)
             _pipelines[os.getpid(), source] = pipeline
         return pipeline

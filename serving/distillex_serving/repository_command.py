@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 from distillex.command.options import EXIT_PRECONDITION, fail
 from distillex.models import DEFAULT_MODEL, find_model
+from distillex.network import Network
 from distillex_client.errors import ModelNotFound
 from distillex_matcher import LayoutError
+from distillex_matcher.exported import NETWORK_FILE
 
 from distillex_serving.locations import shipped_configurations
 from distillex_serving.preconditions import PreconditionError
@@ -42,6 +44,10 @@ def repository(
     network = network_of(layout)
     try:
         folder, taught_by = find_model(student, network), find_model(teacher, network) if teacher is not None else None
+        for exported in (folder, taught_by):
+            if exported is not None and network == NETWORK_FILE:
+                # Broken, or of two models: told here, and not by the server that the repository is made for.
+                Network(exported)
         if output.exists() or output.is_symlink():
             raise PreconditionError(f"{output} is there already: remove it, or give another folder")
         output.absolute().parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import queue
 import signal
 import threading
 from pathlib import Path
@@ -124,8 +125,16 @@ def serve(
         verbose=verbose,
     )
     stop = threading.Event()
+    signals: queue.SimpleQueue[None] = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        # Not stop.set(): a second signal while it holds its lock would wait for that for good.
+        signal.signal(number, lambda *_: signals.put(None))
+
+    def stop_on_signal() -> None:
+        signals.get()
+        stop.set()
+
+    threading.Thread(target=stop_on_signal, name="stop on signal", daemon=True).start()
     guarded = gate if gate is not None else not is_loopback(host)
     with contextlib.ExitStack() as stack:
         try:

@@ -52,7 +52,7 @@ def test_an_unknown_name_lists_the_known_ones(folder):
     ("given", "sentence"),
     [
         ("./planet", "planet: there is no such folder"),
-        (Path("planet"), "planet'; known students"),
+        (Path("planet"), "planet: there is no such folder"),
         ("", "unknown student ''; known students"),
         ("models/student-other/model.onnx", "models/student-other/model.onnx: not a folder"),
         ("models", "models: model.onnx, features.json, vocabulary.txt, crf.json missing; 'distillex export MODEL -o"),

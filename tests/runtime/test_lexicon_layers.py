@@ -28,7 +28,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def pipeline(store):
-    return Pipeline(find_model("cluener"), store.directory)
+    return Pipeline(find_model("cluener"), LexiconStore(store.directory))
 
 
 def install(store, name, **words):

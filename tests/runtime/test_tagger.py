@@ -181,6 +181,22 @@ def test_a_version_that_is_installed_meanwhile_is_used_from_the_next_call_on(lex
     assert extraction.lexicon_version == "base@1+whales@2"
 
 
+def test_pinned_versions_stay_whatever_is_installed(lexicons):
+    push(lexicons, "whales", {NEW_WORD: None})
+    pinned = distillex.load("cluener", lexicon_directory=lexicons, lexicon_versions={"whales": 1}, types=["company"])
+    for tagger in (pinned, pickle.loads(pickle.dumps(pinned))):
+        (extraction,) = tagger.extract_stream([SENTENCE], lexicon_name="whales")
+        assert (NEW_WORD, "company") in found(extraction.entities)
+        assert extraction.lexicon_version == "base@1+whales@1"
+    with pytest.raises(distillex.InvalidRequest, match="whales"):
+        distillex.load("cluener", lexicon_directory=lexicons, lexicon_versions={"whales": 7}).with_lexicon("whales")
+
+
+def test_types_that_the_model_does_not_find_are_refused():
+    with pytest.raises(ValueError, match=r"types Company: the model finds none; its types: address, .*company"):
+        distillex.load("cluener", types=["Company"])
+
+
 def test_the_base_lexicon_by_name_is_no_overlay(tagger):
     (extraction,) = tagger.extract_stream([SENTENCE], lexicon_name="base")
     assert extraction.lexicon_version == "base@1"
@@ -205,6 +221,7 @@ def test_a_document_of_any_length_and_its_page(tagger):
     page = tagger.render(document, lexicon={NEW_WORD: "company"}, title="Whales")
     assert page.count("data-entity=") >= len(entities)
     assert "<title>Whales</title>" in page
+    assert tagger.render(document.encode(), lexicon={NEW_WORD: "company"}, title="Whales") == page
 
 
 def test_several_threads_use_one_tagger(tagger):

@@ -125,7 +125,7 @@ def assert_same(found, expected):
 def test_all_doors_give_the_same_answers(rows, server, ensemble, lexicon_directory, with_words, with_names):
     texts, words, names = rows
     words, names = words if with_words else None, names if with_names else None
-    pipeline = Pipeline(find_model("cluener"), lexicon_directory)
+    pipeline = Pipeline(find_model("cluener"), LexiconStore(lexicon_directory))
     expected = in_process(pipeline, texts, words, names)
     assert sum(isinstance(entities, list) and len(entities) > 0 for entities, _ in expected) > 100
     assert len({label for _, label in expected}) == (1 + with_words) * (1 + 2 * with_names)
@@ -138,13 +138,13 @@ def test_all_doors_give_the_same_answers(rows, server, ensemble, lexicon_directo
 def test_company_order_and_threads_change_no_answer(rows, lexicon_directory):
     """A row's numbers depend on its own text alone, bit by bit."""
     texts, words, names = rows
-    expected = in_process(Pipeline(find_model("cluener"), lexicon_directory), texts, words, names)
+    expected = in_process(Pipeline(find_model("cluener"), LexiconStore(lexicon_directory)), texts, words, names)
     for options in (
         PipelineOptions(threads=2),
         PipelineOptions(call_cost_tokens=0),
         PipelineOptions(call_cost_tokens=10**6, most_tokens_per_run=2**15),
     ):
-        pipeline = Pipeline(find_model("cluener"), lexicon_directory, options)
+        pipeline = Pipeline(find_model("cluener"), LexiconStore(lexicon_directory), options)
         assert_same(in_process(pipeline, texts, words, names), expected)
     alone = [in_process(pipeline, [t], [w], [n])[0] for t, w, n in zip(texts, words, names, strict=True)]
     assert_same(alone, expected)

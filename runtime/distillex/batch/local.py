@@ -49,6 +49,7 @@ class LocalExtraction:
                 lexicon_directory=str(self._lexicons()),
                 lexicon=dict(options.lexicon),
                 lexicon_name=options.lexicon_name,
+                lexicon_versions=self._versions(options.lexicon_name),
             )
         if self.workers is None:
             with _as_wrong_use():
@@ -65,13 +66,16 @@ class LocalExtraction:
             checksum = hashlib.blake2b(digest_size=8)
             for name in EXPORTED_FILES:
                 checksum.update((folder / name).read_bytes())
-            store = LexiconStore(self._lexicons())
-            names = [BASE_NAME, *([lexicon_name] if lexicon_name else [])]
-            try:
-                labels = [store.current(name).label for name in names]
-            except LexiconError as error:
-                raise LexiconError(f"{error} (lexicons of {self._lexicons()})") from None
+            labels = [f"{name}@{version}" for name, version in self._versions(lexicon_name).items()]
         return {"--model": self.model, "--model (checksum)": checksum.hexdigest(), "lexicons": "+".join(labels)}
+
+    def _versions(self, lexicon_name: str | None) -> dict[str, int]:
+        """Return the versions in use now."""
+        store = LexiconStore(self._lexicons())
+        try:
+            return {name: store.current_version(name) for name in (BASE_NAME, lexicon_name) if name}
+        except LexiconError as error:
+            raise LexiconError(f"{error} (lexicons of {self._lexicons()})") from None
 
     def _folder(self) -> Path:
         return find_model(self.model).resolve()

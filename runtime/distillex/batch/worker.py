@@ -24,6 +24,8 @@ class TaggerOptions:
     lexicon_directory: str
     lexicon: dict[str, str | None]
     lexicon_name: str | None
+    lexicon_versions: dict[str, int]
+    """Of the whole run: what is installed in its middle is for the next one."""
 
     def open(self) -> Tagger:
         """Open the model, with the words over the named lexicon over the base lexicon.
@@ -35,7 +37,12 @@ class TaggerOptions:
         """
         import distillex
 
-        tagger = distillex.load(self.model, lexicon_directory=self.lexicon_directory, threads=1)
+        tagger = distillex.load(
+            self.model,
+            lexicon_directory=self.lexicon_directory,
+            lexicon_versions=self.lexicon_versions,
+            threads=1,
+        )
         if self.lexicon_name:
             tagger = tagger.with_lexicon(self.lexicon_name)
         return tagger.with_lexicon(self.lexicon) if self.lexicon else tagger

@@ -7,7 +7,6 @@ A part is imported only when one of its commands is asked for: ``distillex serve
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -128,7 +127,9 @@ application = typer.Typer(cls=LazyGroup, add_completion=False, context_settings=
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"distillex {importlib.metadata.version('distillex')}")
+        from distillex_matcher import __version__
+
+        typer.echo(f"distillex {__version__}")
         raise typer.Exit
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 from distillex.pipeline import Answers, Pipeline
 from distillex_matcher import LayoutError, LexiconError
+from distillex_matcher.lexicon_store import LexiconStore
 
 from distillex_serving.python_models.answers import guarded, log_to_triton, log_unexpected, refusal
 from distillex_serving.python_models.settings import ModelSettings
@@ -26,7 +27,9 @@ class ExtractorModel:
         settings = ModelSettings.of(args)
         self._name = settings.name
         try:
-            self._pipeline = Pipeline(settings.folder, settings.lexicon_directory, settings.options, settings.limits)
+            self._pipeline = Pipeline(
+                settings.folder, LexiconStore(settings.lexicon_directory), settings.options, settings.limits
+            )
         except (LayoutError, LexiconError) as error:
             raise pb_utils.TritonModelException(f"{settings.name} cannot start: {error}") from None
 

@@ -7,6 +7,7 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 from distillex.lexicon_layers import LexiconLayers
 from distillex_matcher import FeatureLayout, LayoutError, LexiconError
+from distillex_matcher.lexicon_store import LexiconStore
 
 from distillex_serving.python_models.answers import guarded, log_to_triton, refusal
 from distillex_serving.python_models.settings import ModelSettings
@@ -22,7 +23,7 @@ class PreprocessModel:
         settings = ModelSettings.of(args)
         try:
             layout = FeatureLayout.load(settings.folder)
-            self._lexicons = LexiconLayers(layout, settings.lexicon_directory, settings.limits)
+            self._lexicons = LexiconLayers(layout, LexiconStore(settings.lexicon_directory), settings.limits)
         except (LayoutError, LexiconError) as error:
             raise pb_utils.TritonModelException(f"{settings.name} cannot start: {error}") from None
 
