@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -35,6 +36,16 @@ def test_answers_while_it_runs_and_leaves_no_process_behind(serving, number):
     server.process.send_signal(number)
     assert server.process.wait(30) == 0
     assert session_members(session) == {}
+
+
+def test_many_signals_at_once_stop_it_too(serving):
+    server = serving("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
+    server.wait_for("ready")
+    for _ in range(50):
+        with contextlib.suppress(ProcessLookupError):
+            server.process.terminate()
+            server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(30) == 0
 
 
 def test_told_to_stop_while_it_starts_it_ends_soon(serving, tmp_path):
