@@ -66,7 +66,9 @@ class _Probe:
 
     def __call__(self, index: int) -> bool:
         words = np.zeros(self._shape, np.int32)
-        feeds = dict(zip(INPUTS, (np.ones((1, TOKENS), np.int32), words, words, words.astype(np.float32)), strict=True))
+        # A slot without a weight is not looked up.
+        weights = np.ones(self._shape, np.float32)
+        feeds = dict(zip(INPUTS, (np.ones((1, TOKENS), np.int32), words, words, weights), strict=True))
         feeds[self._name] = np.full_like(feeds[self._name], index)
         try:
             self._session.run(None, feeds, self._options)

@@ -123,7 +123,7 @@ def _add(
                 (folder / part).mkdir(exist_ok=True)
                 place(file, folder / part / file.name)
     runs_network = source.name == (EXTRACTOR if layout is Layout.FUSED else STUDENT)
-    for name in (*FILES_BESIDE, *((network_of(layout),) if runs_network else ())):
+    for name in (*((network_of(layout),) if runs_network else ()), *FILES_BESIDE):
         if not (model / name).is_file():
             raise PreconditionError(f"{model / name}: missing; 'distillex export' writes it")
         place(model / name, folder / "1" / name)

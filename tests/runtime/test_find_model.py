@@ -24,7 +24,8 @@ def folder(tmp_path, monkeypatch):
     return folder
 
 
-def test_the_shipped_students_are_known_by_name():
+def test_the_shipped_students_are_known_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert set(known_models()) >= {"cluener", "msra", "resume"}
     assert find_model("msra") == shipped_models() / "student-msra"
     types = {name: set(CrfParameters.load(find_model(name) / CRF_FILE).entity_types) for name in ("msra", "resume")}
