@@ -194,11 +194,13 @@ class LexiconStore:
         Raises
         ------
         LexiconError
-            For a bad name, a broken file, one that ``check`` refuses, or a base lexicon that is not meant to be
-            replaced; nothing is changed then.
+            For a bad name, a file that is broken or holds no word, one that ``check`` refuses, or a base lexicon that
+            is not meant to be replaced; nothing is changed then.
         """
         check_name(name)
         lexicon = Lexicon.from_bytes(content)
+        if not len(lexicon):
+            raise LexiconError(f"the lexicon {name!r} holds no word: nothing is installed, what is in use stays")
         check(lexicon)
         if name == BASE_NAME and not replace_base:
             self._refuse_to_replace_base(len(lexicon))

@@ -43,8 +43,13 @@ class Place(TlsOptions):
     def run(self, action: str, *, content: bytes | None = None, student: str = DEFAULT_MODEL, **fields: Any) -> Any:
         """Run a command there; without a server, ``student`` knows the types that words may bear."""
         command = {"action": action, **fields}
+        if self.url is not None and self.lexicon_dir is not None:
+            raise RefusedError("--url is a server's lexicons, --lexicon-dir a directory's: give one of them")
         if self.url is None:
-            store = LexiconStore(self.lexicon_dir or shipped_lexicons())
+            directory = self.lexicon_dir or shipped_lexicons()
+            if action != "push" and not directory.is_dir():
+                raise RefusedError(f"{directory}: the directory of lexicons does not exist (--lexicon-dir)")
+            store = LexiconStore(directory)
 
             def check(lexicon: Lexicon) -> None:
                 FeatureLayout.load(find_model(student)).featurizer().check_types(lexicon)
