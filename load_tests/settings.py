@@ -62,9 +62,8 @@ def _read_batching(text: str) -> tuple[str, str]:
     line = _only(BATCHING, text)[1]
     delay = re.search(r"max_queue_delay_microseconds: (\d+)", line)
     preferred = re.search(r"preferred_batch_size: \[ ([^\]]*) \]", line)
-    if line.startswith("#"):
-        return "off", "none"
-    return (delay[1] if delay else "0"), (preferred[1] if preferred else "none")
+    waits = "off" if line.startswith("#") else delay[1] if delay else "0"
+    return waits, (preferred[1] if preferred else "none")
 
 
 def _write_batching(text: str, delay: str, preferred: str) -> str:
