@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,7 +148,7 @@ class LexiconStore:
         UnknownLexiconError
             Where nothing of that name is installed.
         LexiconError
-            Where the version in use is missing or broken; :meth:`last_opened` has the one before, if there was one.
+            Where the version in use is missing or broken; :meth:`fallback` has another one.
         """
         version = self.current_version(name)
         held = self._open.get(name)
@@ -156,9 +156,17 @@ class LexiconStore:
             held = self._open[name] = self._open_current(name, version)
         return held
 
-    def last_opened(self, name: str) -> InstalledLexicon | None:
-        """Return what :meth:`current` returned last for this name."""
-        return self._open.get(name)
+    def fallback(self, name: str) -> InstalledLexicon | None:
+        """Return what answers while the version in use is broken: the one opened last, else the newest readable one.
+
+        None where there is none. Processes that were started before and after agree, but for a version rolled back to.
+        """
+        held = self._open.get(name)
+        for version in reversed(self.versions(name) if held is None else []):
+            with suppress(LexiconError):
+                held = self._open[name] = self.open(name, version)
+                break
+        return held
 
     def open(self, name: str, version: int) -> InstalledLexicon:
         """Open one version.

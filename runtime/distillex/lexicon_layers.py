@@ -147,7 +147,7 @@ class LexiconLayers:
         except (LexiconNameError, UnknownLexiconError) as error:
             raise RefusedError(f"LEXICON_NAME: {error}") from None
         except (LexiconError, OSError) as error:
-            held = self._store.last_opened(name)
+            held = self._store.fallback(name)
             self._say_what_stays(name, held.label if held else "nothing", error)
             if held is None:
                 raise RefusedError(f"LEXICON_NAME: the lexicon {name!r} cannot be read; the log says why") from None

@@ -204,9 +204,23 @@ def test_a_version_that_cannot_be_read_is_tried_again_when_its_file_changes(stor
         with pytest.raises(LexiconError, match="lexicon a@2: truncated"):
             store.current("a")
     assert reads == [("a", 2)]
-    assert store.last_opened("a") is held
+    assert store.fallback("a") is held
     path.write_bytes(CONTENT)
     assert store.current("a").label == "a@2"
+
+
+def test_whoever_comes_later_falls_back_to_the_newest_version_that_can_be_read(store):
+    for _ in range(3):
+        store.install("a", CONTENT, accept)
+    (store.directory / "a" / "3.lex").write_bytes(CONTENT[:-1])
+    later = LexiconStore(store.directory)
+    with pytest.raises(LexiconError, match="lexicon a@3: truncated"):
+        later.current("a")
+    assert later.fallback("a").label == "a@2"
+    with pytest.raises(LexiconError, match="lexicon a@3: truncated"):
+        later.current("a")
+    assert later.fallback("a").label == "a@2"
+    assert LexiconStore(store.directory / "nowhere").fallback("a") is None
 
 
 def test_a_version_pruned_between_two_looks_of_a_reader_is_not_missed(store, monkeypatch):
