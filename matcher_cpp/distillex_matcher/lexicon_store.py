@@ -159,10 +159,11 @@ class LexiconStore:
     def fallback(self, name: str) -> InstalledLexicon | None:
         """Return what answers while the version in use is broken: the one opened last, else the newest readable one.
 
-        None where there is none. Processes that were started before and after agree, but for a version rolled back to.
+        None where there is none, and for a pinned version. Processes that were started before and after agree, but for
+        a version rolled back to.
         """
         held = self._open.get(name)
-        for version in reversed(self.versions(name) if held is None else []):
+        for version in reversed([] if held is not None or name in self._pinned else self.versions(name)):
             with suppress(LexiconError):
                 held = self._open[name] = self.open(name, version)
                 break

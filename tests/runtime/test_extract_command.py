@@ -154,7 +154,7 @@ def test_a_worker_that_is_killed_costs_no_record(folder):
         wait_for(lambda: workers_of(process))[0].kill()
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said.decode()
-    assert b"a worker was killed (SIGKILL); another one does its work again" in said
+    assert b"a worker was killed (SIGKILL)" in said
     assert (folder / "replaced.jsonl").read_bytes() == (folder / "whole.jsonl").read_bytes()
 
 

@@ -297,7 +297,8 @@ def test_a_named_lexicon_that_was_never_read_and_cannot_be_is_refused_in_one_sen
 ):
     for name, content in (("unread", b"9\n"), ("unreadable", b"?\n")):
         push(name, {"青石云科": "company"})
-        (lexicon_directory / name / "1.lex").write_bytes(b"")
+        for version in (lexicon_directory / name).glob("*.lex"):
+            version.write_bytes(b"")
         (lexicon_directory / name / "CURRENT").write_bytes(content)
         message = refusal(connection, [TEXT], LEXICON_NAME=[name])
         assert message == f"LEXICON_NAME: the lexicon {name!r} cannot be read; the log says why"

@@ -123,6 +123,7 @@ class Workers:
                 if idle.is_alive():
                     return idle
                 # It died of no text: that one is not to be blamed.
+                LOG.warning("a worker %s while it waited; another one takes its place", idle.how_it_ended())
                 self._drop(idle)
                 continue
             try:
@@ -189,7 +190,7 @@ class _Worker:
             self._line.send(self._options)
             word, content = self._line.recv()
         except (EOFError, OSError):
-            raise WorkersCannotStartError(f"one {self._how_it_ended()}") from None
+            raise WorkersCannotStartError(f"one {self.how_it_ended()}") from None
         if word != READY:
             raise WrongUse(content)
 
@@ -207,7 +208,7 @@ class _Worker:
             self._line.send(texts)
             word, content = self._line.recv()
         except (EOFError, OSError):
-            raise WorkerDiedError(f"a worker {self._how_it_ended()}") from None
+            raise WorkerDiedError(f"a worker {self.how_it_ended()}") from None
         if word == REFUSED:
             raise WrongUse(content)
         if word != FOUND:
@@ -231,7 +232,7 @@ class _Worker:
         self._process.wait()
         self._line.close()
 
-    def _how_it_ended(self) -> str:
+    def how_it_ended(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = self._process.wait(5)
             if code < 0:
