@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent
-SOURCE_TREE = PACKAGE.parents[1]
-
 
 def shipped_models() -> Path:
     """Return the folder of the shipped models."""
-    return _shipped("models")
+    return shipped(__file__, "models")
 
 
 def shipped_lexicons() -> Path:
     """Return the folder of the shipped lexicons, such as ``base``."""
-    return _shipped("lexicons")
+    return shipped(__file__, "lexicons")
 
 
-def _shipped(name: str) -> Path:
-    packaged = PACKAGE / name
-    return packaged if packaged.is_dir() else SOURCE_TREE / name
+def shipped(module: str, name: str) -> Path:
+    """Return a folder of the source tree, or the one packaged in the wheel beside a module."""
+    package = Path(module).resolve().parent
+    packaged = package / name
+    return packaged if packaged.is_dir() else package.parents[1] / name

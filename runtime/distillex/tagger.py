@@ -30,6 +30,7 @@ from distillex_matcher.cores import usable_cores
 from distillex_matcher.exported import EXPORTED_FILES
 from distillex_matcher.lexicon_store import NAME_PATTERN, LexiconStore
 
+from distillex.lexicon_files import open_lexicon
 from distillex.locations import shipped_lexicons
 from distillex.models import DEFAULT_MODEL, find_model
 
@@ -329,7 +330,7 @@ class _Attached:
 def _read(given: Path | dict[str, str | None]) -> tuple[Lexicon, str]:
     if isinstance(given, dict):
         return Lexicon.from_words(given), "words"
-    lexicon = Lexicon.load(given) if given.suffix == ".lex" else Lexicon.from_tsv(given, name=given.stem)
+    lexicon = open_lexicon(given, given.stem)
     return lexicon, f"{lexicon.name or given.stem}@{lexicon.version}" if lexicon.version else lexicon.name or given.stem
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ from distillex_client.extract_command import BatchArguments
 from distillex_client.option_groups import grouped
 from distillex_matcher.cores import usable_cores
 
+from distillex.command.options import LexiconDirectory
 from distillex.models import DEFAULT_MODEL
 
 PROGRAM = "distillex"
@@ -25,9 +25,7 @@ def extract(
     model: Annotated[
         str, typer.Option(help="Name of a student, or a folder that 'distillex export' wrote.")
     ] = DEFAULT_MODEL,
-    lexicon_dir: Annotated[
-        Path | None, typer.Option(help="Directory of the lexicons, 'base' among them; default: the shipped ones.")
-    ] = None,
+    lexicon_dir: LexiconDirectory = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes that extract; default: one for each core that may be used.", min=1)
     ] = None,

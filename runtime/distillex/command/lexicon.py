@@ -20,6 +20,7 @@ from rich.table import Table
 
 from distillex.command.options import EXIT_PRECONDITION, LexiconDirectory, TokenFile, admin_token, fail
 from distillex.lexicon_administration import run_command
+from distillex.lexicon_files import open_lexicon
 from distillex.locations import shipped_lexicons
 from distillex.models import DEFAULT_MODEL, find_model
 from distillex.refused import RefusedError
@@ -103,7 +104,7 @@ def inspect(
 ) -> None:
     """Show what a lexicon holds."""
     with _failures("lexicon inspect"):
-        lexicon = _read(file)
+        lexicon = open_lexicon(file)
     counts = Counter(lexicon[i].type for i in range(len(lexicon)))
     typer.echo(
         f"{file}: {len(lexicon):,} words, name {lexicon.name or '-'}, version {lexicon.version}, "
@@ -136,7 +137,7 @@ def push(
     With --url it goes through the server, else into the lexicon directory (which the server reads).
     """
     with _failures("lexicon push"):
-        content = _read(file, check_name(name)).to_bytes()
+        content = open_lexicon(file, check_name(name)).to_bytes()
         found = place.run("push", content=content, student=student, name=name, replace_base=replace_base)
     typer.echo(f"{name}@{found['version']}: {found['words']:,} words in use")
 
@@ -194,7 +195,3 @@ def _failures(command: str, code: int = 1) -> Iterator[None]:
         yield
     except (LexiconError, LayoutError, RefusedError, ExtractorError, ValueError, OSError) as error:
         fail(command, str(error), code)
-
-
-def _read(file: Path, name: str = "") -> Lexicon:
-    return Lexicon.load(file) if file.suffix == ".lex" else Lexicon.from_tsv(file, name=name)

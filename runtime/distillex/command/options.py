@@ -14,7 +14,8 @@ EXIT_PRECONDITION = 2
 EXIT_NOT_STARTED = 3
 
 LexiconDirectory = Annotated[
-    Path | None, typer.Option("--lexicon-dir", help="Directory of named lexicons; by default the shipped one.")
+    Path | None,
+    typer.Option("--lexicon-dir", help="Directory of the lexicons, 'base' among them; by default the shipped one."),
 ]
 TokenFile = Annotated[
     Path | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import traceback
 from collections.abc import Callable
@@ -47,6 +48,11 @@ def guarded(model: str, sentence: str, answer: Callable[[Any], Any], request: An
 def log_unexpected(model: str, error: Exception) -> None:
     """Write an exception with its traceback into the server's log."""
     log_error("".join([f"{model}: ", *traceback.format_exception(type(error), error, error.__traceback__)]))
+
+
+def refused_row(message: str) -> bytes:
+    """Return what stands in ENTITIES for a row that is refused while others are answered."""
+    return json.dumps({"error": message}, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 class _TritonHandler(logging.Handler):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
 from distillex_matcher import CrfParameters, LayoutError
 
-from distillex_serving.python_models.answers import guarded
+from distillex_serving.python_models.answers import guarded, refused_row
 from distillex_serving.python_models.tensors import bytes_tensor
 
 
@@ -37,5 +36,5 @@ class DecodeModel:
         rows = self._decoder.entities_json(emissions, lengths, texts.reshape(-1).tolist())
         for row, message in enumerate(errors.reshape(-1).tolist()):
             if message:
-                rows[row] = json.dumps({"error": message.decode()}, ensure_ascii=False).encode()
+                rows[row] = refused_row(message.decode())
         return pb_utils.InferenceResponse([bytes_tensor("ENTITIES", rows)])

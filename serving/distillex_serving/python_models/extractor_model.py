@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from distillex.pipeline import Answers, Pipeline
 from distillex_matcher import LayoutError, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
 
-from distillex_serving.python_models.answers import guarded, log_to_triton, log_unexpected, refusal
+from distillex_serving.python_models.answers import guarded, log_to_triton, log_unexpected, refusal, refused_row
 from distillex_serving.python_models.settings import ModelSettings
 from distillex_serving.python_models.tensors import bytes_tensor, optional_rows_of, rows_of
 
@@ -93,7 +92,7 @@ def _response(request: _Rows, answers: Answers, begin: int, end: int) -> Any:
         if problem is not None:
             if len(entities) == 1:
                 return refusal(problem)
-            entities[row] = json.dumps({"error": problem}, ensure_ascii=False).encode("utf-8", "backslashreplace")
+            entities[row] = refused_row(problem)
     outputs = [bytes_tensor("ENTITIES", entities)]
     if request.wants_versions:
         # A tensor costs as much as a third of the decoder: most callers do without this one.
