@@ -13,7 +13,9 @@ namespace {
 constexpr char32_t kTab = U'\t';
 constexpr char32_t kQuote = U'"';
 constexpr std::size_t kFieldsAtLeast = 2;
-constexpr std::size_t kFieldsAtMost = 3;
+constexpr std::size_t kFieldsAtMost = 4;
+constexpr std::size_t kWeightField = 2;
+constexpr std::size_t kTrustField = 3;
 constexpr std::size_t kShownOfALine = 60;
 
 std::u32string_view trimmed(std::u32string_view text) {
@@ -65,14 +67,17 @@ double weight_from(const std::u32string& field) {
 LexiconEntryInput entry_from(std::u32string_view line) {
     std::vector<std::u32string> fields = fields_of(line);
     if (fields.size() < kFieldsAtLeast || fields.size() > kFieldsAtMost) {
-        throw LexiconError(in_quotes(trimmed(line), kShownOfALine) + " is not WORD<TAB>TYPE[<TAB>WEIGHT]" +
+        throw LexiconError(in_quotes(trimmed(line), kShownOfALine) +
+                           " is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]" +
                            (trimmed(line).front() == U'#' ? " (a comment begins with '# ')" : ""));
     }
     LexiconEntryInput entry;
     entry.word = std::move(fields[0]);
     entry.type = encode_utf8(fields[1]);
     entry.hidden = entry.type == "null" || entry.type == "-";
-    if (fields.size() == kFieldsAtMost) entry.weight = weight_from(fields[2]);
+    const bool says_weight = fields.size() > kWeightField && !fields[kWeightField].empty();
+    if (says_weight) entry.weight = weight_from(fields[kWeightField]);
+    if (fields.size() > kTrustField) entry.trust = parse_trust(encode_utf8(fields[kTrustField]));
     check_entry(entry);
     return entry;
 }

@@ -149,7 +149,7 @@ def test_a_newer_file_is_said_to_be_newer(saved):
     content = bytearray(saved.read_bytes())
     content[8] = 9
     saved.write_bytes(content)
-    with pytest.raises(LexiconError, match=r"format version 9; this program reads version 1 \(the file is newer"):
+    with pytest.raises(LexiconError, match=r"format version 9; this program reads versions 1 to 2 \(the file is newer"):
         Lexicon.load(saved)
 
 
@@ -216,7 +216,7 @@ def forged(content, old, new):
     """The file with some bytes exchanged, and its checksum made right."""
     broken = bytearray(content.replace(old, new))
     broken[24:32] = bytes(8)
-    broken[24:32] = checksum(bytes(broken[64:]), checksum(bytes(broken[:64]), 0)).to_bytes(8, "little")
+    broken[24:32] = checksum(bytes(broken[128:]), checksum(bytes(broken[:128]), 0)).to_bytes(8, "little")
     return bytes(broken)
 
 

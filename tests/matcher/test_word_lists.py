@@ -35,11 +35,11 @@ ACCEPTED = {
 }
 
 REFUSED = {
-    "one column": ("青石云科", "'青石云科' is not WORD<TAB>TYPE[<TAB>WEIGHT]"),
-    "commas": ("青石云科,company", "'青石云科,company' is not WORD<TAB>TYPE[<TAB>WEIGHT]"),
-    "jieba's spaces": ("青石云科 3 nz", "is not WORD<TAB>TYPE[<TAB>WEIGHT]"),
+    "one column": ("青石云科", "'青石云科' is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]"),
+    "commas": ("青石云科,company", "'青石云科,company' is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]"),
+    "jieba's spaces": ("青石云科 3 nz", "is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]"),
     "no type": ("青石云科\t", "the type '' of '青石云科' is not a name of 1 to 64 bytes"),
-    "four columns": ("a\tb\t1\td", "'a�b�1�d' is not WORD<TAB>TYPE[<TAB>WEIGHT]"),
+    "four columns": ("a\tb\t1\td", "'a�b�1�d' is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]"),
     "a comment without its space": ("#注释", "(a comment begins with '# ')"),
     "no word": ("\tcompany", "a lexicon word is empty"),
     "a blank word": ("\u3000 \tcompany", "a lexicon word is empty"),

@@ -11,6 +11,7 @@
 
 #include "distillex/double_array_trie.hpp"
 #include "distillex/text.hpp"
+#include "distillex/trust.hpp"
 
 namespace distillex {
 
@@ -28,6 +29,7 @@ struct LexiconEntryInput {
     std::string type;  // ignored where hidden
     bool hidden = false;
     double weight = 1.0;  // in double, so that 1.00000001 is above 1; the lexicon keeps a float
+    Trust trust = kTrustUnsaid;
 };
 
 // What every word, type and name has to be, wherever it comes from. They throw LexiconError.
@@ -44,7 +46,8 @@ enum class Repeats { kRefuse, kLastWins };
 class Lexicon {
   public:
     static std::shared_ptr<const Lexicon> build(std::vector<LexiconEntryInput> entries, Repeats repeats,
-                                                const std::string& name, std::uint32_t version);
+                                                const std::string& name, std::uint32_t version,
+                                                Trust trust = kTrustUnsaid);
     // Reads the file into memory: what happens to the file later does not reach the lexicon.
     static std::shared_ptr<const Lexicon> load(const std::filesystem::path& path);
     // The same for a file's bytes.
@@ -57,13 +60,15 @@ class Lexicon {
     std::uint32_t size() const { return entry_count_; }
     const std::string& name() const { return name_; }
     std::uint32_t version() const { return version_; }
+    Trust trust() const { return trust_; }  // of the words that say none
     const std::vector<std::string>& types() const { return types_; }
-    std::uint64_t checksum() const;  // of the words, types and weights; not of name and version
+    std::uint64_t checksum() const;  // of words, types, weights, trust; not of name and version
     std::size_t size_bytes() const;
 
     std::string_view word(std::uint32_t entry) const;  // UTF-8, normalised
     std::uint16_t entry_type(std::uint32_t entry) const { return entry_types_[entry]; }
     float entry_weight(std::uint32_t entry) const { return weights_[entry]; }
+    Trust entry_trust(std::uint32_t entry) const { return trusts_ ? trusts_[entry] : kTrustUnsaid; }
     std::uint32_t entry_hash(std::uint32_t entry) const { return hashes_[entry]; }
     const DoubleArrayTrie& trie() const { return trie_; }
 
@@ -83,11 +88,13 @@ class Lexicon {
 
     std::string name_;
     std::uint32_t version_ = 0;
+    Trust trust_ = kTrustUnsaid;
     std::uint32_t entry_count_ = 0;
     std::vector<std::string> types_;
     DoubleArrayTrie trie_;
     const std::uint16_t* entry_types_ = nullptr;
     const float* weights_ = nullptr;
+    const Trust* trusts_ = nullptr;  // none where no word says one
     const std::uint32_t* hashes_ = nullptr;
     const std::uint32_t* word_offsets_ = nullptr;  // entry_count_ + 1 offsets into word_bytes_
     const char* word_bytes_ = nullptr;
