@@ -156,6 +156,12 @@ std::string checksum_text(const Lexicon& lexicon) {
     return text;
 }
 
+auto finder_in(const Lexicon& lexicon) {
+    return [&lexicon](const auto* points, std::size_t length, const auto& visit) {
+        lexicon.find_all_unfolded(points, length, visit);
+    };
+}
+
 }  // namespace
 
 void bind_lexicon(py::module_& m) {
@@ -280,15 +286,13 @@ LexiconError
             py::arg("word"), "Index of the entry of ``word``, or None.")
         .def(
             "find",
-            [](const Lexicon& lexicon, const py::str& text) {
-                return find_one(lexicon.trie(), text, Normalizer());
-            },
+            [](const Lexicon& lexicon, const py::str& text) { return find_one(text, finder_in(lexicon)); },
             py::arg("text"),
             "All ``(start, end, entry)`` of one text, overlaps included, ordered by (start, end).")
         .def(
             "find_batch",
             [](const Lexicon& lexicon, const py::sequence& texts) {
-                return find_batch(lexicon.trie(), texts, Normalizer());
+                return find_batch(texts, finder_in(lexicon));
             },
             py::arg("texts"),
             "All matches of many texts as flat int32 arrays (:class:`Matches`); the GIL is released.")

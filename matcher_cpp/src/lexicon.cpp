@@ -93,7 +93,7 @@ std::shared_ptr<const Lexicon> Lexicon::build(std::vector<LexiconEntryInput> ent
     check_name(name);
     for (auto& entry : entries) {
         check_entry(entry);
-        entry.word = normalized(std::move(entry.word));
+        entry.word = normalized_word(std::move(entry.word));
     }
 
     auto owned = std::make_shared<Owned>();
@@ -146,7 +146,7 @@ std::shared_ptr<const Lexicon> Lexicon::build(std::vector<LexiconEntryInput> ent
 }
 
 std::optional<std::uint32_t> Lexicon::lookup(std::u32string word) const {
-    const std::u32string key = normalized(std::move(word));
+    const std::u32string key = normalized_word(std::move(word));
     return trie_.lookup(key.data(), key.size());
 }
 

@@ -170,6 +170,7 @@ class LexiconFile {
   private:
     static Header read_header(const char* bytes, std::size_t size, const std::string& source);
     static void check_entries(const Lexicon& lexicon, const Header& header);
+    static void check_words_are_folded(const Lexicon& lexicon, const std::string& source);
 };
 
 std::string LexiconFile::serialize(const Lexicon& lexicon) {
@@ -276,6 +277,23 @@ void LexiconFile::check_entries(const Lexicon& lexicon, const Header& header) {
     }
 }
 
+// Format 1 was written when traditional characters, radicals and the like were compared as they are; a word
+// that is compared otherwise now would never be found, and its hash is another one.
+void LexiconFile::check_words_are_folded(const Lexicon& lexicon, const std::string& source) {
+    std::u32string word;
+    for (std::uint32_t i = 0; i < lexicon.size(); ++i) {
+        word.clear();
+        decode_utf8(lexicon.word(i), word);
+        const std::u32string folded = normalized_word(word);
+        if (folded == word) continue;
+        throw LexiconError(
+            source + ": written by an earlier distillex: its word " + in_quotes(word) + " is compared as " +
+            in_quotes(folded) +
+            " now; build it again from its word list (distillex lexicon push NAME words.tsv, a "
+            "base lexicon: distillex lexicon build -o FILE)");
+    }
+}
+
 std::shared_ptr<const Content> LexiconFile::read(const std::filesystem::path& path) {
     const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (file.get() < 0) throw LexiconError(system_message(path, "cannot be opened"));
@@ -337,6 +355,7 @@ std::shared_ptr<const Lexicon> LexiconFile::parse(std::shared_ptr<const Content>
     } catch (const LexiconError& error) {
         throw LexiconError(source + ": corrupted: " + error.what());
     }
+    if (header.format_version == 1) check_words_are_folded(*lexicon, source);
     lexicon->owner_ = std::move(content);
     return lexicon;
 }

@@ -82,11 +82,24 @@ LexiconEntryInput entry_from(std::u32string_view line) {
     return entry;
 }
 
+// The same word in other characters (台積電 and 台积电) may stand in a list twice, to say the same.
+void check_repeat(const LexiconEntryInput& entry, const LexiconEntryInput& earlier, std::size_t line) {
+    const std::string where = "stands in line " + std::to_string(line) + " already";
+    if (entry.word == earlier.word) throw LexiconError("the word " + in_quotes(entry.word) + " " + where);
+    if (entry.hidden == earlier.hidden && (entry.hidden || entry.type == earlier.type)) return;
+    throw LexiconError("the word " + in_quotes(entry.word) + " " + where + ", as " + in_quotes(earlier.word) +
+                       " with another type");
+}
+
 }  // namespace
 
 std::vector<LexiconEntryInput> read_word_list(std::string_view content, const std::string& source) {
     std::vector<LexiconEntryInput> entries;
-    std::unordered_map<std::u32string, std::size_t> lines;
+    struct Seen {
+        std::size_t line;
+        std::size_t entry;
+    };
+    std::unordered_map<std::u32string, Seen> seen;  // by what the matcher compares
     constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
     if (content.substr(0, kByteOrderMark.size()) == kByteOrderMark)
         content.remove_prefix(kByteOrderMark.size());
@@ -99,11 +112,13 @@ std::vector<LexiconEntryInput> read_word_list(std::string_view content, const st
             if (bad != std::string_view::npos)
                 throw LexiconError("not UTF-8 (byte " + std::to_string(bad) + " of the line)");
             if (trimmed(line).empty() || is_comment(trimmed(line))) continue;
-            entries.push_back(entry_from(line));
-            const auto [found, added] = lines.emplace(normalized(entries.back().word), number);
-            if (!added) {
-                throw LexiconError("the word " + in_quotes(entries.back().word) + " stands in line " +
-                                   std::to_string(found->second) + " already");
+            LexiconEntryInput entry = entry_from(line);
+            const auto [found, added] =
+                seen.emplace(normalized_word(entry.word), Seen{number, entries.size()});
+            if (added) {
+                entries.push_back(std::move(entry));
+            } else {
+                check_repeat(entry, entries[found->second.entry], found->second.line);
             }
         } catch (const LexiconError& error) {
             throw LexiconError(source + ":" + std::to_string(number) + ": " + error.what());

@@ -75,10 +75,26 @@ class Lexicon {
     // The entry of a word, normalised here.
     std::optional<std::uint32_t> lookup(std::u32string word) const;
 
-    // Over text that is normalised already.
+    // Whether a word holds a space: only then it matters that a run of them in a text counts as one.
+    bool has_spaces() const { return trie_.knows(U' '); }
+
+    // Over text that is normalised already, its runs of spaces too (SingleSpaced) where has_spaces().
     template <class Visitor>
     void find_all(const char32_t* text, std::size_t length, Visitor&& visit) const {
         trie_.find_all(text, length, visit);
+    }
+
+    // Over a text of code points as it is.
+    template <class Character, class Visitor>
+    void find_all_unfolded(const Character* text, std::size_t length, Visitor&& visit) const {
+        if (!has_spaces()) {
+            trie_.find_all_mapped(text, length, Normalizer(), visit);
+            return;
+        }
+        SingleSpaced single_spaced;
+        const std::u32string normal = normalized(std::u32string(text, text + length));
+        const std::u32string_view searched = single_spaced.assign(normal);
+        trie_.find_all(searched.data(), searched.size(), single_spaced.in_text(visit));
     }
 
   private:
