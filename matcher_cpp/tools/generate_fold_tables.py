@@ -23,8 +23,8 @@ OPENCC_VERSION = "0.1.7"
 LAST_OF_THE_PLANE = 0xFFFF
 
 # Simplified text is left alone: a character of GB 2312 is simplified text's own, whatever else it stands for in
-# traditional text (著 is 着 there, 著名 is written here; 乾 is 干 there 384 times, 乾隆 here 958 times), unless it stands
-# in this table. In brackets: how often it occurs in 56 million characters of simplified news, social media, law,
+# traditional text (著 is 着 there, 著名 is written here; 乾 is 干 there 384 times, 乾隆 here 958 times), unless it
+# stands in this table. In brackets: how often it occurs in 56 million characters of simplified news, social media, law,
 # fiction, …, and in 3.8 million characters of traditional text.
 FOLDED_ALTHOUGH_IN_GB_2312 = {
     "於": "于",  # (139, 9576) here but for a rare surname a slip of the input method
@@ -130,21 +130,28 @@ def fold_table(ideographs: dict[str, str]) -> dict[str, str]:
     return {character: end for character, end in sorted(ends) if character != end}
 
 
-def main() -> None:
-    """Write the three files."""
+def files() -> dict[Path, str]:
+    """Return the content of each file that is written."""
     ideographs = radicals() | simplified()
-    sources = (
-        f"Traditional to simplified: OpenCC (https://github.com/BYVoid/OpenCC, Apache-2.0), from\n"
-        f"opencc-python-reimplemented {OPENCC_VERSION}. Radicals and the rest: Unicode {unicodedata.unidata_version}\n"
-        f"(https://www.unicode.org/license.txt). Written by matcher_cpp/tools/generate_fold_tables.py; do not edit."
-    ).split("\n")
-    rows = [f"{{0x{ord(source):X}, 0x{ord(end):X}}},\n" for source, end in fold_table(ideographs).items()]
-    header = "".join(f"// {line}\n" for line in sources)
-    (ROOT / "matcher_cpp/src/fold_table.inc").write_text(header + "".join(rows), encoding="utf-8")
-    header = "".join(f"# {line}\n" for line in sources)
-    steps = header + "".join(f"{source} {target}\n" for source, target in sorted(ideographs.items()))
-    for folder in ("matcher_cpp/distillex_matcher/reference", "client/distillex_client/batch"):
-        (ROOT / folder / "ideographs.txt").write_text(steps, encoding="utf-8")
+    sources = [
+        "Traditional to simplified: OpenCC (https://github.com/BYVoid/OpenCC, Apache-2.0), from",
+        f"opencc-python-reimplemented {OPENCC_VERSION}. Radicals and the rest: Unicode {unicodedata.unidata_version}",
+        "(https://www.unicode.org/license.txt). Written by matcher_cpp/tools/generate_fold_tables.py; do not edit.",
+    ]
+    ends = "".join(f"{{0x{ord(source):X}, 0x{ord(end):X}}},\n" for source, end in fold_table(ideographs).items())
+    steps = "".join(f"{source} {target}\n" for source, target in sorted(ideographs.items()))
+    steps = "".join(f"# {line}\n" for line in sources) + steps
+    return {
+        ROOT / "matcher_cpp/src/fold_table.inc": "".join(f"// {line}\n" for line in sources) + ends,
+        ROOT / "matcher_cpp/distillex_matcher/reference/ideographs.txt": steps,
+        ROOT / "client/distillex_client/batch/ideographs.txt": steps,
+    }
+
+
+def main() -> None:
+    """Write the files."""
+    for path, content in files().items():
+        path.write_text(content, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,11 @@ ACCEPTED = {
     "the longest word": ("长" * 255 + "\tn\n", {"长" * 255: "n"}),
     "upper case type": ("北京\tNS\n", {"北京": "NS"}),
     "other line ends are spaces": ("甲\u2028乙\tn\n", {"甲\u2028乙": "n"}),
+    "invisible characters around": ("\u200e北京\u200b\tns\u2060\n", {"北京": "ns"}),
+    "one word in several characters": (
+        "台积电\tcompany\n臺積電\tcompany\nＩＢＭ\t-\nibm\tnull\n",
+        {"台积电": "company", "ＩＢＭ": None},
+    ),
 }
 
 REFUSED = {
@@ -63,7 +68,18 @@ REFUSED = {
     "a repeat": ("北京\tns", "the word '北京' stands in line 1 already"),
     "a repeat with another type": ("北京\tname", "the word '北京' stands in line 1 already"),
     "a repeat in quotes": ('"北京"\tns', "stands in line 1 already"),
-    "a repeat in another case and width": ("ＡＢＣ\tn\nabc\tn", "the word 'abc' stands in line 2 already"),
+    "a repeat in another case and width": (
+        "ＡＢＣ\tn\nabc\tname",
+        "the word 'abc' stands in line 2 already, as 'ＡＢＣ' with another type",
+    ),
+    "a repeat in traditional characters": (
+        "台积电\tcompany\n臺積電\tnull",
+        "the word '臺積電' stands in line 2 already, as '台积电' with another type",
+    ),
+    "a repeat with more spaces": (
+        "甲 乙\tn\n甲 \u3000乙\tname",
+        "stands in line 2 already, as '甲 乙' with another type",
+    ),
 }
 BYTES_REFUSED = {
     "GBK": ("青石云科\tcompany".encode("gbk"), "not UTF-8 (byte 0 of the line)"),
@@ -130,6 +146,8 @@ PIECES = st.sampled_from(
         "\r",
         "Ａ",
         "a",
+        "台",
+        "臺",
         "\u200b",
         "\a",
         "\x85",
