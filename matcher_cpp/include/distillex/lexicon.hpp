@@ -1,6 +1,7 @@
 // Words with a type and a weight; built in memory or read from one file.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -87,8 +88,12 @@ class Lexicon {
     // Over a text of code points as it is.
     template <class Character, class Visitor>
     void find_all_unfolded(const Character* text, std::size_t length, Visitor&& visit) const {
-        if (!has_spaces()) {
-            trie_.find_all_mapped(text, length, Normalizer(), visit);
+        const Normalizer normalizer;
+        const auto both_spaces = [&normalizer](char32_t first, char32_t second) {
+            return normalizer(first) == U' ' && normalizer(second) == U' ';
+        };
+        if (!has_spaces() || std::adjacent_find(text, text + length, both_spaces) == text + length) {
+            trie_.find_all_mapped(text, length, normalizer, visit);
             return;
         }
         SingleSpaced single_spaced;
