@@ -1,4 +1,5 @@
 #include "bindings.hpp"
+#include "distillex/span_edges.hpp"
 #include "distillex/text.hpp"
 #include "python_text.hpp"
 
@@ -29,6 +30,35 @@ One code point becomes one code point, so offsets do not move.
         },
         py::arg("word"), py::arg("word_hash_size"),
         "Hashed word id, in 1 .. word_hash_size - 1, of a normalised word (32-bit FNV-1a with a final mix).");
+    m.def(
+        "is_sound_span", [](const py::str& span) { return SpanEdges().sound(points_of(span)); },
+        py::arg("span"),
+        R"(Whether an entity may have exactly this text, by the characters at its two ends.
+
+>>> is_sound_span("《三体》"), is_sound_span("《三体"), is_sound_span("三体，")
+(True, False, False)
+)");
+    m.def(
+        "sound_part",
+        [](const py::str& span) {
+            const auto [start, end] = SpanEdges().sound_part(points_of(span));
+            return py::make_tuple(start, end);
+        },
+        py::arg("span"),
+        "Start and end, within the span, of what is left without the characters that may not be edges.");
+    m.def(
+        "bracket_partner",
+        [](const py::str& text, std::size_t at) -> py::object {
+            const std::u32string points = points_of(text);
+            if (at >= points.size()) {
+                throw py::index_error("position " + std::to_string(at) + " of a text of " +
+                                      std::to_string(points.size()) + " characters");
+            }
+            const std::size_t partner = SpanEdges().partner(points, at);
+            return partner == std::u32string_view::npos ? py::none() : py::object(py::int_(partner));
+        },
+        py::arg("text"), py::arg("at"),
+        "Position of the bracket or quote that pairs with the one at `at`, or None.");
 }
 
 }  // namespace distillex

@@ -3,5 +3,16 @@
 from distillex_matcher.reference.crf import best_path, best_paths, marginals, span_probability
 from distillex_matcher.reference.featurizer import featurize_text
 from distillex_matcher.reference.matching import find_all
+from distillex_matcher.reference.span_edges import bracket_partner, is_sound_span, sound_part
 
-__all__ = ["best_path", "best_paths", "featurize_text", "find_all", "marginals", "span_probability"]
+__all__ = [
+    "best_path",
+    "best_paths",
+    "bracket_partner",
+    "featurize_text",
+    "find_all",
+    "is_sound_span",
+    "marginals",
+    "sound_part",
+    "span_probability",
+]
