@@ -63,9 +63,9 @@ SpanEdges::SpanEdges() {
 
 std::uint8_t SpanEdges::beyond_plane(char32_t point) {
     const auto* range =
-        std::lower_bound(std::begin(kNever), std::end(kNever), point,
+        std::lower_bound(std::begin(kNeverEdges), std::end(kNeverEdges), point,
                          [](const Range& candidate, char32_t value) { return candidate.last < value; });
-    const bool never = point > kLastCodePoint || (range != std::end(kNever) && range->first <= point);
+    const bool never = point > kLastCodePoint || (range != std::end(kNeverEdges) && range->first <= point);
     return never ? kNever : kPlain;
 }
 

@@ -22,6 +22,7 @@ def having(properties: str) -> set[int]:
 
 
 def points(text: str) -> set[int]:
+    """Code points of a text."""
     return {ord(character) for character in text}
 
 
@@ -65,6 +66,7 @@ def bracket_pairs() -> list[str]:
 
 
 def main() -> None:
+    """Write the two tables of the C++ core."""
     never = EMOJI | SYMBOLS | PICTOGRAPHS | INVISIBLE | KEYCAP | SENTENCE | QUOTES
     brackets = bracket_pairs()
     # A full-width bracket closes a half-width one: one kind is one compatibility form.
@@ -78,7 +80,7 @@ def main() -> None:
     unicode_version = re.findall(r"Unicode (\d+\.\d+\.\d+)", str(metadata.get_payload()))[0]
     out = sys.stdout
     out.write(f"// Written by tools/generate_span_edge_table.py from regex {metadata['Version']} (Unicode ")
-    out.write(f"{unicode_version}).\nconstexpr Range kNever[] = {{\n")
+    out.write(f"{unicode_version}).\nconstexpr Range kNeverEdges[] = {{\n")
     out.writelines(f"{{0x{first:X}, 0x{last:X}}},\n" for first, last in ranges(never - points("".join(brackets))))
     out.write("};\nconstexpr Pair kPairs[] = {\n" + "\n".join(lines) + "\n};\n")
 

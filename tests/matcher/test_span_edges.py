@@ -4,7 +4,6 @@ import random
 import unicodedata
 
 import pytest
-
 from distillex_matcher import _core, reference
 
 PLAIN = "中"
@@ -38,7 +37,7 @@ def test_every_pair_of_brackets_is_one_in_the_core_as_in_the_reference():
 
 def test_any_string_is_judged_in_the_core_as_in_the_reference():
     draw = random.Random(25)
-    alphabet = "中文ab1（）()[]《》“”‘’「」『』\"＂<>，。 🎉\ufe0f.!·"
+    alphabet = '中文ab1（）()[]《》“”‘’「」『』"＂<>，。 🎉\ufe0f.!·'
     for _ in range(20_000):
         text = "".join(draw.choices(alphabet, k=draw.randint(0, 9)))
         assert _core.is_sound_span(text) == reference.is_sound_span(text), text
@@ -48,10 +47,10 @@ def test_any_string_is_judged_in_the_core_as_in_the_reference():
 
 
 SOUND = [
-    *("《三体》", "（深圳）", "华为（深圳）公司", "深圳）公司", "华为（深圳)", "[志存高远]的题字", "维生素B<sub>1</sub>"),
-    *("“俏江南”餐饮集团", "北京『多来咪合唱团』", '"数字福建"专家委员会', "「花儿」和「少年」"),
-    *("Yahoo!", "C++", "Inc.", ".NET", "#CP", "E*TRADE", "C♯", "一一○", "刘×", "当我跑步时，我谈些什么？", "-7", "10#", "A"),
-    *("乐高®", "℃", "\ue000", "𠮷野家", "Cafe\u0301"),
+    *["《三体》", "（深圳）", "华为（深圳）公司", "深圳）公司", "华为（深圳)", "[志存高远]的题字", "K<sub>1</sub>"],
+    *["“俏江南”餐饮集团", "北京『多来咪合唱团』", '"数字福建"专家委员会', "「花儿」和「少年」"],
+    *["Yahoo!", "C++", "Inc.", ".NET", "#CP", "E*TRADE", "C♯", "-7", "10#", "A", "乐高®", "℃"],
+    *["一一○", "刘×", "当我跑步时，我谈些什么？", "𠮷野家", "\ue000", "Cafe\u0301"],
 ]
 
 

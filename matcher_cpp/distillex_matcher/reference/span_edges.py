@@ -5,7 +5,7 @@ paired quote is one only with its partner inside the span, and quotes around the
 """
 
 import unicodedata
-from functools import lru_cache
+from functools import cache
 
 _SENTENCE_PUNCTUATION = frozenset("，。、；：,;:︐︑︒︓︔﹐﹑﹔﹕｡､")
 # Accents, primes and apostrophes among them.
@@ -30,13 +30,13 @@ _INVISIBLE_ELSEWHERE = (
     *(range(0xFFA0, 0xFFA1), range(0xFFF0, 0xFFF9), range(0xFFFC, 0xFFFD), range(0xE0000, 0xE1000)),
 )
 
-_QUOTE_PAIRS = dict(["“”", "‘’", "「」", "『』", "«»", "‹›", "〝〞"])
+_QUOTE_PAIRS = {pair[0]: pair[1] for pair in ("“”", "‘’", "「」", "『』", "«»", "‹›", "〝〞")}
 # Brackets whose names do not say left and right in the order of writing.
-_IRREGULAR_PAIRS = dict(["<>", "༺༻", "༼༽", "᚛᚜", "﴿﴾"])
+_IRREGULAR_PAIRS = {pair[0]: pair[1] for pair in ("<>", "⦓⦔", "⦕⦖", "༺༻", "༼༽", "᚛᚜", "﴿﴾")}
 _STRAIGHT_QUOTE = '"'
 
 
-@lru_cache(maxsize=None)
+@cache
 def _bracket(character: str) -> tuple[str, bool, bool] | None:
     """Opening bracket of the pair's kind, whether this one opens it, whether it closes it."""
     form = unicodedata.normalize("NFKC", character).replace("〟", "〞")
@@ -52,7 +52,7 @@ def _bracket(character: str) -> tuple[str, bool, bool] | None:
     return (unicodedata.lookup(left), category == "Ps", category == "Pe") if "LEFT" in left else None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _never_an_edge(character: str) -> bool:
     point, category = ord(character), unicodedata.category(character)
     return (
