@@ -31,15 +31,17 @@ One code point becomes one code point, so offsets do not move.
         py::arg("word"), py::arg("word_hash_size"),
         "Hashed word id, in 1 .. word_hash_size - 1, of a normalised word (32-bit FNV-1a with a final mix).");
     m.def(
-        "is_sound_span", [](const py::str& span) { return SpanEdges().sound(points_of(span)); },
-        py::arg("span"), "Whether an entity may have exactly this text, by the characters at its two ends.");
+        "is_sound_span",
+        [](const py::str& span, bool begins_text) { return SpanEdges().sound(points_of(span), begins_text); },
+        py::arg("span"), py::kw_only(), py::arg("begins_text") = false,
+        "Whether an entity may have exactly this text, by the characters at its two ends.");
     m.def(
         "sound_part",
-        [](const py::str& span) {
-            const auto [start, end] = SpanEdges().sound_part(points_of(span));
+        [](const py::str& span, bool begins_text) {
+            const auto [start, end] = SpanEdges().sound_part(points_of(span), begins_text);
             return py::make_tuple(start, end);
         },
-        py::arg("span"),
+        py::arg("span"), py::kw_only(), py::arg("begins_text") = false,
         "Start and end, within the span, of what is left without the characters that may not be edges.");
     m.def(
         "bracket_partner",

@@ -98,21 +98,25 @@ std::size_t SpanEdges::partner(std::u32string_view text, std::size_t at) const {
     return kNone;
 }
 
-bool SpanEdges::paired(std::u32string_view span, std::uint8_t first, std::uint8_t last) const {
+bool SpanEdges::paired(std::u32string_view span, std::uint8_t first, std::uint8_t last,
+                       bool begins_text) const {
     const std::size_t end = span.size() - 1;
     if (first != kPlain) {
         if (!opens(first)) return false;
         const std::size_t closing = partner(span, 0);
         if (closing == std::u32string_view::npos || (closing == end && is_quote(first))) return false;
     }
-    return last == kPlain || (closes(last) && partner(span, end) < end);
+    if (last == kPlain) return true;
+    if (!closes(last)) return false;
+    const bool opened = partner(span, end) != std::u32string_view::npos;
+    return opened || (begins_text && !is_quote(last));
 }
 
-std::pair<std::size_t, std::size_t> SpanEdges::sound_part(std::u32string_view span) const {
+std::pair<std::size_t, std::size_t> SpanEdges::sound_part(std::u32string_view span, bool begins_text) const {
     std::size_t start = 0;
     std::size_t end = span.size();
     const auto part = [&] { return span.substr(start, end - start); };
-    while (start < end && !sound(part())) {
+    while (start < end && !sound(part(), begins_text && start == 0)) {
         const std::size_t closing = partner(part(), 0);
         if (closing == end - start - 1) {
             ++start, --end;  // quotes around all of it

@@ -40,8 +40,10 @@ def test_any_string_is_judged_in_the_core_as_in_the_reference():
     alphabet = '中文ab1（）()[]《》“”‘’「」『』"＂<>，。 🎉\ufe0f.!·'
     for _ in range(20_000):
         text = "".join(draw.choices(alphabet, k=draw.randint(0, 9)))
-        assert _core.is_sound_span(text) == reference.is_sound_span(text), text
-        assert _core.sound_part(text) == reference.sound_part(text), text
+        for first in (False, True):
+            sound = reference.is_sound_span(text, begins_text=first)
+            assert _core.is_sound_span(text, begins_text=first) == sound, text
+            assert _core.sound_part(text, begins_text=first) == reference.sound_part(text, begins_text=first), text
         for at in range(len(text)):
             assert _core.bracket_partner(text, at) == reference.bracket_partner(text, at), (text, at)
 
@@ -119,6 +121,15 @@ def test_what_no_name_has_at_its_edges_is_refused_and_taken_off(span, rest):
 )
 def test_a_bracket_pairs_with_its_own_kind_nested_or_not(text, at, partner):
     assert _core.bracket_partner(text, at) == partner
+
+
+@pytest.mark.parametrize(
+    ("span", "rest"),
+    [("生化奇兵2》，", "生化奇兵2》"), ("三体”", "三体"), ("，三体》", "三体"), ("《三体", "三体"), ("三体《", "三体")],
+)
+def test_at_the_start_of_a_text_a_closing_bracket_may_have_lost_its_partner(span, rest):
+    start, end = _core.sound_part(span, begins_text=True)
+    assert span[start:end] == rest
 
 
 def test_a_position_outside_the_text_is_refused():

@@ -52,6 +52,10 @@ def _bracket(character: str) -> tuple[str, bool, bool] | None:
     return (unicodedata.lookup(left), category == "Ps", category == "Pe") if "LEFT" in left else None
 
 
+def _is_quote(kind: str) -> bool:
+    return kind in _QUOTE_PAIRS or kind == _STRAIGHT_QUOTE
+
+
 @cache
 def _never_an_edge(character: str) -> bool:
     point, category = ord(character), unicodedata.category(character)
@@ -97,11 +101,16 @@ def bracket_partner(text: str, at: int) -> int | None:
     return None
 
 
-def is_sound_span(span: str) -> bool:
+def is_sound_span(span: str, *, begins_text: bool = False) -> bool:
     """Whether an entity may have exactly this text, by the characters at its two ends.
+
+    Of a text that was cut inside a title, a span that begins the text may end with the bracket whose partner was
+    cut off.
 
     >>> is_sound_span("《三体》"), is_sound_span("《三体"), is_sound_span("“俏江南”集团"), is_sound_span("“俏江南”")
     (True, False, True, False)
+    >>> is_sound_span("生化奇兵2》"), is_sound_span("生化奇兵2》", begins_text=True)
+    (False, True)
     """
     if not span or _never_an_edge(span[0]) or _never_an_edge(span[-1]):
         return False
@@ -110,19 +119,22 @@ def is_sound_span(span: str) -> bool:
     after, before = bracket_partner(span, 0), bracket_partner(span, last)
     if first_bracket is not None:
         kind = first_bracket[0]
-        if after is None or (after == last and (kind in _QUOTE_PAIRS or kind == _STRAIGHT_QUOTE)):
+        if after is None or (after == last and _is_quote(kind)):
             return False
-    return last_bracket is None or before is not None
+    if last_bracket is None or before is not None:
+        return True
+    kind, _, closes = last_bracket
+    return begins_text and closes and not _is_quote(kind)
 
 
-def sound_part(span: str) -> tuple[int, int]:
+def sound_part(span: str, *, begins_text: bool = False) -> tuple[int, int]:
     """Start and end, within the span, of what is left without the characters that may not be edges.
 
     >>> sound_part("，《三体"), sound_part("“三体”"), sound_part("！")
     ((2, 4), (1, 3), (0, 1))
     """
     start, end = 0, len(span)
-    while start < end and not is_sound_span(span[start:end]):
+    while start < end and not is_sound_span(span[start:end], begins_text=begins_text and start == 0):
         first = span[start]
         after = bracket_partner(span[start:end], 0)
         if after == end - start - 1:

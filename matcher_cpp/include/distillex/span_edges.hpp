@@ -28,17 +28,19 @@ class SpanEdges {
 
     // Whether an entity may consist of `span`, the characters from its start to its end. Nearly every span is
     // decided by the table's bytes of its first and last character. An empty one is not sound.
-    bool sound(std::u32string_view span) const {
+    // Of a text that was cut inside a title, a span that `begins_text` may end with the bracket whose partner
+    // was cut off (生化奇兵2》): corpora label it so.
+    bool sound(std::u32string_view span, bool begins_text = false) const {
         if (span.empty()) return false;
         const std::uint8_t first = kind_of(span.front());
         const std::uint8_t last = kind_of(span.back());
         return (first == kPlain && last == kPlain) ||
-               (first != kNever && last != kNever && paired(span, first, last));
+               (first != kNever && last != kNever && paired(span, first, last, begins_text));
     }
 
     // What is left, as start and end within `span`, when characters that may not be edges are taken off both
     // ends until it is sound; start == end where nothing is. At most quadratic in the brackets at its ends.
-    std::pair<std::size_t, std::size_t> sound_part(std::u32string_view span) const;
+    std::pair<std::size_t, std::size_t> sound_part(std::u32string_view span, bool begins_text = false) const;
 
   private:
     // A byte a character: kPlain, kNever, or a kind of bracket with the sides that it can be.
@@ -55,7 +57,7 @@ class SpanEdges {
     }
     static std::uint8_t beyond_plane(char32_t point);
     static std::vector<std::uint8_t> plane_table();
-    bool paired(std::u32string_view span, std::uint8_t first, std::uint8_t last) const;
+    bool paired(std::u32string_view span, std::uint8_t first, std::uint8_t last, bool begins_text) const;
 
     const std::uint8_t* plane_;  // of the Basic Multilingual Plane
 };
