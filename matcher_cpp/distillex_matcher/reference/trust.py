@@ -92,7 +92,7 @@ def keep_to_edges(
     text: str,
     best: Callable[[NDArray[np.float32]], list[tuple[int, int, str]]],
     attempts: int = 4,
-    forbidden: float = -60.0,
+    forbidden: float = -30.0,
 ) -> tuple[NDArray[np.float32], list[tuple[int, int, str]]]:
     """Return the emissions by which a text was decoded in the end, and its spans.
 
