@@ -85,8 +85,7 @@ class ListedWords:
         return [
             (text[start:end], kind)
             for start, end, entry in self._words.find(text)
-            if (start, end) not in entities
-            and ((start, end) in common or start not in borders or end not in borders)
+            if (start, end) not in entities and ((start, end) in common or start not in borders or end not in borders)
             for kind in self._types[entry]
         ]
 
@@ -110,9 +109,7 @@ class LexiconAugmenter:
         """Return one that knows words of lists."""
         return LexiconAugmenter(self._config, self._base, self._entity_types, listed)
 
-    def overlay(
-        self, sentence: Sentence, generator: random.Random, mistyped: Sequence[str] = ()
-    ) -> list[Lexicon]:
+    def overlay(self, sentence: Sentence, generator: random.Random, mistyped: Sequence[str] = ()) -> list[Lexicon]:
         """Return the overlays of a sentence: none or one. ``mistyped``: words that get an entity type at random."""
         config = self._config
         words: dict[str, str | None] = {word: generator.choice(self._entity_types) for word in mistyped}

@@ -182,7 +182,9 @@ def main() -> None:
     none = scores(labelled({}), 0.0)
     print(f"{asked.model}: no words: F1 {none[0]:.4f}, unseen recall {none[1]:.4f}; {len(right)} right words")
     columns = " | ".join(f"{name}: F1 | unseen recall" for name in conditions)
-    print(f"| bonus | words returned, of {len(everyday.requests)} | wrong returned, of {len(wrong.requests)} | {columns} |")
+    print(
+        f"| bonus | words returned, of {len(everyday.requests)} | wrong returned, of {len(wrong.requests)} | {columns} |"
+    )
     print("|---" * (3 + 2 * len(conditions)) + "|")
     for bonus in asked.bonuses:
         cells = []
