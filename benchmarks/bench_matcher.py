@@ -25,7 +25,7 @@ from pathlib import Path
 import ahocorasick
 import ahocorasick_rs
 import daachorse
-from distillex_matcher import DoubleArrayTrie, Lexicon
+from distillex_matcher import DoubleArrayTrie, Lexicon, normalize
 from distillex_matcher.base_lexicon import jieba_dictionary_path, read_jieba_dictionary
 
 GENERATED_LINES = 20_000
@@ -113,8 +113,8 @@ def print_growth(what: str) -> None:
 
 
 def save_lexicon(words: list[str], path: Path) -> None:
-    """Write the words as a lexicon file (in lower case, as lexicons are)."""
-    Lexicon.from_entries((word, "n", 0.5) for word in dict.fromkeys(word.lower() for word in words)).save(path)
+    """Write the words as a lexicon file (normalised, as lexicons are)."""
+    Lexicon.from_entries((word, "n", 0.5) for word in dict.fromkeys(map(normalize, words))).save(path)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from bench_matcher import GENERATED_LINES, generated_lines, jieba_words
-from distillex_matcher import DoubleArrayTrie, Lexicon
+from distillex_matcher import DoubleArrayTrie, Lexicon, normalize
 
 SMALLEST = 10_000
 
@@ -25,7 +25,7 @@ SMALLEST = 10_000
 def grown_words(words: list[str], count: int) -> list[str]:
     """Return ``count`` distinct words; those of a smaller count are among those of a larger one."""
     generator = random.Random(1)
-    shuffled = list(dict.fromkeys(word.lower() for word in words))
+    shuffled = list(dict.fromkeys(map(normalize, words)))
     generator.shuffle(shuffled)
     found = dict.fromkeys(shuffled[:count])
     while len(found) < count:

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "bindings.hpp"
+#include "distillex/decimal.hpp"
 #include "distillex/lexicon.hpp"
 #include "distillex/word_list.hpp"
 #include "matches.hpp"
@@ -41,42 +42,98 @@ void raise_lexicon_error(std::exception_ptr pointer) {
     }
 }
 
+// None: not said.
+Trust trust_of(py::handle value) {
+    if (value.is_none()) return kTrustUnsaid;
+    if (PyUnicode_Check(value.ptr())) return parse_trust(encode_utf8(points_of(value)));
+    const bool number =
+        PyFloat_Check(value.ptr()) || (PyLong_Check(value.ptr()) && !PyBool_Check(value.ptr()));
+    const double as_double = number ? PyFloat_AsDouble(value.ptr()) : 0.0;
+    const bool beyond = PyErr_Occurred() != nullptr;  // a whole number of hundreds of digits
+    if (beyond) PyErr_Clear();
+    if (!number || beyond) {
+        throw LexiconError("the trust " + shown(value) +
+                           " is not accepted; hint, prefer, insist or a number from 0 to 1000 is");
+    }
+    return trust_of_number(as_double);
+}
+
+py::object trust_shown(Trust trust) {
+    if (trust == kTrustUnsaid) return py::none();
+    if (trust == kHint || trust == kPrefer || trust == kInsist) return py::str(trust_text(trust));
+    return py::float_(parse_decimal(trust_text(trust)).value());
+}
+
+// {"type": …, "trust": …}: what a word says beside its type.
+void read_fields(const py::dict& fields, LexiconEntryInput& entry) {
+    const py::object type = fields.attr("get")("type", py::none());
+    for (const auto& [key, value] : fields) {
+        const std::string name = PyUnicode_Check(key.ptr()) ? encode_utf8(points_of(key)) : shown(key);
+        if (name == "trust") {
+            try {
+                entry.trust = trust_of(value);
+            } catch (const LexiconError& error) {
+                throw LexiconError(in_quotes(entry.word) + ": " + error.what());
+            }
+        } else if (name != "type") {
+            throw LexiconError(in_quotes(entry.word) + " has the key " + in_quotes(std::string_view(name)) +
+                               "; type and trust are accepted");
+        }
+    }
+    if (!PyUnicode_Check(type.ptr())) {
+        throw LexiconError("the type of " + in_quotes(entry.word) + " is " + shown(type) +
+                           "; beside a trust a type name is accepted");
+    }
+    entry.type = encode_utf8(points_of(type));
+}
+
 LexiconEntryInput entry_from(py::handle word, py::handle type, double weight) {
     LexiconEntryInput entry;
     entry.word = points_of(word);
+    entry.weight = weight;
+    if (PyDict_Check(type.ptr())) {
+        // A copy: converting a value may run code that changes the caller's.
+        const auto copy = py::reinterpret_steal<py::dict>(PyDict_Copy(type.ptr()));
+        read_fields(copy, entry);
+        return entry;
+    }
     entry.hidden = type.is_none();
     if (!entry.hidden) {
         if (!PyUnicode_Check(type.ptr())) {
             throw LexiconError("the type of " + in_quotes(entry.word) + " is " + shown(type) +
-                               "; a type name or None is accepted");
+                               "; a type name, None or {\"type\": …, \"trust\": …} is accepted");
         }
         entry.type = encode_utf8(points_of(type));
     }
-    entry.weight = weight;
     return entry;
 }
 
-LexiconPointer from_entries(const py::iterable& entries, const std::string& name, std::uint32_t version) {
+LexiconPointer from_entries(const py::iterable& entries, const std::string& name, std::uint32_t version,
+                            const py::object& trust) {
     std::vector<LexiconEntryInput> inputs;
     for (const py::handle item : entries) {
         const auto fields = py::cast<py::sequence>(item);
-        if (fields.size() != 3)
-            throw LexiconError("a lexicon entry is (word, type, weight), not " + shown(item));
+        if (fields.size() != 3 && fields.size() != 4)
+            throw LexiconError(
+                "a lexicon entry is (word, type, weight) or (word, type, weight, trust), not " + shown(item));
         inputs.push_back(entry_from(fields[0], fields[1], py::cast<double>(fields[2])));
+        if (fields.size() == 4) inputs.back().trust = trust_of(fields[3]);
     }
+    const Trust own = trust_of(trust);
     const py::gil_scoped_release release;
-    return Lexicon::build(std::move(inputs), Repeats::kRefuse, name, version);
+    return Lexicon::build(std::move(inputs), Repeats::kRefuse, name, version, own);
 }
 
-LexiconPointer from_words(const py::dict& words, double weight) {
+LexiconPointer from_words(const py::dict& words, double weight, const py::object& trust) {
     // A copy: without the GIL another thread may change the caller's while it is walked.
     const auto copy = py::reinterpret_steal<py::dict>(PyDict_Copy(words.ptr()));
     if (!copy) throw py::error_already_set();
     std::vector<LexiconEntryInput> inputs;
     inputs.reserve(copy.size());
     for (const auto& [word, type] : copy) inputs.push_back(entry_from(word, type, weight));
+    const Trust own = trust_of(trust);
     const py::gil_scoped_release release;
-    return Lexicon::build(std::move(inputs), Repeats::kLastWins, "", 0);
+    return Lexicon::build(std::move(inputs), Repeats::kLastWins, "", 0, own);
 }
 
 py::object entry_at(const Lexicon& lexicon, py::ssize_t index) {
@@ -89,13 +146,20 @@ py::object entry_at(const Lexicon& lexicon, py::ssize_t index) {
     py::object type_name = py::none();
     if (type != kHiddenType) type_name = py::str(lexicon.types()[type]);
     return record<Record::kLexiconEntry>(py::str(word.data(), word.size()), type_name,
-                                         lexicon.entry_weight(entry));
+                                         lexicon.entry_weight(entry),
+                                         trust_shown(lexicon.entry_trust(entry)));
 }
 
 std::string checksum_text(const Lexicon& lexicon) {
     char text[17];
     std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(lexicon.checksum()));
     return text;
+}
+
+auto finder_in(const Lexicon& lexicon) {
+    return [&lexicon](const auto* points, std::size_t length, const auto& visit) {
+        lexicon.find_all_unfolded(points, length, visit);
+    };
 }
 
 }  // namespace
@@ -129,15 +193,20 @@ Examples
 >>> lexicon.find("上海的达观数据")
 [(0, 2, 1), (3, 7, 0)]
 >>> lexicon[0]
-LexiconEntry(word='达观数据', type='company', weight=1.0)
+LexiconEntry(word='达观数据', type='company', weight=1.0, trust=None)
 )")
         .def_static(
             "from_entries",
-            [](const py::iterable& entries, const std::string& name, std::uint32_t version) {
-                return std::const_pointer_cast<Lexicon>(from_entries(entries, name, version));
+            [](const py::iterable& entries, const std::string& name, std::uint32_t version,
+               const py::object& trust) {
+                return std::const_pointer_cast<Lexicon>(from_entries(entries, name, version, trust));
             },
             py::arg("entries"), py::kw_only(), py::arg("name") = "", py::arg("version") = 0,
-            R"(Build from ``(word, type, weight)``; type None hides the word.
+            py::arg("trust") = py::none(),
+            R"(Build from ``(word, type, weight)`` or ``(word, type, weight, trust)``; type None hides the word.
+
+``trust`` is ``"hint"``, ``"prefer"``, ``"insist"``, a number from 0 to 1000, or None: not said. The lexicon's own is
+that of the words that say none.
 
 Raises
 ------
@@ -146,21 +215,26 @@ LexiconError
 )")
         .def_static(
             "from_words",
-            [](const py::dict& words, double weight) {
-                return std::const_pointer_cast<Lexicon>(from_words(words, weight));
+            [](const py::dict& words, double weight, const py::object& trust) {
+                return std::const_pointer_cast<Lexicon>(from_words(words, weight, trust));
             },
-            py::arg("words"), py::kw_only(), py::arg("weight") = 1.0,
-            "A request's own words, ``{\"word\": \"type\" or None}``; of two that normalise alike the last "
-            "wins.")
+            py::arg("words"), py::kw_only(), py::arg("weight") = 1.0, py::arg("trust") = py::none(),
+            "A request's own words, ``{\"word\": \"type\", None or {\"type\": …, \"trust\": …}}``; of two "
+            "that "
+            "normalise alike the last wins.")
         .def_static(
             "from_tsv",
-            [](const std::filesystem::path& path, const std::string& name, std::uint32_t version) {
+            [](const std::filesystem::path& path, const std::string& name, std::uint32_t version,
+               const py::object& trust) {
+                const Trust own = trust_of(trust);
+                const py::gil_scoped_release release;
                 return std::const_pointer_cast<Lexicon>(
-                    Lexicon::build(load_word_list(path), Repeats::kRefuse, name, version));
+                    Lexicon::build(load_word_list(path), Repeats::kRefuse, name, version, own));
             },
             py::arg("path"), py::kw_only(), py::arg("name") = "", py::arg("version") = 0,
-            py::call_guard<py::gil_scoped_release>(),
-            "Read a word list: ``WORD<TAB>TYPE[<TAB>WEIGHT]`` lines, by the rules of docs/lexicons.md.")
+            py::arg("trust") = py::none(),
+            "Read a word list: ``WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]`` lines, by the rules of "
+            "docs/lexicons.md.")
         .def_static(
             "load",
             [](const std::filesystem::path& path) {
@@ -212,15 +286,13 @@ LexiconError
             py::arg("word"), "Index of the entry of ``word``, or None.")
         .def(
             "find",
-            [](const Lexicon& lexicon, const py::str& text) {
-                return find_one(lexicon.trie(), text, Normalizer());
-            },
+            [](const Lexicon& lexicon, const py::str& text) { return find_one(text, finder_in(lexicon)); },
             py::arg("text"),
             "All ``(start, end, entry)`` of one text, overlaps included, ordered by (start, end).")
         .def(
             "find_batch",
             [](const Lexicon& lexicon, const py::sequence& texts) {
-                return find_batch(lexicon.trie(), texts, Normalizer());
+                return find_batch(texts, finder_in(lexicon));
             },
             py::arg("texts"),
             "All matches of many texts as flat int32 arrays (:class:`Matches`); the GIL is released.")
@@ -230,8 +302,11 @@ LexiconError
         .def_property_readonly("name", &Lexicon::name)
         .def_property_readonly("version", &Lexicon::version)
         .def_property_readonly(
+            "trust", [](const Lexicon& lexicon) { return trust_shown(lexicon.trust()); },
+            "Of the words that say none: a level, a number, or None.")
+        .def_property_readonly(
             "checksum", &checksum_text,
-            "Hexadecimal checksum of words, types and weights; name and version do not count.")
+            "Hexadecimal checksum of words, types, weights and trust; name and version do not count.")
         .def_property_readonly("size_bytes", &Lexicon::size_bytes, "Memory of the lexicon.");
 }
 

@@ -15,12 +15,16 @@ void bind_text(py::module_& m) {
                 PyUnicode_4BYTE_KIND, points.data(), static_cast<Py_ssize_t>(points.size())));
         },
         py::arg("text"),
-        R"(Lower case, full width to half width, every white space to one plain space.
+        R"(What the models and the lexicons see of a text.
 
-One code point becomes one code point, so offsets do not move.
+Lower case, full width to half width, traditional to simplified characters, radicals and compatibility ideographs to
+the ideograph, white space and what is not to be seen (joiners, marks of writing direction) to a plain space. One
+code point becomes one code point, so offsets do not move; folding twice changes nothing more.
 
 >>> normalize("ＩＢＭ\u3000Café")
 'ibm café'
+>>> normalize("臺積電")
+'台积电'
 )");
     m.def(
         "hash_word",

@@ -5,6 +5,7 @@
 #endif
 
 #include "bindings.hpp"
+#include "distillex/double_array_trie.hpp"
 #include "matches.hpp"
 
 namespace py = pybind11;
@@ -12,7 +13,11 @@ namespace py = pybind11;
 namespace distillex {
 namespace {
 
-constexpr auto kAsItIs = [](char32_t point) { return point; };
+auto finder_in(const DoubleArrayTrie& trie) {
+    return [&trie](const auto* points, std::size_t length, const auto& visit) {
+        trie.find_all(points, length, visit);
+    };
+}
 
 // Building takes several times the memory of the trie; glibc would keep it for later.
 void give_back_scratch() {
@@ -81,13 +86,13 @@ Examples
              "Index of ``word`` in the order in which the words were given, or None.")
         .def(
             "find",
-            [](const DoubleArrayTrie& trie, const py::str& text) { return find_one(trie, text, kAsItIs); },
+            [](const DoubleArrayTrie& trie, const py::str& text) { return find_one(text, finder_in(trie)); },
             py::arg("text"),
             "All ``(start, end, entry)`` of one text, overlaps included, ordered by (start, end).")
         .def(
             "find_batch",
             [](const DoubleArrayTrie& trie, const py::sequence& texts) {
-                return find_batch(trie, texts, kAsItIs);
+                return find_batch(texts, finder_in(trie));
             },
             py::arg("texts"),
             "All matches of many texts as flat int32 arrays (:class:`Matches`); the GIL is released.")

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "arrays.hpp"
-#include "distillex/double_array_trie.hpp"
 #include "python_text.hpp"
 #include "records.hpp"
 
@@ -36,8 +35,9 @@ struct MatchColumns {
     }
 };
 
-template <class Map>
-pybind11::object find_batch(const DoubleArrayTrie& trie, const pybind11::sequence& sequence, Map map) {
+// Both call find(points, their number, visit) with each text.
+template <class Find>
+pybind11::object find_batch(const pybind11::sequence& sequence, Find find) {
     const pybind11::tuple kept = held(sequence);
     std::vector<TextView> texts;
     texts.reserve(kept.size());
@@ -48,10 +48,9 @@ pybind11::object find_batch(const DoubleArrayTrie& trie, const pybind11::sequenc
         for (std::size_t i = 0; i < texts.size(); ++i) {
             const auto index = static_cast<std::int32_t>(i);
             texts[i].with_points([&](const auto* points, std::size_t length) {
-                trie.find_all_mapped(points, length, map,
-                                     [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
-                                         found.put(index, start, end, entry);
-                                     });
+                find(points, length, [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
+                    found.put(index, start, end, entry);
+                });
             });
         }
         found.finish();
@@ -60,14 +59,13 @@ pybind11::object find_batch(const DoubleArrayTrie& trie, const pybind11::sequenc
                                     to_array(std::move(found.end)), to_array(std::move(found.entry)));
 }
 
-template <class Map>
-pybind11::list find_one(const DoubleArrayTrie& trie, pybind11::handle text, Map map) {
+template <class Find>
+pybind11::list find_one(pybind11::handle text, Find find) {
     pybind11::list found;
     str_view(text).with_points([&](const auto* points, std::size_t length) {
-        trie.find_all_mapped(points, length, map,
-                             [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
-                                 found.append(pybind11::make_tuple(start, end, entry));
-                             });
+        find(points, length, [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
+            found.append(pybind11::make_tuple(start, end, entry));
+        });
     });
     return found;
 }

@@ -3,7 +3,7 @@
 All offsets are Unicode code points, end-exclusive. All functions that take a batch release the GIL.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 
 import numpy as np
@@ -15,6 +15,9 @@ __version__: str
 """Of the distribution that this module was built for."""
 
 class LexiconError(ValueError): ...
+
+Trust = str | float
+"""``"hint"``, ``"prefer"``, ``"insist"``, or a number from 0 to 1000."""
 
 class DoubleArrayTrie:
     def __init__(self, words: Iterable[str]) -> None: ...
@@ -31,12 +34,23 @@ def is_word(text: str) -> bool: ...
 class Lexicon:
     @staticmethod
     def from_entries(
-        entries: Iterable[tuple[str, str | None, float]], *, name: str = "", version: int = 0
+        entries: Iterable[tuple[str, str | None, float] | tuple[str, str | None, float, Trust | None]],
+        *,
+        name: str = "",
+        version: int = 0,
+        trust: Trust | None = None,
     ) -> Lexicon: ...
     @staticmethod
-    def from_words(words: dict[str, str] | dict[str, str | None], *, weight: float = 1.0) -> Lexicon: ...
+    def from_words(
+        words: Mapping[str, str] | Mapping[str, str | None] | Mapping[str, str | None | Mapping[str, Trust]],
+        *,
+        weight: float = 1.0,
+        trust: Trust | None = None,
+    ) -> Lexicon: ...
     @staticmethod
-    def from_tsv(path: str | PathLike[str], *, name: str = "", version: int = 0) -> Lexicon: ...
+    def from_tsv(
+        path: str | PathLike[str], *, name: str = "", version: int = 0, trust: Trust | None = None
+    ) -> Lexicon: ...
     @staticmethod
     def load(path: str | PathLike[str]) -> Lexicon: ...
     @staticmethod
@@ -56,6 +70,8 @@ class Lexicon:
     def name(self) -> str: ...
     @property
     def version(self) -> int: ...
+    @property
+    def trust(self) -> Trust | None: ...
     @property
     def checksum(self) -> str: ...
     @property

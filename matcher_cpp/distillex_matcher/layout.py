@@ -21,7 +21,7 @@ VOCABULARY_FILE = "vocabulary.txt"
 MOST_IDS = 2**31 - 1
 """Ids are int32."""
 MOST_WORD_IDS = 2**24
-"""Of a layout with distinct words: of the base lexicon's 337,461 words, one in fifty shares its id."""
+"""Of a layout with distinct words: of the base lexicon's 337,061 words, one in fifty shares its id."""
 
 
 class LayoutError(ValueError):

@@ -46,6 +46,8 @@ class LexiconEntry(NamedTuple):
     """None hides the word: an overlay entry of type None removes the base entry of the same word."""
     weight: float
     """In (0, 1]."""
+    trust: str | float | None = None
+    """A level (``hint``, ``prefer``, ``insist``), a number, or None: not said."""
 
 
 class Features(NamedTuple):

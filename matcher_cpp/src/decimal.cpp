@@ -14,10 +14,14 @@ void append_fixed(double number, int digits, std::string& out) {
     out.append(text.data(), result.ptr);
 }
 
-std::string shortest_decimal(double number) {
+template <class Number>
+static std::string shortest(Number number) {
     std::array<char, 32> text{};
     return {text.data(), std::to_chars(text.data(), text.data() + text.size(), number).ptr};
 }
+
+std::string shortest_decimal(double number) { return shortest(number); }
+std::string shortest_decimal(float number) { return shortest(number); }
 
 std::optional<double> parse_decimal(std::string_view text) {
     double number = 0.0;

@@ -27,6 +27,7 @@ std::string listed(const std::vector<std::string>& names) {
 
 struct Featurizer::Workspace {
     std::u32string points;  // of all sound texts, normalised, one after the other
+    SingleSpaced single_spaced;
     std::vector<Candidate> matches;
     std::vector<Candidate> layer;  // matches of one lexicon
     std::vector<Candidate> merged;
@@ -190,6 +191,7 @@ void Featurizer::collect_matches(const FeaturizerText& text, std::u32string_view
     auto& matches = workspace.matches;
     auto& layer = workspace.layer;
     matches.clear();
+    const std::u32string_view searched = workspace.single_spaced.assign(points);
     const auto lay_below = [&] {
         if (matches.empty()) {
             matches.swap(layer);
@@ -204,25 +206,24 @@ void Featurizer::collect_matches(const FeaturizerText& text, std::u32string_view
     for (auto lexicon = text.overlays.rbegin(); lexicon != text.overlays.rend(); ++lexicon) {
         const std::vector<std::int32_t>& type_ids = types_of(**lexicon, workspace).ids;
         layer.clear();
-        (*lexicon)->find_all(points.data(), points.size(),
-                             [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
-                                 const std::uint16_t type = (*lexicon)->entry_type(entry);
-                                 layer.push_back({start, end, type == kHiddenType ? 0 : type_ids[type], 0,
-                                                  (*lexicon)->entry_weight(entry)});
-                             });
+        const auto put = [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
+            const std::uint16_t type = (*lexicon)->entry_type(entry);
+            layer.push_back(
+                {start, end, type == kHiddenType ? 0 : type_ids[type], 0, (*lexicon)->entry_weight(entry)});
+        };
+        (*lexicon)->find_all(searched.data(), searched.size(), workspace.single_spaced.in_text(put));
         lay_below();
     }
     if (base_) {
         layer.clear();
-        base_->find_all(
-            points.data(), points.size(), [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
-                const std::uint16_t type = base_->entry_type(entry);
-                if (type == kHiddenType) return;
-                layer.push_back({start, end, base_types_[type],
-                                 static_cast<std::int32_t>(
-                                     hashed_word_id(base_->entry_hash(entry), options_.word_hash_size)),
-                                 base_->entry_weight(entry)});
-            });
+        const auto put = [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
+            const std::uint16_t type = base_->entry_type(entry);
+            if (type == kHiddenType) return;
+            const std::uint32_t word_id = hashed_word_id(base_->entry_hash(entry), options_.word_hash_size);
+            layer.push_back({start, end, base_types_[type], static_cast<std::int32_t>(word_id),
+                             base_->entry_weight(entry)});
+        };
+        base_->find_all(searched.data(), searched.size(), workspace.single_spaced.in_text(put));
         lay_below();
     }
     drop_untyped(matches);

@@ -11,6 +11,7 @@ namespace distillex {
 struct Lexicon::Owned {
     std::vector<std::uint16_t> entry_types;
     std::vector<float> weights;
+    std::vector<Trust> trusts;
     std::vector<std::uint32_t> hashes;
     std::vector<std::uint32_t> word_offsets;
     std::string word_bytes;
@@ -88,11 +89,11 @@ void check_entry(const LexiconEntryInput& entry) {
 }
 
 std::shared_ptr<const Lexicon> Lexicon::build(std::vector<LexiconEntryInput> entries, Repeats repeats,
-                                              const std::string& name, std::uint32_t version) {
+                                              const std::string& name, std::uint32_t version, Trust trust) {
     check_name(name);
     for (auto& entry : entries) {
         check_entry(entry);
-        entry.word = normalized(std::move(entry.word));
+        entry.word = normalized_word(std::move(entry.word));
     }
 
     auto owned = std::make_shared<Owned>();
@@ -113,6 +114,7 @@ std::shared_ptr<const Lexicon> Lexicon::build(std::vector<LexiconEntryInput> ent
         }
         owned->entry_types.push_back(type);
         owned->weights.push_back(static_cast<float>(entry.weight));
+        owned->trusts.push_back(entry.trust);
         owned->hashes.push_back(hash_word(entry.word.data(), entry.word.size()));
         for (const char32_t point : entry.word) append_utf8(point, owned->word_bytes);
         owned->word_offsets.push_back(static_cast<std::uint32_t>(owned->word_bytes.size()));
@@ -122,16 +124,20 @@ std::shared_ptr<const Lexicon> Lexicon::build(std::vector<LexiconEntryInput> ent
     } catch (const RepeatedWordError& error) {
         // Repeats are rare: looking for them first would cost every request's own lexicon a hash table.
         if (repeats == Repeats::kLastWins) {
-            return build(keep_last_of_repeats(std::move(entries)), Repeats::kRefuse, name, version);
+            return build(keep_last_of_repeats(std::move(entries)), Repeats::kRefuse, name, version, trust);
         }
         throw LexiconError("entries " + std::to_string(error.first) + " and " + std::to_string(error.second) +
                            " are the same word after normalisation: " + in_quotes(entries[error.first].word));
     }
     lexicon->name_ = name;
     lexicon->version_ = version;
+    lexicon->trust_ = trust;
     lexicon->entry_count_ = static_cast<std::uint32_t>(entries.size());
     lexicon->entry_types_ = owned->entry_types.data();
     lexicon->weights_ = owned->weights.data();
+    const bool says_trust = std::any_of(owned->trusts.begin(), owned->trusts.end(),
+                                        [](Trust each) { return each != kTrustUnsaid; });
+    if (says_trust) lexicon->trusts_ = owned->trusts.data();
     lexicon->hashes_ = owned->hashes.data();
     lexicon->word_offsets_ = owned->word_offsets.data();
     lexicon->word_bytes_ = owned->word_bytes.data();
@@ -140,7 +146,7 @@ std::shared_ptr<const Lexicon> Lexicon::build(std::vector<LexiconEntryInput> ent
 }
 
 std::optional<std::uint32_t> Lexicon::lookup(std::u32string word) const {
-    const std::u32string key = normalized(std::move(word));
+    const std::u32string key = normalized_word(std::move(word));
     return trie_.lookup(key.data(), key.size());
 }
 
@@ -153,13 +159,16 @@ std::uint64_t Lexicon::checksum() const {
     sum = checksum64(word_offsets_, (entry_count_ + std::size_t{1}) * sizeof(std::uint32_t), sum);
     sum = checksum64(entry_types_, entry_count_ * sizeof(std::uint16_t), sum);
     sum = checksum64(weights_, entry_count_ * sizeof(float), sum);
+    if (trusts_ != nullptr) sum = checksum64(trusts_, entry_count_ * sizeof(Trust), sum);
+    if (trust_ != kTrustUnsaid) sum = checksum64(&trust_, sizeof(trust_), sum);
     for (const auto& type : types_) sum = checksum64(type.data(), type.size(), sum);
     return sum;
 }
 
 std::size_t Lexicon::size_bytes() const {
     return trie_.size_bytes() +
-           entry_count_ * (sizeof(std::uint16_t) + sizeof(float) + 2 * sizeof(std::uint32_t)) +
+           entry_count_ * (sizeof(std::uint16_t) + sizeof(float) + 2 * sizeof(std::uint32_t) +
+                           (trusts_ != nullptr ? sizeof(Trust) : 0)) +
            (entry_count_ == 0 ? 0 : word_offsets_[entry_count_]);
 }
 

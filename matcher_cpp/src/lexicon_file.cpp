@@ -15,7 +15,9 @@ namespace distillex {
 namespace {
 
 constexpr char kMagic[8] = {'D', 'X', 'L', 'E', 'X', '\r', '\n', '\0'};
-constexpr std::uint32_t kFormatVersion = 1;
+// Version 1 knew no trust, and had a header of 64 bytes.
+constexpr std::uint32_t kFormatVersion = 2;
+constexpr std::uint32_t kOldestFormatVersion = 1;
 constexpr std::size_t kAlignment = 64;
 constexpr std::uint64_t kLargestFile = std::uint64_t{1} << 36;
 
@@ -33,8 +35,13 @@ struct Header {
     std::uint32_t word_bytes;
     std::uint32_t type_bytes;  // type names, each ended by '\n'
     std::uint32_t name_bytes;
+    // From version 2 on.
+    float trust;                // of the words that say none
+    std::uint32_t trust_count;  // as many as entries, or 0: no word says its own
+    std::uint32_t reserved[14];
 };
-static_assert(sizeof(Header) == 64, "the header is 64 bytes");
+constexpr std::size_t kFirstHeaderSize = 64;
+static_assert(sizeof(Header) == 2 * kFirstHeaderSize, "the header is 128 bytes");
 constexpr std::uint32_t kByteOrder = 0x01020304;
 
 enum Section {
@@ -43,6 +50,7 @@ enum Section {
     kNodes,
     kEntryTypes,
     kWeights,
+    kTrusts,
     kHashes,
     kWordOffsets,
     kWords,
@@ -56,6 +64,10 @@ struct Extent {
     std::uint64_t size;
 };
 
+std::size_t header_size(std::uint32_t format_version) {
+    return format_version == 1 ? kFirstHeaderSize : sizeof(Header);
+}
+
 std::array<Extent, kSections> sections_of(const Header& header, std::uint64_t& file_size) {
     const std::uint64_t entries = header.entry_count;
     const std::array<std::uint64_t, kSections> sizes = {
@@ -64,6 +76,7 @@ std::array<Extent, kSections> sections_of(const Header& header, std::uint64_t& f
         std::uint64_t{header.node_count} * sizeof(TrieNode),
         entries * sizeof(std::uint16_t),
         entries * sizeof(float),
+        std::uint64_t{header.trust_count} * sizeof(Trust),
         entries * sizeof(std::uint32_t),
         (entries + 1) * sizeof(std::uint32_t),
         header.word_bytes,
@@ -71,7 +84,7 @@ std::array<Extent, kSections> sections_of(const Header& header, std::uint64_t& f
         header.name_bytes,
     };
     std::array<Extent, kSections> extents{};
-    std::uint64_t offset = sizeof(Header);
+    std::uint64_t offset = header_size(header.format_version);
     for (std::size_t i = 0; i < kSections; ++i) {
         extents[i] = {offset, sizes[i]};
         offset = (offset + sizes[i] + kAlignment - 1) / kAlignment * kAlignment;
@@ -119,11 +132,11 @@ class Content {
     std::size_t size_;
 };
 
-std::uint64_t file_checksum(const char* bytes, std::size_t size) {
-    Header header;
-    std::memcpy(&header, bytes, sizeof(header));
+std::uint64_t file_checksum(const char* bytes, std::size_t size, std::size_t header_bytes) {
+    Header header{};
+    std::memcpy(&header, bytes, header_bytes);
     header.checksum = 0;
-    return checksum64(bytes + sizeof(header), size - sizeof(header), checksum64(&header, sizeof(header)));
+    return checksum64(bytes + header_bytes, size - header_bytes, checksum64(&header, header_bytes));
 }
 
 // A short word of ideographs (U+4000 to U+9FFF, three bytes each) and of ASCII that is seen: nearly every
@@ -157,6 +170,7 @@ class LexiconFile {
   private:
     static Header read_header(const char* bytes, std::size_t size, const std::string& source);
     static void check_entries(const Lexicon& lexicon, const Header& header);
+    static void check_words_are_folded(const Lexicon& lexicon, const std::string& source);
 };
 
 std::string LexiconFile::serialize(const Lexicon& lexicon) {
@@ -175,29 +189,31 @@ std::string LexiconFile::serialize(const Lexicon& lexicon) {
     header.word_bytes = lexicon.word_offsets_[lexicon.entry_count_];
     header.type_bytes = static_cast<std::uint32_t>(types.size());
     header.name_bytes = static_cast<std::uint32_t>(lexicon.name_.size());
+    header.trust = lexicon.trust_;
+    header.trust_count = lexicon.trusts_ != nullptr ? lexicon.entry_count_ : 0;
     const auto extents = sections_of(header, header.file_size);
     const std::array<const void*, kSections> contents = {
-        trie.page_index,       trie.pages,          trie.nodes,
-        lexicon.entry_types_,  lexicon.weights_,    lexicon.hashes_,
-        lexicon.word_offsets_, lexicon.word_bytes_, types.data(),
-        lexicon.name_.data()};
+        trie.page_index,     trie.pages,      trie.nodes,          lexicon.entry_types_,
+        lexicon.weights_,    lexicon.trusts_, lexicon.hashes_,     lexicon.word_offsets_,
+        lexicon.word_bytes_, types.data(),    lexicon.name_.data()};
     std::string bytes(header.file_size, '\0');
     std::memcpy(bytes.data(), &header, sizeof(header));
     for (std::size_t i = 0; i < kSections; ++i) {
         if (extents[i].size > 0) std::memcpy(bytes.data() + extents[i].offset, contents[i], extents[i].size);
     }
-    header.checksum = file_checksum(bytes.data(), bytes.size());
+    header.checksum = file_checksum(bytes.data(), bytes.size(), sizeof(header));
     std::memcpy(bytes.data(), &header, sizeof(header));
     return bytes;
 }
 
 Header LexiconFile::read_header(const char* bytes, std::size_t size, const std::string& source) {
-    Header header;
-    if (size < sizeof(header)) {
+    Header header{};
+    if (size < kFirstHeaderSize) {
         throw LexiconError(source + ": truncated: " + std::to_string(size) +
                            " bytes, less than the header's 64");
     }
-    std::memcpy(&header, bytes, sizeof(header));
+    std::memcpy(&header, bytes, kFirstHeaderSize);
+    header.trust = kTrustUnsaid;
     if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
         throw LexiconError(source + ": not a lexicon file (it does not begin with DXLEX)");
     }
@@ -205,22 +221,26 @@ Header LexiconFile::read_header(const char* bytes, std::size_t size, const std::
         throw LexiconError(source +
                            ": written on a machine of another byte order; build it again on this one");
     }
-    if (header.format_version != kFormatVersion) {
+    if (header.format_version < kOldestFormatVersion || header.format_version > kFormatVersion) {
         throw LexiconError(
             source + ": format version " + std::to_string(header.format_version) +
-            "; this program reads version " + std::to_string(kFormatVersion) +
+            "; this program reads versions 1 to " + std::to_string(kFormatVersion) +
             (header.format_version > kFormatVersion ? " (the file is newer: upgrade distillex)" : ""));
     }
+    const std::size_t header_bytes = header_size(header.format_version);
+    if (size < header_bytes) throw LexiconError(source + ": truncated: it ends within its header");
+    std::memcpy(&header, bytes, header_bytes);
     std::uint64_t expected = 0;
     sections_of(header, expected);
-    if (header.file_size != expected || expected > kLargestFile) {
+    const bool trusts_fit = header.trust_count == 0 || header.trust_count == header.entry_count;
+    if (header.file_size != expected || expected > kLargestFile || !trusts_fit) {
         throw LexiconError(source + ": corrupted: its header contradicts itself");
     }
     if (size != expected) {
         throw LexiconError(source + (size < expected ? ": truncated: " : ": corrupted: ") +
                            std::to_string(size) + " bytes where its header says " + std::to_string(expected));
     }
-    if (file_checksum(bytes, size) != header.checksum) {
+    if (file_checksum(bytes, size, header_bytes) != header.checksum) {
         throw LexiconError(source + ": corrupted: its checksum does not fit its content");
     }
     return header;
@@ -234,14 +254,19 @@ void LexiconFile::check_entries(const Lexicon& lexicon, const Header& header) {
     bool ordered = true;
     bool typed = true;
     bool weighted = true;
+    bool trusted = is_trust(static_cast<double>(lexicon.trust_));
     for (std::uint32_t i = 0; i < count; ++i) {
         ordered &= lexicon.word_offsets_[i] < lexicon.word_offsets_[i + 1];
         typed &= lexicon.entry_types_[i] < lexicon.types_.size() || lexicon.entry_types_[i] == kHiddenType;
         weighted &= lexicon.weights_[i] > 0.0F && lexicon.weights_[i] <= 1.0F;
     }
+    for (std::uint32_t i = 0; i < header.trust_count; ++i) {
+        trusted &= is_trust(static_cast<double>(lexicon.trusts_[i]));
+    }
     if (!ordered) throw LexiconError("its words overlap");
     if (!typed) throw LexiconError("an entry has a type that the file does not name");
     if (!weighted) throw LexiconError("a weight is not in (0, 1]");
+    if (!trusted) throw LexiconError("a trust is neither a level nor a number from 0 to 1000");
     std::u32string word;
     for (std::uint32_t i = 0; i < count; ++i) {
         if (is_plain(lexicon.word(i))) continue;
@@ -249,6 +274,23 @@ void LexiconFile::check_entries(const Lexicon& lexicon, const Header& header) {
         if (decode_utf8(lexicon.word(i), word) != std::string_view::npos)
             throw LexiconError("a word is not UTF-8");
         check_word(word);
+    }
+}
+
+// Format 1 was written when traditional characters, radicals and the like were compared as they are; a word
+// that is compared otherwise now would never be found, and its hash is another one.
+void LexiconFile::check_words_are_folded(const Lexicon& lexicon, const std::string& source) {
+    std::u32string word;
+    for (std::uint32_t i = 0; i < lexicon.size(); ++i) {
+        word.clear();
+        decode_utf8(lexicon.word(i), word);
+        const std::u32string folded = normalized_word(word);
+        if (folded == word) continue;
+        throw LexiconError(
+            source + ": written by an earlier distillex: its word " + in_quotes(word) + " is compared as " +
+            in_quotes(folded) +
+            " now; build it again from its word list (distillex lexicon push NAME words.tsv, a "
+            "base lexicon: distillex lexicon build -o FILE)");
     }
 }
 
@@ -281,9 +323,11 @@ std::shared_ptr<const Lexicon> LexiconFile::parse(std::shared_ptr<const Content>
     std::shared_ptr<Lexicon> lexicon(new Lexicon());
     lexicon->name_.assign(section(kName), header.name_bytes);
     lexicon->version_ = header.lexicon_version;
+    lexicon->trust_ = header.trust;
     lexicon->entry_count_ = header.entry_count;
     lexicon->entry_types_ = reinterpret_cast<const std::uint16_t*>(section(kEntryTypes));
     lexicon->weights_ = reinterpret_cast<const float*>(section(kWeights));
+    if (header.trust_count > 0) lexicon->trusts_ = reinterpret_cast<const Trust*>(section(kTrusts));
     lexicon->hashes_ = reinterpret_cast<const std::uint32_t*>(section(kHashes));
     lexicon->word_offsets_ = reinterpret_cast<const std::uint32_t*>(section(kWordOffsets));
     lexicon->word_bytes_ = section(kWords);
@@ -311,6 +355,7 @@ std::shared_ptr<const Lexicon> LexiconFile::parse(std::shared_ptr<const Content>
     } catch (const LexiconError& error) {
         throw LexiconError(source + ": corrupted: " + error.what());
     }
+    if (header.format_version == 1) check_words_are_folded(*lexicon, source);
     lexicon->owner_ = std::move(content);
     return lexicon;
 }

@@ -2,74 +2,72 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 namespace distillex {
 namespace {
 
-struct CasePair {
+struct Fold {
     char32_t from;
     char32_t to;
 };
 
-constexpr CasePair kLowerCase[] = {
-#include "lower_case_table.inc"
+// By code point; what a character becomes in the end, so that folding twice changes nothing more.
+constexpr Fold kFolds[] = {
+#include "fold_table.inc"
 };
 
-char32_t lower_case(char32_t point) {
-    const auto* found =
-        std::lower_bound(std::begin(kLowerCase), std::end(kLowerCase), point,
-                         [](const CasePair& pair, char32_t value) { return pair.from < value; });
-    return found != std::end(kLowerCase) && found->from == point ? found->to : point;
-}
+constexpr std::size_t kPlaneSize = 0x10000;
 
-char32_t normalize_slowly(char32_t point) {
-    if (is_space(point)) return U' ';
-    if (point >= 0xFF01 && point <= 0xFF5E) point -= 0xFF01 - 0x21;
-    return lower_case(point);
-}
-
-const std::vector<char16_t>& plane_table() {
-    static const std::vector<char16_t> table = [] {
-        std::vector<char16_t> values(0x10000);
-        for (char32_t point = 0; point < 0x10000; ++point) {
-            const char32_t mapped = normalize_slowly(point);
-            values[point] = static_cast<char16_t>(mapped < 0x10000 ? mapped : point);
+const std::vector<char32_t>& plane_table() {
+    static const std::vector<char32_t> table = [] {
+        std::vector<char32_t> values(kPlaneSize);
+        std::iota(values.begin(), values.end(), U'\0');
+        for (const Fold& fold : kFolds) {
+            if (fold.from < kPlaneSize) values[fold.from] = fold.to;
         }
         return values;
     }();
     return table;
 }
 
-}  // namespace
+bool both_spaces(char32_t a, char32_t b) { return a == U' ' && b == U' '; }
 
-bool is_space(char32_t point) {
-    switch (point) {
-        case 0x20:
-        case 0x85:
-        case 0xA0:
-        case 0x1680:
-        case 0x2028:
-        case 0x2029:
-        case 0x202F:
-        case 0x205F:
-        case 0x3000:
-        case 0xFEFF:
-            return true;
-        default:
-            return (point >= 0x09 && point <= 0x0D) || (point >= 0x1C && point <= 0x1F) ||
-                   (point >= 0x2000 && point <= 0x200B);
-    }
-}
+}  // namespace
 
 Normalizer::Normalizer() : plane_(plane_table().data()) {}
 
-char32_t Normalizer::beyond_plane(char32_t point) { return normalize_slowly(point); }
+char32_t Normalizer::beyond_plane(char32_t point) {
+    const auto* found = std::lower_bound(std::begin(kFolds), std::end(kFolds), point,
+                                         [](const Fold& fold, char32_t value) { return fold.from < value; });
+    return found != std::end(kFolds) && found->from == point ? found->to : point;
+}
 
 std::u32string normalized(std::u32string points) {
     std::transform(points.begin(), points.end(), points.begin(), Normalizer());
     return points;
+}
+
+std::u32string normalized_word(std::u32string word) {
+    word = normalized(std::move(word));
+    word.erase(std::unique(word.begin(), word.end(), both_spaces), word.end());
+    return word;
+}
+
+std::u32string_view SingleSpaced::assign(std::u32string_view normal) {
+    points_.clear();
+    begins_.clear();
+    if (std::adjacent_find(normal.begin(), normal.end(), both_spaces) == normal.end()) return normal;
+    for (std::size_t i = 0; i < normal.size(); ++i) {
+        if (i > 0 && both_spaces(normal[i - 1], normal[i])) continue;
+        points_.push_back(normal[i]);
+        begins_.push_back(static_cast<std::uint32_t>(i));
+    }
+    begins_.push_back(static_cast<std::uint32_t>(normal.size()));
+    return points_;
 }
 
 std::size_t append_points(const TextView& text, std::u32string& out) {

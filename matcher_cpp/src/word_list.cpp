@@ -13,7 +13,9 @@ namespace {
 constexpr char32_t kTab = U'\t';
 constexpr char32_t kQuote = U'"';
 constexpr std::size_t kFieldsAtLeast = 2;
-constexpr std::size_t kFieldsAtMost = 3;
+constexpr std::size_t kFieldsAtMost = 4;
+constexpr std::size_t kWeightField = 2;
+constexpr std::size_t kTrustField = 3;
 constexpr std::size_t kShownOfALine = 60;
 
 std::u32string_view trimmed(std::u32string_view text) {
@@ -65,23 +67,39 @@ double weight_from(const std::u32string& field) {
 LexiconEntryInput entry_from(std::u32string_view line) {
     std::vector<std::u32string> fields = fields_of(line);
     if (fields.size() < kFieldsAtLeast || fields.size() > kFieldsAtMost) {
-        throw LexiconError(in_quotes(trimmed(line), kShownOfALine) + " is not WORD<TAB>TYPE[<TAB>WEIGHT]" +
+        throw LexiconError(in_quotes(trimmed(line), kShownOfALine) +
+                           " is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]" +
                            (trimmed(line).front() == U'#' ? " (a comment begins with '# ')" : ""));
     }
     LexiconEntryInput entry;
     entry.word = std::move(fields[0]);
     entry.type = encode_utf8(fields[1]);
     entry.hidden = entry.type == "null" || entry.type == "-";
-    if (fields.size() == kFieldsAtMost) entry.weight = weight_from(fields[2]);
+    const bool says_weight = fields.size() > kWeightField && !fields[kWeightField].empty();
+    if (says_weight) entry.weight = weight_from(fields[kWeightField]);
+    if (fields.size() > kTrustField) entry.trust = parse_trust(encode_utf8(fields[kTrustField]));
     check_entry(entry);
     return entry;
+}
+
+// The same word in other characters (台積電 and 台积电) may stand in a list twice, to say the same.
+void check_repeat(const LexiconEntryInput& entry, const LexiconEntryInput& earlier, std::size_t line) {
+    const std::string where = "stands in line " + std::to_string(line) + " already";
+    if (entry.word == earlier.word) throw LexiconError("the word " + in_quotes(entry.word) + " " + where);
+    if (entry.hidden == earlier.hidden && (entry.hidden || entry.type == earlier.type)) return;
+    throw LexiconError("the word " + in_quotes(entry.word) + " " + where + ", as " + in_quotes(earlier.word) +
+                       " with another type");
 }
 
 }  // namespace
 
 std::vector<LexiconEntryInput> read_word_list(std::string_view content, const std::string& source) {
     std::vector<LexiconEntryInput> entries;
-    std::unordered_map<std::u32string, std::size_t> lines;
+    struct Seen {
+        std::size_t line;
+        std::size_t entry;
+    };
+    std::unordered_map<std::u32string, Seen> seen;  // by what the matcher compares
     constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
     if (content.substr(0, kByteOrderMark.size()) == kByteOrderMark)
         content.remove_prefix(kByteOrderMark.size());
@@ -94,11 +112,13 @@ std::vector<LexiconEntryInput> read_word_list(std::string_view content, const st
             if (bad != std::string_view::npos)
                 throw LexiconError("not UTF-8 (byte " + std::to_string(bad) + " of the line)");
             if (trimmed(line).empty() || is_comment(trimmed(line))) continue;
-            entries.push_back(entry_from(line));
-            const auto [found, added] = lines.emplace(normalized(entries.back().word), number);
-            if (!added) {
-                throw LexiconError("the word " + in_quotes(entries.back().word) + " stands in line " +
-                                   std::to_string(found->second) + " already");
+            LexiconEntryInput entry = entry_from(line);
+            const auto [found, added] =
+                seen.emplace(normalized_word(entry.word), Seen{number, entries.size()});
+            if (added) {
+                entries.push_back(std::move(entry));
+            } else {
+                check_repeat(entry, entries[found->second.entry], found->second.line);
             }
         } catch (const LexiconError& error) {
             throw LexiconError(source + ":" + std::to_string(number) + ": " + error.what());

@@ -32,7 +32,9 @@ TEST(WordList, KeepsTheRulesOfAWholeFile) {
 
 TEST(WordList, NamesTheLinesOfARepeatedWord) {
     EXPECT_EQ(refusal("# a\nＡ乙\tn\n\nb\tn\n\"a乙\"\tname\n"),
-              "list:5: the word 'a乙' stands in line 2 already");
+              "list:5: the word 'a乙' stands in line 2 already, as 'Ａ乙' with another type");
+    EXPECT_EQ(refusal("甲\tn\n甲\tn\n"), "list:2: the word '甲' stands in line 1 already");
+    EXPECT_EQ(refusal("台积电\tn\n臺積電\tn\n"), "");
 }
 
 TEST(WordList, WeighsAsEntriesAreWeighed) {

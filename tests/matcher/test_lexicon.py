@@ -149,7 +149,7 @@ def test_a_newer_file_is_said_to_be_newer(saved):
     content = bytearray(saved.read_bytes())
     content[8] = 9
     saved.write_bytes(content)
-    with pytest.raises(LexiconError, match=r"format version 9; this program reads version 1 \(the file is newer"):
+    with pytest.raises(LexiconError, match=r"format version 9; this program reads versions 1 to 2 \(the file is newer"):
         Lexicon.load(saved)
 
 
@@ -216,7 +216,7 @@ def forged(content, old, new):
     """The file with some bytes exchanged, and its checksum made right."""
     broken = bytearray(content.replace(old, new))
     broken[24:32] = bytes(8)
-    broken[24:32] = checksum(bytes(broken[64:]), checksum(bytes(broken[:64]), 0)).to_bytes(8, "little")
+    broken[24:32] = checksum(bytes(broken[128:]), checksum(bytes(broken[:128]), 0)).to_bytes(8, "little")
     return bytes(broken)
 
 
@@ -302,3 +302,30 @@ def test_normalising_keeps_length_and_is_idempotent(text):
     normal = normalize(text)
     assert len(normal) == len(text)
     assert normalize(normal) == normal
+
+
+def of_format_1(lexicon, old="", new=""):
+    """The file of an earlier release: a header of half the length, and words as they were written."""
+    content = lexicon.to_bytes()
+    rest = content[128:].replace(old.encode(), new.encode())
+    header = bytearray(content[:64])
+    header[8] = 1
+    header[16:24] = (64 + len(rest)).to_bytes(8, "little")
+    header[24:32] = bytes(8)
+    header[24:32] = checksum(rest, checksum(bytes(header), 0)).to_bytes(8, "little")
+    return bytes(header) + rest
+
+
+def test_a_file_of_format_1_is_read_where_its_words_are_compared_as_before():
+    lexicon = Lexicon.from_words({"台积电": "company", "ibm": "n", "green day": None})
+    assert list(Lexicon.from_bytes(of_format_1(lexicon))) == list(lexicon)
+
+
+@pytest.mark.parametrize("word", ["臺積電", "台积⽥", "台\u3000电"])
+def test_a_file_of_format_1_is_refused_where_a_word_is_compared_otherwise_now(tmp_path, word):
+    lexicon = Lexicon.from_words({"北京": "ns", normalize(word).replace(" ", "积"): "company"})
+    (tmp_path / "old.lex").write_bytes(of_format_1(lexicon, normalize(word).replace(" ", "积"), word))
+    expected = f"old.lex: written by an earlier distillex: its word '{word}' is compared as"
+    with pytest.raises(LexiconError, match=expected) as refused:
+        Lexicon.load(tmp_path / "old.lex")
+    assert "distillex lexicon push NAME words.tsv" in str(refused.value)

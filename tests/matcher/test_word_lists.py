@@ -32,14 +32,19 @@ ACCEPTED = {
     "the longest word": ("长" * 255 + "\tn\n", {"长" * 255: "n"}),
     "upper case type": ("北京\tNS\n", {"北京": "NS"}),
     "other line ends are spaces": ("甲\u2028乙\tn\n", {"甲\u2028乙": "n"}),
+    "invisible characters around": ("\u200e北京\u200b\tns\u2060\n", {"北京": "ns"}),
+    "one word in several characters": (
+        "台积电\tcompany\n臺積電\tcompany\nＩＢＭ\t-\nibm\tnull\n",
+        {"台积电": "company", "ＩＢＭ": None},
+    ),
 }
 
 REFUSED = {
-    "one column": ("青石云科", "'青石云科' is not WORD<TAB>TYPE[<TAB>WEIGHT]"),
-    "commas": ("青石云科,company", "'青石云科,company' is not WORD<TAB>TYPE[<TAB>WEIGHT]"),
-    "jieba's spaces": ("青石云科 3 nz", "is not WORD<TAB>TYPE[<TAB>WEIGHT]"),
+    "one column": ("青石云科", "'青石云科' is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]"),
+    "commas": ("青石云科,company", "'青石云科,company' is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]"),
+    "jieba's spaces": ("青石云科 3 nz", "is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]"),
     "no type": ("青石云科\t", "the type '' of '青石云科' is not a name of 1 to 64 bytes"),
-    "four columns": ("a\tb\t1\td", "'a�b�1�d' is not WORD<TAB>TYPE[<TAB>WEIGHT]"),
+    "four columns": ("a\tb\t1\td", "'a�b�1�d' is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]"),
     "a comment without its space": ("#注释", "(a comment begins with '# ')"),
     "no word": ("\tcompany", "a lexicon word is empty"),
     "a blank word": ("\u3000 \tcompany", "a lexicon word is empty"),
@@ -63,7 +68,18 @@ REFUSED = {
     "a repeat": ("北京\tns", "the word '北京' stands in line 1 already"),
     "a repeat with another type": ("北京\tname", "the word '北京' stands in line 1 already"),
     "a repeat in quotes": ('"北京"\tns', "stands in line 1 already"),
-    "a repeat in another case and width": ("ＡＢＣ\tn\nabc\tn", "the word 'abc' stands in line 2 already"),
+    "a repeat in another case and width": (
+        "ＡＢＣ\tn\nabc\tname",
+        "the word 'abc' stands in line 2 already, as 'ＡＢＣ' with another type",
+    ),
+    "a repeat in traditional characters": (
+        "台积电\tcompany\n臺積電\tnull",
+        "the word '臺積電' stands in line 2 already, as '台积电' with another type",
+    ),
+    "a repeat with more spaces": (
+        "甲 乙\tn\n甲 \u3000乙\tname",
+        "stands in line 2 already, as '甲 乙' with another type",
+    ),
 }
 BYTES_REFUSED = {
     "GBK": ("青石云科\tcompany".encode("gbk"), "not UTF-8 (byte 0 of the line)"),
@@ -130,6 +146,8 @@ PIECES = st.sampled_from(
         "\r",
         "Ａ",
         "a",
+        "台",
+        "臺",
         "\u200b",
         "\a",
         "\x85",

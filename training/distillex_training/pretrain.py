@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from distillex_matcher import Lexicon
+from distillex_matcher import Lexicon, normalize
 from torch import Tensor
 from torch.nn import functional
 
@@ -227,7 +227,8 @@ def pretraining_vocabulary(run: PretrainRun) -> tuple[tuple[str, ...], int]:
         return ours, len(ours)
     known = set(ours)
     others = [token for token in tokens_of(run.init) if len(token) == 1 and token not in known and token.isprintable()]
-    others = [token for token in others if token.lower() == token or token.lower() not in known]
+    # What is seen as another character is never seen itself.
+    others = [token for token in others if normalize(token) == token]
     return (*ours, *others), len(ours)
 
 

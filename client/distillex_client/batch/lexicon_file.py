@@ -7,6 +7,8 @@ stand here once more because the client knows nothing of the matcher; a test hol
 from __future__ import annotations
 
 import re
+import unicodedata
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,9 @@ LONGEST_WORD = 255
 """Code points; for the words of a request the server's own limit is lower."""
 LONGEST_TYPE = 64
 """Bytes."""
-# White space as the matcher sees it: Python's own, the zero-width space and the byte order mark.
-SPACES = "".join(chr(point) for point in range(0x3001) if chr(point).isspace()) + "\u200b\ufeff"
+# What the matcher sees as a space: Python's white space, and what is not to be seen.
+_INVISIBLE = [0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF]
+SPACES = "".join(chr(p) for p in range(0x10000) if chr(p).isspace() or (p in _INVISIBLE and p != 0x2065))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _WEIGHT = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
@@ -33,7 +36,7 @@ def read_lexicon(path: Path) -> dict[str, str | None]:
         When the file cannot be read, or a line is not WORD<TAB>TYPE; names the line.
     """
     words: dict[str, str | None] = {}
-    lines: dict[str, int] = {}
+    seen: dict[str, tuple[str, int]] = {}
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -44,9 +47,13 @@ def read_lexicon(path: Path) -> dict[str, str | None]:
             if entry is None:
                 continue
             word, kind = entry
-            earlier = lines.setdefault(_normal(word), number)
-            if earlier != number:
-                raise ValueError(f"the word {_quoted(word)} stands in line {earlier} already")
+            earlier, place = seen.setdefault(_normal(word), (word, number))
+            if place != number:
+                # The same word in other characters may stand in a list twice, to say the same.
+                if word != earlier and kind == words[earlier]:
+                    continue
+                otherwise = f", as {_quoted(earlier)} with another type" if word != earlier else ""
+                raise ValueError(f"the word {_quoted(word)} stands in line {place} already{otherwise}")
         except UnicodeDecodeError as error:
             raise WrongUse(f"{path}:{number}: not UTF-8 (byte {error.start} of the line)") from error
         except ValueError as error:
@@ -105,14 +112,25 @@ def _check_word(word: str) -> None:
 
 
 def _normal(word: str) -> str:
-    """Return what the matcher compares: one code point to one, lower case, half width, plain spaces."""
-    return "".join(_normal_point(point) for point in word)
+    """Return what the matcher compares: one code point to one, and a run of spaces is one."""
+    return re.sub(" +", " ", "".join(map(_normal_point, word)))
+
+
+@cache
+def _ideographs() -> dict[str, str]:
+    """Return traditional character or radical → what it is seen as next."""
+    lines = Path(__file__).with_name("ideographs.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split(" ") for line in lines if not line.startswith("#"))
 
 
 def _normal_point(point: str) -> str:
     if point in SPACES:
         return " "
     half = chr(ord(point) - 0xFEE0) if "！" <= point <= "～" else point
+    if unicodedata.name(half, "").startswith("CJK COMPATIBILITY IDEOGRAPH"):
+        half = unicodedata.normalize("NFC", half)
+    while half in _ideographs():
+        half = _ideographs()[half]
     lower = half.lower()
     return lower if len(lower) == 1 else half
 

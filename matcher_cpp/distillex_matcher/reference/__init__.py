@@ -2,6 +2,16 @@
 
 from distillex_matcher.reference.crf import best_path, best_paths, marginals, span_probability
 from distillex_matcher.reference.featurizer import featurize_text
+from distillex_matcher.reference.fold import fold, fold_word
 from distillex_matcher.reference.matching import find_all
 
-__all__ = ["best_path", "best_paths", "featurize_text", "find_all", "marginals", "span_probability"]
+__all__ = [
+    "best_path",
+    "best_paths",
+    "featurize_text",
+    "find_all",
+    "fold",
+    "fold_word",
+    "marginals",
+    "span_probability",
+]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from distillex_matcher._core import hash_word, normalize
+from distillex_matcher._core import hash_word
+from distillex_matcher.reference.fold import fold, single_spaced
 
 BEGIN, MIDDLE, END, SINGLE = range(4)
 
 TypedWords = Mapping[str, "tuple[str | None, float]"]
-"""Normalised word → (type, weight); type None hides."""
+"""Folded word (:func:`~distillex_matcher.reference.fold.fold_word`) → (type, weight); type None hides."""
 
 
 class Word(NamedTuple):
@@ -31,7 +32,7 @@ def featurize_text(
     words_per_slot: int,
 ) -> tuple[list[int], dict[tuple[int, int], list[Word]]]:
     """Return the token ids (``[CLS]`` … ``[SEP]``) and the words of each (token, slot) that has any."""
-    normal = normalize(text)
+    normal = fold(text)
     ids = {token: index for index, token in enumerate(vocabulary)}
     unknown = ids["[UNK]"]
     tokens = [ids["[CLS]"]]
@@ -39,9 +40,11 @@ def featurize_text(
     tokens.append(ids["[SEP]"])
 
     found: list[tuple[float, int, int, Word]] = []
-    for start in range(len(normal)):
-        for end in range(start + 1, len(normal) + 1):
-            word = normal[start:end]
+    # A run of spaces counts as one, and whole.
+    bounds = [i for i in range(len(normal) + 1) if normal[max(0, i - 1) : i + 1] != "  "]
+    for first, start in enumerate(bounds):
+        for end in bounds[first + 1 :]:
+            word = single_spaced(normal[start:end])
             for number, lexicon in enumerate((*reversed(overlays), base)):
                 if word in lexicon:
                     kind, weight = lexicon[word]

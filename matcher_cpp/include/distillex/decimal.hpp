@@ -13,6 +13,7 @@ void append_fixed(double number, int digits, std::string& out);
 
 // The shortest text that reads back as this number.
 std::string shortest_decimal(double number);
+std::string shortest_decimal(float number);
 
 // The number that the whole of `text` is; none for any other text, and for one out of range.
 std::optional<double> parse_decimal(std::string_view text);

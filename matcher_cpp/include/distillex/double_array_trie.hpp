@@ -90,6 +90,9 @@ class DoubleArrayTrie {
         return view_.nodes[state].entry;
     }
 
+    // Whether it is a character of any word.
+    bool knows(char32_t point) const { return size_ > 0 && code_of(point) != 0; }
+
     // Calls visit(start, end, entry) for every match, ordered by (start, end). `Character` is any unsigned
     // type that holds code points (Python's three string layouts included), none of them beyond U+10FFFF.
     // Allocates nothing.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace distillex {
 
@@ -43,7 +44,9 @@ struct TextView {
 // Appends the code points of a text in any form; where it is not UTF-8, returns what decode_utf8 does.
 std::size_t append_points(const TextView& text, std::u32string& out);
 
-// Lower case, full width to half width, every white space to U+0020; one code point to one code point.
+// Lower case, full width to half width, traditional to simplified, radicals and compatibility ideographs to
+// the ideograph, white space and what is not to be seen (joiners, marks of writing direction) to U+0020; one
+// code point to one code point. docs/lexicons.md has the table, tools/generate_fold_tables.py makes it.
 class Normalizer {
   public:
     Normalizer();
@@ -53,14 +56,43 @@ class Normalizer {
 
   private:
     static char32_t beyond_plane(char32_t point);
-    const char16_t* plane_;  // of the Basic Multilingual Plane: every character served passes through it
+    const char32_t* plane_;  // of the Basic Multilingual Plane: every character served passes through it
 };
 
 // For a point or two; a text takes a Normalizer of its own.
 inline char32_t normalize(char32_t point) { return Normalizer()(point); }
 std::u32string normalized(std::u32string points);
 
-bool is_space(char32_t point);
+// White space and what is not to be seen.
+inline bool is_space(char32_t point) { return normalize(point) == U' '; }
+
+// As a lexicon keeps it: a run of spaces is one.
+std::u32string normalized_word(std::u32string word);
+
+// A text as lexicons search it: a run of spaces is one there, as it is in their words.
+class SingleSpaced {
+  public:
+    // Of a normalised text; the result is `normal` itself where it has no such run, and lives as long as
+    // both.
+    std::u32string_view assign(std::u32string_view normal);
+
+    // A visitor of matches in what assign returned, for one of matches in the text: runs count whole.
+    template <class Visitor>
+    auto in_text(Visitor&& visit) const {
+        return [this, &visit](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
+            if (begins_.empty()) {
+                visit(start, end, entry);
+            } else {
+                visit(begins_[start], begins_[end], entry);
+            }
+        };
+    }
+
+  private:
+    std::u32string points_;
+    std::vector<std::uint32_t>
+        begins_;  // of each of the points in the text, and the text's end; empty: the same
+};
 
 // C0 (tab and line end among them), DEL and C1.
 inline bool is_control(char32_t point) { return point < 0x20 || (point >= 0x7F && point <= 0x9F); }

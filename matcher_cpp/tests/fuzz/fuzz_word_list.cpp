@@ -50,7 +50,7 @@ void check(std::string_view content) {
     std::string again = "\xEF\xBB\xBF# again\r\n\n";
     for (const LexiconEntryInput& entry : entries) {
         check_entry(entry);
-        require(words.insert(normalized(entry.word)).second);
+        require(words.insert(normalized_word(entry.word)).second);
         require(!is_space(entry.word.front()) && !is_space(entry.word.back()));
         again += line_of(entry);
     }
