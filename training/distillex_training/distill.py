@@ -140,6 +140,24 @@ class DistillationTask(GoldTask):
         with torch.autocast(emissions.device.type, enabled=False):
             return self._teacher_losses(emissions, hidden, features, rows)
 
+    def _drawn_for(self, epoch: int) -> list[Everyday]:
+        if self._drawn[0] != epoch:
+            generator = random.Random(f"{self.loop.seed}-{epoch}-everyday")
+            self._drawn = epoch, [self._made.draw(generator) for _ in range(self._everyday.sentences)]
+        return self._drawn[1]
+
+    def _everyday_loss(self, indices: list[int], epoch: int) -> Tensor:
+        drawn = self._drawn_for(epoch)
+        chosen, overlays = [], []
+        for index in indices:
+            made = drawn[index - len(self.sentences)]
+            generator = random.Random(f"{self.loop.seed}-{epoch}-{index}-everyday")
+            mistyped = [word for word in made.plain if generator.random() < self._everyday.mistyped]
+            chosen.append(unchanged(made.sentence))
+            overlays.append(self._everyday_augmenter.overlay(made.sentence, generator, mistyped))
+        features = make_batch(self.featurizer, self.model.crf.scheme, chosen, overlays, indices)
+        return self._gold_loss(features.to(self.model.crf.allowed_starts.device))
+
     def _teacher_losses(self, emissions: Tensor, hidden: Tensor, features: Batch, rows: list[int]) -> Tensor:
         """Weighted sum of the losses that are switched on. *Shape:* emissions [B, C, L], hidden [B, C, W]."""
         assert self._cache is not None
