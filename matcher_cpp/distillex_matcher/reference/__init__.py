@@ -4,14 +4,18 @@ from distillex_matcher.reference.crf import best_path, best_paths, marginals, sp
 from distillex_matcher.reference.featurizer import featurize_text
 from distillex_matcher.reference.fold import fold, fold_word
 from distillex_matcher.reference.matching import find_all
+from distillex_matcher.reference.span_edges import bracket_partner, is_sound_span, sound_part
 
 __all__ = [
     "best_path",
     "best_paths",
+    "bracket_partner",
     "featurize_text",
     "find_all",
     "fold",
     "fold_word",
+    "is_sound_span",
     "marginals",
+    "sound_part",
     "span_probability",
 ]
