@@ -63,17 +63,16 @@ class DistillationTask(GoldTask):
         switches: DistillationConfig,
         projection_rate: float,
         cache: Caches | None,
-        everyday: EverydayConfig = EverydayConfig(),
+        everyday: EverydayConfig | None = None,
     ) -> None:
         """``projection_rate``: learning rate of the projection of hidden states."""
         super().__init__(*arguments)
-        self._everyday = everyday
-        made = EverydaySentences(everyday, self.data.entity_types, self.data.train)
-        listed = ListedWords(made.listed_words(), self.data.base)
-        self._made = made
+        self._everyday = everyday or EverydayConfig()
+        self._made = EverydaySentences(self._everyday, self.data.entity_types, self.data.train)
+        listed = ListedWords(self._made.listed_words(), self.data.base)
         self._augmenter = self._augmenter.with_listed(listed)
         self._everyday_augmenter = LexiconAugmenter(
-            everyday.augmentation, self.data.base, self.data.entity_types, listed
+            self._everyday.augmentation, self.data.base, self.data.entity_types, listed
         )
         self._drawn: tuple[int, list[Everyday]] = (-1, [])
         self._switches = switches

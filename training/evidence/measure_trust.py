@@ -1,36 +1,36 @@
-"""What trust in the words of a request gives and costs: a student under bonuses of several sizes.
+"""What trust in the words of a request gives and costs: a student under several levels.
 
     python training/evidence/measure_trust.py models/student-cluener --dev cluener/dev.jsonl --train cluener/train.jsonl
         --everyday lexicon_dev.jsonl --wrong lexicon_wrong_dev.jsonl
 
 ``--everyday`` holds ``{"text", "word", "type", "start", "end", "student"}`` a line: a sentence and a word that comes
-with the request and should be returned with its type, with or without 《》 around it. ``--wrong`` holds the same without
-bounds: the word stands in the text by chance and should not be returned as that type. Rows of other students are passed
-over, and so is a file that is not there. The labelled sentences are measured without words, with right words for the
-entities that training never met and as many wrong ones, random or plausible, and with the plausible wrong ones alone.
+with the request and should be returned with its type, with or without 《》 around it. ``--wrong`` holds the same
+without bounds: the word stands in the text by chance and should not be returned as that type. Rows of other
+students are passed over, and so is a file that is not there. The labelled sentences are measured without words, with
+right words for the entities that training never met and as many wrong ones, random or plausible, and with the plausible
+wrong ones alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from distillex_matcher import CrfDecoder, Featurizer, Lexicon
+from distillex_matcher import CrfDecoder, Features, Featurizer, Lexicon, parse_trust
 from distillex_matcher.exported import NETWORK_FILE, ExportedFiles
-from distillex_training.data.labelled import Sentence, read_labelled
+from distillex_training.data.labelled import read_labelled
 from distillex_training.evaluate import EmissionFunction, Span, gold_spans, recall_by_surface, score, torch_emissions
 from distillex_training.export.onnx import onnx_emissions
 from distillex_training.lexicon_evaluation import plausible_entries, random_entries, right_entries
 from distillex_training.models import load_model
 from numpy.typing import NDArray
 
-BONUSES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
-INSIST = 100.0
+Trust = str | float
+TRUSTS: tuple[Trust, ...] = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, "insist")
 BATCH = 32
 
 
@@ -47,55 +47,40 @@ class Request:
 
 @dataclass
 class Scored:
-    """Requests with their emissions, to be decoded under any bonus."""
+    """Requests with their emissions, to be decoded under any trust."""
 
+    featurizer: Featurizer
     requests: list[Request]
-    batches: list[tuple[list[int], NDArray[np.float32], NDArray[np.int32]]] = field(default_factory=list)
-    """Rows, emissions [B, T, L] and lengths [B, 1]."""
+    batches: list[tuple[list[int], NDArray[np.float32]]] = field(default_factory=list)
+    """Rows, and emissions [B, T, L]."""
+
+    def features(self, rows: Sequence[int], trust: Trust = 0.0) -> Features:
+        """Features of some requests; what is trusted is in them."""
+        requests = [self.requests[i] for i in rows]
+        overlays = [[] if each.words is None else [each.words] for each in requests]
+        return self.featurizer.featurize([each.text for each in requests], overlays, trusts=[trust] * len(requests))
 
 
 def scored(featurizer: Featurizer, emissions_of: EmissionFunction, requests: list[Request]) -> Scored:
     """Run the network once."""
-    result = Scored(requests)
+    result = Scored(featurizer, requests)
     order = sorted(range(len(requests)), key=lambda i: len(requests[i].text))
     for begin in range(0, len(order), BATCH):
         rows = order[begin : begin + BATCH]
-        overlays = [[words] if (words := requests[i].words) is not None else [] for i in rows]
-        features = featurizer.featurize([requests[i].text for i in rows], overlays)
-        result.batches.append((rows, emissions_of(features), features.lengths))
+        result.batches.append((rows, emissions_of(result.features(rows))))
     return result
 
 
-def decoded(scored: Scored, decoder: CrfDecoder, bonus: float) -> list[list[Span]]:
-    """Spans of each request under a bonus."""
+def decoded(scored: Scored, decoder: CrfDecoder, trust: Trust) -> list[list[Span]]:
+    """Spans of each request under a trust."""
     types = decoder.scheme.entity_types
     found: list[list[Span]] = [[] for _ in scored.requests]
-    for rows, emissions, lengths in scored.batches:
-        raised = emissions.copy()
-        if bonus:
-            for row, i in enumerate(rows):
-                raise_words(raised[row, 1:], scored.requests[i], decoder, bonus)
-        spans = decoder.decode(raised, lengths)
+    for rows, emissions in scored.batches:
+        features = scored.features(rows, trust)
+        spans = decoder.decode(emissions, features.lengths, [scored.requests[i].text for i in rows], features.trusted)
         for row, start, end, kind, _ in zip(*(column.tolist() for column in spans), strict=True):
             found[rows[row]].append((start, end, types[kind]))
     return found
-
-
-def raise_words(emissions: NDArray[np.float32], request: Request, decoder: CrfDecoder, bonus: float) -> None:
-    """Add ``bonus`` to the path that tags a matched word as its type, longest first within a type."""
-    if request.words is None:
-        return
-    labels = decoder.scheme.labels
-    taken: dict[str, list[tuple[int, int]]] = {}
-    matches = sorted(request.words.find(request.text), key=lambda match: (match[0] - match[1], match[0]))
-    for start, end, entry in matches:
-        kind = request.words[entry].type
-        if kind is None or any(start < b and a < end for a, b in taken.get(kind, ())):
-            continue
-        taken.setdefault(kind, []).append((start, end))
-        places = ["S"] if end - start == 1 else ["B", *"I" * (end - start - 2), "E"]
-        for place, position in zip(places, range(start, end), strict=True):
-            emissions[position, labels.index(f"{place}-{kind}")] += bonus / (end - start)
 
 
 def is_returned(request: Request, found: Sequence[Span]) -> bool:
@@ -142,14 +127,15 @@ def main() -> None:
     parser.add_argument("--student", help="whose rows to take; by default the end of the folder's name")
     parser.add_argument("--base", type=Path, default=Path("lexicons/base/1.lex"))
     parser.add_argument("--seed", type=int, default=1, help="of the wrong words")
-    parser.add_argument("--bonuses", type=float, nargs="*", default=[*BONUSES, INSIST])
+    parser.add_argument("--trusts", type=parse_trust, nargs="*", default=TRUSTS)
     asked = parser.parse_args()
     if (asked.model / NETWORK_FILE).exists():
         files = ExportedFiles.beside(asked.model / NETWORK_FILE)
-        layout, decoder, emissions_of = files.layout, files.crf.decoder(), onnx_emissions(asked.model / NETWORK_FILE)
+        layout, decoder = files.layout, files.crf.decoder(files.layout)
+        emissions_of: EmissionFunction = onnx_emissions(asked.model / NETWORK_FILE)
     else:
         tagger, crf, layout = load_model(asked.model)
-        decoder, emissions_of = crf.decoder(), torch_emissions(tagger)
+        decoder, emissions_of = crf.parameters_for_serving().decoder(layout), torch_emissions(tagger)
     student = asked.student or asked.model.name.removeprefix("student-")
     base = Lexicon.load(asked.base)
     featurizer = layout.featurizer(base)
@@ -175,26 +161,25 @@ def main() -> None:
         "plausible alone": labelled(plausible),
     }
 
-    def scores(under: Scored, bonus: float) -> tuple[float, float]:
-        found = decoded(under, decoder, bonus)
+    def scores(under: Scored, trust: Trust) -> tuple[float, float]:
+        found = decoded(under, decoder, trust)
         return score(gold_spans(sentences), found).micro.f1, recall_by_surface(sentences, found, known)[1].recall
 
     none = scores(labelled({}), 0.0)
     print(f"{asked.model}: no words: F1 {none[0]:.4f}, unseen recall {none[1]:.4f}; {len(right)} right words")
     columns = " | ".join(f"{name}: F1 | unseen recall" for name in conditions)
-    print(
-        f"| bonus | words returned, of {len(everyday.requests)} | wrong returned, of {len(wrong.requests)} | {columns} |"
-    )
+    counts = f"words returned, of {len(everyday.requests)} | wrong returned, of {len(wrong.requests)}"
+    print(f"| trust | {counts} | {columns} |")
     print("|---" * (3 + 2 * len(conditions)) + "|")
-    for bonus in asked.bonuses:
+    for trust in asked.trusts:
         cells = []
         for under, test in ((everyday, is_returned), (wrong, is_wrongly_returned)):
-            hits = [test(r, s) for r, s in zip(under.requests, decoded(under, decoder, bonus), strict=True)]
+            hits = [test(r, s) for r, s in zip(under.requests, decoded(under, decoder, trust), strict=True)]
             cells.append(f"{sum(hits)} ({100 * sum(hits) / len(hits):.1f} %)" if hits else "–")
         for under in conditions.values():
-            cells += [f"{figure:.4f}" for figure in scores(under, bonus)]
-        print(f"| {bonus:g} | " + " | ".join(cells) + " |", flush=True)
+            cells += [f"{figure:.4f}" for figure in scores(under, trust)]
+        print(f"| {trust} | " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -57,7 +57,7 @@ class EverydayConfig(Checked):
     templates: Path | None = None
     slots: tuple[SlotConfig, ...] = ()
     pieces: Share = 0.3
-    """Share that are pieces of the labelled sentences, their entities exchanged for words of the slots of their type."""
+    """Share that are pieces of labelled sentences, half of the entities exchanged for words of a slot of their type."""
     crossed: Share = 0.5
     """Share of the words that are new: the beginning of one and the end of another."""
     longest_word: Annotated[int, Range(at_least=2)] = 16
