@@ -86,7 +86,7 @@ def test_lexicon_conditions_hold_right_entries_for_unseen_entities_and_wrong_one
 def test_plausible_entries_are_words_of_the_base_lexicon_and_near_misses():
     base = Lexicon.from_entries([("北斗", "n", 0.5), ("软件", "n", 0.5), ("昨天", "t", 0.5)])
     wrong = plausible_entries(SENTENCES, base, TYPES, 100, {"赵伟"}, seed=1)
-    bounds = {"北斗软", "斗软件", "北斗软件的", "的赵伟", "伟"}
+    bounds = {"北斗软", "斗软件", "北斗软件的", "的赵伟", "赵", "伟"}
     assert set(wrong) == {"北斗", "软件", "北斗软件"} | bounds
     assert wrong["北斗软件"] == "name"
     assert wrong["北斗软"] == "company"

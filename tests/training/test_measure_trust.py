@@ -16,20 +16,20 @@ def measured(model, toy, *arguments):
 
 
 def test_words_returned_and_wrongly_returned_are_counted_for_each_trust(toy, toy_student, tmp_path):
-    row = {"text": "昨天《蓝鲸阁》关门", "word": "蓝鲸阁", "type": "company", "start": 3, "end": 6, "student": "toy"}
+    row = {"text": "昨天蓝鲸阁关门", "word": "蓝鲸阁", "type": "company", "start": 2, "end": 5, "student": "toy"}
     other = row | {"student": "another"}
     everyday = write_jsonl(tmp_path / "everyday.jsonl", [row, row, other])
     wrong = write_jsonl(
         tmp_path / "wrong.jsonl", [{"text": "完美团结", "word": "美团", "type": "company", "student": "toy"}]
     )
-    trusts = ("--trusts", "hint", "insist")
+    trusts = ("--trusts", "hint", "500")
     lines = measured(toy_student, toy, "--everyday", everyday, "--wrong", wrong, *trusts)
     assert "words returned, of 2 | wrong returned, of 1 |" in lines[1]
     rows = {
         cells[1].strip(): [cell.strip() for cell in cells[2:4]] for cells in (line.split("|") for line in lines[3:])
     }
-    assert list(rows) == ["hint", "insist"]
-    assert rows["insist"] == ["2 (100.0 %)", "1 (100.0 %)"]
+    assert list(rows) == ["hint", "500.0"]
+    assert rows["500.0"] == ["2 (100.0 %)", "1 (100.0 %)"]
     absent = measured(toy_student, toy, "--everyday", tmp_path / "none.jsonl", *trusts)
-    assert "| insist | – | – |" in absent[-1]
+    assert "| 500.0 | – | – |" in absent[-1]
     assert "right words" in absent[0]
