@@ -1,26 +1,27 @@
-"""What trust in the words of a request gives and costs: a student under several levels.
+"""What trust in the words of a request gives and costs: a student under several numbers for `prefer`, and `insist`.
 
     python training/evidence/measure_trust.py models/student-cluener --dev cluener/dev.jsonl --train cluener/train.jsonl
-        --everyday lexicon_dev.jsonl --wrong lexicon_wrong_dev.jsonl
+        --everyday lexicon_dev.jsonl --wrong lexicon_wrong_dev.jsonl --twins twins_dev.jsonl --picture trust.png
 
 ``--everyday`` holds ``{"text", "word", "type", "start", "end", "student"}`` a line: a sentence and a word that comes
 with the request and should be returned with its type, with or without 《》 around it. ``--wrong`` holds the same
 without bounds: the word stands in the text by chance and should not be returned as that type. Rows of other
 students are passed over, and so is a file that is not there. The labelled sentences are measured without words, with
 right words for the entities that training never met and as many wrong ones, random or plausible, and with the plausible
-wrong ones alone.
+wrong ones alone. ``--twins`` holds ``{"simplified", "variant"}``: the same sentence in other characters, code point for
+code point, in which the same entities should be found.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from distillex_matcher import CrfDecoder, Features, Featurizer, Lexicon, parse_trust
+from distillex_matcher import CrfDecoder, Features, Featurizer, Lexicon
 from distillex_matcher.exported import NETWORK_FILE, ExportedFiles
 from distillex_training.data.labelled import read_labelled
 from distillex_training.evaluate import EmissionFunction, Span, gold_spans, recall_by_surface, score, torch_emissions
@@ -29,8 +30,8 @@ from distillex_training.lexicon_evaluation import plausible_entries, random_entr
 from distillex_training.models import load_model
 from numpy.typing import NDArray
 
-Trust = str | float
-TRUSTS: tuple[Trust, ...] = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, "insist")
+PREFERS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
+PREFER, INSIST = "prefer", "insist"
 BATCH = 32
 
 
@@ -54,7 +55,7 @@ class Scored:
     batches: list[tuple[list[int], NDArray[np.float32]]] = field(default_factory=list)
     """Rows, and emissions [B, T, L]."""
 
-    def features(self, rows: Sequence[int], trust: Trust = 0.0) -> Features:
+    def features(self, rows: Sequence[int], trust: str = PREFER) -> Features:
         """Features of some requests; what is trusted is in them."""
         requests = [self.requests[i] for i in rows]
         overlays = [[] if each.words is None else [each.words] for each in requests]
@@ -71,7 +72,7 @@ def scored(featurizer: Featurizer, emissions_of: EmissionFunction, requests: lis
     return result
 
 
-def decoded(scored: Scored, decoder: CrfDecoder, trust: Trust) -> list[list[Span]]:
+def decoded(scored: Scored, decoder: CrfDecoder, trust: str) -> list[list[Span]]:
     """Spans of each request under a trust."""
     types = decoder.scheme.entity_types
     found: list[list[Span]] = [[] for _ in scored.requests]
@@ -116,6 +117,29 @@ def read_requests(path: Path | None, student: str) -> list[Request]:
     ]
 
 
+def equal_twins(path: Path, entities_of: Callable[[list[str]], list[list[Span]]]) -> tuple[int, int]:
+    """Return in how many pairs of a file the variant has the entities of the simplified sentence, and of how many."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    found = [entities_of([row[key] for row in rows]) for key in ("simplified", "variant")]
+    return sum(one == other for one, other in zip(*found, strict=True)), len(rows)
+
+
+def draw(prefers: Sequence[float], lines: dict[str, list[float]], student: str, path: Path) -> None:
+    """Draw what each number for `prefer` gives and costs."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5.5), layout="constrained")
+    axes = figure.add_subplot()
+    for label, values in lines.items():
+        axes.plot(prefers, [100 * value for value in values[: len(prefers)]], marker=".", label=label)
+    axes.grid(alpha=0.3)
+    axes.set_xlabel("λ of prefer, added to the score of a path that tags the word")
+    axes.set_ylabel("%")
+    axes.set_title(f"trust in a request's words, student {student}")
+    figure.legend(loc="outside lower left", fontsize="small", frameon=False)
+    figure.savefig(path, dpi=120)
+
+
 def main() -> None:
     """Measure one student."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -124,24 +148,26 @@ def main() -> None:
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--everyday", type=Path)
     parser.add_argument("--wrong", type=Path)
+    parser.add_argument("--twins", type=Path)
+    parser.add_argument("--picture", type=Path, help="PNG of what each number gives and costs")
     parser.add_argument("--student", help="whose rows to take; by default the end of the folder's name")
     parser.add_argument("--base", type=Path, default=Path("lexicons/base/1.lex"))
     parser.add_argument("--seed", type=int, default=1, help="of the wrong words")
-    parser.add_argument("--trusts", type=parse_trust, nargs="*", default=TRUSTS)
+    parser.add_argument("--prefers", type=float, nargs="+", default=PREFERS)
     asked = parser.parse_args()
     if (asked.model / NETWORK_FILE).exists():
         files = ExportedFiles.beside(asked.model / NETWORK_FILE)
-        layout, decoder = files.layout, files.crf.decoder(files.layout)
+        layout, crf = files.layout, files.crf
         emissions_of: EmissionFunction = onnx_emissions(asked.model / NETWORK_FILE)
     else:
-        tagger, crf, layout = load_model(asked.model)
-        decoder, emissions_of = crf.parameters_for_serving().decoder(layout), torch_emissions(tagger)
+        tagger, trained, layout = load_model(asked.model)
+        crf, emissions_of = trained.parameters_for_serving(), torch_emissions(tagger)
     student = asked.student or asked.model.name.removeprefix("student-")
     base = Lexicon.load(asked.base)
     featurizer = layout.featurizer(base)
-    sentences, _ = read_labelled(asked.dev, entity_types=decoder.scheme.entity_types)
+    sentences, _ = read_labelled(asked.dev, entity_types=crf.entity_types)
     known = {s.text[e.start : e.end] for s in read_labelled(asked.train)[0] for e in s.spans}
-    types = decoder.scheme.entity_types
+    types = crf.entity_types
     right = right_entries(sentences, known)
     random_words = random_entries(sentences, types, len(right), right, asked.seed)
     plausible = plausible_entries(sentences, base, types, len(right), right, asked.seed)
@@ -161,24 +187,47 @@ def main() -> None:
         "plausible alone": labelled(plausible),
     }
 
-    def scores(under: Scored, trust: Trust) -> tuple[float, float]:
+    def scores(under: Scored, decoder: CrfDecoder, trust: str) -> tuple[float, float, float]:
         found = decoded(under, decoder, trust)
-        return score(gold_spans(sentences), found).micro.f1, recall_by_surface(sentences, found, known)[1].recall
+        micro = score(gold_spans(sentences), found).micro
+        return micro.f1, recall_by_surface(sentences, found, known)[1].recall, micro.precision
 
-    none = scores(labelled({}), 0.0)
-    print(f"{asked.model}: no words: F1 {none[0]:.4f}, unseen recall {none[1]:.4f}; {len(right)} right words")
+    plain = crf.decoder(layout)
+    none = scores(labelled({}), plain, PREFER)
+    chosen = "" if crf.prefer is None else f"; its prefer is {crf.prefer}"
+    print(f"{asked.model}: no words: F1 {none[0]:.4f}, unseen recall {none[1]:.4f}; {len(right)} right words{chosen}")
     columns = " | ".join(f"{name}: F1 | unseen recall" for name in conditions)
     counts = f"words returned, of {len(everyday.requests)} | wrong returned, of {len(wrong.requests)}"
-    print(f"| trust | {counts} | {columns} |")
+    print(f"| λ of prefer | {counts} | {columns} |")
     print("|---" * (3 + 2 * len(conditions)) + "|")
-    for trust in asked.trusts:
+    lines: dict[str, list[float]] = {}
+    levels = [(f"{prefer:g}", replace(crf, prefer=prefer).decoder(layout), PREFER) for prefer in asked.prefers]
+    for level, decoder, trust in [*levels, (INSIST, plain, INSIST)]:
         cells = []
-        for under, test in ((everyday, is_returned), (wrong, is_wrongly_returned)):
+        for line, under, test in (
+            ("everyday words returned", everyday, is_returned),
+            ("words that stand there by chance, returned", wrong, is_wrongly_returned),
+        ):
             hits = [test(r, s) for r, s in zip(under.requests, decoded(under, decoder, trust), strict=True)]
             cells.append(f"{sum(hits)} ({100 * sum(hits) / len(hits):.1f} %)" if hits else "–")
-        for under in conditions.values():
-            cells += [f"{figure:.4f}" for figure in scores(under, trust)]
-        print(f"| {trust} | " + " | ".join(cells) + " |", flush=True)
+            if hits:
+                lines.setdefault(line, []).append(sum(hits) / len(hits))
+        for name, under in conditions.items():
+            f1, unseen, precision = scores(under, decoder, trust)
+            cells += [f"{f1:.4f}", f"{unseen:.4f}"]
+            if name == "right + plausible 1:1":
+                lines.setdefault(f"{name}: recall of unseen entities", []).append(unseen)
+                lines.setdefault(f"{name}: precision", []).append(precision)
+            elif name == "plausible alone":
+                lines.setdefault(f"{name}: F1", []).append(f1)
+        print(f"| {level} | " + " | ".join(cells) + " |", flush=True)
+    if asked.twins is not None and asked.twins.exists():
+        same, pairs = equal_twins(
+            asked.twins, lambda texts: decoded(of([Request(text) for text in texts]), plain, PREFER)
+        )
+        print(f"\n{same} of {pairs} sentences in other characters have the same entities")
+    if asked.picture is not None:
+        draw(asked.prefers, lines, student, asked.picture)
 
 
 if __name__ == "__main__":
