@@ -105,17 +105,23 @@ def encode_lexicon(lexicon: Lexicon | None) -> bytes:
     TypeError
         As :func:`check_lexicon`.
     """
-    if lexicon is None:
-        return b""
+    words = {} if lexicon is None else plain_lexicon(lexicon)
+    return json.dumps(words, ensure_ascii=False).encode("utf-8", "surrogatepass") if words else b""
+
+
+def plain_lexicon(lexicon: Lexicon) -> dict[str, Any]:
+    """Return words as dictionaries, texts and numbers, whatever mappings and kinds of numbers were given.
+
+    Raises
+    ------
+    TypeError
+        As :func:`check_lexicon`.
+    """
     check_lexicon(lexicon)
-    if not lexicon:
-        return b""
-    words = {word: _plain(kind) if isinstance(kind, Mapping) else kind for word, kind in lexicon.items()}
-    return json.dumps(words, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return {word: _plain(kind) if isinstance(kind, Mapping) else kind for word, kind in lexicon.items()}
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a word as JSON knows them, whatever mapping and numbers were given."""
     trust = fields.get("trust")
     said = {} if trust is None else {"trust": trust if isinstance(trust, str) else _number(trust)}
     return {"type": fields["type"], **said}

@@ -130,7 +130,7 @@ class LexiconLayers:
             overlays.append([layer.lexicon for layer in first])
             try:
                 if layers.trusts is not None and trusts is not None and trusts[row]:
-                    layers.trusts[row] = _trust_of(trusts[row])
+                    layers.trusts[row] = _trust_of(trusts[row][: LONGEST_TRUST + 1])
                 name, own = names[row] if names is not None else b"", words[row] if words is not None else b""
                 for layer in self._layers(name, own, found):
                     overlays[row].append(layer.lexicon)
@@ -210,8 +210,8 @@ def _trust_of(content: bytes) -> str | float:
         Where it says nothing that is known; begins with TRUST.
     """
     try:
-        if len(content) > LONGEST_TRUST:
-            content = content[:LONGEST_TRUST] + "…".encode()
-        return parse_trust(content.decode("utf-8", "replace"))
+        # What was cut may be a number still.
+        cut = "…" if len(content) > LONGEST_TRUST else ""
+        return parse_trust(content.decode("utf-8", "replace") + cut)
     except LexiconError as error:
         raise RefusedError(f"TRUST: {error}") from None

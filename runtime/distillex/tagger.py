@@ -18,13 +18,13 @@ from distillex_client.errors import InvalidRequest, InvalidText
 from distillex_client.protocol import Lexicon as Words
 from distillex_client.protocol import (
     Trust,
-    check_lexicon,
     check_trust,
     encode_lexicon,
     encode_lexicon_name,
     encode_text,
     encode_trust,
     parse_entities,
+    plain_lexicon,
     raise_for_lexicon,
 )
 from distillex_client.render import Page, render
@@ -275,8 +275,7 @@ class Tagger:
         check_trust(trust)
         given: str | Path | dict[str, Any]
         if isinstance(lexicon, Mapping):
-            check_lexicon(lexicon)
-            given = dict(lexicon)
+            given = plain_lexicon(lexicon)
         elif isinstance(lexicon, str) and NAME_PATTERN.fullmatch(lexicon):
             # Whatever lies where the process works: a worker process of the same tagger works elsewhere.
             given = lexicon

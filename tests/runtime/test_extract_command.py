@@ -401,6 +401,7 @@ def test_standard_input_goes_to_standard_output_and_a_reader_that_goes_is_no_fai
         (["a.txt", "--model", "nothing"], "unknown student 'nothing'"),
         (["a.txt", "--model", "."], "model.onnx"),
         (["a.txt", "--lexicon-name", "nowhere"], "no lexicon 'nowhere' is installed"),
+        (["a.txt", "--trust", "1001"], "--trust: the trust '1001' is not accepted; hint, prefer, insist or a number"),
         (["a.txt", "--lexicon-dir", "nowhere"], "nowhere"),
         (["a.txt", "--lexicon", "words.tsv"], "words.tsv:1: 'word' is not WORD<TAB>TYPE"),
         (["a.txt", "--lexicon", "kinds.tsv"], "kind"),
