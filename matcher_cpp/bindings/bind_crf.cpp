@@ -26,15 +26,36 @@ EmissionBatch batch_of(const Scores& emissions, const Lengths& lengths) {
             lengths.data()};
 }
 
+// The texts of a batch, str or bytes, held while they are read; without any, none.
+class Texts {
+  public:
+    explicit Texts(const py::object& texts) {
+        if (texts.is_none()) return;
+        kept_ = held(py::cast<py::sequence>(texts));
+        for (const py::handle text : kept_) {
+            views_.push_back(PyBytes_Check(text.ptr()) ? TextView::of(bytes_view(text)) : str_view(text));
+        }
+        given_ = true;
+    }
+    const std::vector<TextView>* views() const { return given_ ? &views_ : nullptr; }
+
+  private:
+    py::tuple kept_;
+    std::vector<TextView> views_;
+    bool given_ = false;
+};
+
 std::vector<float> scores_of(const Scores& scores) { return {scores.data(), scores.data() + scores.size()}; }
 
-py::object decode(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths) {
+py::object decode(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths,
+                  const py::object& texts, const TrustedWords* trusted) {
     const EmissionBatch batch = batch_of(emissions, lengths);
+    const Texts held_texts(texts);
     std::vector<std::int32_t> row, start, end, type;
     std::vector<float> score;
     {
         const py::gil_scoped_release release;
-        for (const ScoredSpan& span : decoder.decode(batch)) {
+        for (const ScoredSpan& span : decoder.decode(batch, {held_texts.views(), trusted})) {
             row.push_back(span.row);
             start.push_back(span.start);
             end.push_back(span.end);
@@ -88,7 +109,7 @@ py::list best_paths(const CrfDecoder& decoder, const Scores& emissions, const Le
 }
 
 py::list json_of(const CrfDecoder& decoder, const Scores& emissions, const Lengths& lengths,
-                 const py::sequence& texts) {
+                 const py::sequence& texts, const TrustedWords* trusted) {
     const EmissionBatch batch = batch_of(emissions, lengths);
     const py::tuple kept = held(texts);
     std::vector<std::string_view> views;
@@ -97,7 +118,7 @@ py::list json_of(const CrfDecoder& decoder, const Scores& emissions, const Lengt
     std::vector<std::string> rows;
     {
         const py::gil_scoped_release release;
-        rows = decoder.entities_json(batch, views);
+        rows = decoder.entities_json(batch, views, trusted);
     }
     py::list json(rows.size());
     for (std::size_t row = 0; row < rows.size(); ++row) json[row] = py::bytes(rows[row]);
@@ -115,6 +136,10 @@ scheme
     The labels, L of them.
 transitions, start, end
     float32 [L, L] (from, to), [L], [L]; finite; as in pytorch-crf. Scores of forbidden transitions are not used.
+lexicon_types
+    The type names of the featurizer whose trusted words are to be taken; without them none can be.
+prefer
+    What trust ``prefer`` adds to the score of a path that tags a word as its type, 0 to 1000.
 
 Notes
 -----
@@ -123,13 +148,21 @@ In all methods ``emissions`` is float32 [B, T, L], and ``lengths`` int32 [B] or 
 of 0, 1 or 2 gives nothing. Wrong shapes and scores that are not finite or beyond ±1e6 raise ValueError, naming the row.
 )")
         .def(py::init([](const LabelScheme& scheme, const Scores& transitions, const Scores& start,
-                         const Scores& end) {
-                 return CrfDecoder(scheme, scores_of(transitions), scores_of(start), scores_of(end));
+                         const Scores& end, std::vector<std::string> lexicon_types, float prefer) {
+                 return CrfDecoder(scheme, scores_of(transitions), scores_of(start), scores_of(end),
+                                   {std::move(lexicon_types), prefer});
              }),
-             py::arg("scheme"), py::arg("transitions"), py::arg("start"), py::arg("end"))
+             py::arg("scheme"), py::arg("transitions"), py::arg("start"), py::arg("end"), py::kw_only(),
+             py::arg("lexicon_types") = std::vector<std::string>(), py::arg("prefer") = kUsualPrefer)
         .def_property_readonly("scheme", &CrfDecoder::scheme)
-        .def("decode", &decode, py::arg("emissions"), py::arg("lengths"),
-             "Best spans (Viterbi) with their posterior probabilities (forward-backward), as :class:`Spans`.")
+        .def("decode", &decode, py::arg("emissions"), py::arg("lengths"), py::arg("texts") = py::none(),
+             py::arg("trusted").none(true) = py::none(),
+             R"(Best spans (Viterbi) with their posterior probabilities (forward-backward), as :class:`Spans`.
+
+With ``texts`` (``str`` or UTF-8 ``bytes``) no span begins or ends with a character that is no edge of an entity, such as
+an emoji, white space, a quote, or a bracket whose partner lies outside. With ``trusted`` (:class:`TrustedWords`) what
+the words are trusted with is added to the emissions of the labels that tag them, and scores are posteriors after that.
+)")
         .def("viterbi", &viterbi, py::arg("emissions"), py::arg("lengths"),
              "Best label ids, one int64 array [length - 2] a row.")
         .def("marginals", &marginals, py::arg("emissions"), py::arg("lengths"),
@@ -138,9 +171,10 @@ of 0, 1 or 2 gives nothing. Wrong shapes and scores that are not finite or beyon
              "Per row the k best ``(label ids, log score)``, best first; k is in 1 .. 1024.")
         .def(
             "entities_json", &json_of, py::arg("emissions"), py::arg("lengths"), py::arg("texts"),
+            py::arg("trusted").none(true) = py::none(),
             R"(Per row the JSON list of ``{"start","end","type","text","score"}`` that clients get, as UTF-8 bytes.
 
-``texts`` are the callers' own UTF-8 texts (bytes), from which ``text`` is cut.)");
+``texts`` are the callers' own UTF-8 texts (bytes), from which ``text`` is cut. Otherwise as :meth:`decode`.)");
 }
 
 }  // namespace distillex

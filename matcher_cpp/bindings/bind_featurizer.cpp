@@ -4,6 +4,7 @@
 #include "bindings.hpp"
 #include "distillex/featurizer.hpp"
 #include "python_text.hpp"
+#include "python_trust.hpp"
 #include "records.hpp"
 
 namespace py = pybind11;
@@ -26,7 +27,7 @@ py::list messages(const std::vector<std::optional<std::string>>& errors) {
 }
 
 py::object featurize(const Featurizer& featurizer, const py::sequence& texts, const py::object& overlays,
-                     bool strict) {
+                     const py::object& trusts, bool strict) {
     const py::tuple kept = held(texts);
     std::vector<FeaturizerText> inputs(kept.size());
     for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i].text = text_view(kept[i]);
@@ -47,6 +48,14 @@ py::object featurize(const Featurizer& featurizer, const py::sequence& texts, co
                 inputs[i].overlays.push_back(py::cast<std::shared_ptr<Lexicon>>(lexicon));
             }
         }
+    }
+    if (!trusts.is_none()) {
+        const py::tuple rows = held(py::cast<py::sequence>(trusts));
+        if (rows.size() != inputs.size()) {
+            throw py::value_error("trusts must hold one trust a text: " + std::to_string(rows.size()) +
+                                  " for " + std::to_string(inputs.size()) + " texts");
+        }
+        for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i].trust = trust_from(rows[i]);
     }
     FeatureBatch batch;
     {
@@ -70,12 +79,50 @@ py::object featurize(const Featurizer& featurizer, const py::sequence& texts, co
         py::array_t<std::int32_t>({b, t, s, k}, batch.lexicon_types.data, memory),
         py::array_t<std::int32_t>({b, t, s, k}, batch.lexicon_words.data, memory),
         py::array_t<float>({b, t, s, k}, batch.lexicon_weights.data, memory),
-        py::array_t<std::int32_t>({b, py::ssize_t{1}}, batch.lengths.data, memory), messages(batch.errors));
+        py::array_t<std::int32_t>({b, py::ssize_t{1}}, batch.lengths.data, memory), messages(batch.errors),
+        py::cast(std::make_shared<TrustedWords>(std::move(batch.trusted))));
 }
 
 }  // namespace
 
 void bind_featurizer(py::module_& m) {
+    py::class_<TrustedWords, std::shared_ptr<TrustedWords>>(
+        m, "TrustedWords", R"(Words of overlays that stand in the texts of a batch and are to be obeyed.
+
+From :meth:`Featurizer.featurize` to the decoder. Of overlapping words of one type the longest alone is there. A
+word whose trust is ``hint`` is not, and one of ``prefer`` is not where the base lexicon speaks against it: where it
+knows the same word as something else, or has a word that covers this one or reaches into it.
+)")
+        .def("__len__", &TrustedWords::rows)
+        .def(
+            "words",
+            [](const TrustedWords& words, std::size_t row) {
+                if (row >= words.rows()) throw py::index_error("row out of range");
+                py::list list;
+                for (const TrustedWord* word = words.begin(row); word != words.end(row); ++word) {
+                    list.append(py::make_tuple(word->start, word->end, word->type, trust_shown(word->trust)));
+                }
+                return list;
+            },
+            py::arg("row"), "``(start, end, type id, trust)`` of each word of a row.")
+        .def(
+            "rows",
+            [](const TrustedWords& words) {
+                py::list rows(words.rows());
+                for (std::size_t row = 0; row < words.rows(); ++row) rows[row] = py::bytes(words.packed(row));
+                return rows;
+            },
+            "Each row as bytes, for another process of this machine; empty where there is no word.")
+        .def_static(
+            "from_rows",
+            [](const py::sequence& rows) {
+                const py::tuple kept = held(rows);
+                std::vector<std::string_view> views;
+                views.reserve(kept.size());
+                for (const py::handle row : kept) views.push_back(bytes_view(row));
+                return std::make_shared<TrustedWords>(TrustedWords::from_packed(views));
+            },
+            py::arg("rows"), "What :meth:`rows` gave. Raises ValueError for other bytes.");
     py::class_<Featurizer>(m, "Featurizer", R"(Texts + vocabulary + lexicons → padded, bucketed model inputs.
 
 The one place that knows the feature layout. A token is one code point: token ``i + 1`` is code point ``i``, token 0
@@ -127,7 +174,7 @@ LexiconError
         .def("check_types", &Featurizer::check_types, py::arg("lexicon"),
              "Raise LexiconError naming the lexicon's unknown types and listing the known ones.")
         .def("featurize", &featurize, py::arg("texts"), py::arg("overlays") = py::none(), py::kw_only(),
-             py::arg("strict") = true,
+             py::arg("trusts") = py::none(), py::arg("strict") = true,
              R"(Features of a batch.
 
 Parameters
@@ -136,6 +183,9 @@ texts
     ``str``, or UTF-8 ``bytes`` (checked), in any mixture; read where they are.
 overlays
     Per text, the lexicons laid over the base one, later ones on top; None for no overlays.
+trusts
+    Per text, the trust of the overlays' words that say none themselves, before that of their lexicon: ``"hint"``,
+    ``"prefer"``, ``"insist"``, a number from 0 to 1000, or None: not said. Where nobody says it, it is ``prefer``.
 strict
     True: raise ValueError for the first bad text (empty, too long, not UTF-8, lone surrogate, NUL, unknown overlay
     type), naming its row. False: report it in ``errors`` and go on.

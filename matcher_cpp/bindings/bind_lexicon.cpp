@@ -8,6 +8,7 @@
 #include "distillex/lexicon.hpp"
 #include "distillex/word_list.hpp"
 #include "matches.hpp"
+#include "python_trust.hpp"
 
 namespace py = pybind11;
 
@@ -42,28 +43,6 @@ void raise_lexicon_error(std::exception_ptr pointer) {
     }
 }
 
-// None: not said.
-Trust trust_of(py::handle value) {
-    if (value.is_none()) return kTrustUnsaid;
-    if (PyUnicode_Check(value.ptr())) return parse_trust(encode_utf8(points_of(value)));
-    const bool number =
-        PyFloat_Check(value.ptr()) || (PyLong_Check(value.ptr()) && !PyBool_Check(value.ptr()));
-    const double as_double = number ? PyFloat_AsDouble(value.ptr()) : 0.0;
-    const bool beyond = PyErr_Occurred() != nullptr;  // a whole number of hundreds of digits
-    if (beyond) PyErr_Clear();
-    if (!number || beyond) {
-        throw LexiconError("the trust " + shown(value) +
-                           " is not accepted; hint, prefer, insist or a number from 0 to 1000 is");
-    }
-    return trust_of_number(as_double);
-}
-
-py::object trust_shown(Trust trust) {
-    if (trust == kTrustUnsaid) return py::none();
-    if (trust == kHint || trust == kPrefer || trust == kInsist) return py::str(trust_text(trust));
-    return py::float_(parse_decimal(trust_text(trust)).value());
-}
-
 // {"type": …, "trust": …}: what a word says beside its type.
 void read_fields(const py::dict& fields, LexiconEntryInput& entry) {
     const py::object type = fields.attr("get")("type", py::none());
@@ -71,7 +50,7 @@ void read_fields(const py::dict& fields, LexiconEntryInput& entry) {
         const std::string name = PyUnicode_Check(key.ptr()) ? encode_utf8(points_of(key)) : shown(key);
         if (name == "trust") {
             try {
-                entry.trust = trust_of(value);
+                entry.trust = trust_from(value);
             } catch (const LexiconError& error) {
                 throw LexiconError(in_quotes(entry.word) + ": " + error.what());
             }
@@ -117,9 +96,9 @@ LexiconPointer from_entries(const py::iterable& entries, const std::string& name
             throw LexiconError(
                 "a lexicon entry is (word, type, weight) or (word, type, weight, trust), not " + shown(item));
         inputs.push_back(entry_from(fields[0], fields[1], py::cast<double>(fields[2])));
-        if (fields.size() == 4) inputs.back().trust = trust_of(fields[3]);
+        if (fields.size() == 4) inputs.back().trust = trust_from(fields[3]);
     }
-    const Trust own = trust_of(trust);
+    const Trust own = trust_from(trust);
     const py::gil_scoped_release release;
     return Lexicon::build(std::move(inputs), Repeats::kRefuse, name, version, own);
 }
@@ -131,7 +110,7 @@ LexiconPointer from_words(const py::dict& words, double weight, const py::object
     std::vector<LexiconEntryInput> inputs;
     inputs.reserve(copy.size());
     for (const auto& [word, type] : copy) inputs.push_back(entry_from(word, type, weight));
-    const Trust own = trust_of(trust);
+    const Trust own = trust_from(trust);
     const py::gil_scoped_release release;
     return Lexicon::build(std::move(inputs), Repeats::kLastWins, "", 0, own);
 }
@@ -164,12 +143,38 @@ auto finder_in(const Lexicon& lexicon) {
 
 }  // namespace
 
+Trust trust_from(py::handle value) {
+    if (value.is_none()) return kTrustUnsaid;
+    if (PyUnicode_Check(value.ptr())) return parse_trust(encode_utf8(points_of(value)));
+    const bool number =
+        PyFloat_Check(value.ptr()) || (PyLong_Check(value.ptr()) && !PyBool_Check(value.ptr()));
+    const double as_double = number ? PyFloat_AsDouble(value.ptr()) : 0.0;
+    const bool beyond = PyErr_Occurred() != nullptr;  // a whole number of hundreds of digits
+    if (beyond) PyErr_Clear();
+    if (!number || beyond) {
+        throw LexiconError("the trust " + shown(value) +
+                           " is not accepted; hint, prefer, insist or a number from 0 to 1000 is");
+    }
+    return trust_of_number(as_double);
+}
+
+py::object trust_shown(Trust trust) {
+    if (trust == kTrustUnsaid) return py::none();
+    if (trust == kHint || trust == kPrefer || trust == kInsist) return py::str(trust_text(trust));
+    return py::float_(parse_decimal(trust_text(trust)).value());
+}
+
 void bind_lexicon(py::module_& m) {
     py::exception<LexiconError> exception(m, "LexiconError", PyExc_ValueError);
     exception.attr("__doc__") =
         "A lexicon file, entry or type is invalid; the message names the value and what is accepted.";
     lexicon_error = exception.release().ptr();
     py::register_exception_translator(&raise_lexicon_error);
+    m.def(
+        "parse_trust", [](const py::str& text) { return trust_shown(trust_from(text)); }, py::arg("text"),
+        "The trust that a text says: ``hint``, ``prefer``, ``insist``, or a number from 0 to 1000 in "
+        "decimals. Raises "
+        "LexiconError for another text.");
     m.def(
         "is_word",
         [](const py::str& text) {
@@ -226,7 +231,7 @@ LexiconError
             "from_tsv",
             [](const std::filesystem::path& path, const std::string& name, std::uint32_t version,
                const py::object& trust) {
-                const Trust own = trust_of(trust);
+                const Trust own = trust_from(trust);
                 const py::gil_scoped_release release;
                 return std::const_pointer_cast<Lexicon>(
                     Lexicon::build(load_word_list(path), Repeats::kRefuse, name, version, own));

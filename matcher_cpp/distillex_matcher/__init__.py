@@ -12,10 +12,12 @@ from distillex_matcher._core import (
     LabelScheme,
     Lexicon,
     LexiconError,
+    TrustedWords,
     __version__,
     hash_word,
     is_word,
     normalize,
+    parse_trust,
 )
 from distillex_matcher.layout import CrfParameters, FeatureLayout, LayoutError
 from distillex_matcher.records import Features, LexiconEntry, Matches, Spans
@@ -35,8 +37,10 @@ __all__ = [
     "LexiconError",
     "Matches",
     "Spans",
+    "TrustedWords",
     "__version__",
     "hash_word",
     "is_word",
     "normalize",
+    "parse_trust",
 ]

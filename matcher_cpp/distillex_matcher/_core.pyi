@@ -30,6 +30,7 @@ class DoubleArrayTrie:
     def size_bytes(self) -> int: ...
 
 def is_word(text: str) -> bool: ...
+def parse_trust(text: str) -> Trust: ...
 
 class Lexicon:
     @staticmethod
@@ -79,6 +80,13 @@ class Lexicon:
 
 MAX_WORD_LENGTH: int
 
+class TrustedWords:
+    def __len__(self) -> int: ...
+    def words(self, row: int) -> list[tuple[int, int, int, Trust]]: ...
+    def rows(self) -> list[bytes]: ...
+    @staticmethod
+    def from_rows(rows: Sequence[bytes]) -> TrustedWords: ...
+
 class Featurizer:
     def __init__(
         self,
@@ -97,6 +105,7 @@ class Featurizer:
         texts: Sequence[str | bytes],
         overlays: Sequence[Sequence[Lexicon]] | None = None,
         *,
+        trusts: Sequence[Trust | None] | None = None,
         strict: bool = True,
     ) -> Features: ...
     @property
@@ -131,15 +140,28 @@ class CrfDecoder:
         transitions: NDArray[np.float32],
         start: NDArray[np.float32],
         end: NDArray[np.float32],
+        *,
+        lexicon_types: Sequence[str] = (),
+        prefer: float = 2.0,
     ) -> None: ...
     @property
     def scheme(self) -> LabelScheme: ...
-    def decode(self, emissions: NDArray[np.float32], lengths: NDArray[np.int32]) -> Spans: ...
+    def decode(
+        self,
+        emissions: NDArray[np.float32],
+        lengths: NDArray[np.int32],
+        texts: Sequence[str | bytes] | None = None,
+        trusted: TrustedWords | None = None,
+    ) -> Spans: ...
     def viterbi(self, emissions: NDArray[np.float32], lengths: NDArray[np.int32]) -> list[NDArray[np.int64]]: ...
     def marginals(self, emissions: NDArray[np.float32], lengths: NDArray[np.int32]) -> NDArray[np.float32]: ...
     def best_paths(
         self, emissions: NDArray[np.float32], lengths: NDArray[np.int32], k: int
     ) -> list[list[tuple[NDArray[np.int64], float]]]: ...
     def entities_json(
-        self, emissions: NDArray[np.float32], lengths: NDArray[np.int32], texts: Sequence[bytes]
+        self,
+        emissions: NDArray[np.float32],
+        lengths: NDArray[np.int32],
+        texts: Sequence[bytes],
+        trusted: TrustedWords | None = None,
     ) -> list[bytes]: ...

@@ -20,6 +20,7 @@ FEATURES_FILE = "features.json"
 VOCABULARY_FILE = "vocabulary.txt"
 MOST_IDS = 2**31 - 1
 """Ids are int32."""
+MOST_TRUST = 1000
 MOST_WORD_IDS = 2**24
 """Of a layout with distinct words: of the base lexicon's 337,061 words, one in fifty shares its id."""
 
@@ -82,6 +83,16 @@ def _names(value: object, what: str) -> tuple[str, ...]:
     for name in names:
         name.encode()  # a lone surrogate is no character: UnicodeEncodeError is a ValueError
     return names
+
+
+def _prefer(value: object) -> float | None:
+    """``trust`` of a ``crf.json``: ``{"prefer": number}``, or nothing."""
+    if value is None:
+        return None
+    prefer = value.get("prefer") if isinstance(value, dict) and set(value) == {"prefer"} else None
+    if isinstance(prefer, bool) or not isinstance(prefer, (int, float)):
+        raise LayoutError(f'trust is {_shortened(value)}; {{"prefer": number}} is accepted')
+    return float(prefer)
 
 
 def _scores(value: object, what: str) -> tuple[float, ...]:
@@ -185,6 +196,9 @@ class CrfParameters:
     transitions: tuple[tuple[float, ...], ...]
     start: tuple[float, ...]
     end: tuple[float, ...]
+    prefer: float | None = None
+    """What trust ``prefer`` adds to the score of a path that tags a word as its type, chosen on development data; None:
+    the decoder's usual number."""
 
     def __post_init__(self) -> None:
         labels = 1 + 4 * len(self.entity_types)
@@ -196,6 +210,8 @@ class CrfParameters:
         numbers = (*self.start, *self.end, *(score for row in self.transitions for score in row))
         if not all(math.isfinite(number) for number in numbers):
             raise LayoutError("a CRF score is not finite")
+        if self.prefer is not None and not 0 <= self.prefer <= MOST_TRUST:
+            raise LayoutError(f"the trust of 'prefer' is {self.prefer}; a number from 0 to {MOST_TRUST} is accepted")
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> CrfParameters:
@@ -216,6 +232,7 @@ class CrfParameters:
                 ),
                 start=_scores(content["start"], "start"),
                 end=_scores(content["end"], "end"),
+                prefer=_prefer(content.get("trust")),
             )
             parameters.decoder()  # knows what else is wrong: an entity type twice, a score beyond what it can add
         except (ValueError, OverflowError) as error:
@@ -224,17 +241,24 @@ class CrfParameters:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a ``crf.json``, atomically."""
-        content = {
+        content: dict[str, Any] = {
             "format": FORMAT,
             "entity_types": list(self.entity_types),
             "start": list(self.start),
             "end": list(self.end),
             "transitions": [list(row) for row in self.transitions],
         }
+        if self.prefer is not None:
+            content["trust"] = {"prefer": self.prefer}
         write_atomically(Path(path), json.dumps(content, ensure_ascii=False) + "\n")
 
-    def decoder(self) -> CrfDecoder:
+    def decoder(self, layout: FeatureLayout | None = None) -> CrfDecoder:
         """Return the decoder of this CRF.
+
+        Parameters
+        ----------
+        layout
+            The layout whose featurizer finds the trusted words; without it none can be given.
 
         Raises
         ------
@@ -243,4 +267,6 @@ class CrfParameters:
         """
         with np.errstate(over="ignore"):  # refused by the decoder, as infinite
             scores = [np.array(part, dtype=np.float32) for part in (self.transitions, self.start, self.end)]
-        return CrfDecoder(LabelScheme(self.entity_types), *scores)
+        rules = {} if self.prefer is None else {"prefer": self.prefer}
+        types = () if layout is None else layout.types
+        return CrfDecoder(LabelScheme(self.entity_types), *scores, lexicon_types=types, **rules)

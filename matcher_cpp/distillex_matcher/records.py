@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from distillex_matcher._core import TrustedWords
 
 
 class Matches(NamedTuple):
@@ -65,6 +68,8 @@ class Features(NamedTuple):
     """*Shape:* [B, 1]. Real tokens, ``[CLS]`` and ``[SEP]`` included; 0 for a bad text."""
     errors: list[str | None]
     """Per row: None, or one sentence that says what is wrong with this text."""
+    trusted: TrustedWords
+    """Words of overlays that the decoder is to obey."""
 
     @property
     def occurring_words(self) -> NDArray[np.int32]:

@@ -6,6 +6,7 @@
 
 #include "crf_kernels.hpp"
 #include "crf_lattice.hpp"
+#include "distillex/span_edges.hpp"
 #include "entities_json.hpp"
 
 namespace distillex {
@@ -56,6 +57,16 @@ class CrfDecoder::RowDecoder {
             const double probability = fast ? span_product(span) / total : lattice_->span_probability(span);
             out.push_back({index, span.start, span.end, span.type,
                            static_cast<float>(std::clamp(probability, 0.0, 1.0))});
+        }
+    }
+
+    // Appends these spans with their posteriors.
+    void score(const Row& row, std::int32_t index, const std::vector<LabelledSpan>& spans,
+               std::vector<ScoredSpan>& out) {
+        lattice().run(row.emissions, row.length);
+        for (const LabelledSpan& span : spans) {
+            const double probability = std::clamp(lattice_->span_probability(span), 0.0, 1.0);
+            out.push_back({index, span.start, span.end, span.type, static_cast<float>(probability)});
         }
     }
 
@@ -206,12 +217,13 @@ class CrfDecoder::RowDecoder {
 };
 
 CrfDecoder::CrfDecoder(LabelScheme scheme, std::vector<float> transitions, std::vector<float> start,
-                       std::vector<float> end)
+                       std::vector<float> end, const TrustRules& rules)
     : scheme_(std::move(scheme)),
       label_count_(scheme_.label_count()),
       transitions_(std::move(transitions)),
       start_(std::move(start)),
-      end_(std::move(end)) {
+      end_(std::move(end)),
+      bonus_(scheme_, rules) {
     const std::size_t n = label_count_;
     if (transitions_.size() != n * n || start_.size() != n || end_.size() != n) {
         throw std::invalid_argument("a CRF over " + std::to_string(n) + " labels needs transitions [" +
@@ -253,9 +265,131 @@ std::vector<CrfDecoder::Row> CrfDecoder::checked_rows(const EmissionBatch& batch
     return rows;
 }
 
-std::vector<ScoredSpan> CrfDecoder::decode(const EmissionBatch& batch) const {
+// Decodes rows with what is known of them beside their emissions: words that are trusted, and the text, at
+// whose characters entities may not begin and end anywhere.
+class CrfDecoder::ContextDecoder {
+  public:
+    ContextDecoder(const CrfDecoder& decoder, const std::vector<Row>& rows, const DecodingContext& context)
+        : decoder_(decoder), rows_decoder_(decoder, rows), context_(context) {}
+
+    void decode(const Row& row, std::int32_t index, std::vector<ScoredSpan>& out) {
+        const auto at = static_cast<std::size_t>(index);
+        const TrustedWords* const trusted = context_.trusted;
+        const bool has_words = trusted != nullptr && trusted->begin(at) != trusted->end(at);
+        text_.clear();
+        Row read = row;
+        if (has_words) {
+            read_text(at, row);
+            read = copy_of(row);
+            decoder_.bonus_.add(trusted->begin(at), trusted->end(at), text_, row.length, copied_.data());
+        }
+        const std::size_t before = out.size();
+        rows_decoder_.decode(read, index, out);
+        if (context_.texts == nullptr || out.size() == before) return;
+        if (!has_words) read_text(at, row);
+        // A span that may not stand is forbidden to begin, or to end, where it does, and the row decoded
+        // again.
+        for (int attempt = 0; attempt < kAttempts && !all_sound(out, before); ++attempt) {
+            if (read.emissions == row.emissions) read = copy_of(row);
+            forbid_edges(out, before);
+            out.resize(before);
+            rows_decoder_.decode(read, index, out);
+        }
+        if (!all_sound(out, before)) trim(read, index, out, before);
+    }
+
+  private:
+    static constexpr int kAttempts = 4;
+    // Below what any emission makes good, and within what float32's products carry.
+    static constexpr float kForbidden = -60.0F;
+
+    void read_text(std::size_t index, const Row& row) {
+        if (context_.texts == nullptr) return;
+        const bool sound = append_points((*context_.texts)[index], text_) == std::string_view::npos;
+        if (sound && text_.size() == row.length) return;
+        throw std::invalid_argument("row " + std::to_string(index) + ": the text is not of " +
+                                    std::to_string(row.length) + " code points of UTF-8");
+    }
+
+    Row copy_of(const Row& row) {
+        copied_.assign(row.emissions, row.emissions + row.length * decoder_.label_count_);
+        return {copied_.data(), row.length};
+    }
+
+    std::u32string_view points_of(const ScoredSpan& span) const {
+        return std::u32string_view(text_).substr(static_cast<std::size_t>(span.start),
+                                                 static_cast<std::size_t>(span.end - span.start));
+    }
+
+    bool all_sound(const std::vector<ScoredSpan>& out, std::size_t from) const {
+        return std::all_of(
+            out.begin() + static_cast<std::ptrdiff_t>(from), out.end(),
+            [this](const ScoredSpan& span) { return edges_.sound(points_of(span), span.start == 0); });
+    }
+
+    void forbid_edges(const std::vector<ScoredSpan>& out, std::size_t from) {
+        for (std::size_t i = from; i < out.size(); ++i) {
+            const ScoredSpan& span = out[i];
+            const auto [start, end] = edges_.sound_part(points_of(span), span.start == 0);
+            const auto first = static_cast<std::size_t>(span.start);
+            const std::size_t size = points_of(span).size();
+            for (std::size_t k = 0; k < (start == end ? size : start); ++k) {
+                forbid(first + k, LabelScheme::kBegin);
+            }
+            for (std::size_t k = start == end ? 0 : end; k < size; ++k) forbid(first + k, LabelScheme::kEnd);
+        }
+    }
+
+    void forbid(std::size_t position, LabelScheme::Position edge) {
+        float* const scores = &copied_[position * decoder_.label_count_];
+        for (std::uint32_t type = 0; type < decoder_.scheme_.type_count(); ++type) {
+            scores[LabelScheme::label(type, edge)] += kForbidden;
+            scores[LabelScheme::label(type, LabelScheme::kSingle)] += kForbidden;
+        }
+    }
+
+    // What still does not keep to its edges is cut down to what does.
+    void trim(const Row& row, std::int32_t index, std::vector<ScoredSpan>& out, std::size_t from) {
+        std::vector<LabelledSpan> spans;
+        for (std::size_t i = from; i < out.size(); ++i) {
+            const auto [start, end] = edges_.sound_part(points_of(out[i]), out[i].start == 0);
+            if (start == end) continue;
+            const std::int32_t first = out[i].start;
+            spans.push_back({first + static_cast<std::int32_t>(start), first + static_cast<std::int32_t>(end),
+                             out[i].type});
+        }
+        out.resize(from);
+        rows_decoder_.score(row, index, spans, out);
+    }
+
+    const CrfDecoder& decoder_;
+    RowDecoder rows_decoder_;
+    const DecodingContext& context_;
+    const SpanEdges edges_;
+    std::u32string text_;
+    std::vector<float> copied_;
+};
+
+void CrfDecoder::check_context(const std::vector<Row>& rows, const DecodingContext& context) const {
+    const auto check_rows = [&rows](const char* what, std::size_t count) {
+        if (count == rows.size()) return;
+        throw std::invalid_argument(std::string(what) + " must hold one entry a row: " +
+                                    std::to_string(count) + " for " + std::to_string(rows.size()) + " rows");
+    };
+    if (context.trusted != nullptr) {
+        check_rows("trusted", context.trusted->rows());
+        if (!context.trusted->empty() && !bonus_.knows_types()) {
+            throw std::invalid_argument(
+                "this decoder was made without lexicon types: it cannot take trusted words");
+        }
+    }
+    if (context.texts != nullptr) check_rows("texts", context.texts->size());
+}
+
+std::vector<ScoredSpan> CrfDecoder::decode(const EmissionBatch& batch, const DecodingContext& context) const {
     const std::vector<Row> rows = checked_rows(batch);
-    RowDecoder decoder(*this, rows);
+    check_context(rows, context);
+    ContextDecoder decoder(*this, rows, context);
     std::vector<ScoredSpan> spans;
     for (std::size_t row = 0; row < rows.size(); ++row) {
         if (rows[row].length > 0) decoder.decode(rows[row], static_cast<std::int32_t>(row), spans);
@@ -297,12 +431,16 @@ std::vector<std::vector<ScoredPath>> CrfDecoder::best_paths(const EmissionBatch&
 }
 
 std::vector<std::string> CrfDecoder::entities_json(const EmissionBatch& batch,
-                                                   const std::vector<std::string_view>& texts) const {
+                                                   const std::vector<std::string_view>& texts,
+                                                   const TrustedWords* trusted) const {
     if (texts.size() != batch.batch) {
         throw std::invalid_argument("texts must hold one text a row: " + std::to_string(texts.size()) +
                                     " for " + std::to_string(batch.batch) + " rows");
     }
-    return distillex::entities_json(scheme_, decode(batch), texts);
+    std::vector<TextView> views;
+    views.reserve(texts.size());
+    for (const std::string_view text : texts) views.push_back(TextView::of(text));
+    return distillex::entities_json(scheme_, decode(batch, {&views, trusted}), texts);
 }
 
 }  // namespace distillex

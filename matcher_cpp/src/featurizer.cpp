@@ -31,6 +31,9 @@ struct Featurizer::Workspace {
     std::vector<Candidate> matches;
     std::vector<Candidate> layer;  // matches of one lexicon
     std::vector<Candidate> merged;
+    std::vector<TrustedWord> trusted;  // of one text
+    std::vector<std::uint32_t>
+        furthest_before;  // of a position: where the last base word ends that begins before
     std::vector<float> weights_at_start;
     std::vector<float> weights_at_end;
     std::vector<std::uint8_t> filled;      // words in each (token, slot)
@@ -203,29 +206,37 @@ void Featurizer::collect_matches(const FeaturizerText& text, std::u32string_view
                        std::back_inserter(workspace.merged), by_place);
         matches.swap(workspace.merged);
     };
+    const auto trust_of = [&text](const Lexicon& lexicon, std::uint32_t entry) {
+        for (const Trust trust : {lexicon.entry_trust(entry), text.trust, lexicon.trust()}) {
+            if (trust != kTrustUnsaid) return trust;
+        }
+        return kPrefer;
+    };
+    workspace.trusted.clear();
     for (auto lexicon = text.overlays.rbegin(); lexicon != text.overlays.rend(); ++lexicon) {
         const std::vector<std::int32_t>& type_ids = types_of(**lexicon, workspace).ids;
         layer.clear();
         const auto put = [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
             const std::uint16_t type = (*lexicon)->entry_type(entry);
-            layer.push_back(
-                {start, end, type == kHiddenType ? 0 : type_ids[type], 0, (*lexicon)->entry_weight(entry)});
+            layer.push_back({start, end, type == kHiddenType ? 0 : type_ids[type], 0,
+                             (*lexicon)->entry_weight(entry), trust_of(**lexicon, entry)});
         };
         (*lexicon)->find_all(searched.data(), searched.size(), workspace.single_spaced.in_text(put));
         lay_below();
     }
+    layer.clear();
     if (base_) {
-        layer.clear();
         const auto put = [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
             const std::uint16_t type = base_->entry_type(entry);
             if (type == kHiddenType) return;
             const std::uint32_t word_id = hashed_word_id(base_->entry_hash(entry), options_.word_hash_size);
             layer.push_back({start, end, base_types_[type], static_cast<std::int32_t>(word_id),
-                             base_->entry_weight(entry)});
+                             base_->entry_weight(entry), kHint});
         };
         base_->find_all(searched.data(), searched.size(), workspace.single_spaced.in_text(put));
-        lay_below();
     }
+    if (!matches.empty()) collect_trusted(workspace, points.size());
+    if (base_) lay_below();
     drop_untyped(matches);
     if (matches.size() >= kManyMatches) drop_crowded_out(workspace, points.size(), options_.words_per_slot);
     std::sort(matches.begin(), matches.end(), [](const Candidate& a, const Candidate& b) {
@@ -233,6 +244,49 @@ void Featurizer::collect_matches(const FeaturizerText& text, std::u32string_view
         if (a.end - a.start != b.end - b.start) return a.end - a.start > b.end - b.start;
         return a.start < b.start;
     });
+}
+
+// The words of overlays (`matches`) that are to be obeyed. What is preferred is not obeyed where the base
+// lexicon (`layer`) speaks against it: where it knows the same word as something else (高兴 as a name), or
+// has a word that reaches into this one or covers it (美团 in 完美团结).
+void Featurizer::collect_trusted(Workspace& workspace, std::size_t length) {
+    auto& trusted = workspace.trusted;
+    const auto is_trusted = [](const Candidate& match) { return match.type != 0 && match.trust != kHint; };
+    for (const Candidate& match : workspace.matches) {
+        if (!is_trusted(match)) continue;
+        trusted.push_back({static_cast<std::int32_t>(match.start), static_cast<std::int32_t>(match.end),
+                           match.type, match.trust});
+    }
+    if (trusted.empty()) return;
+    keep_longest_of_each_type(trusted, length);
+
+    auto& furthest = workspace.furthest_before;
+    furthest.assign(length + 2, 0);
+    auto overlay = workspace.matches.cbegin();
+    auto word = trusted.begin();
+    const auto place = [](const auto& match) { return std::pair(match.start, match.end); };
+    for (const Candidate& known : workspace.layer) {
+        while (overlay != workspace.matches.cend() && place(*overlay) < place(known)) ++overlay;
+        const bool replaced = overlay != workspace.matches.cend() && place(*overlay) == place(known);
+        if (!replaced) {
+            furthest[known.start + 1] = std::max(furthest[known.start + 1], known.end);
+            continue;
+        }
+        const auto known_place =
+            std::pair(static_cast<std::int32_t>(known.start), static_cast<std::int32_t>(known.end));
+        while (word != trusted.end() && place(*word) < known_place) ++word;
+        const bool doubted = word != trusted.end() && place(*word) == known_place && word->trust == kPrefer &&
+                             word->type != known.type;
+        if (doubted) word->trust = kHint;
+    }
+    for (std::size_t i = 1; i < furthest.size(); ++i) furthest[i] = std::max(furthest[i], furthest[i - 1]);
+    const auto is_hint = [&furthest](const TrustedWord& each) {
+        if (each.trust != kPrefer) return each.trust == kHint;
+        const auto start = static_cast<std::size_t>(each.start);
+        const auto end = static_cast<std::size_t>(each.end);
+        return furthest[start] > start || furthest[end] > end;
+    };
+    trusted.erase(std::remove_if(trusted.begin(), trusted.end(), is_hint), trusted.end());
 }
 
 // Of words nested in one another hardly any gets into a slot. A match takes no place where `words` longer
@@ -362,9 +416,14 @@ FeatureBatch Featurizer::featurize(const std::vector<FeaturizerText>& texts) con
         longest = std::max(longest, lengths.back());
     }
     FeatureBatch batch = empty_batch(texts.size(), longest);
+    batch.trusted = TrustedWords(texts.size());
     std::u32string_view rest = workspace.points;
     for (std::size_t row = 0; row < texts.size(); ++row) {
-        if (!errors[row]) fill_row(texts[row], rest.substr(0, lengths[row]), row, batch, workspace);
+        if (!errors[row]) {
+            fill_row(texts[row], rest.substr(0, lengths[row]), row, batch, workspace);
+            for (const TrustedWord& word : workspace.trusted) batch.trusted.append(word);
+        }
+        batch.trusted.end_row(row);
         rest.remove_prefix(lengths[row]);
     }
     batch.errors = std::move(errors);

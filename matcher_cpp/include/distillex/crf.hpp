@@ -14,7 +14,9 @@
 #include <string_view>
 #include <vector>
 
+#include "distillex/crf_trust.hpp"
 #include "distillex/label_scheme.hpp"
+#include "distillex/text.hpp"
 
 namespace distillex {
 
@@ -31,6 +33,13 @@ struct ScoredSpan {
 struct ScoredPath {
     std::vector<std::int64_t> labels;
     float score;  // log score, not normalised
+};
+
+// What a batch's rows say beside their emissions. Both are optional.
+struct DecodingContext {
+    // The callers' own texts, one a row: entities then keep to SpanEdges.
+    const std::vector<TextView>* texts = nullptr;
+    const TrustedWords* trusted = nullptr;
 };
 
 inline constexpr std::size_t kMostBestPaths = 1024;
@@ -50,13 +59,15 @@ class CrfDecoder {
     // `transitions` is [labels, labels] (from, to). Throws std::invalid_argument for a score that is not
     // finite.
     CrfDecoder(LabelScheme scheme, std::vector<float> transitions, std::vector<float> start,
-               std::vector<float> end);
+               std::vector<float> end, const TrustRules& rules = {});
 
     const LabelScheme& scheme() const { return scheme_; }
 
     // All of these throw std::invalid_argument for a wrong number of labels, a length beyond the tokens and
     // emissions that are not finite or beyond ±1e6, naming the row.
-    std::vector<ScoredSpan> decode(const EmissionBatch& batch) const;
+    // `decode` refuses a context of another number of rows as well, a text whose length is not its row's, and
+    // trusted words where the decoder knows no lexicon types.
+    std::vector<ScoredSpan> decode(const EmissionBatch& batch, const DecodingContext& context = {}) const;
     // Per row the labels of the best path.
     std::vector<std::vector<std::int64_t>> viterbi(const EmissionBatch& batch) const;
     void marginals(const EmissionBatch& batch, float* out) const;  // [batch, tokens, labels]
@@ -65,7 +76,8 @@ class CrfDecoder {
     // Per row the JSON list of {"start","end","type","text","score"}; `texts` are the callers' own UTF-8
     // texts, one a row.
     std::vector<std::string> entities_json(const EmissionBatch& batch,
-                                           const std::vector<std::string_view>& texts) const;
+                                           const std::vector<std::string_view>& texts,
+                                           const TrustedWords* trusted = nullptr) const;
 
   private:
     struct Row {
@@ -73,6 +85,8 @@ class CrfDecoder {
         std::size_t length;      // characters
     };
     class RowDecoder;
+    class ContextDecoder;
+    void check_context(const std::vector<Row>& rows, const DecodingContext& context) const;
     // Lengths are read here alone: what their owner does to them later moves no row.
     std::vector<Row> checked_rows(const EmissionBatch& batch) const;
     std::vector<ScoredPath> best_paths(const Row& row, std::size_t k) const;
@@ -83,6 +97,7 @@ class CrfDecoder {
     std::vector<float> start_;
     std::vector<float> end_;
     std::shared_ptr<const PlaneScores> planes_;  // for the kernels
+    WordBonus bonus_;
 };
 
 }  // namespace distillex

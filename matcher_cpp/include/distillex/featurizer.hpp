@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "distillex/lexicon.hpp"
+#include "distillex/trusted_words.hpp"
 
 namespace distillex {
 
@@ -50,12 +51,14 @@ struct FeatureBatch {
     Tensor<float> lexicon_weights;       // [batch, T, 4, K]
     Tensor<std::int32_t> lengths;        // [batch, 1]
     std::vector<std::optional<std::string>> errors;
+    TrustedWords trusted;
     std::unique_ptr<void, Free> memory;
 };
 
 struct FeaturizerText {
     TextView text;
     std::vector<std::shared_ptr<const Lexicon>> overlays;
+    Trust trust = kTrustUnsaid;  // of the overlays' words that say none
 };
 
 class Featurizer {
@@ -91,6 +94,7 @@ class Featurizer {
         std::int32_t type;  // 0: hidden
         std::int32_t word;
         float weight;
+        Trust trust;
     };
     // How an overlay's types are numbered here, or why they cannot be; found out once a batch.
     struct OverlayTypes {
@@ -107,6 +111,7 @@ class Featurizer {
     FeatureBatch empty_batch(std::size_t rows, std::size_t longest) const;
     void fill_ids(std::u32string_view points, std::int32_t* ids) const;
     void collect_matches(const FeaturizerText& text, std::u32string_view points, Workspace& workspace) const;
+    static void collect_trusted(Workspace& workspace, std::size_t length);
     static void drop_crowded_out(Workspace& workspace, std::size_t length, std::size_t words);
     static void drop_untyped(std::vector<Candidate>& matches);
     void fill_row(const FeaturizerText& text, std::u32string_view points, std::size_t row,
