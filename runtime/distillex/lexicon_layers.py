@@ -24,7 +24,7 @@ from distillex.refused import RefusedError
 from distillex.request_lexicons import Limits, RequestLexicons
 
 LOG = logging.getLogger("distillex.lexicons")
-LONGEST_TRUST = 64
+LONGEST_TRUST = 256
 """Bytes; no level and no number needs as many."""
 
 

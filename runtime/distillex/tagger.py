@@ -124,7 +124,7 @@ class Tagger:
         return Tagger, (
             self._source,
             self._selection,
-            tuple(replace(each, layer=None, installed=None) for each in self._attached),
+            tuple(replace(each, layer=None, trusted=None) for each in self._attached),
         )
 
     def __repr__(self) -> str:
@@ -355,9 +355,9 @@ class _Attached:
     given: str | Path | dict[str, Any]
     trust: Trust | None
     layer: Layer | None = None
-    """None: not opened yet. Of a name, which is looked up at each call, the layer that was made last."""
-    installed: Layer | None = None
-    """Of a name: what ``layer`` was made of."""
+    """None: not opened yet, or a name, which is looked up at each call."""
+    trusted: tuple[Lexicon, Layer] | None = None
+    """Of a name with a trust: the version that was found last, and what was made of it."""
 
     def layer_of(self, pipeline: Pipeline) -> Layer | None:
         from distillex.lexicon_layers import Layer
@@ -379,11 +379,11 @@ class _Attached:
     def _named(self, installed: Layer | None) -> Layer | None:
         if installed is None or self.trust is None:
             return installed
-        made, layer = self.installed, self.layer
-        if layer is None or made is None or made.lexicon is not installed.lexicon:
+        made = self.trusted
+        if made is None or made[0] is not installed.lexicon:
             layer = replace(installed, lexicon=with_trust(installed.lexicon, self.trust))
-            self.installed, self.layer = installed, layer
-        return layer
+            made = self.trusted = (installed.lexicon, layer)
+        return made[1]
 
 
 def _read(given: Path | dict[str, Any], trust: Trust | None) -> tuple[Lexicon, str]:
