@@ -83,7 +83,7 @@ def test_a_bad_trust_fails_its_own_row_alone(connection, trust):
 
 
 def test_a_trust_of_another_number_of_rows_is_refused(connection):
-    with pytest.raises(Exception, match="TRUST|batch"):
+    with pytest.raises(Exception, match=r"TRUST|batch"):
         extract(connection, [UNCONVINCING] * 2, TRUST=["insist"])
 
 
