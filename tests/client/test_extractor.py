@@ -232,3 +232,15 @@ def test_the_command_takes_words_and_writes_a_page(server, tmp_path):
     options = ["--lexicon", "words.tsv", "--format", "html", "--output", "page.html", "a.txt"]
     assert subprocess.run([*command, *options], cwd=tmp_path).returncode == 0
     assert 'data-type="company"' in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_the_command_obeys_words_as_far_as_it_is_told(server, tmp_path):
+    (tmp_path / "a.txt").write_text("这次轮到小满了。", encoding="utf-8")
+    (tmp_path / "words.tsv").write_text("小满\tcompany\n", encoding="utf-8")
+    command = [sys.executable, "-c", "from distillex_client.cli import run; run()", "extract", "--url", server.grpc_url]
+    for options, expected in ((), 0), (("--trust", "insist"), 1):
+        done = subprocess.run(
+            [*command, "--lexicon", "words.tsv", *options, "a.txt"], cwd=tmp_path, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        assert len(json.loads(done.stdout)["entities"]) == expected
