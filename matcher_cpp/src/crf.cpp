@@ -60,9 +60,16 @@ class CrfDecoder::RowDecoder {
         }
     }
 
-    // Appends these spans with their posteriors.
+    const std::vector<LabelledSpan>& best_spans(const Row& row) {
+        best_labels(row, labels_);
+        find_spans();
+        return spans_;
+    }
+
+    // Appends these spans with their posteriors, in float64.
     void score(const Row& row, std::int32_t index, const std::vector<LabelledSpan>& spans,
                std::vector<ScoredSpan>& out) {
+        if (spans.empty()) return;
         lattice().run(row.emissions, row.length);
         for (const LabelledSpan& span : spans) {
             const double probability = std::clamp(lattice_->span_probability(span), 0.0, 1.0);
@@ -289,19 +296,32 @@ class CrfDecoder::ContextDecoder {
         if (!has_words) read_text(at, row);
         // A span that may not stand is forbidden to begin, or to end, where it does, and the row decoded
         // again.
-        for (int attempt = 0; attempt < kAttempts && !all_sound(out, before); ++attempt) {
-            if (read.emissions == row.emissions) read = copy_of(row);
-            forbid_edges(out, before);
-            out.resize(before);
-            rows_decoder_.decode(read, index, out);
+        std::vector<LabelledSpan> spans;
+        for (std::size_t i = before; i < out.size(); ++i) {
+            spans.push_back({out[i].start, out[i].end, out[i].type});
         }
-        if (!all_sound(out, before)) trim(read, index, out, before);
+        if (all_sound(spans)) return;
+        if (!has_words) read = copy_of(row);
+        for (int attempt = 0; attempt < kAttempts && !all_sound(spans); ++attempt) {
+            forbid_edges(spans);
+            spans = rows_decoder_.best_spans(read);
+        }
+        out.resize(before);
+        // What still does not keep to its edges is cut down to what does.
+        std::vector<LabelledSpan> sound;
+        for (const LabelledSpan& span : spans) {
+            const auto [start, end] = edges_.sound_part(points_of(span), span.start == 0);
+            if (start == end) continue;
+            sound.push_back({span.start + static_cast<std::int32_t>(start),
+                             span.start + static_cast<std::int32_t>(end), span.type});
+        }
+        rows_decoder_.score(read, index, sound, out);
     }
 
   private:
     static constexpr int kAttempts = 4;
-    // Below what any emission makes good, and within what float32's products carry.
-    static constexpr float kForbidden = -60.0F;
+    // About as much as emissions differ by; what needs more is forbidden once more.
+    static constexpr float kForbidden = -30.0F;
 
     void read_text(std::size_t index, const Row& row) {
         if (context_.texts == nullptr) return;
@@ -316,20 +336,19 @@ class CrfDecoder::ContextDecoder {
         return {copied_.data(), row.length};
     }
 
-    std::u32string_view points_of(const ScoredSpan& span) const {
+    std::u32string_view points_of(const LabelledSpan& span) const {
         return std::u32string_view(text_).substr(static_cast<std::size_t>(span.start),
                                                  static_cast<std::size_t>(span.end - span.start));
     }
 
-    bool all_sound(const std::vector<ScoredSpan>& out, std::size_t from) const {
-        return std::all_of(
-            out.begin() + static_cast<std::ptrdiff_t>(from), out.end(),
-            [this](const ScoredSpan& span) { return edges_.sound(points_of(span), span.start == 0); });
+    bool all_sound(const std::vector<LabelledSpan>& spans) const {
+        return std::all_of(spans.begin(), spans.end(), [this](const LabelledSpan& span) {
+            return edges_.sound(points_of(span), span.start == 0);
+        });
     }
 
-    void forbid_edges(const std::vector<ScoredSpan>& out, std::size_t from) {
-        for (std::size_t i = from; i < out.size(); ++i) {
-            const ScoredSpan& span = out[i];
+    void forbid_edges(const std::vector<LabelledSpan>& spans) {
+        for (const LabelledSpan& span : spans) {
             const auto [start, end] = edges_.sound_part(points_of(span), span.start == 0);
             const auto first = static_cast<std::size_t>(span.start);
             const std::size_t size = points_of(span).size();
@@ -346,20 +365,6 @@ class CrfDecoder::ContextDecoder {
             scores[LabelScheme::label(type, edge)] += kForbidden;
             scores[LabelScheme::label(type, LabelScheme::kSingle)] += kForbidden;
         }
-    }
-
-    // What still does not keep to its edges is cut down to what does.
-    void trim(const Row& row, std::int32_t index, std::vector<ScoredSpan>& out, std::size_t from) {
-        std::vector<LabelledSpan> spans;
-        for (std::size_t i = from; i < out.size(); ++i) {
-            const auto [start, end] = edges_.sound_part(points_of(out[i]), out[i].start == 0);
-            if (start == end) continue;
-            const std::int32_t first = out[i].start;
-            spans.push_back({first + static_cast<std::int32_t>(start), first + static_cast<std::int32_t>(end),
-                             out[i].type});
-        }
-        out.resize(from);
-        rows_decoder_.score(row, index, spans, out);
     }
 
     const CrfDecoder& decoder_;

@@ -208,7 +208,7 @@ METHODS = {
     "marginals": CrfDecoder.marginals,
     "best_paths": lambda decoder, emissions, lengths: decoder.best_paths(emissions, lengths, 2),
     "entities_json": lambda decoder, emissions, lengths: decoder.entities_json(
-        emissions, lengths, [b"text"] * len(emissions)
+        emissions, lengths, [b"x" * max(0, int(length) - 2) for length in lengths.ravel()]
     ),
 }
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
@@ -263,7 +263,7 @@ def test_wrong_arguments_are_refused():
 def test_json_writes_controls_and_quotes_as_json_must():
     scheme = LabelScheme(['a"\\'])
     decoder = CrfDecoder(scheme, *(np.zeros(shape, np.float32) for shape in ((5, 5), 5, 5)))
-    text = "".join(map(chr, range(1, 0x30))) + '"\\\x7f甲𠮷'
+    text = "甲" + "".join(map(chr, range(1, 0x30))) + '"\\\x7f甲𠮷'
     row = np.zeros((len(text), 5), np.float32)
     row[0, 1] = row[1:-1, 2] = row[-1, 3] = 9
     (entity,) = json.loads(decoder.entities_json(*padded([row]), [text.encode()])[0])
@@ -278,7 +278,7 @@ def test_json_offsets_are_code_points_of_the_callers_own_text(text, seed):
     scheme, _, decoder = random_crf(generator)
     batch, sizes = padded([generator.normal(size=(len(text), len(scheme))).astype(np.float32) * 3])
     entities = json.loads(decoder.entities_json(batch, sizes, [text.encode()])[0])
-    spans = decoder.decode(batch, sizes)
+    spans = decoder.decode(batch, sizes, [text])
     assert [(e["start"], e["end"]) for e in entities] == list(zip(spans.start, spans.end, strict=True))
     for entity in entities:
         assert set(entity) == {"start", "end", "type", "text", "score"}

@@ -51,7 +51,7 @@ def jobs():
     decoder = CrfDecoder(scheme, *scores)
     emissions = (generator.normal(size=(6, 30, 9)) * 3).astype(np.float32)
     lengths = np.array([30, 2, 17, 8, 30, 3], np.int32)
-    texts = ["在北京大学读书的甲乙丙" * 2] * 6
+    texts = [("在北京大学读书的甲乙丙" * 3)[: length - 2] or "甲" for length in lengths]
     encoded = [text.encode() for text in texts]
     words = {"北京": "n", "大学": "company", "北京大学": None}
     lexicon = Lexicon.from_words(words)

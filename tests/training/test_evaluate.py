@@ -3,9 +3,10 @@ import json
 import shutil
 
 import pytest
+from distillex_matcher import Lexicon
 from distillex_training.data.labelled import GoldSpan, Sentence
 from distillex_training.evaluate import recall_by_surface, score
-from distillex_training.lexicon_evaluation import random_entries, right_entries
+from distillex_training.lexicon_evaluation import plausible_entries, random_entries, right_entries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -80,6 +81,18 @@ def test_lexicon_conditions_hold_right_entries_for_unseen_entities_and_wrong_one
     assert len(wrong) == 10
     assert not set(wrong) & set(right)
     assert all(word in SENTENCES[0].text and kind in TYPES for word, kind in wrong.items())
+
+
+def test_plausible_entries_are_words_of_the_base_lexicon_and_near_misses():
+    base = Lexicon.from_entries([("北斗", "n", 0.5), ("软件", "n", 0.5), ("昨天", "t", 0.5)])
+    wrong = plausible_entries(SENTENCES, base, TYPES, 100, {"赵伟"}, seed=1)
+    bounds = {"北斗软", "斗软件", "北斗软件的", "的赵伟", "赵", "伟"}
+    assert set(wrong) == {"北斗", "软件", "北斗软件"} | bounds
+    assert wrong["北斗软件"] == "name"
+    assert wrong["北斗软"] == "company"
+    assert wrong == plausible_entries(SENTENCES, base, TYPES, 100, {"赵伟"}, seed=1)
+    assert len(plausible_entries(SENTENCES, base, TYPES, 2, {}, seed=1)) == 2
+    assert plausible_entries([Sentence("你好", ())], base, TYPES, 2, {}, seed=1) == {}
 
 
 def test_wrong_entries_end_where_the_text_holds_no_more():

@@ -121,7 +121,7 @@ def test_a_word_added_at_run_time_changes_the_result(toy, toy_student):
     featurizer = layout.featurizer(Lexicon.load(toy / "base.lex"))
     added = Lexicon.from_words({"丙丁戊己": "company"})
     text = ["今天赵伟离开丙丁戊己！"]
-    found = predict(featurizer, torch_emissions(model), crf.decoder(), text, overlay=[added])[0]
+    found = predict(featurizer, torch_emissions(model), crf.decoder(layout), text, overlay=[added])[0]
     assert (6, 10, "company") in found
 
 

@@ -10,20 +10,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
 from distillex_matcher import Lexicon
 from distillex_training.data.labelled import read_labelled
 from distillex_training.ensemble import Ensemble
-from distillex_training.evaluate import Span, gold_spans, predict_scored, score
-from numpy.typing import NDArray
+from distillex_training.evaluate import Emissions, Span, gold_spans, predict_scored, score
 
 
 def spans_of(ensemble: Ensemble, texts: list[str]) -> list[list[Span]]:
     """Return what an ensemble finds."""
 
-    def scored(batch: list[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def scored(batch: list[str]) -> Emissions:
         outputs = ensemble.outputs(batch)
-        return outputs.emissions, outputs.lengths
+        return Emissions(outputs.emissions, outputs.lengths)
 
     return predict_scored(scored, ensemble.decoder, texts)
 

@@ -47,7 +47,7 @@ def train_and_evaluate(run: StudentRun, directory: Path) -> list[ConditionResult
     sentences, _ = read_labelled(run.data.dev, entity_types=crf.scheme.entity_types)
     known = {s.text[e.start : e.end] for s in read_labelled(run.data.train)[0] for e in s.spans}
     base = Lexicon.load(run.data.lexicon)
-    return evaluate_conditions(layout, torch_emissions(student), crf.decoder(), sentences, known, base)
+    return evaluate_conditions(layout, torch_emissions(student), crf.decoder(layout), sentences, known, base)
 
 
 def row(name: str, results: list[ConditionResult]) -> str:

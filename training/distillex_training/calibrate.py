@@ -61,7 +61,9 @@ class _Scored:
     mask: Tensor
 
 
-def calibrate(directory: Path, data: Path, base: Path, output: Path, *, half_precision: bool = False) -> Calibration:
+def calibrate(
+    directory: Path, data: Path, base: Path, output: Path, *, half_precision: bool = False, prefer: float | None = None
+) -> Calibration:
     """Write a model whose emissions and CRF scores are divided by the temperature that makes gold labels likeliest.
 
     The best label sequences stay what they were; posteriors, and with them scores, move. Temperature scaling: Guo et
@@ -79,6 +81,8 @@ def calibrate(directory: Path, data: Path, base: Path, output: Path, *, half_pre
         Model directory to write.
     half_precision
         Store the weights as float16.
+    prefer
+        What trust ``prefer`` in a word adds, of the scores as they are afterwards; None keeps the model's.
 
     Raises
     ------
@@ -106,6 +110,8 @@ def calibrate(directory: Path, data: Path, base: Path, output: Path, *, half_pre
         for parameter in (*model.tag.parameters(), *crf.parameters()):
             parameter.div_(temperature)
     crf.hold_constraints()
+    if prefer is not None:
+        crf.prefer = prefer
     after = _confidence(crf, [_Scored(s.sentences, s.emissions / temperature, s.labels, s.mask) for s in scored])
     save_model(output, model, crf, layout, half_precision=half_precision)
     return Calibration(temperature, report, before, after)
@@ -161,7 +167,7 @@ def _confidence(crf: ConstrainedCrf, scored: Sequence[_Scored]) -> Confidence:
         # The decoder takes [CLS] and [SEP] too.
         padded = torch.nn.functional.pad(part.emissions, (0, 0, 1, 1)).numpy()
         lengths = (part.mask.sum(dim=1, keepdim=True) + 2).int().numpy()
-        spans = decoder.decode(padded, lengths)
+        spans = decoder.decode(padded, lengths, [sentence.text for sentence in part.sentences])
         gold = [{(span.start, span.end, span.type) for span in sentence.spans} for sentence in part.sentences]
         for row, start, end, kind, score in zip(*(column.tolist() for column in spans), strict=True):
             scores.append(score)

@@ -95,6 +95,15 @@ def calibrate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Model directory to write.")],
     base: Annotated[Path, typer.Option(help="Compiled base lexicon.")] = Path("lexicons/base/1.lex"),
     half_precision: Annotated[bool, typer.Option("--half-precision", help="Store the weights as float16.")] = False,
+    prefer: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1000,
+            help="What trust `prefer` in a word adds, of the scaled scores (training/evidence/measure_trust.py); by "
+            "default the model's own, or 2.",
+        ),
+    ] = None,
 ) -> None:
     """Scale a model's scores so that entities of score 0.8 are right about eight times in ten; what is found stays."""
     from distillex_matcher import LexiconError
@@ -103,7 +112,7 @@ def calibrate(
 
     _prepare(0)
     try:
-        done = run(model, data, base, output, half_precision=half_precision)
+        done = run(model, data, base, output, half_precision=half_precision, prefer=prefer)
     except (LexiconError, OSError, ValueError) as error:
         _fail("calibrate", str(error))
     for line in done.read.lines():
@@ -154,11 +163,11 @@ def evaluate(
             files = ExportedFiles.beside(network)
             session = open_session(network)
             check_network(session, files)
-            layout, decoder, emissions_of = files.layout, files.crf.decoder(), onnx_emissions(session)
+            layout, decoder, emissions_of = files.layout, files.crf.decoder(files.layout), onnx_emissions(session)
             limit = layout.buckets[-1]
         else:
             tagger, crf, layout = load_model(model)
-            decoder, emissions_of = crf.decoder(), torch_emissions(tagger)
+            decoder, emissions_of = crf.decoder(layout), torch_emissions(tagger)
             limit = longest_input(tagger, layout)
         sentences, report = read_labelled(data, entity_types=decoder.scheme.entity_types, max_length=limit - 2)
         if not any(sentence.spans for sentence in sentences):

@@ -25,6 +25,7 @@ from distillex_training.accepted import (
     Size,
     Weight,
 )
+from distillex_training.data.everyday import EverydayConfig
 from distillex_training.lexicon import AugmentationConfig
 from distillex_training.models.student import ENCODER_NAMES, check_sizes_together
 from distillex_training.run_record import NAMES_CONTENT, WITHOUT_EFFECT
@@ -136,6 +137,7 @@ class StudentRun(Checked):
     student: StudentSizes = field(default_factory=StudentSizes)
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    everyday: EverydayConfig = field(default_factory=EverydayConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     learning_rate: Rate = 2e-3
     table_learning_rate: Rate | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from torch import Tensor, nn
 
 from distillex_training import processes
 from distillex_training.config import ConfigError, DataConfig, DistillationConfig, StudentRun, StudentSizes
-from distillex_training.data.batches import Batch, length_bucketed_batches
+from distillex_training.data.batches import Batch, length_bucketed_batches, make_batch
+from distillex_training.data.everyday import Everyday, EverydayConfig, EverydaySentences
 from distillex_training.data.labelled import GoldSpan, Sentence
-from distillex_training.data.substitution import substituted_sentences
+from distillex_training.data.substitution import substituted_sentences, unchanged
+from distillex_training.lexicon import LexiconAugmenter, ListedWords
 from distillex_training.losses import (
     best_paths_likelihood,
     emission_divergence,
@@ -55,10 +58,23 @@ class DistillationTask(GoldTask):
     """Gold sentences, and raw sentences with what the teacher says of them."""
 
     def __init__(
-        self, *arguments: Any, switches: DistillationConfig, projection_rate: float, cache: Caches | None
+        self,
+        *arguments: Any,
+        switches: DistillationConfig,
+        projection_rate: float,
+        cache: Caches | None,
+        everyday: EverydayConfig | None = None,
     ) -> None:
         """``projection_rate``: learning rate of the projection of hidden states."""
         super().__init__(*arguments)
+        self._everyday = everyday or EverydayConfig()
+        self._made = EverydaySentences(self._everyday, self.data.entity_types, self.data.train)
+        listed = ListedWords(self._made.listed_words(), self.data.base)
+        self._augmenter = self._augmenter.with_listed(listed)
+        self._everyday_augmenter = LexiconAugmenter(
+            self._everyday.augmentation, self.data.base, self.data.entity_types, listed
+        )
+        self._drawn: tuple[int, list[Everyday]] = (-1, [])
         self._switches = switches
         self._cache = cache
         self._gold_count = len(self.sentences)
@@ -90,13 +106,15 @@ class DistillationTask(GoldTask):
                 yield from ((text[start:end], kind) for start, end, kind in self._cache.spans(row, CERTAIN))
 
     def batches(self, epoch: int) -> list[list[int]]:
-        """Return batches that are all gold or all raw, mixed in order."""
+        """Return batches that are all gold, all raw or all everyday sentences, mixed in order."""
         gold = list(range(self._gold_count)) * self._switches.gold_repeats
         raw = list(range(self._gold_count, len(self.sentences))) if self._teaches else []
         batches: list[list[int]] = []
-        for part, indices in enumerate((gold, raw)):
+        fixed = len(self.sentences)
+        drawn = self._drawn_for(epoch)
+        for part, indices in enumerate((gold, raw, list(range(fixed, fixed + len(drawn))))):
             if indices:
-                lengths = [len(self.sentences[i].text) for i in indices]
+                lengths = [len((self.sentences[i] if i < fixed else drawn[i - fixed].sentence).text) for i in indices]
                 loop = self.loop
                 picked = length_bucketed_batches(
                     lengths, loop.batch_size, loop.max_characters, loop.seed + 1000 * part, epoch
@@ -110,6 +128,8 @@ class DistillationTask(GoldTask):
     def loss(self, batch: list[int], epoch: int) -> Tensor:
         """Gold likelihood, or the weighted sum of the losses against the teacher."""
         switches = self._switches
+        if batch[0] >= len(self.sentences):
+            return self._everyday.weight * self._everyday_loss(batch, epoch)
         if batch[0] < self._gold_count or self._cache is None:
             return switches.gold * super().loss(batch, epoch)
         features = self.batch(batch, epoch)
@@ -118,6 +138,24 @@ class DistillationTask(GoldTask):
         rows = [self._raw_rows[i - self._gold_count] for i in batch]
         with torch.autocast(emissions.device.type, enabled=False):
             return self._teacher_losses(emissions, hidden, features, rows)
+
+    def _drawn_for(self, epoch: int) -> list[Everyday]:
+        if self._drawn[0] != epoch:
+            generator = random.Random(f"{self.loop.seed}-{epoch}-everyday")
+            self._drawn = epoch, [self._made.draw(generator) for _ in range(self._everyday.sentences)]
+        return self._drawn[1]
+
+    def _everyday_loss(self, indices: list[int], epoch: int) -> Tensor:
+        drawn = self._drawn_for(epoch)
+        chosen, overlays = [], []
+        for index in indices:
+            made = drawn[index - len(self.sentences)]
+            generator = random.Random(f"{self.loop.seed}-{epoch}-{index}-everyday")
+            mistyped = [word for word in made.plain if generator.random() < self._everyday.mistyped]
+            chosen.append(unchanged(made.sentence))
+            overlays.append(self._everyday_augmenter.overlay(made.sentence, generator, mistyped))
+        features = make_batch(self.featurizer, self.model.crf.scheme, chosen, overlays, indices)
+        return self._gold_loss(features.to(self.model.crf.allowed_starts.device))
 
     def _teacher_losses(self, emissions: Tensor, hidden: Tensor, features: Batch, rows: list[int]) -> Tensor:
         """Weighted sum of the losses that are switched on. *Shape:* emissions [B, C, L], hidden [B, C, W]."""
@@ -385,4 +423,5 @@ def _task(run: StudentRun) -> DistillationTask:
         switches=run.distillation,
         projection_rate=run.learning_rate,
         cache=cache,
+        everyday=run.everyday,
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from distillex_matcher import CrfDecoder, Features, Featurizer, Lexicon
+from distillex_matcher import CrfDecoder, Features, Featurizer, Lexicon, TrustedWords
 from numpy.typing import NDArray
 from torch import nn
 
@@ -17,6 +18,16 @@ from distillex_training.data.labelled import Sentence
 Span = tuple[int, int, str]
 EmissionFunction = Callable[[Features], NDArray[np.float32]]
 """Features of a batch → emissions [B, T, L]."""
+
+
+class Emissions(NamedTuple):
+    """What the decoder takes of a batch beside its texts."""
+
+    emissions: NDArray[np.float32]
+    """*Shape:* [B, T, L]."""
+    lengths: NDArray[np.int32]
+    """*Shape:* [B, 1]."""
+    trusted: TrustedWords | None = None
 
 
 class NotFiniteError(ValueError):
@@ -112,22 +123,26 @@ def predict(
     texts: Sequence[str],
     *,
     overlay: Sequence[Lexicon] = (),
+    trust: str | float | None = None,
     batch_size: int = 32,
 ) -> list[list[Span]]:
     """Spans of each text: featurizer → model → C++ decoder, as in serving.
 
-    ``overlay``: lexicons laid over the featurizer's base for all texts.
+    ``overlay``: lexicons laid over the featurizer's base for all texts; ``trust``: of their words. Without an overlay
+    the decoder need not know the layout.
     """
 
-    def scored(batch: list[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        features = featurizer.featurize(batch, [list(overlay)] * len(batch) if overlay else None)
-        return emissions_of(features), features.lengths
+    def scored(batch: list[str]) -> Emissions:
+        features = featurizer.featurize(
+            batch, [list(overlay)] * len(batch) if overlay else None, trusts=[trust] * len(batch)
+        )
+        return Emissions(emissions_of(features), features.lengths, features.trusted if overlay else None)
 
     return predict_scored(scored, decoder, texts, batch_size=batch_size)
 
 
 def predict_scored(
-    scored: Callable[[list[str]], tuple[NDArray[np.float32], NDArray[np.int32]]],
+    scored: Callable[[list[str]], Emissions],
     decoder: CrfDecoder,
     texts: Sequence[str],
     *,
@@ -138,7 +153,7 @@ def predict_scored(
     Parameters
     ----------
     scored
-        Texts of similar length → emissions [B, T, L] and lengths [B, 1].
+        Texts of similar length → what the decoder takes.
     decoder
         The C++ decoder.
     texts
@@ -156,8 +171,10 @@ def predict_scored(
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     for begin in range(0, len(order), batch_size):
         rows = order[begin : begin + batch_size]
+        batch = [texts[i] for i in rows]
         try:
-            spans = decoder.decode(*scored([texts[i] for i in rows]))
+            emissions, lengths, trusted = scored(batch)
+            spans = decoder.decode(emissions, lengths, batch, trusted)
         except ValueError as error:
             raise NotFiniteError(f"the model's emissions are no finite numbers: {error}") from None
         for row, start, end, kind in zip(

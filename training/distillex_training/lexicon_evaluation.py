@@ -19,6 +19,8 @@ from distillex_training.evaluate import (
     score,
 )
 
+LONGEST_PLAUSIBLE = 6
+"""Characters of a word of the base lexicon that is a plausible entry."""
 MISSES = 10_000
 """So many draws without a new word, and a text is taken to hold no more of them."""
 
@@ -66,6 +68,51 @@ def random_entries(
         surface = text[start : start + length]
         if surface not in avoid and surface not in words and is_word(surface):
             words[surface] = generator.choice(entity_types)
+            misses = 0
+    return words
+
+
+def plausible_entries(
+    sentences: Sequence[Sentence],
+    base: Lexicon,
+    entity_types: Sequence[str],
+    count: int,
+    avoid: Collection[str],
+    seed: int,
+) -> dict[str, str | None]:
+    """Return wrong entries that a careless list might hold, unlike random n-grams.
+
+    Four in five are words of the base lexicon that stand in the texts, of 2 to 6 characters, with a random type; one in
+    ten is a gold entity with another type, one in ten a gold entity grown or shrunk by one character, with its type.
+    None is in ``avoid``, none a gold entity of the type it is given. They are fewer than ``count`` where the texts hold
+    no more.
+    """
+    generator = random.Random(seed)
+    gold = {(s.text[span.start : span.end], span.type) for s in sentences for span in s.spans}
+    in_texts = {s.text[start:end] for s in sentences for start, end, _ in base.find(s.text)}
+    base_words = sorted(word for word in in_texts if 2 <= len(word) <= LONGEST_PLAUSIBLE)
+    mentions = [(sentence.text, span) for sentence in sentences for span in sentence.spans]
+
+    def base_word() -> tuple[str, str]:
+        return generator.choice(base_words), generator.choice(entity_types)
+
+    def other_type() -> tuple[str, str]:
+        text, span = generator.choice(mentions)
+        return text[span.start : span.end], generator.choice(entity_types)
+
+    def other_bounds() -> tuple[str, str]:
+        text, span = generator.choice(mentions)
+        begins, ends = generator.choice(((-1, 0), (1, 0), (0, 1), (0, -1)))
+        return text[max(0, span.start + begins) : span.end + ends], span.type
+
+    kinds = [*((base_word,) * 8 if base_words else ()), *((other_type, other_bounds) if mentions else ())]
+    words: dict[str, str | None] = {}
+    misses = 0
+    while kinds and len(words) < count and misses < MISSES:
+        misses += 1
+        surface, kind = generator.choice(kinds)()
+        if (surface, kind) not in gold and surface not in avoid and surface not in words and is_word(surface):
+            words[surface] = kind
             misses = 0
     return words
 

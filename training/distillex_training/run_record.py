@@ -110,6 +110,9 @@ def _collect(settings: Any, prefix: str, found: dict[str, Any]) -> None:
             _collect(value, f"{key}.", found)
         elif each.metadata.get("names_content") and value is not None and Path(value).is_dir():
             found[key] = _content(Path(value))
+        elif isinstance(value, tuple) and any(map(dataclasses.is_dataclass, value)):
+            for i, item in enumerate(value):
+                _collect(item, f"{key}.{i}.", found)
         elif isinstance(value, tuple):
             found[key] = [_content(item) if isinstance(item, Path) else item for item in value]
         else:

@@ -161,7 +161,9 @@ class GoldTask:
 
     def loss(self, batch: list[int], epoch: int) -> Tensor:
         """Return the negative log likelihood of the gold labels, per character."""
-        features = self.batch(batch, epoch)
+        return self._gold_loss(self.batch(batch, epoch))
+
+    def _gold_loss(self, features: Batch) -> Tensor:
         emissions = self.emissions(features)
         with torch.autocast(emissions.device.type, enabled=False):
             return self.model.crf.loss(emissions, features.labels, features.mask)

@@ -5,6 +5,7 @@ from distillex_matcher.reference.featurizer import featurize_text
 from distillex_matcher.reference.fold import fold, fold_word
 from distillex_matcher.reference.matching import find_all
 from distillex_matcher.reference.span_edges import bracket_partner, is_sound_span, sound_part
+from distillex_matcher.reference.trust import keep_to_edges, obeyed_words, with_bonus
 
 __all__ = [
     "best_path",
@@ -15,7 +16,10 @@ __all__ = [
     "fold",
     "fold_word",
     "is_sound_span",
+    "keep_to_edges",
     "marginals",
+    "obeyed_words",
     "sound_part",
     "span_probability",
+    "with_bonus",
 ]

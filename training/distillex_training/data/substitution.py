@@ -40,7 +40,7 @@ class MentionExchanger:
 
     def draw(self, sentence: Sentence, generator: random.Random) -> Exchanged:
         """Return the sentence with about half of its entities exchanged; overlapping ones stay as they are."""
-        spans = _disjoint(sentence.spans)
+        spans = disjoint(sentence.spans)
         if spans:
             drawn = _exchange(sentence.text, spans, self._choices, 0.0, generator)
             if len(drawn.sentence.text) <= self._longest:
@@ -77,7 +77,7 @@ def substituted_sentences(
         Without repeats, and without any of ``sentences``. Overlapping entities are not exchanged.
     """
     generator = random.Random(seed)
-    usable = [(sentence.text, spans) for sentence in sentences if (spans := _disjoint(sentence.spans))]
+    usable = [(sentence.text, spans) for sentence in sentences if (spans := disjoint(sentence.spans))]
     choices = _by_type((text[span.start : span.end], span.type) for text, spans in usable for span in spans)
     known = {sentence.text for sentence in sentences}
     drawn: dict[str, None] = {}
@@ -93,7 +93,8 @@ def substituted_sentences(
     return list(drawn)
 
 
-def _disjoint(spans: Sequence[GoldSpan]) -> list[GoldSpan]:
+def disjoint(spans: Sequence[GoldSpan]) -> list[GoldSpan]:
+    """Return the spans in order, or none where some overlap."""
     ordered = sorted(spans, key=lambda span: (span.start, span.end))
     apart = all(a.end <= b.start for a, b in pairwise(ordered))
     return ordered if apart else []
@@ -121,7 +122,7 @@ def _exchange(
         if i in chosen:
             mention = generator.choice(choices[span.type])
             if generator.random() < crossed:
-                mention = _crossed(mention, generator.choice(choices[span.type]), generator)
+                mention = crossing(mention, generator.choice(choices[span.type]), generator)
             origins += [-1] * len(mention)
         else:
             origins += range(span.start, span.end)
@@ -132,7 +133,7 @@ def _exchange(
     return Exchanged(Sentence(made + text[end:], tuple(moved)), tuple(origins))
 
 
-def _crossed(first: str, second: str, generator: random.Random) -> str:
+def crossing(first: str, second: str, generator: random.Random) -> str:
     """Join the beginning of one mention and the end of another, both cut at the same share of their length."""
     if len(first) < 2 or len(second) < 2:
         return first

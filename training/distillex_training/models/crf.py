@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from distillex_matcher import CrfDecoder, CrfParameters, LabelScheme
+from distillex_matcher import CrfDecoder, CrfParameters, FeatureLayout, LabelScheme
 from torch import Tensor, nn
 from torchcrf import CRF
 
@@ -24,6 +24,7 @@ class ConstrainedCrf(nn.Module):
     def __init__(self, entity_types: Sequence[str]) -> None:
         super().__init__()
         self.scheme = LabelScheme(entity_types)
+        self.prefer: float | None = None  # of CrfParameters
         self.crf = CRF(len(self.scheme), batch_first=True)
         self.register_buffer("allowed_transitions", torch.from_numpy(self.scheme.allowed_transitions), persistent=False)
         self.register_buffer("allowed_starts", torch.from_numpy(self.scheme.allowed_starts), persistent=False)
@@ -69,8 +70,9 @@ class ConstrainedCrf(nn.Module):
             transitions=tuple(tuple(row) for row in self.crf.transitions.detach().float().tolist()),
             start=tuple(self.crf.start_transitions.detach().float().tolist()),
             end=tuple(self.crf.end_transitions.detach().float().tolist()),
+            prefer=self.prefer,
         )
 
-    def decoder(self) -> CrfDecoder:
-        """Return the C++ decoder with the present scores."""
-        return self.parameters_for_serving().decoder()
+    def decoder(self, layout: FeatureLayout | None = None) -> CrfDecoder:
+        """Return the C++ decoder with the present scores; ``layout`` as in :meth:`CrfParameters.decoder`."""
+        return self.parameters_for_serving().decoder(layout)

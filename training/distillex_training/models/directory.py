@@ -23,6 +23,8 @@ KINDS: dict[str, type[StudentConfig | TeacherConfig]] = {"student": StudentConfi
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+PREFER = "prefer"
+"""In config.json: what trust ``prefer`` adds (:class:`~distillex_matcher.CrfParameters`)."""
 TWO_MODELS = "The directory holds files of two models: copy all files of one"
 
 
@@ -49,6 +51,8 @@ def save_model(
     """
     kind = "student" if isinstance(model, Student) else "teacher"
     config = {"format": 1, "kind": kind, **dataclasses.asdict(model.config)}
+    if crf.prefer is not None:
+        config[PREFER] = crf.prefer
     tensors = {f"model.{name}": tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     if half_precision:
         tensors = {
@@ -85,7 +89,10 @@ def read_model_config(directory: Path) -> StudentConfig | TeacherConfig:
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (directory / name).exists():
             raise ModelDirectoryError(f"{directory / name}: missing; a model directory is written by training")
-    path = directory / CONFIG_FILE
+    return _read_config(directory / CONFIG_FILE)[0]
+
+
+def _read_config(path: Path) -> tuple[StudentConfig | TeacherConfig, float | None]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -95,10 +102,13 @@ def read_model_config(directory: Path) -> StudentConfig | TeacherConfig:
     kind = config.pop("kind", None)
     config.pop("format", None)
     if kind not in KINDS:
-        raise ModelDirectoryError(f"{directory}: unknown kind {kind!r}; known kinds: {', '.join(KINDS)}")
+        raise ModelDirectoryError(f"{path.parent}: unknown kind {kind!r}; known kinds: {', '.join(KINDS)}")
+    prefer = config.pop(PREFER, None)
+    if prefer is not None and (isinstance(prefer, bool) or not isinstance(prefer, (int, float))):
+        raise ModelDirectoryError(f"{path}: {PREFER} is {prefer!r}; a number is accepted")
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
     try:
-        return KINDS[kind](**fields)
+        return KINDS[kind](**fields), prefer
     except (TypeError, ValueError) as error:
         raise ModelDirectoryError(f"{path}: {error}") from None
 
@@ -114,6 +124,7 @@ def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, Feat
         For another missing or wrong file, an unknown kind, and files of two models.
     """
     config = read_model_config(directory)
+    prefer = _read_config(directory / CONFIG_FILE)[1]
     layout = FeatureLayout.load(directory)
     _check_layout(directory, config, layout)
     path = directory / WEIGHTS_FILE
@@ -123,6 +134,7 @@ def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, Feat
         tensors = load_file(path)
         model.load_state_dict(_part(tensors, "model."))
         crf.load_state_dict(_part(tensors, "crf."))
+        crf.prefer = prefer
     except SafetensorError as error:
         raise ModelDirectoryError(f"{path}: cannot be read: {error}") from None
     except (RuntimeError, TypeError, ValueError) as error:  # settings, or tensors that are missing or of other sizes

@@ -1,0 +1,35 @@
+"""What trust in the words of a request gives and costs, as training/evidence/measure_trust.py prints it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import write_jsonl
+
+SCRIPT = Path(__file__).resolve().parents[2] / "training" / "evidence" / "measure_trust.py"
+
+
+def measured(model, toy, *arguments):
+    command = (sys.executable, SCRIPT, model, "--dev", toy / "dev.jsonl", "--train", toy / "train.jsonl")
+    options = ("--base", toy / "base.lex", "--student", "toy", *arguments)
+    return subprocess.run(map(str, command + options), check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+def test_words_returned_and_wrongly_returned_are_counted_for_each_trust(toy, toy_student, tmp_path):
+    row = {"text": "昨天蓝鲸阁关门", "word": "蓝鲸阁", "type": "company", "start": 2, "end": 5, "student": "toy"}
+    other = row | {"student": "another"}
+    everyday = write_jsonl(tmp_path / "everyday.jsonl", [row, row, other])
+    wrong = write_jsonl(
+        tmp_path / "wrong.jsonl", [{"text": "完美团结", "word": "美团", "type": "company", "student": "toy"}]
+    )
+    trusts = ("--trusts", "hint", "500")
+    lines = measured(toy_student, toy, "--everyday", everyday, "--wrong", wrong, *trusts)
+    assert "words returned, of 2 | wrong returned, of 1 |" in lines[1]
+    rows = {
+        cells[1].strip(): [cell.strip() for cell in cells[2:4]] for cells in (line.split("|") for line in lines[3:])
+    }
+    assert list(rows) == ["hint", "500.0"]
+    assert rows["500.0"] == ["2 (100.0 %)", "1 (100.0 %)"]
+    absent = measured(toy_student, toy, "--everyday", tmp_path / "none.jsonl", *trusts)
+    assert "| 500.0 | – | – |" in absent[-1]
+    assert "right words" in absent[0]
