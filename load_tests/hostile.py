@@ -305,6 +305,8 @@ def bad_texts() -> Iterator[Hostile]:
         yield of(name, {**TEXT, "LEXICON": [lexicon]})
     for name in ("../../../etc/passwd", "base\0", "a" * 60_000):
         yield of(f"the lexicon {name[:20]!r}", {**TEXT, "LEXICON_NAME": [name]})
+    for trust in ("must", "-1", "nan", "9" * 60_000, b"\xff" * 100):
+        yield of(f"the trust {trust[:20]!r}", {**TEXT, "TRUST": [trust]})
     nested = json.dumps({"长" * n: "name" for n in range(1, 256)})
     yield of("nested words", {"TEXT": ["长" * 510], "LEXICON": [nested]}, ("OK", "INVALID_ARGUMENT"))
     commands = (deep, '{"a":' * 20_000, "9" * 50_000, '{"action": {}}', '{"action": "push", "name": []}', "", "null")
@@ -375,6 +377,8 @@ class Mutations:
             tensors["LEXICON"] = [self._mutated(self._words()) for _ in range(rows)]
         if self._random.random() < 0.3:
             tensors["LEXICON_NAME"] = [self._mutated(b"base") for _ in range(rows)]
+        if self._random.random() < 0.3:
+            tensors["TRUST"] = [self._mutated(self._random.choice((b"insist", b"2.5", b""))) for _ in range(rows)]
         return infer_request(tensors)
 
     def _lexicons_request(self) -> Any:

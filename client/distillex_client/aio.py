@@ -24,7 +24,7 @@ from distillex_client.errors import (
     was_hung_up_on,
     while_not_ready,
 )
-from distillex_client.protocol import Lexicon, parse_answer
+from distillex_client.protocol import Lexicon, Trust, parse_answer
 from distillex_client.selection import EVERYTHING, Selection
 
 T = TypeVar("T")
@@ -74,12 +74,13 @@ class AsyncExtractor(ExtractorCore):
         *,
         lexicon: Lexicon | None = None,
         lexicon_name: str | None = None,
+        trust: Trust | None = None,
         timeout_s: float | None = None,
         request_id: str | None = None,
         traceparent: str | None = None,
     ) -> list[Entity]:
         """Return the entities of one text; see :meth:`Extractor.extract <distillex_client.Extractor.extract>`."""
-        call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
+        call = self._begin(lexicon, lexicon_name, trust, request_id, traceparent, timeout_s)
         return self._selection.of(entities_of((await self._send(self._request([text], call)))[0], 0))
 
     async def extract_batch(
@@ -88,6 +89,7 @@ class AsyncExtractor(ExtractorCore):
         *,
         lexicon: Lexicon | None = None,
         lexicon_name: str | None = None,
+        trust: Trust | None = None,
         timeout_s: float | None = None,
         request_id: str | None = None,
         traceparent: str | None = None,
@@ -97,7 +99,7 @@ class AsyncExtractor(ExtractorCore):
         See :meth:`Extractor.extract_batch <distillex_client.Extractor.extract_batch>`.
         """
         check_texts(texts)
-        call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
+        call = self._begin(lexicon, lexicon_name, trust, request_id, traceparent, timeout_s)
         found: list[list[Entity]] = []
         async for extraction in self._stream(texts, call, self._selection):
             found.append(entities_of(extraction, len(found)))
@@ -109,6 +111,7 @@ class AsyncExtractor(ExtractorCore):
         *,
         lexicon: Lexicon | None = None,
         lexicon_name: str | None = None,
+        trust: Trust | None = None,
         request_id: str | None = None,
         traceparent: str | None = None,
     ) -> AsyncGenerator[Extraction, None]:
@@ -118,7 +121,7 @@ class AsyncExtractor(ExtractorCore):
         :func:`contextlib.aclosing`, which ends the requests in flight.
         """
         check_texts(texts)
-        call = self._begin(lexicon, lexicon_name, request_id, traceparent, with_versions=True)
+        call = self._begin(lexicon, lexicon_name, trust, request_id, traceparent, with_versions=True)
         return self._stream(texts, call, self._selection)
 
     async def extract_document(
@@ -127,6 +130,7 @@ class AsyncExtractor(ExtractorCore):
         *,
         lexicon: Lexicon | None = None,
         lexicon_name: str | None = None,
+        trust: Trust | None = None,
         window: int = DEFAULT_WINDOW,
         overlap: int | None = None,
         timeout_s: float | None = None,
@@ -137,7 +141,7 @@ class AsyncExtractor(ExtractorCore):
 
         See :meth:`Extractor.extract_document <distillex_client.Extractor.extract_document>`.
         """
-        call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
+        call = self._begin(lexicon, lexicon_name, trust, request_id, traceparent, timeout_s)
         sent = Document(document, window, overlap)
         found = [extraction async for extraction in self._stream(sent.pieces, call, EVERYTHING)]
         return self._selection.of(sent.merge(found))

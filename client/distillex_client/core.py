@@ -22,7 +22,14 @@ from distillex_client.errors import (
 )
 from distillex_client.headers import Metadata, checked_metadata, trace_headers
 from distillex_client.options import Retries, Tls
-from distillex_client.protocol import Lexicon, encode_lexicon, encode_lexicon_name, infer_request
+from distillex_client.protocol import (
+    Lexicon,
+    Trust,
+    encode_lexicon,
+    encode_lexicon_name,
+    encode_trust,
+    infer_request,
+)
 from distillex_client.selection import Selection
 
 Compression = Literal["gzip", "deflate"]
@@ -35,6 +42,7 @@ class Call:
 
     lexicon: bytes
     lexicon_name: bytes
+    trust: bytes
     with_versions: bool
     """The caller is told which lexicons answered."""
     request_ids: Iterator[str]
@@ -106,6 +114,7 @@ class ExtractorCore:
         self,
         lexicon: Lexicon | None,
         lexicon_name: str | None,
+        trust: Trust | None,
         request_id: str | None,
         traceparent: str | None,
         timeout_s: float | None = None,
@@ -115,6 +124,7 @@ class ExtractorCore:
         return Call(
             encode_lexicon(lexicon),
             encode_lexicon_name(lexicon_name),
+            encode_trust(trust),
             with_versions,
             _request_ids(request_id),
             trace_headers(traceparent),
@@ -127,6 +137,7 @@ class ExtractorCore:
             texts,
             call.lexicon,
             call.lexicon_name,
+            call.trust,
             with_versions=call.with_versions,
             model_name=self.model,
             model_version=self.model_version,

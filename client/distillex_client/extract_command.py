@@ -17,7 +17,7 @@ import typer
 from distillex_client.batch.csv_cells import CsvFormulas, OutputEncoding
 from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.extraction import ExtractionSource
-from distillex_client.batch.lexicon_file import read_lexicon
+from distillex_client.batch.lexicon_file import read_lexicon, read_trust
 from distillex_client.batch.options import BatchOptions
 from distillex_client.batch.progress import Bar, LogLines, Progress, Silent
 from distillex_client.batch.run import Summary, extract_files
@@ -25,6 +25,7 @@ from distillex_client.batch.sources import InputFormat
 from distillex_client.batch.writers import OutputFormat
 from distillex_client.exit_codes import EXIT_BAD_RECORDS
 from distillex_client.printable import say
+from distillex_client.protocol import Trust
 
 
 class TextUnit(str, enum.Enum):
@@ -87,10 +88,20 @@ class BatchArguments:
         Path | None, typer.Option(help="Side file of bad records; default: OUTPUT.bad.jsonl, else standard error.")
     ] = None
     lexicon: Annotated[
-        Path | None, typer.Option(help="Words for this run alone: WORD<TAB>TYPE a line; type null hides a word.")
+        Path | None,
+        typer.Option(
+            help="Words for this run alone: WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]] a line; type null hides a word."
+        ),
     ] = None
     lexicon_name: Annotated[
         str | None, typer.Option(help="A lexicon installed where the model runs ('distillex lexicon push').")
+    ] = None
+    trust: Annotated[
+        str | None,
+        typer.Option(
+            help="How far the words of both are obeyed that have no trust of their own: hint, prefer, insist, or a "
+            "number from 0 to 1000; default: what their lexicon says, else prefer."
+        ),
     ] = None
     batch_size: Annotated[int, typer.Option(help="Texts that are sent to the model at once.", min=1, max=64)] = 64
     progress: Annotated[ProgressKind, typer.Option(help="auto: a bar on a terminal, a line every 10 s elsewhere.")] = (
@@ -133,10 +144,18 @@ class BatchArguments:
             lexicon=read_lexicon(self.lexicon) if self.lexicon is not None else {},
             also_read=[self.lexicon] if self.lexicon is not None else [],
             lexicon_name=self.lexicon_name,
+            trust=_trust_of(self.trust),
             batch_size=self.batch_size,
             resume=self.resume,
             **others,
         )
+
+
+def _trust_of(text: str | None) -> Trust | None:
+    try:
+        return None if text is None else read_trust(text)
+    except ValueError as error:
+        raise WrongUse(f"--trust: {error}") from error
 
 
 def _report(program: str, summary: Summary, options: BatchOptions) -> None:

@@ -24,7 +24,7 @@ from distillex_client.errors import (
     was_hung_up_on,
     while_not_ready,
 )
-from distillex_client.protocol import Lexicon, parse_answer
+from distillex_client.protocol import Lexicon, Trust, parse_answer
 from distillex_client.selection import EVERYTHING, Selection
 
 T = TypeVar("T")
@@ -101,6 +101,7 @@ class Extractor(ExtractorCore):
         *,
         lexicon: Lexicon | None = None,
         lexicon_name: str | None = None,
+        trust: Trust | None = None,
         timeout_s: float | None = None,
         request_id: str | None = None,
         traceparent: str | None = None,
@@ -112,9 +113,12 @@ class Extractor(ExtractorCore):
         text
             ``str``, or UTF-8 bytes.
         lexicon
-            Words for this request alone: word → type, None to hide a word.
+            Words for this request alone: word → type, ``{"type": …, "trust": …}``, or None to hide a word.
         lexicon_name
             A lexicon installed on the server, laid over its base lexicon.
+        trust
+            How far the words of both are obeyed that have no trust of their own: ``"hint"``, ``"prefer"``,
+            ``"insist"``, or a number from 0 to 1000; by default what their lexicon says, else ``"prefer"``.
         timeout_s
             Deadline of this call, instead of the client's.
         request_id
@@ -127,7 +131,7 @@ class Extractor(ExtractorCore):
         ExtractorError
             One of those in :mod:`distillex_client.errors`.
         """
-        call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
+        call = self._begin(lexicon, lexicon_name, trust, request_id, traceparent, timeout_s)
         return self._selection.of(entities_of(self._send(self._request([text], call))[0], 0))
 
     def extract_batch(
@@ -136,6 +140,7 @@ class Extractor(ExtractorCore):
         *,
         lexicon: Lexicon | None = None,
         lexicon_name: str | None = None,
+        trust: Trust | None = None,
         timeout_s: float | None = None,
         request_id: str | None = None,
         traceparent: str | None = None,
@@ -151,7 +156,7 @@ class Extractor(ExtractorCore):
             For the first bad text (``row`` is its index); :meth:`extract_stream` goes on instead.
         """
         check_texts(texts)
-        call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
+        call = self._begin(lexicon, lexicon_name, trust, request_id, traceparent, timeout_s)
         stream = self._stream(texts, call, self._selection)
         return [entities_of(extraction, row) for row, extraction in enumerate(stream)]
 
@@ -161,6 +166,7 @@ class Extractor(ExtractorCore):
         *,
         lexicon: Lexicon | None = None,
         lexicon_name: str | None = None,
+        trust: Trust | None = None,
         request_id: str | None = None,
         traceparent: str | None = None,
     ) -> Generator[Extraction, None, None]:
@@ -169,7 +175,7 @@ class Extractor(ExtractorCore):
         A bad text yields an extraction with ``error``; the others are not hurt. Parameters as in :meth:`extract`.
         """
         check_texts(texts)
-        call = self._begin(lexicon, lexicon_name, request_id, traceparent, with_versions=True)
+        call = self._begin(lexicon, lexicon_name, trust, request_id, traceparent, with_versions=True)
         return self._stream(texts, call, self._selection)
 
     def extract_document(
@@ -178,6 +184,7 @@ class Extractor(ExtractorCore):
         *,
         lexicon: Lexicon | None = None,
         lexicon_name: str | None = None,
+        trust: Trust | None = None,
         window: int = DEFAULT_WINDOW,
         overlap: int | None = None,
         timeout_s: float | None = None,
@@ -189,7 +196,7 @@ class Extractor(ExtractorCore):
         Each sentence is extracted alone; one longer than ``window`` (at most the server's limit) in overlapping windows
         (:func:`~distillex_client.documents.split_document`). Other parameters as in :meth:`extract_batch`.
         """
-        call = self._begin(lexicon, lexicon_name, request_id, traceparent, timeout_s)
+        call = self._begin(lexicon, lexicon_name, trust, request_id, traceparent, timeout_s)
         sent = Document(document, window, overlap)
         return self._selection.of(sent.merge(list(self._stream(sent.pieces, call, EVERYTHING))))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import numbers
 import reprlib
 import struct
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,11 @@ from typing import Any
 from distillex_client.entity import Entity, Extraction
 from distillex_client.errors import InvalidRequest, ServerError
 
-Lexicon = Mapping[str, "str | None"]
-"""Words for this request alone: word → type, or None to hide a word of the server's lexicons."""
+Trust = str | float
+"""How far words are obeyed: ``"hint"``, ``"prefer"``, ``"insist"``, or a number from 0 to 1000."""
+Lexicon = Mapping[str, "str | Mapping[str, Trust] | None"]
+"""Words for this request alone: word → type, ``{"type": …, "trust": …}``, or None to hide a word of the server's
+lexicons."""
 
 LONGEST_TEXT = 510
 """Code points that the server accepts in one text."""
@@ -44,6 +48,8 @@ def not_a_text(value: object) -> TypeError:
 def check_lexicon(lexicon: object) -> None:
     """Refuse what is no mapping of words to types: a set or a string would be read letter by letter, or not at all.
 
+    Whether the model knows the types, and what a trust may be, is for whoever matches the words to say.
+
     Raises
     ------
     TypeError
@@ -55,8 +61,40 @@ def check_lexicon(lexicon: object) -> None:
     for word, kind in lexicon.items():
         if not isinstance(word, str):
             raise TypeError(f"lexicon holds the word {word!r}, which is {type(word).__name__} and not str; {form}")
-        if kind is not None and not isinstance(kind, str):
+        if isinstance(kind, Mapping):
+            _check_fields(word, kind)
+        elif kind is not None and not isinstance(kind, str):
             raise TypeError(f"lexicon gives {word!r} the type {kind!r}, which is {type(kind).__name__}; {form}")
+
+
+def _check_fields(word: str, fields: Mapping[Any, Any]) -> None:
+    form = 'give {"type": "name", "trust": "insist"}, or the type alone'
+    for field in fields:
+        if field not in ("type", "trust"):
+            raise TypeError(f"lexicon gives {word!r} the field {field!r}; {form}")
+    kind = fields.get("type")
+    if not isinstance(kind, str):
+        raise TypeError(f"lexicon gives {word!r} the type {kind!r}, which is {type(kind).__name__}; {form}")
+    try:
+        check_trust(fields.get("trust"))
+    except TypeError as error:
+        raise TypeError(f"lexicon gives {word!r} a trust that is none: {error}") from None
+
+
+def check_trust(trust: object) -> None:
+    """Refuse what is neither a level nor a number; None, which says nothing, is let pass.
+
+    Raises
+    ------
+    TypeError
+        Shows the right form.
+    """
+    is_number = isinstance(trust, numbers.Real) and not isinstance(trust, bool)
+    if trust is not None and not is_number and not isinstance(trust, str):
+        raise TypeError(
+            f"trust is {reprlib.repr(trust)}, a {type(trust).__name__}; "
+            'give "hint", "prefer", "insist" or a number from 0 to 1000'
+        )
 
 
 def encode_lexicon(lexicon: Lexicon | None) -> bytes:
@@ -67,10 +105,34 @@ def encode_lexicon(lexicon: Lexicon | None) -> bytes:
     TypeError
         As :func:`check_lexicon`.
     """
-    if lexicon is None:
-        return b""
+    words = {} if lexicon is None else plain_lexicon(lexicon)
+    return json.dumps(words, ensure_ascii=False).encode("utf-8", "surrogatepass") if words else b""
+
+
+def plain_lexicon(lexicon: Lexicon) -> dict[str, Any]:
+    """Return words as dictionaries, texts and numbers, whatever mappings and kinds of numbers were given.
+
+    Raises
+    ------
+    TypeError
+        As :func:`check_lexicon`.
+    """
     check_lexicon(lexicon)
-    return json.dumps(dict(lexicon), ensure_ascii=False).encode("utf-8", "surrogatepass") if lexicon else b""
+    return {word: _plain(kind) if isinstance(kind, Mapping) else kind for word, kind in lexicon.items()}
+
+
+def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    trust = fields.get("trust")
+    said = {} if trust is None else {"trust": trust if isinstance(trust, str) else _number(trust)}
+    return {"type": fields["type"], **said}
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        # Refused like any other number that is too large, by whoever knows the largest.
+        return 1e308 if value > 0 else -1e308
 
 
 def encode_lexicon_name(name: str | None) -> bytes:
@@ -86,15 +148,35 @@ def encode_lexicon_name(name: str | None) -> bytes:
     return (name or "").encode("utf-8", "surrogatepass")
 
 
+def encode_trust(trust: Trust | None) -> bytes:
+    """Return how far words without a trust of their own are obeyed, as it is sent; empty where it is not said.
+
+    Raises
+    ------
+    TypeError
+        As :func:`check_trust`.
+    """
+    check_trust(trust)
+    if trust is None:
+        return b""
+    return (trust if isinstance(trust, str) else repr(_number(trust))).encode("utf-8", "surrogatepass")
+
+
 def infer_request(
-    texts: Sequence[str | bytes], lexicon: bytes, lexicon_name: bytes, *, with_versions: bool, **fields: str
+    texts: Sequence[str | bytes],
+    lexicon: bytes = b"",
+    lexicon_name: bytes = b"",
+    trust: bytes = b"",
+    *,
+    with_versions: bool,
+    **fields: str,
 ) -> Any:
     """Return gRPC's message of a request, a row a text; optional tensors only where they are not empty.
 
     Parameters
     ----------
-    texts, lexicon, lexicon_name
-        What the tensors hold; the words and the name are those of each row.
+    texts, lexicon, lexicon_name, trust
+        What the tensors hold; words, name and trust are those of each row.
     with_versions
         Ask which lexicons answer, too.
     fields
@@ -106,6 +188,8 @@ def infer_request(
         contents["LEXICON"] = element(lexicon) * rows
     if lexicon_name:
         contents["LEXICON_NAME"] = element(lexicon_name) * rows
+    if trust:
+        contents["TRUST"] = element(trust) * rows
     # Where none is named the server sends all.
     return bytes_request(contents, (rows, 1), outputs=() if with_versions else ("ENTITIES",), **fields)
 
@@ -176,8 +260,8 @@ def parse_entities(content: bytes) -> tuple[Entity, ...]:
 
 
 def raise_for_lexicon(reason: str) -> None:
-    """Raise InvalidRequest where a row was refused because of its lexicon: all rows of a call share that."""
-    if reason.startswith("LEXICON"):
+    """Raise InvalidRequest where a row was refused because of its lexicons or their trust: a call's rows share them."""
+    if reason.startswith(("LEXICON", "TRUST")):
         raise InvalidRequest(reason)
 
 

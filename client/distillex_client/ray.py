@@ -8,7 +8,7 @@ each, and it restarts a worker that died and does again what it had begun. Nothi
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +20,7 @@ from distillex_client.batch.fields import ReadingOptions, record_of
 from distillex_client.batch.pipeline import extract_chunks
 from distillex_client.batch.records import BadRecord, Extracted, Record, cut_chunks
 from distillex_client.entity import Entity
-from distillex_client.protocol import check_lexicon
+from distillex_client.protocol import Lexicon, Trust, check_lexicon, check_trust
 from distillex_client.selection import Selection
 
 LOG = logging.getLogger("distillex.client")
@@ -41,8 +41,10 @@ class TableExtraction:
     entities_column: str = "entities"
     problem_column: str = "problem"
     """Why a row has no entities; null where it has."""
-    lexicon: Mapping[str, str | None] = field(default_factory=dict)
+    lexicon: Lexicon = field(default_factory=dict)
     lexicon_name: str | None = None
+    trust: Trust | None = None
+    """How far the words of both are obeyed that have no trust of their own."""
     batch_size: int = 64
     concurrency: int = 2
     """Requests in flight of one worker, where it calls a server."""
@@ -54,6 +56,7 @@ class TableExtraction:
 
     def __post_init__(self) -> None:
         check_lexicon(self.lexicon)
+        check_trust(self.trust)
         object.__setattr__(self, "types", self.selection().types)
 
     def selection(self) -> Selection:

@@ -65,6 +65,8 @@ class LexiconOverview:
     """In use; None where they cannot be read."""
     problem: str = ""
     """What is wrong, if anything is."""
+    trust: str | float | None = None
+    """How far its words are obeyed that have no trust of their own; None: not said, or not to be read."""
 
 
 def check_name(name: str) -> str:
@@ -270,17 +272,18 @@ class LexiconStore:
         return removed
 
     def _overview_of(self, name: str) -> LexiconOverview:
-        version = words = None
+        version = words = trust = None
         problem = ""
         try:
             version = self.current_version(name)
             # Not kept open: a list is no reason to hold every lexicon in memory.
-            words = len(self.open(name, version).lexicon)
+            lexicon = self.open(name, version).lexicon
+            words, trust = len(lexicon), lexicon.trust
         except LexiconError as error:
             problem = str(error)
         except OSError as error:
             problem = f"lexicon {name!r}: {error.strerror}"
-        return LexiconOverview(name, version, self.versions(name), words, problem)
+        return LexiconOverview(name, version, self.versions(name), words, problem, trust)
 
     def _open_current(self, name: str, version: int) -> InstalledLexicon:
         # A file that cannot be used is read once, not at every request.

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from distillex_matcher import FeatureLayout, Featurizer, Lexicon, LexiconError
+from distillex_matcher import FeatureLayout, Featurizer, Lexicon, LexiconError, parse_trust
 from distillex_matcher.lexicon_store import (
     BASE_NAME,
     InstalledLexicon,
@@ -23,6 +24,8 @@ from distillex.refused import RefusedError
 from distillex.request_lexicons import Limits, RequestLexicons
 
 LOG = logging.getLogger("distillex.lexicons")
+LONGEST_TRUST = 256
+"""Bytes; no level and no number needs as many."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,9 @@ class Layers:
     labels: list[str]
     """What answered each text, such as ``base@1+finance@3``."""
     refused: list[str | None]
-    """Why a text's lexicons cannot be used."""
+    """Why a text's lexicons, or their trust, cannot be used."""
+    trusts: list[str | float | None] | None = None
+    """How far the words of each text's lexicons are obeyed that have no trust of their own; None: nobody says."""
 
 
 class LexiconLayers:
@@ -66,6 +71,7 @@ class LexiconLayers:
     def __init__(self, layout: FeatureLayout, store: LexiconStore, limits: Limits | None = None) -> None:
         self._store = store
         self._stays: dict[str, str] = {}
+        self._checked: dict[str, Layer] = {}
         try:
             base = self._store.current(BASE_NAME)
             self._base: tuple[InstalledLexicon, Featurizer] = (base, layout.featurizer(base.lexicon))
@@ -92,6 +98,7 @@ class LexiconLayers:
         rows: int,
         names: Sequence[bytes] | None,
         words: Sequence[bytes] | None,
+        trusts: Sequence[bytes] | None = None,
         first: Sequence[Layer] = (),
     ) -> Layers:
         """Return what lies over the base lexicon for each of the texts of some requests.
@@ -106,20 +113,24 @@ class LexiconLayers:
             LEXICON_NAME of each; empty: none.
         words
             LEXICON of each; empty: none.
+        trusts
+            TRUST of each; empty: not said.
         first
             What lies under these, for every text.
         """
         label = "+".join([label, *(layer.label for layer in first)])
         labels = [label] * rows
         refused: list[str | None] = [None] * rows
-        if names is None and words is None and not first:
+        if names is None and words is None and trusts is None and not first:
             return Layers(None, labels, refused)
         overlays: list[list[Lexicon]] = []
         found: dict[bytes, Layer | RefusedError] = {}
-        layers = Layers(overlays, labels, refused)
+        layers = Layers(overlays, labels, refused, None if trusts is None else [None] * rows)
         for row in range(rows):
             overlays.append([layer.lexicon for layer in first])
             try:
+                if layers.trusts is not None and trusts is not None and trusts[row]:
+                    layers.trusts[row] = _trust_of(trusts[row][: LONGEST_TRUST + 1])
                 name, own = names[row] if names is not None else b"", words[row] if words is not None else b""
                 for layer in self._layers(name, own, found):
                     overlays[row].append(layer.lexicon)
@@ -145,6 +156,7 @@ class LexiconLayers:
             installed = self._store.current(name)
             self._stays.pop(name, None)
         except (LexiconNameError, UnknownLexiconError) as error:
+            self._checked.pop(name, None)
             raise RefusedError(f"LEXICON_NAME: {error}") from None
         except (LexiconError, OSError) as error:
             held = self._store.fallback(name)
@@ -152,11 +164,14 @@ class LexiconLayers:
             if held is None:
                 raise RefusedError(f"LEXICON_NAME: the lexicon {name!r} cannot be read; the log says why") from None
             installed = held
-        try:
-            self.check_types(installed.lexicon)
-        except LexiconError as error:
-            raise RefusedError(f"LEXICON_NAME: {installed.label}: {error}") from None
-        return Layer(installed.lexicon, installed.label)
+        checked = self._checked.get(name)
+        if checked is None or checked.lexicon is not installed.lexicon:
+            try:
+                self.check_types(installed.lexicon)
+            except LexiconError as error:
+                raise RefusedError(f"LEXICON_NAME: {installed.label}: {error}") from None
+            checked = self._checked[name] = Layer(installed.lexicon, installed.label)
+        return checked
 
     def _layers(self, name: bytes, words: bytes, found: dict[bytes, Layer | RefusedError]) -> list[Layer]:
         layers = []
@@ -183,3 +198,20 @@ class LexiconLayers:
         if self._stays.get(name) != message:
             self._stays[name] = message
             LOG.error(message)
+
+
+@lru_cache(64)
+def _trust_of(content: bytes) -> str | float:
+    """Return what a text's TRUST says.
+
+    Raises
+    ------
+    RefusedError
+        Where it says nothing that is known; begins with TRUST.
+    """
+    try:
+        # What was cut may be a number still.
+        cut = "…" if len(content) > LONGEST_TRUST else ""
+        return parse_trust(content.decode("utf-8", "replace") + cut)
+    except LexiconError as error:
+        raise RefusedError(f"TRUST: {error}") from None

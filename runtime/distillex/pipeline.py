@@ -89,7 +89,7 @@ class Pipeline:
         layout = self._network.files.layout
         self._most_tokens = layout.buckets[-1]
         self.lexicons = LexiconLayers(_unpadded(layout), lexicons or LexiconStore(shipped_lexicons()), limits)
-        self._decoder: CrfDecoder = self._network.files.crf.decoder()
+        self._decoder: CrfDecoder = self._network.files.crf.decoder(layout)
         self._pool = _Pool(self._options.threads)
 
     @property
@@ -103,6 +103,7 @@ class Pipeline:
         *,
         names: Sequence[bytes] | None = None,
         words: Sequence[bytes] | None = None,
+        trusts: Sequence[bytes] | None = None,
         first: Sequence[Layer] = (),
     ) -> Answers:
         """Extract from texts with the lexicons that requests name or bring.
@@ -111,14 +112,14 @@ class Pipeline:
         ----------
         texts
             UTF-8.
-        names, words
-            LEXICON_NAME and LEXICON of each text; empty: none.
+        names, words, trusts
+            LEXICON_NAME, LEXICON and TRUST of each text; empty: none.
         first
             Lexicons that lie under these, for every text.
         """
         featurizer, label = self.lexicons.featurizer()
-        layers = self.lexicons.over(label, len(texts), names, words, first)
-        entities, errors = self.extract(featurizer, texts, layers.overlays)
+        layers = self.lexicons.over(label, len(texts), names, words, trusts, first)
+        entities, errors = self.extract(featurizer, texts, layers.overlays, layers.trusts)
         refused = layers.refused
         if any(refused):
             for row, problem in enumerate(refused):
@@ -127,7 +128,11 @@ class Pipeline:
         return Answers(entities, layers.labels, errors)
 
     def extract(
-        self, featurizer: Featurizer, texts: Sequence[bytes], overlays: Sequence[Sequence[Lexicon]] | None
+        self,
+        featurizer: Featurizer,
+        texts: Sequence[bytes],
+        overlays: Sequence[Sequence[Lexicon]] | None,
+        trusts: Sequence[str | float | None] | None = None,
     ) -> tuple[list[bytes], list[str | None]]:
         """Return the entities of each text as JSON, and why it was refused.
 
@@ -139,9 +144,11 @@ class Pipeline:
             UTF-8.
         overlays
             What is laid over the base lexicon, for each text; None: nothing.
+        trusts
+            How far the words of each text's overlays are obeyed that have no trust of their own; None: not said.
         """
         if len(texts) == 1:
-            return self._run(featurizer, texts, overlays)
+            return self._run(featurizer, texts, overlays, trusts)
         groups = self._groups(texts)
         entities: list[bytes] = [b"[]"] * len(texts)
         refused: list[str | None] = [None] * len(texts)
@@ -149,7 +156,8 @@ class Pipeline:
         def run(group: RowGroup) -> None:
             rows = group.rows
             laid = None if overlays is None else [overlays[row] for row in rows]
-            found, errors = self._run(featurizer, [texts[row] for row in rows], laid)
+            said = None if trusts is None else [trusts[row] for row in rows]
+            found, errors = self._run(featurizer, [texts[row] for row in rows], laid, said)
             for row, json, error in zip(rows, found, errors, strict=True):
                 entities[row], refused[row] = json, error
 
@@ -165,16 +173,20 @@ class Pipeline:
         return group_rows(lengths, options.call_cost_tokens, most)
 
     def _run(
-        self, featurizer: Featurizer, texts: Sequence[bytes], overlays: Sequence[Sequence[Lexicon]] | None
+        self,
+        featurizer: Featurizer,
+        texts: Sequence[bytes],
+        overlays: Sequence[Sequence[Lexicon]] | None,
+        trusts: Sequence[str | float | None] | None,
     ) -> tuple[list[bytes], list[str | None]]:
-        features = featurizer.featurize(texts, overlays, strict=False)
+        features = featurizer.featurize(texts, overlays, trusts=trusts, strict=False)
         refused = list(features.errors)
         if all(error is not None for error in refused):
             return [b"[]"] * len(texts), refused
         emissions = self._network.run(
             features.input_ids, features.lexicon_types, features.lexicon_words, features.lexicon_weights
         )
-        return self._decoder.entities_json(emissions, features.lengths, texts), refused
+        return self._decoder.entities_json(emissions, features.lengths, texts, features.trusted), refused
 
 
 class _Pool:

@@ -79,7 +79,7 @@ class RequestLexicons:
             )
         words = parse_json(content, "LEXICON")
         if not isinstance(words, dict):
-            raise RefusedError('LEXICON must be a JSON object {"word": "type" or null}')
+            raise RefusedError('LEXICON must be a JSON object {"word": "type", {"type": …, "trust": …} or null}')
         if len(words) > limits.max_lexicon_entries:
             raise RefusedError(
                 f"LEXICON has {len(words)} entries; at most {limits.max_lexicon_entries} are accepted "

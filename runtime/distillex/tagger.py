@@ -15,12 +15,16 @@ from distillex_client.core import check_texts, entities_of
 from distillex_client.documents import DEFAULT_WINDOW, Document, decoded
 from distillex_client.entity import Entity, Extraction
 from distillex_client.errors import InvalidRequest, InvalidText
+from distillex_client.protocol import Lexicon as Words
 from distillex_client.protocol import (
-    check_lexicon,
+    Trust,
+    check_trust,
     encode_lexicon,
     encode_lexicon_name,
     encode_text,
+    encode_trust,
     parse_entities,
+    plain_lexicon,
     raise_for_lexicon,
 )
 from distillex_client.render import Page, render
@@ -30,7 +34,7 @@ from distillex_matcher.cores import usable_cores
 from distillex_matcher.exported import EXPORTED_FILES
 from distillex_matcher.lexicon_store import NAME_PATTERN, LexiconStore
 
-from distillex.lexicon_files import open_lexicon
+from distillex.lexicon_files import open_lexicon, with_trust
 from distillex.locations import shipped_lexicons
 from distillex.models import DEFAULT_MODEL, find_model
 
@@ -38,7 +42,6 @@ if TYPE_CHECKING:
     from distillex.lexicon_layers import Layer
     from distillex.pipeline import Pipeline
 
-Words = Mapping[str, "str | None"]
 TEXTS_AT_ONCE = 64
 """Of each thread: what :meth:`Tagger.extract_stream` reads ahead."""
 
@@ -118,10 +121,17 @@ class Tagger:
         self._opened = (os.getpid(), _opened(source))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tagger, (self._source, self._selection, tuple(replace(each, layer=None) for each in self._attached))
+        return Tagger, (
+            self._source,
+            self._selection,
+            tuple(replace(each, layer=None, trusted=None) for each in self._attached),
+        )
 
     def __repr__(self) -> str:
-        with_lexicons = "".join(f".with_lexicon({each.given!r})" for each in self._attached)
+        with_lexicons = "".join(
+            f".with_lexicon({each.given!r}{'' if each.trust is None else f', trust={each.trust!r}'})"
+            for each in self._attached
+        )
         return f"distillex.load({self._source.folder!r}){with_lexicons}"
 
     @property
@@ -135,7 +145,12 @@ class Tagger:
         return self._pipeline.entity_types
 
     def extract(
-        self, text: str | bytes, *, lexicon: Words | None = None, lexicon_name: str | None = None
+        self,
+        text: str | bytes,
+        *,
+        lexicon: Words | None = None,
+        lexicon_name: str | None = None,
+        trust: Trust | None = None,
     ) -> list[Entity]:
         """Return the entities of one text of at most 510 characters.
 
@@ -144,24 +159,33 @@ class Tagger:
         text
             ``str``, or UTF-8 bytes.
         lexicon
-            Words for this call alone: word → type, None to hide a word.
+            Words for this call alone: word → type, ``{"type": …, "trust": …}``, or None to hide a word.
         lexicon_name
             A lexicon installed in the lexicon directory, laid over the base one.
+        trust
+            How far words of the call's lexicons, and of those of :meth:`with_lexicon`, are obeyed that have no trust of
+            their own: ``"hint"``, ``"prefer"``, ``"insist"``, or a number from 0 to 1000; by default what their lexicon
+            says, else ``"prefer"``.
 
         Raises
         ------
         InvalidText
             For a text that is empty, too long, not UTF-8, or holds a NUL.
         InvalidRequest
-            For a lexicon that cannot be used.
+            For a lexicon or a trust that cannot be used.
         """
-        extraction = self._extractions([text], encode_lexicon(lexicon), encode_lexicon_name(lexicon_name))[0]
+        extraction = self._extractions([text], _Laid.of(lexicon, lexicon_name, trust))[0]
         if extraction.error is not None:
             raise InvalidText(extraction.error)
         return self._selection.of(extraction.entities)
 
     def extract_batch(
-        self, texts: Iterable[str | bytes], *, lexicon: Words | None = None, lexicon_name: str | None = None
+        self,
+        texts: Iterable[str | bytes],
+        *,
+        lexicon: Words | None = None,
+        lexicon_name: str | None = None,
+        trust: Trust | None = None,
     ) -> list[list[Entity]]:
         """Return the entities of each text, in order; texts of similar length are computed together.
 
@@ -172,21 +196,26 @@ class Tagger:
         InvalidText
             For the first bad text (``row`` is its index); :meth:`extract_stream` goes on instead.
         InvalidRequest
-            For a lexicon that cannot be used.
+            For a lexicon or a trust that cannot be used.
         """
-        stream = self.extract_stream(texts, lexicon=lexicon, lexicon_name=lexicon_name)
+        stream = self.extract_stream(texts, lexicon=lexicon, lexicon_name=lexicon_name, trust=trust)
         return [entities_of(extraction, row) for row, extraction in enumerate(stream)]
 
     def extract_stream(
-        self, texts: Iterable[str | bytes], *, lexicon: Words | None = None, lexicon_name: str | None = None
+        self,
+        texts: Iterable[str | bytes],
+        *,
+        lexicon: Words | None = None,
+        lexicon_name: str | None = None,
+        trust: Trust | None = None,
     ) -> Iterator[Extraction]:
         """Yield one extraction a text, in order, reading ``texts`` as they are needed.
 
         A bad text yields an extraction with ``error``; the others are not hurt. Parameters as in :meth:`extract`.
         """
         check_texts(texts)
-        words, name = encode_lexicon(lexicon), encode_lexicon_name(lexicon_name)
-        return map(self._selection.of_extraction, self._stream(texts, words, name))
+        laid = _Laid.of(lexicon, lexicon_name, trust)
+        return map(self._selection.of_extraction, self._stream(texts, laid))
 
     def extract_document(
         self,
@@ -194,6 +223,7 @@ class Tagger:
         *,
         lexicon: Words | None = None,
         lexicon_name: str | None = None,
+        trust: Trust | None = None,
         window: int = DEFAULT_WINDOW,
         overlap: int | None = None,
     ) -> list[Entity]:
@@ -202,9 +232,9 @@ class Tagger:
         Each sentence is extracted alone; one longer than ``window`` (at most 510 characters) in overlapping windows
         (:func:`distillex.split_document`). Other parameters as in :meth:`extract`.
         """
-        words, name = encode_lexicon(lexicon), encode_lexicon_name(lexicon_name)
+        laid = _Laid.of(lexicon, lexicon_name, trust)
         cut = Document(document, window, overlap)
-        return self._selection.of(cut.merge(list(self._stream(cut.pieces, words, name))))
+        return self._selection.of(cut.merge(list(self._stream(cut.pieces, laid))))
 
     def render(
         self,
@@ -212,6 +242,7 @@ class Tagger:
         *,
         lexicon: Words | None = None,
         lexicon_name: str | None = None,
+        trust: Trust | None = None,
         title: str = "Distillex",
     ) -> Page:
         """Return an HTML page of a document with its entities highlighted; a notebook shows it.
@@ -219,29 +250,32 @@ class Tagger:
         Parameters as in :meth:`extract_document` and :func:`distillex.render`.
         """
         document = decoded(document)
-        return render(
-            document, self.extract_document(document, lexicon=lexicon, lexicon_name=lexicon_name), title=title
-        )
+        entities = self.extract_document(document, lexicon=lexicon, lexicon_name=lexicon_name, trust=trust)
+        return render(document, entities, title=title)
 
-    def with_lexicon(self, lexicon: str | os.PathLike[str] | Words) -> Tagger:
+    def with_lexicon(self, lexicon: str | os.PathLike[str] | Words, *, trust: Trust | None = None) -> Tagger:
         """Return a tagger for which words lie over the base lexicon, and over those that this one has.
 
         Parameters
         ----------
         lexicon
             The name of a lexicon in the lexicon directory (its version in use, looked up at each call); a file,
-            compiled (``.lex``) or with ``WORD<TAB>TYPE[<TAB>WEIGHT]`` a line (``finance`` is a name, ``./finance`` a
-            file); or a mapping of words to types, None to hide a word.
+            compiled (``.lex``) or with ``WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]`` a line (``finance`` is a name,
+            ``./finance`` a file); or a mapping as in :meth:`extract`.
+        trust
+            How far its words are obeyed that have no trust of their own, where the call does not say; by default what
+            its file says.
 
         Raises
         ------
         InvalidRequest
-            For a lexicon that is not there, cannot be read, or has a type that the model does not know.
+            For a lexicon that is not there, cannot be read, or has a type that the model does not know; for a trust
+            that is none.
         """
-        given: str | Path | dict[str, str | None]
+        check_trust(trust)
+        given: str | Path | dict[str, Any]
         if isinstance(lexicon, Mapping):
-            check_lexicon(lexicon)
-            given = dict(lexicon)
+            given = plain_lexicon(lexicon)
         elif isinstance(lexicon, str) and NAME_PATTERN.fullmatch(lexicon):
             # Whatever lies where the process works: a worker process of the same tagger works elsewhere.
             given = lexicon
@@ -249,7 +283,7 @@ class Tagger:
             given = Path(lexicon).absolute()
         else:
             raise TypeError(f"lexicon {lexicon!r} is {type(lexicon).__name__}; a name, a file or a mapping is accepted")
-        attached = _Attached(given)
+        attached = _Attached(given, trust)
         attached.layer_of(self._pipeline)
         return Tagger(self._source, self._selection, (*self._attached, attached))
 
@@ -261,18 +295,19 @@ class Tagger:
             self._opened = (os.getpid(), pipeline := _opened(self._source))
         return pipeline
 
-    def _stream(self, texts: Iterable[str | bytes], words: bytes, name: bytes) -> Iterator[Extraction]:
+    def _stream(self, texts: Iterable[str | bytes], laid: _Laid) -> Iterator[Extraction]:
         remaining = iter(texts)
         while batch := list(islice(remaining, TEXTS_AT_ONCE * self._source.threads)):
-            yield from self._extractions(batch, words, name)
+            yield from self._extractions(batch, laid)
 
-    def _extractions(self, texts: list[str | bytes], words: bytes, name: bytes) -> list[Extraction]:
+    def _extractions(self, texts: list[str | bytes], laid: _Laid) -> list[Extraction]:
         pipeline = self._pipeline
         rows = len(texts)
         answers = pipeline.answer(
             [encode_text(text) for text in texts],
-            names=[name] * rows if name else None,
-            words=[words] * rows if words else None,
+            names=[laid.name] * rows if laid.name else None,
+            words=[laid.words] * rows if laid.words else None,
+            trusts=[laid.trust] * rows if laid.trust else None,
             first=[layer for each in self._attached if (layer := each.layer_of(pipeline)) is not None],
         )
         found = []
@@ -281,6 +316,19 @@ class Tagger:
                 raise_for_lexicon(reason)
             found.append(Extraction(parse_entities(content), label, reason))
         return found
+
+
+@dataclass(frozen=True)
+class _Laid:
+    """What a call lays over the lexicons, as a request would bring it; empty: nothing."""
+
+    words: bytes
+    name: bytes
+    trust: bytes
+
+    @staticmethod
+    def of(lexicon: Words | None, lexicon_name: str | None, trust: Trust | None) -> _Laid:
+        return _Laid(encode_lexicon(lexicon), encode_lexicon_name(lexicon_name), encode_trust(trust))
 
 
 @dataclass(frozen=True)
@@ -304,33 +352,44 @@ def _stamps_of(folder: Path) -> tuple[tuple[int, int, int], ...]:
 class _Attached:
     """A lexicon of :meth:`Tagger.with_lexicon`: what was given, and what it was opened as."""
 
-    given: str | Path | dict[str, str | None]
+    given: str | Path | dict[str, Any]
+    trust: Trust | None
     layer: Layer | None = None
     """None: not opened yet, or a name, which is looked up at each call."""
+    trusted: tuple[Lexicon, Layer] | None = None
+    """Of a name with a trust: the version that was found last, and what was made of it."""
 
     def layer_of(self, pipeline: Pipeline) -> Layer | None:
         from distillex.lexicon_layers import Layer
         from distillex.refused import RefusedError
 
-        if isinstance(self.given, str):
-            try:
-                return pipeline.lexicons.named(self.given)
-            except RefusedError as error:
-                raise InvalidRequest(str(error)) from None
-        if self.layer is None:
-            try:
-                lexicon, label = _read(self.given)
+        try:
+            if isinstance(self.given, str):
+                return self._named(pipeline.lexicons.named(self.given))
+            if self.layer is None:
+                lexicon, label = _read(self.given, self.trust)
                 pipeline.lexicons.check_types(lexicon)
-            except LexiconError as error:
-                raise InvalidRequest(f"lexicon: {error}") from None
-            self.layer = Layer(lexicon, label)
+                self.layer = Layer(lexicon, label)
+        except RefusedError as error:
+            raise InvalidRequest(str(error)) from None
+        except LexiconError as error:
+            raise InvalidRequest(f"lexicon: {error}") from None
         return self.layer
 
+    def _named(self, installed: Layer | None) -> Layer | None:
+        if installed is None or self.trust is None:
+            return installed
+        made = self.trusted
+        if made is None or made[0] is not installed.lexicon:
+            layer = replace(installed, lexicon=with_trust(installed.lexicon, self.trust))
+            made = self.trusted = (installed.lexicon, layer)
+        return made[1]
 
-def _read(given: Path | dict[str, str | None]) -> tuple[Lexicon, str]:
+
+def _read(given: Path | dict[str, Any], trust: Trust | None) -> tuple[Lexicon, str]:
     if isinstance(given, dict):
-        return Lexicon.from_words(given), "words"
-    lexicon = open_lexicon(given, given.stem)
+        return Lexicon.from_words(given, trust=trust), "words"
+    lexicon = open_lexicon(given, given.stem, trust)
     return lexicon, f"{lexicon.name or given.stem}@{lexicon.version}" if lexicon.version else lexicon.name or given.stem
 
 

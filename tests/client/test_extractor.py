@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import random
@@ -16,7 +17,15 @@ pytest.importorskip("tritonclient.grpc")
 import grpc
 from corpus import varied_texts
 from counting_relay import CountingRelay
-from distillex_client import Extractor, InvalidText, Retries, ServerError, ServerUnavailable
+from distillex_client import (
+    AsyncExtractor,
+    Extractor,
+    InvalidRequest,
+    InvalidText,
+    Retries,
+    ServerError,
+    ServerUnavailable,
+)
 from distillex_serving.preconditions import free_port
 from recording_server import RecordingServer
 
@@ -89,6 +98,59 @@ def test_a_requests_own_words_change_the_result(extractor):
     found = extractor.extract(text, lexicon={"青石云科": "company"})
     assert "青石云科" in [e.text for e in found if e.type == "company"]
     assert extractor.extract(text) != found
+
+
+def test_words_are_obeyed_as_far_as_the_call_says(extractor, server):
+    text, words = "这次轮到小满了。", {"小满": "company"}
+    own = {"小满": {"type": "company", "trust": "insist"}}
+
+    async def with_the_twin(**options):
+        async with AsyncExtractor(server.grpc_url) as twin:
+            stream = [each async for each in twin.extract_stream([text], **options)]
+            return [
+                await twin.extract(text, **options),
+                *await twin.extract_batch([text], **options),
+                list(stream[0].entities),
+                await twin.extract_document(text, **options),
+            ]
+
+    for lexicon, trust, expected in (
+        (words, None, []),
+        (words, "insist", ["小满"]),
+        (words, 30, ["小满"]),
+        (words, 0, []),
+        (own, None, ["小满"]),
+        (own, "hint", ["小满"]),
+    ):
+        options = {"lexicon": lexicon, "trust": trust}
+        found = [
+            extractor.extract(text, **options),
+            *extractor.extract_batch([text], **options),
+            list(next(extractor.extract_stream([text], **options)).entities),
+            extractor.extract_document(text, **options),
+            *asyncio.run(with_the_twin(**options)),
+        ]
+        assert [[entity.text for entity in each] for each in found] == [expected] * 8, options
+
+
+@pytest.mark.parametrize("texts", [["甲"], ["甲", "乙"]])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"trust": "must"},
+            "TRUST: the trust 'must' is not accepted; hint, prefer, insist or a number from 0 to 1000 is",
+        ),
+        ({"trust": float("nan")}, "TRUST: the trust 'nan' is not accepted"),
+        ({"lexicon": {"甲": {"type": "name", "trust": -1}}}, "LEXICON: '甲': the trust -1 is not accepted"),
+        ({"lexicon": {"甲": {"type": "name", "trust": float("inf")}}}, "LEXICON holds Infinity, which is not JSON"),
+    ],
+)
+def test_a_trust_that_is_none_refuses_the_call(extractor, texts, options, message):
+    with pytest.raises(InvalidRequest) as refused:
+        extractor.extract_batch(texts, **options)
+    assert message in str(refused.value)
+    assert not isinstance(refused.value, InvalidText)
 
 
 def test_threads_share_one_connection(server):
@@ -170,3 +232,15 @@ def test_the_command_takes_words_and_writes_a_page(server, tmp_path):
     options = ["--lexicon", "words.tsv", "--format", "html", "--output", "page.html", "a.txt"]
     assert subprocess.run([*command, *options], cwd=tmp_path).returncode == 0
     assert 'data-type="company"' in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_the_command_obeys_words_as_far_as_it_is_told(server, tmp_path):
+    (tmp_path / "a.txt").write_text("这次轮到小满了。", encoding="utf-8")
+    (tmp_path / "words.tsv").write_text("小满\tcompany\n", encoding="utf-8")
+    command = [sys.executable, "-c", "from distillex_client.cli import run; run()", "extract", "--url", server.grpc_url]
+    for options, expected in ((), 0), (("--trust", "insist"), 1):
+        done = subprocess.run(
+            [*command, "--lexicon", "words.tsv", *options, "a.txt"], cwd=tmp_path, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        assert len(json.loads(done.stdout)["entities"]) == expected

@@ -27,15 +27,15 @@ WRONG = {
 }
 
 
-def sync_call(lexicon, method, texts):
+def sync_call(lexicon, method, texts, **others):
     with Extractor(NOWHERE) as extractor:
-        return getattr(extractor, method)(texts, lexicon=lexicon)
+        return getattr(extractor, method)(texts, lexicon=lexicon, **others)
 
 
-def async_call(lexicon, method, texts):
+def async_call(lexicon, method, texts, **others):
     async def call():
         async with AsyncExtractor(NOWHERE) as extractor:
-            result = getattr(extractor, method)(texts, lexicon=lexicon)
+            result = getattr(extractor, method)(texts, lexicon=lexicon, **others)
             return await result
 
     return asyncio.run(call())
@@ -51,6 +51,46 @@ def test_calls_refuse_it(call, method, texts, lexicon, message):
         call(lexicon, method, texts)
     form = 'give a mapping of words to types, such as {"张伟": "name"}; the type None hides a word'
     assert str(refused.value) == message + form
+
+
+WRONG_FIELDS = {
+    "an unknown field": ({"type": "name", "trsut": 1}, "lexicon gives '张伟' the field 'trsut'; "),
+    "no type": ({"trust": "insist"}, "lexicon gives '张伟' the type None, which is NoneType; "),
+    "a number as type": ({"type": 3}, "lexicon gives '张伟' the type 3, which is int; "),
+    "a list as trust": (
+        {"type": "name", "trust": [1]},
+        "lexicon gives '张伟' a trust that is none: trust is [1], a list; ",
+    ),
+    "true as trust": (
+        {"type": "name", "trust": True},
+        "lexicon gives '张伟' a trust that is none: trust is True, a bool; ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "message"), WRONG_FIELDS.values(), ids=WRONG_FIELDS.keys())
+def test_a_word_whose_fields_are_wrong_is_refused(fields, message):
+    for make in (
+        lambda: Extractor(NOWHERE).extract("甲", lexicon={"张伟": fields}),
+        lambda: BatchOptions(inputs=["a.txt"], lexicon={"张伟": fields}),
+    ):
+        with pytest.raises(TypeError) as refused:
+            make()
+        assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize("trust", [True, [1], b"insist", 1j, {"trust": 1}])
+def test_a_trust_that_is_neither_a_level_nor_a_number_is_refused(trust):
+    for call in (sync_call, async_call):
+        for method, texts in (("extract", "甲"), ("extract_batch", ["甲"]), ("extract_document", "甲")):
+            with pytest.raises(TypeError, match='give "hint", "prefer", "insist" or a number from 0 to 1000'):
+                call({"张伟": "name"}, method, texts, trust=trust)
+    for make in (
+        lambda: BatchOptions(inputs=["a.txt"], trust=trust),
+        lambda: TableExtraction(connection=None, trust=trust),
+    ):
+        with pytest.raises(TypeError, match="a number from 0 to 1000"):
+            make()
 
 
 @pytest.mark.parametrize("name", [7, ["finance"], b"finance"])

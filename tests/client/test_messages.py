@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from fractions import Fraction
+from types import MappingProxyType
+
 import pytest
 
 pytest.importorskip("tritonclient.grpc")
 import numpy as np
 import tritonclient.grpc as triton
 from distillex_client import Entity, InvalidRequest, ServerError
-from distillex_client.protocol import infer_request, parse_answer
+from distillex_client.protocol import encode_lexicon, encode_trust, infer_request, parse_answer
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import serialize_byte_tensor
 
@@ -23,16 +27,39 @@ def answer_of(**tensors):
 
 def test_a_request_is_the_one_of_tritonclient():
     texts = ["复旦大学", b"", "😀𠮷".encode()]
-    message = infer_request(texts, b'{"x": null}', b"finance", with_versions=True, model_name="extractor", id="7")
+    message = infer_request(
+        texts, b'{"x": null}', b"finance", b"insist", with_versions=True, model_name="extractor", id="7"
+    )
     columns = {"TEXT": [t.encode() if isinstance(t, str) else t for t in texts]}
-    columns |= {"LEXICON": [b'{"x": null}'] * 3, "LEXICON_NAME": [b"finance"] * 3}
+    columns |= {"LEXICON": [b'{"x": null}'] * 3, "LEXICON_NAME": [b"finance"] * 3, "TRUST": [b"insist"] * 3}
     assert [tensor.name for tensor in message.inputs] == list(columns)
     for tensor, content, (name, rows) in zip(message.inputs, message.raw_input_contents, columns.items(), strict=True):
         expected = triton.InferInput(name, [3, 1], "BYTES")
         expected.set_data_from_numpy(np.array(rows, dtype=object).reshape(3, 1))
         assert tensor == expected._get_tensor()
         assert content == expected._get_content()
-    assert [tensor.name for tensor in infer_request(["甲"], b"", b"", with_versions=True).inputs] == ["TEXT"]
+    assert [tensor.name for tensor in infer_request(["甲"], with_versions=True).inputs] == ["TEXT"]
+
+
+@pytest.mark.parametrize(
+    ("trust", "sent"),
+    [
+        (None, b""),
+        ("insist", b"insist"),
+        (2, b"2.0"),
+        (np.float32(0.5), b"0.5"),
+        (Fraction(1, 4), b"0.25"),
+        # What is no trust goes to whoever knows which are, and is refused there.
+        ("must", b"must"),
+        (-1, b"-1.0"),
+        (10**400, b"1e+308"),
+    ],
+)
+def test_trust_is_sent_as_text_and_within_the_words_as_a_number(trust, sent):
+    assert encode_trust(trust) == sent
+    words = json.loads(encode_lexicon({"张伟": MappingProxyType({"type": "name", "trust": trust}), "的": None}))
+    said = {} if trust is None else {"trust": trust if isinstance(trust, str) else float(sent)}
+    assert words == {"张伟": {"type": "name", **said}, "的": None}
 
 
 def test_an_answer_is_read_row_by_row_whatever_the_order_of_its_tensors():
@@ -49,8 +76,9 @@ def test_an_answer_is_read_row_by_row_whatever_the_order_of_its_tensors():
 def test_an_answer_of_another_model_and_a_refused_lexicon_are_errors():
     with pytest.raises(ServerError, match="model 'extractor' holds no ENTITIES"):
         parse_answer(answer_of(EMISSIONS=[b""]), 1)
-    with pytest.raises(InvalidRequest, match="LEXICON: no words"):
-        parse_answer(answer_of(ENTITIES=[b'{"error": "LEXICON: no words"}']), 1)
+    for reason in ("LEXICON: no words", "TRUST: no trust"):
+        with pytest.raises(InvalidRequest, match=reason):
+            parse_answer(answer_of(ENTITIES=[f'{{"error": "{reason}"}}'.encode()]), 1)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,24 @@ ACCEPTED = {
     "hash signs in words": ("#话题#\tgame\nC#\tgame\n#\tname\n", {"#话题#": "game", "C#": "game", "#": "name"}),
     "hidden": ("北京\tnull\n上海\t-\n", {"北京": None, "上海": None}),
     "weights": ("甲\tn\t1\n乙\tn\t0.5\n丙\tn\t.5\n丁\tn\t1e-3\n", {"甲": "n", "乙": "n", "丙": "n", "丁": "n"}),
+    "trust": (
+        "甲\tn\t0.5\tinsist\n乙\tn\t\t prefer \n丙\tn\t1\thint\n"
+        '丁\tn\t\t2.5\n戊\tn\t\t1e3\n己\tn\t\t"0.25"\n庚\tn\t1\t\n',
+        {
+            "甲": {"type": "n", "trust": "insist"},
+            "乙": {"type": "n", "trust": "prefer"},
+            "丙": {"type": "n", "trust": "hint"},
+            "丁": {"type": "n", "trust": 2.5},
+            "戊": {"type": "n", "trust": 1000.0},
+            "己": {"type": "n", "trust": 0.25},
+            "庚": "n",
+        },
+    ),
+    "the trust of a hidden word": ("甲\tnull\t\tinsist\n", {"甲": None}),
+    "one word in several characters with other trust": (
+        "台积电\tcompany\t\tinsist\n臺積電\tcompany\t\thint\n",
+        {"台积电": {"type": "company", "trust": "insist"}},
+    ),
     "columns that are empty": ("北京\tns\t\n上海\tns\t\t \t\n", {"北京": "ns", "上海": "ns"}),
     "the longest word": ("长" * 255 + "\tn\n", {"长" * 255: "n"}),
     "upper case type": ("北京\tNS\n", {"北京": "NS"}),
@@ -44,7 +62,21 @@ REFUSED = {
     "commas": ("青石云科,company", "'青石云科,company' is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]"),
     "jieba's spaces": ("青石云科 3 nz", "is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]"),
     "no type": ("青石云科\t", "the type '' of '青石云科' is not a name of 1 to 64 bytes"),
-    "four columns": ("a\tb\t1\td", "'a�b�1�d' is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]"),
+    "five columns": ("a\tb\t1\thint\td", "'a�b�1�hint�d' is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]"),
+    "an unknown level": (
+        "a\tb\t1\td",
+        "the trust 'd' is not accepted; hint, prefer, insist or a number from 0 to 1000 is",
+    ),
+    "a level in capitals": ("a\tb\t\tInsist", "the trust 'Insist' is not accepted"),
+    "a trust that is too large": ("a\tb\t\t1000.5", "the trust '1000.5' is not accepted"),
+    "a trust without an end": ("a\tb\t\t1e999", "the trust '1e999' is not accepted"),
+    "a trust below nought": ("a\tb\t\t-1", "the trust '-1' is not accepted"),
+    "a trust with a sign": ("a\tb\t\t+1", "the trust '+1' is not accepted"),
+    "a trust with a comma": ("a\tb\t\t1,5", "the trust '1,5' is not accepted"),
+    "a trust in wide digits": ("a\tb\t\t１", "the trust '１' is not accepted"),
+    "no number as trust": ("a\tb\t\tnan", "the trust 'nan' is not accepted"),
+    "a long trust": ("a\tb\t\t" + "长" * 50, "the trust '" + "长" * 40 + "…' is not accepted"),
+    "a weight and a trust that are wrong": ("a\tb\t2\tmust", "the weight '2' is not"),
     "a comment without its space": ("#注释", "(a comment begins with '# ')"),
     "no word": ("\tcompany", "a lexicon word is empty"),
     "a blank word": ("\u3000 \tcompany", "a lexicon word is empty"),
@@ -91,13 +123,17 @@ BYTES_REFUSED = {
 }
 
 
+def said(lexicon):
+    """What a lexicon says of its words, where a request can say it too: no weight, no trust of a hidden word."""
+    return [(entry.word, entry.type, entry.trust if entry.type else None) for entry in lexicon]
+
+
 def both(path):
-    """What the two readers say: word → type or a message."""
+    """What the two readers say: a lexicon and words, or messages."""
     found = []
     for read, error in ((Lexicon.from_tsv, LexiconError), (read_lexicon, WrongUse)):
         try:
-            words = read(path)
-            found.append({e.word: e.type for e in words} if isinstance(words, Lexicon) else words)
+            found.append(read(path))
         except error as raised:
             found.append(str(raised))
     return found
@@ -109,7 +145,8 @@ def test_both_readers_read_the_same(tmp_path, content, words):
     path.write_bytes(content.encode())
     pushed, sent = both(path)
     assert sent == words
-    assert pushed == {normalize(word): kind for word, kind in words.items()}
+    assert said(pushed) == said(Lexicon.from_words(words))
+    assert {entry.word for entry in pushed} == {normalize(word) for word in words}
 
 
 REFUSED_BYTES = {name: (line.encode(), message) for name, (line, message) in REFUSED.items()} | BYTES_REFUSED
@@ -143,6 +180,7 @@ PIECES = st.sampled_from(
         "-",
         "0.5",
         "2",
+        "hint",
         "\r",
         "Ａ",
         "a",
@@ -162,8 +200,9 @@ def test_both_readers_agree_on_whatever_is_written(tmp_path_factory, content):
     path.write_bytes(content.encode())
     pushed, sent = both(path)
     if isinstance(sent, dict):
-        sent = {normalize(word): kind for word, kind in sent.items()}
-    assert pushed == sent
+        assert said(pushed) == said(Lexicon.from_words(sent))
+    else:
+        assert pushed == sent
 
 
 def test_a_weight_is_kept_by_a_push(tmp_path):

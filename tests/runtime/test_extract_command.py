@@ -360,6 +360,25 @@ def test_an_installed_lexicon_lies_under_the_words_of_the_run(tmp_path):
     assert kinds("--lexicon", "words.tsv").get("泛舟集") != "book"
 
 
+def test_words_are_obeyed_as_far_as_their_line_or_the_run_says(tmp_path):
+    copy_of_lexicons(tmp_path)
+    install(tmp_path / "lexicons", {"小满": "company"})
+    (tmp_path / "in.txt").write_text("这次轮到小满了。", encoding="utf-8")
+    for name, column in (("plain", ""), ("insisting", "\t1\tinsist"), ("hinting", "\t\thint")):
+        (tmp_path / f"{name}.tsv").write_text(f"小满\tcompany{column}\n", encoding="utf-8")
+
+    def is_found(*more):
+        done = extract(tmp_path, "in.txt", "--lexicon-dir", "lexicons", *more)
+        assert done.returncode == 0, done.stderr.decode()
+        return len(json.loads(done.stdout)["entities"]) == 1
+
+    assert not is_found("--lexicon", "plain.tsv")
+    assert is_found("--lexicon", "plain.tsv", "--trust", "insist")
+    assert is_found("--lexicon", "insisting.tsv", "--trust", "hint")
+    assert not is_found("--lexicon", "hinting.tsv", "--trust", "30")
+    assert is_found("--lexicon-name", "ours", "--trust", "30")
+
+
 def test_what_has_to_be_the_same_on_resume_are_the_model_s_bytes_and_the_versions_of_its_lexicons(tmp_path):
     shutil.copytree(distillex.load().path, tmp_path / "model")
     lexicons = copy_of_lexicons(tmp_path)
@@ -401,6 +420,7 @@ def test_standard_input_goes_to_standard_output_and_a_reader_that_goes_is_no_fai
         (["a.txt", "--model", "nothing"], "unknown student 'nothing'"),
         (["a.txt", "--model", "."], "model.onnx"),
         (["a.txt", "--lexicon-name", "nowhere"], "no lexicon 'nowhere' is installed"),
+        (["a.txt", "--trust", "1001"], "--trust: the trust '1001' is not accepted; hint, prefer, insist or a number"),
         (["a.txt", "--lexicon-dir", "nowhere"], "nowhere"),
         (["a.txt", "--lexicon", "words.tsv"], "words.tsv:1: 'word' is not WORD<TAB>TYPE"),
         (["a.txt", "--lexicon", "kinds.tsv"], "kind"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from distillex.command.main import application
+from distillex_matcher import Lexicon
+from distillex_matcher.lexicon_store import LexiconStore
 from typer.testing import CliRunner
 
 
@@ -38,3 +40,40 @@ def test_a_directory_that_is_not_there_is_no_empty_one(lexicon, tmp_path, argume
 def test_a_server_and_a_directory_at_once_are_refused(lexicon):
     code, output = lexicon("list", "--url", "127.0.0.1:1")
     assert (code, "give one of them" in output) == (1, True)
+
+
+def test_a_push_says_how_far_its_words_are_obeyed(lexicon, tmp_path):
+    words, compiled = tmp_path / "words.tsv", tmp_path / "words.lex"
+    words.write_text("闪电鲸\tcompany\n泛舟集\tbook\t1\t2.5\n", encoding="utf-8")
+    Lexicon.from_words({"闪电鲸": {"type": "company", "trust": "hint"}, "泛舟集": "book"}, trust=7).save(compiled)
+
+    def pushed():
+        return LexiconStore(tmp_path / "lexicons").current("whales").lexicon
+
+    for file, more, trust, shown, of_words in (
+        (words, (), None, "-", [None, 2.5]),
+        (words, ("--trust", "insist"), "insist", "insist", [None, 2.5]),
+        (compiled, (), 7.0, "7", ["hint", None]),
+        (compiled, ("--trust", "12.5"), 12.5, "12.5", ["hint", None]),
+    ):
+        code, output = lexicon("push", "whales", file, *more)
+        assert code == 0, output
+        assert pushed().trust == trust
+        assert [entry.trust for entry in pushed()] == of_words
+        code, output = lexicon("list")
+        assert code == 0
+        assert output.splitlines()[-2].strip("│ ").split("│")[-1].strip() == shown
+    code, output = lexicon("push", "whales", words, "--trust", "must")
+    assert code == 1
+    assert "the trust 'must' is not accepted; hint, prefer, insist or a number from 0 to 1000 is" in " ".join(
+        output.split()
+    )
+    assert LexiconStore(tmp_path / "lexicons").versions("whales") == [1, 2, 3, 4]
+
+
+def test_inspect_shows_trust(tmp_path):
+    words = tmp_path / "words.tsv"
+    words.write_text("泛舟集\tbook\t1\t2.5\n闪电鲸\tcompany\n", encoding="utf-8")
+    done = CliRunner().invoke(application, ["lexicon", "inspect", str(words)])
+    assert "trust -" in " ".join(done.output.split())
+    assert "泛舟集\tbook\t1.0000\t2.5\n闪电鲸\tcompany\t1.0000\n" in done.output

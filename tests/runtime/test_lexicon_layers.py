@@ -7,10 +7,12 @@ import shutil
 import threading
 
 import pytest
+from distillex.lexicon_layers import LexiconLayers
 from distillex.locations import shipped_lexicons
 from distillex.models import find_model
 from distillex.pipeline import Pipeline
 from distillex_matcher import Lexicon
+from distillex_matcher.exported import NETWORK_FILE, ExportedFiles
 from distillex_matcher.lexicon_store import LexiconStore
 
 TEXT = "近日，青石云科发布了新一代平台。".encode()
@@ -133,3 +135,62 @@ def test_threads_that_extract_while_lexicons_change_see_whole_versions(pipeline,
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+UNCONVINCING = "这次轮到小满了。".encode()
+OWN = '{"小满": "company"}'.encode()
+
+
+def test_a_bad_trust_refuses_its_row_alone(pipeline):
+    trusts = [b"insist", b"must", b"", b"hint", b"30", b"\xff", "长".encode() * 300, b"0" * 300]
+    rows = len(trusts)
+    answers = pipeline.answer([UNCONVINCING] * rows, words=[OWN] * rows, trusts=trusts)
+    accepted = " is not accepted; hint, prefer, insist or a number from 0 to 1000 is"
+    assert answers.refused == [
+        None,
+        f"TRUST: the trust 'must'{accepted}",
+        None,
+        None,
+        None,
+        f"TRUST: the trust '\ufffd'{accepted}",
+        f"TRUST: the trust '{'长' * 40}…'{accepted}",
+        f"TRUST: the trust '{'0' * 40}…'{accepted}",
+    ]
+    assert [entities != b"[]" for entities in answers.entities] == [
+        True,
+        False,
+        False,
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert set(answers.labels) == {"base@1+request", "base@1"}
+    alone = [pipeline.answer([UNCONVINCING], words=[OWN], trusts=[trust]).entities[0] for trust in trusts]
+    assert alone == answers.entities
+
+
+def test_a_request_trusts_a_named_lexicon_otherwise_than_that_says_itself(pipeline, store):
+    store.install("shops", Lexicon.from_words({"小满": "company"}, trust="insist").to_bytes(), lambda lexicon: None)
+    answers = pipeline.answer([UNCONVINCING] * 3, names=[b"shops"] * 3, trusts=[b"", b"hint", b"insist"])
+    assert [entities != b"[]" for entities in answers.entities] == [True, False, True]
+
+
+def test_trust_without_words_changes_nothing(pipeline):
+    plain = pipeline.answer([TEXT, UNCONVINCING])
+    assert pipeline.answer([TEXT, UNCONVINCING], trusts=[b"insist", b"1000"]) == plain
+
+
+def test_the_types_of_a_named_lexicon_are_looked_at_once_a_version(store, monkeypatch):
+    layers = LexiconLayers(ExportedFiles.beside(find_model("cluener") / NETWORK_FILE).layout, store)
+    looked_at = []
+    check = layers.check_types
+    monkeypatch.setattr(layers, "check_types", lambda lexicon: looked_at.append(lexicon) or check(lexicon))
+    for _ in range(2):
+        install(store, "shops", 青石云科="company")
+        for _ in range(5):
+            assert layers.over("base@1", 3, [b"shops"] * 3, None).refused == [None] * 3
+    assert len(looked_at) == 2
+    install(store, "shops", 青石云科="planet")
+    assert layers.over("base@1", 1, [b"shops"], None).refused[0].startswith("LEXICON_NAME: shops@3: unknown")

@@ -33,6 +33,33 @@ def test_the_same_content_is_built_once(lexicons):
     assert lexicons(b'{"a": "c"}') is not first
 
 
+def test_words_that_differ_in_their_trust_alone_are_other_words(lexicons):
+    found = [lexicons(f'{{"a": {said}}}'.encode())[0] for said in ('"b"', '{"type": "b"}', '{"type": "b", "trust": 2}')]
+    assert [(entry.type, entry.trust) for entry in found] == [("b", None), ("b", None), ("b", 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ('{"trust": 1}', "the type of 'a' is None; beside a trust a type name is accepted"),
+        ('{"type": null, "trust": 1}', "the type of 'a' is None; beside a trust"),
+        ('{"type": "b", "trsut": 1}', "'a' has the key 'trsut'; type and trust are accepted"),
+        ('{"type": "b", "trust": "must"}', "the trust 'must' is not accepted"),
+        ('{"type": "b", "trust": true}', "the trust True is not accepted"),
+        ('{"type": "b", "trust": 1e999}', "the trust inf is not accepted"),
+        ('{"type": "b", "trust": ' + "9" * 4000 + "}", "the trust 999"),
+        ('{"type": "b", "type": "c"}', "holds the key 'type' twice"),
+        ('{"type": {"type": "b"}}', "the type of 'a' is"),
+    ],
+)
+def test_a_word_that_says_too_much_is_refused(lexicons, said, reason):
+    with pytest.raises(RefusedError) as refused:
+        lexicons(f'{{"a": {said}}}'.encode())
+    assert str(refused.value).startswith("LEXICON")
+    assert reason in str(refused.value)
+    assert len(str(refused.value)) < 200
+
+
 def test_the_least_recently_used_goes_first(lexicons, monkeypatch):
     monkeypatch.setattr(request_lexicons, "MOST_CACHED", 2)
     first, second = lexicons(b'{"a": "1"}'), lexicons(b'{"a": "2"}')

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import distillex
 import pytest
+from distillex import lexicon_files
 from distillex_matcher import Lexicon
 from distillex_matcher.exported import EXPORTED_FILES
 from distillex_matcher.lexicon_store import LexiconStore
@@ -99,16 +100,31 @@ def test_what_is_no_text_or_lexicon_is_a_type_error(tagger):
         lambda: tagger.extract("text", lexicon=["word"]),
         lambda: tagger.extract("text", lexicon_name=7),
         lambda: tagger.with_lexicon(7),
+        lambda: tagger.extract("text", trust=[1]),
+        lambda: tagger.with_lexicon({"word": "name"}, trust=True),
+        lambda: tagger.extract("text", lexicon={"word": {"type": "name", "level": "hint"}}),
     ):
         with pytest.raises(TypeError):
             call()
 
 
-def test_lexicons_that_cannot_be_used_are_named(tagger, tmp_path):
+def test_lexicons_that_cannot_be_used_are_named(lexicons, tmp_path):
+    tagger = distillex.load("cluener", lexicon_directory=lexicons)
     for call, message in (
         (lambda: tagger.extract("text", lexicon={"word": "planet"}), "unknown lexicon type 'planet'; known types: "),
         (lambda: tagger.extract("text", lexicon_name="planets"), "no lexicon 'planets' is installed"),
         (lambda: tagger.extract("text", lexicon_name="../etc"), "is not a lexicon name"),
+        (
+            lambda: tagger.extract("text", trust="must"),
+            "TRUST: the trust 'must' is not accepted; hint, prefer, insist or",
+        ),
+        (lambda: tagger.extract_batch(["text"] * 2, trust=-1), r"TRUST: the trust '-1\.0' is not accepted"),
+        (
+            lambda: tagger.extract("text", lexicon={"word": {"type": "name", "trust": 1001}}),
+            "LEXICON: 'word': the trust 1001 is not accepted",
+        ),
+        (lambda: tagger.with_lexicon({"word": "name"}, trust="must"), "lexicon: the trust 'must' is not accepted"),
+        (lambda: tagger.with_lexicon("whales", trust="must"), "lexicon: the trust 'must' is not accepted"),
         (lambda: tagger.with_lexicon("planets"), "no lexicon 'planets' is installed"),
         (lambda: tagger.with_lexicon(tmp_path / "planets.tsv"), "planets.tsv"),
         (lambda: tagger.with_lexicon({"word": "planet"}), "unknown lexicon type 'planet'"),
@@ -170,6 +186,59 @@ def test_lexicons_come_by_name_by_file_and_as_words(lexicons, tmp_path):
         assert extraction.lexicon_version == label
     (extraction,) = tagger.extract_stream([SENTENCE], lexicon={"杭州": "address"}, lexicon_name="whales")
     assert extraction.lexicon_version == "base@1+whales@1+request"
+
+
+def test_a_word_is_obeyed_as_far_as_itself_the_call_or_its_lexicon_says(lexicons, tmp_path):
+    """In this order; the sentence is one in which the word alone does not convince the model."""
+    tagger = distillex.load("cluener", lexicon_directory=lexicons)
+    text, word = "这次轮到小满了。", "小满"
+
+    def is_found(tagger, **options):
+        return (word, "company") in found(tagger.extract(text, **options))
+
+    def of(trust):
+        return {word: {"type": "company", "trust": trust}}
+
+    plain = {word: "company"}
+    assert [is_found(tagger, lexicon=plain, trust=trust) for trust in ("hint", 0, "insist", 30)] == [False] * 2 + [
+        True
+    ] * 2
+    assert not is_found(tagger, lexicon=plain)
+    assert is_found(tagger, lexicon=of("insist"), trust="hint")
+    assert not is_found(tagger, lexicon=of("hint"), trust="insist")
+    assert is_found(tagger, lexicon=of(None), trust="insist")
+    listed, compiled = tmp_path / "list.tsv", tmp_path / "compiled.lex"
+    listed.write_text(f"{word}\tcompany\n", encoding="utf-8")
+    Lexicon.from_words(plain, trust="hint").save(compiled)
+    push(lexicons, "seasons", plain)
+    for given in (listed, compiled, "seasons", plain):
+        assert not is_found(tagger.with_lexicon(given))
+        insisting = tagger.with_lexicon(given, trust="insist")
+        assert is_found(insisting), given
+        assert is_found(pickle.loads(pickle.dumps(insisting))), given
+        assert not is_found(insisting, trust="hint"), given
+        assert is_found(tagger.with_lexicon(given), trust="insist"), given
+    assert not is_found(tagger.with_lexicon(of("hint"), trust="insist"))
+    assert [found(each) for each in tagger.extract_batch([text, text], lexicon=plain, trust="insist")] == [
+        {(word, "company")}
+    ] * 2
+    assert (word, "company") in found(tagger.extract_document(text * 9, lexicon=plain, trust="insist"))
+    assert f">{word}<" in tagger.render(text, lexicon=plain, trust="insist")
+    assert "trust='insist'" in repr(tagger.with_lexicon("seasons", trust="insist"))
+
+
+def test_a_version_that_is_installed_meanwhile_is_trusted_as_the_one_before(lexicons, monkeypatch):
+    made = []
+    make = lexicon_files.with_trust
+    monkeypatch.setattr("distillex.tagger.with_trust", lambda *given: made.append(given) or make(*given))
+    push(lexicons, "seasons", {"无关": "company"})
+    tagger = distillex.load("cluener", lexicon_directory=lexicons).with_lexicon("seasons", trust="insist")
+    for _ in range(3):
+        assert not tagger.extract("这次轮到小满了。")
+    push(lexicons, "seasons", {"小满": "company"})
+    for _ in range(3):
+        assert found(tagger.extract("这次轮到小满了。")) == {("小满", "company")}
+    assert len(made) == 2
 
 
 def test_a_version_that_is_installed_meanwhile_is_used_from_the_next_call_on(lexicons):

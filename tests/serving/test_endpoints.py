@@ -28,7 +28,7 @@ def test_health_answers_on_http_and_grpc(served, connection):
 def test_metadata_names_the_inputs_and_outputs_of_the_contract(served):
     _, body = get(f"{served.http_url}/v2/models/extractor")
     metadata = json.loads(body)
-    assert {tensor["name"] for tensor in metadata["inputs"]} == {"TEXT", "LEXICON", "LEXICON_NAME"}
+    assert {tensor["name"] for tensor in metadata["inputs"]} == {"TEXT", "LEXICON", "LEXICON_NAME", "TRUST"}
     assert {tensor["name"] for tensor in metadata["outputs"]} == {"ENTITIES", "LEXICON_VERSION"}
     assert {tensor["datatype"] for tensor in metadata["inputs"] + metadata["outputs"]} == {"BYTES"}
 

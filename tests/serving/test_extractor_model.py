@@ -114,6 +114,9 @@ def test_requests_of_every_kind_that_share_a_call_are_answered_as_if_they_came_a
         Request(TEXT=[TEXT], LEXICON_NAME=["unknown"]),
         Request(TEXT=["长" * 511, TEXT * 20, "a\0b"]),
         Request(TEXT=[TEXT * 15] * 64),
+        Request(TEXT=[TEXT, TEXT, TEXT], LEXICON=[WORDS] * 3, TRUST=["hint", "must", "insist"]),
+        Request(TEXT=[TEXT], TRUST=["insist"]),
+        Request(TEXT=[TEXT], TRUST=["1001"]),
     ]
     together = [told(response) for response in model.execute(requests)]
     assert together == [told(model.execute([request])[0]) for request in requests]
@@ -127,6 +130,11 @@ def test_requests_of_every_kind_that_share_a_call_are_answered_as_if_they_came_a
     assert [set(row) if isinstance(row, dict) else len(row) > 0 for row in together[6][0]] == [{"error"}, True, True]
     assert together[7] == (INVALID, "LEXICON_NAME: no lexicon 'unknown' is installed")
     assert len(together[9][0]) == 64
+    hinted, bad, insisted = together[10][0]
+    assert hinted != insisted
+    assert bad["error"].startswith("TRUST: the trust 'must' is not accepted")
+    assert together[11] == together[0]
+    assert together[12][0] == INVALID
 
 
 def test_the_versions_go_to_those_who_ask_for_them(model):

@@ -30,8 +30,11 @@ BAD_TEXTS = (b"", "长".encode() * 511, b"\xe5\xbc\xa0\xff", b"a\xed\xa0\x80", b
 WORDS = (
     *({"青石云科": "company"}, {"王大力": None, "大力": "name"}, {"北京大学": None}, {"iphone": "scene", "pro": "n"}),
     *({"😀": "game", "𠮷野家": "company"}, {"e\u0301": "book"}, {}),
+    *({"王大力": {"type": "name", "trust": "insist"}, "大力": "name"}, {"会议": {"type": "company", "trust": 7.5}}),
+    {"青石云科": {"type": "game", "trust": "hint"}, "发展": {"type": "movie", "trust": "insist"}, "CEO": "position"},
 )
-BAD_WORDS = (b"{", b'{"a": "planet"}', b'{"\xff": null}', b'["a"]')
+BAD_WORDS = (b"{", b'{"a": "planet"}', b'{"\xff": null}', b'["a"]', b'{"a": {"type": "name", "trust": "must"}}')
+TRUSTS = (b"", b"", b"hint", b"prefer", b"insist", b"insist", b"4", b"1e3", b"must", b"-1", b"\xff", b"9" * 1000)
 NAMES = ("", "", "doors", "shops", "base", "unknown", "Not A Name")
 
 
@@ -52,10 +55,11 @@ def sentences(generator):
 
 @pytest.fixture(scope="module")
 def rows(lexicon_directory):
-    """Texts, words and names of 300 sentences and of some that are refused, mixed; the names are installed."""
+    """Texts, words, names and trusts of 300 sentences and of some that are refused; the names are installed."""
     store = LexiconStore(lexicon_directory)
-    for name, words in (("doors", {"青石云科": "company", "红楼梦": "book"}), ("shops", {"𠮷野家": "company"})):
-        store.install(name, Lexicon.from_words(words).to_bytes(), lambda lexicon: None)
+    doors = Lexicon.from_words({"青石云科": "company", "红楼梦": {"type": "book", "trust": "hint"}}, trust="insist")
+    for name, lexicon in (("doors", doors), ("shops", Lexicon.from_words({"𠮷野家": "company"}))):
+        store.install(name, lexicon.to_bytes(), lambda lexicon: None)
     generator = random.Random(7)
     texts = sentences(generator)
     assert len(texts) == SENTENCES
@@ -65,7 +69,8 @@ def rows(lexicon_directory):
         generator.choice((b"", json.dumps(generator.choice(WORDS)).encode(), generator.choice((b"", *BAD_WORDS))))
         for _ in texts
     ]
-    return texts, words, [generator.choice(NAMES).encode() for _ in texts]
+    names = [generator.choice(NAMES).encode() for _ in texts]
+    return texts, {"LEXICON": words, "LEXICON_NAME": names, "TRUST": [generator.choice(TRUSTS) for _ in texts]}
 
 
 def batches(generator, rows):
@@ -80,25 +85,24 @@ def batches(generator, rows):
         order = order[size:]
 
 
-def in_process(pipeline, texts, words, names):
-    answers = pipeline.answer(texts, words=words, names=names)
+def in_process(pipeline, texts, optional):
+    answers = pipeline.answer(
+        texts, words=optional.get("LEXICON"), names=optional.get("LEXICON_NAME"), trusts=optional.get("TRUST")
+    )
     found = []
     for entities, label, problem in zip(answers.entities, answers.labels, answers.refused, strict=True):
         found.append((json.loads(entities) if problem is None else {"error": problem}, label))
     return found
 
 
-def served(server, seed, texts, words, names):
+def served(server, seed, texts, optional):
     """The same rows in batches mixed otherwise, several of them at once."""
     found = [None] * len(texts)
 
     def send(batch):
-        optional = {
-            name: [values[row] for row in batch]
-            for name, values in (("LEXICON", words), ("LEXICON_NAME", names))
-            if values is not None
-        }
-        answer = extract(client, [texts[row] for row in batch], **optional)
+        # An input that says nothing of any row is left out: such requests share batches with others.
+        inputs = {name: [values[row] for row in batch] for name, values in optional.items()}
+        answer = extract(client, [texts[row] for row in batch], **{n: rows for n, rows in inputs.items() if any(rows)})
         for row, entities, label in zip(batch, answer.rows, answer.versions, strict=True):
             found[row] = (entities, label)
 
@@ -120,31 +124,51 @@ def assert_same(found, expected):
         ]
 
 
-@pytest.mark.parametrize("with_words", [False, True], ids=["", "words"])
-@pytest.mark.parametrize("with_names", [False, True], ids=["", "names"])
-def test_all_doors_give_the_same_answers(rows, server, ensemble, lexicon_directory, with_words, with_names):
-    texts, words, names = rows
-    words, names = words if with_words else None, names if with_names else None
+@pytest.mark.parametrize(
+    "given",
+    [
+        (),
+        ("LEXICON",),
+        ("LEXICON_NAME",),
+        ("LEXICON", "LEXICON_NAME"),
+        ("LEXICON", "TRUST"),
+        ("LEXICON_NAME", "TRUST"),
+        ("LEXICON", "LEXICON_NAME", "TRUST"),
+    ],
+    ids=lambda given: "+".join(given) or "texts alone",
+)
+def test_all_doors_give_the_same_answers(rows, server, ensemble, lexicon_directory, given):
+    texts, optional = rows
+    optional = {name: optional[name] for name in given}
+    with_words, with_names = "LEXICON" in given, "LEXICON_NAME" in given
     pipeline = Pipeline(find_model("cluener"), LexiconStore(lexicon_directory))
-    expected = in_process(pipeline, texts, words, names)
-    assert sum(isinstance(entities, list) and len(entities) > 0 for entities, _ in expected) > 100
+    expected = in_process(pipeline, texts, optional)
+    assert sum(isinstance(entities, list) and len(entities) > 0 for entities, _ in expected) > 80
     assert len({label for _, label in expected}) == (1 + with_words) * (1 + 2 * with_names)
     for entities, _ in expected:
         assert "the log says why" not in str(entities)
+    if "TRUST" in given:
+        unsaid = in_process(pipeline, texts, {name: optional[name] for name in given if name != "TRUST"})
+        changed = [now for now, before in zip(expected, unsaid, strict=True) if now != before]
+        assert len([row for row, _ in changed if isinstance(row, list)]) > 3
+        assert len([row for row, _ in changed if isinstance(row, dict) and row["error"].startswith("TRUST: ")]) > 10
     for seed, server_ in enumerate((server, ensemble)):
-        assert_same(served(server_, seed, texts, words, names), expected)
+        assert_same(served(server_, seed, texts, optional), expected)
 
 
 def test_company_order_and_threads_change_no_answer(rows, lexicon_directory):
     """A row's numbers depend on its own text alone, bit by bit."""
-    texts, words, names = rows
-    expected = in_process(Pipeline(find_model("cluener"), LexiconStore(lexicon_directory)), texts, words, names)
+    texts, optional = rows
+    expected = in_process(Pipeline(find_model("cluener"), LexiconStore(lexicon_directory)), texts, optional)
     for options in (
         PipelineOptions(threads=2),
         PipelineOptions(call_cost_tokens=0),
         PipelineOptions(call_cost_tokens=10**6, most_tokens_per_run=2**15),
     ):
         pipeline = Pipeline(find_model("cluener"), LexiconStore(lexicon_directory), options)
-        assert_same(in_process(pipeline, texts, words, names), expected)
-    alone = [in_process(pipeline, [t], [w], [n])[0] for t, w, n in zip(texts, words, names, strict=True)]
+        assert_same(in_process(pipeline, texts, optional), expected)
+    alone = [
+        in_process(pipeline, [text], {name: [values[row]] for name, values in optional.items()})[0]
+        for row, text in enumerate(texts)
+    ]
     assert_same(alone, expected)

@@ -66,9 +66,26 @@ def test_what_clients_need_is_answered(client):
 
 def test_answers_through_the_gate_are_those_of_the_server_itself(client, gated):
     texts = [TEXT * n for n in range(1, 40)]
+    words = {"LEXICON": ['{"毕业": "game"}'] * 39, "LEXICON_NAME": ["base"] * 39, "TRUST": ["insist", "must", "7"] * 13}
     direct = tritonclient.InferenceServerClient(gated[1].grpc_url)
-    assert extract(client, texts) == extract(direct, texts)
+    plain, insisted = extract(client, texts), extract(client, texts, **words)
+    assert plain == extract(direct, texts)
+    assert insisted == extract(direct, texts, **words)
+    assert [entity["text"] for entity in insisted.rows[0]].count("毕业") == 1
+    assert insisted.rows[1]["error"].startswith("TRUST: ")
     direct.close()
+
+
+def test_a_full_request_with_every_input_passes(client):
+    rows = 64
+    inputs = {"LEXICON": ['{"张三": {"type": "name", "trust": "insist"}}'] * rows, "TRUST": ["hint"] * rows}
+    assert len(extract(client, [TEXT] * rows, LEXICON_NAME=["base"] * rows, **inputs).rows) == rows
+
+
+def test_strings_of_a_trust_are_counted_like_those_of_any_input(client):
+    many = [bytes_tensor("TEXT", [TEXT]), bytes_tensor("TRUST", ["hint"] * 2001)]
+    status, message = status_of(lambda: client.infer("extractor", many))
+    assert (status, message) == ("INVALID_ARGUMENT", "an input holds more than 2000 strings")
 
 
 def test_strings_in_the_contents_field_are_taken_as_well_as_raw_ones(client, gated):

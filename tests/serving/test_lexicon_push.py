@@ -11,12 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 pytest.importorskip("tritonclient.grpc")
+from distillex.command.main import application
 from distillex.lexicon_server import send_command
 from distillex_client.errors import AccessDenied, InvalidRequest
 from distillex_matcher import Lexicon
 from distillex_serving.embedded import EmbeddedServer, ServerError
 from plain_triton import bytes_tensor, extract, refusal
 from server_under_test import ADMIN_TOKEN, server_options
+from typer.testing import CliRunner
 
 pytestmark = pytest.mark.server
 
@@ -48,6 +50,33 @@ def test_a_pushed_lexicon_is_used_by_the_next_request_and_named_in_its_answer(co
     assert "青石云科" in [e["text"] for e in answer.rows[0] if e["type"] == "company"]
     assert answer.versions == [f"base@1+pushed@{result['version']}"]
     assert extract(connection, [TEXT]).versions == ["base@1"]
+
+
+def test_a_lexicon_is_trusted_as_it_was_pushed_and_as_a_rollback_brings_back(served, connection, token, tmp_path):
+    text, name = "这次轮到小满了。", f"trusted-{served.grpc_port}"
+    words, empty = tmp_path / "words.tsv", tmp_path / "token"
+    words.write_text("小满\tcompany\n", encoding="utf-8")
+    empty.write_text(token, encoding="utf-8")
+    where = ("--url", served.grpc_url, "--admin-token-file", str(empty))
+
+    def run(*arguments):
+        done = CliRunner().invoke(application, ["lexicon", *arguments, *where])
+        assert done.exit_code == 0, done.output
+
+    def texts(**more):
+        return [entity["text"] for entity in extract(connection, [text], LEXICON_NAME=[name], **more).rows[0]]
+
+    run("push", name, str(words))
+    assert texts() == []
+    run("push", name, str(words), "--trust", "insist")
+    assert texts() == ["小满"]
+    assert texts(TRUST=["hint"]) == []
+    (row,) = [
+        row for row in send_command(served.grpc_url, token, {"action": "list"})["lexicons"] if row["name"] == name
+    ]
+    assert row["trust"] == "insist"
+    run("rollback", name)
+    assert texts() == []
 
 
 def test_versions_are_listed_and_rolled_back(served, connection, push, token):

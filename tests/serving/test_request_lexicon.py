@@ -56,7 +56,42 @@ def test_a_word_matches_whatever_its_case_and_width(connection):
     assert answer.rows == lower.rows
 
 
+UNCONVINCING = "这次轮到小满了。"
+PLAIN = words(小满="company")
+
+
+def test_each_row_trusts_its_words_as_it_says(connection):
+    insisted = words(小满={"type": "company", "trust": "insist"})
+    rows = [(PLAIN, ""), (PLAIN, "insist"), (PLAIN, "hint"), (PLAIN, "30"), (insisted, ""), (insisted, "hint")]
+    lexicons, trusts = map(list, zip(*rows, strict=True))
+    answer = extract(connection, [UNCONVINCING] * len(rows), LEXICON=lexicons, TRUST=trusts)
+    assert [companies(row) for row in answer.rows] == [[], ["小满"], [], ["小满"], ["小满"], ["小满"]]
+    assert answer.rows[0] == extract(connection, [UNCONVINCING], LEXICON=[PLAIN]).rows[0]
+
+
+@pytest.mark.parametrize(
+    "trust", ["must", "Insist", "1001", "-1", "+1", "nan", " hint", b"\xff", "长" * 100, "9" * 9999]
+)
+def test_a_bad_trust_fails_its_own_row_alone(connection, trust):
+    message = refusal(connection, [UNCONVINCING], LEXICON=[PLAIN], TRUST=[trust])
+    assert message.startswith("TRUST: the trust '")
+    assert message.endswith(" is not accepted; hint, prefer, insist or a number from 0 to 1000 is")
+    assert len(message) < 200
+    answer = extract(connection, [UNCONVINCING] * 2, LEXICON=[PLAIN] * 2, TRUST=[trust, "insist"])
+    assert answer.rows[0] == {"error": message}
+    assert companies(answer.rows[1]) == ["小满"]
+
+
+def test_a_trust_of_another_number_of_rows_is_refused(connection):
+    with pytest.raises(Exception, match=r"TRUST|batch"):
+        extract(connection, [UNCONVINCING] * 2, TRUST=["insist"])
+
+
 BAD_LEXICONS = {
+    "an unknown field of a word": ('{"a": {"type": "name", "trsut": 1}}', "'a' has the key 'trsut'"),
+    "a word without a type": ('{"a": {"trust": 1}}', "the type of 'a' is None; beside a trust a type name is accepted"),
+    "an unknown level of a word": ('{"a": {"type": "name", "trust": "must"}}', "the trust 'must' is not accepted"),
+    "a trust of a word below nought": ('{"a": {"type": "name", "trust": -1}}', "the trust -1 is not accepted"),
     "not JSON": ("{", "LEXICON is not JSON"),
     "not UTF-8": (b'{"\xff": "company"}', "LEXICON is not UTF-8 (byte 2)"),
     "a list": ('["a"]', "must be a JSON object"),

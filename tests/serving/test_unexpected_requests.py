@@ -34,11 +34,12 @@ def features(rows=1, tokens=16, **changed):
     return [tensor(name, value) for name, value in (values | changed).items()]
 
 
-def scores(emissions, *, lengths=((3,),), text=b"ab", error=b""):
+def scores(emissions, *, lengths=((3,),), text=b"ab", words=b"", error=b""):
     return [
         bytes_tensor("TEXT", [text]),
         tensor("EMISSIONS", np.asarray(emissions, np.float32)),
         tensor("LENGTH", np.array(lengths, np.int32)),
+        bytes_tensor("WORDS", [words]),
         bytes_tensor("ERROR", [error]),
     ]
 
@@ -51,6 +52,7 @@ UNEXPECTED = {
     "types outside the table": ("student", features(LEXICON_TYPES=np.full((1, 16, 4, 4), -9999, np.int32)), STUDENT),
     "lengths that differ": ("student", features(LEXICON_WEIGHTS=np.zeros((1, 8, 4, 4), np.float32)), STUDENT),
     "an error that is not UTF-8": ("decode", scores(np.zeros((1, 4, LABELS)), error=b"\xff\n"), DECODE),
+    "words that nobody packed": ("decode", scores(np.zeros((1, 4, LABELS)), words=b"\xff" * 13), DECODE),
     "too few labels": ("decode", scores(np.zeros((1, 4, 3))), DECODE),
     "a length past the end": ("decode", scores(np.zeros((1, 4, LABELS)), lengths=((99,),)), DECODE),
     "a length below nought": ("decode", scores(np.zeros((1, 4, LABELS)), lengths=((-7,),)), DECODE),

@@ -37,6 +37,7 @@ class Connection:
                 retry_for_s=options.retry_for_s,
                 lexicon=options.lexicon or None,
                 lexicon_name=options.lexicon_name,
+                trust=options.trust,
             )
 
     def settings(self, lexicon_name: str | None) -> dict[str, Any]:  # noqa: ARG002

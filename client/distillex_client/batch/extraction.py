@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from distillex_client.entity import Extraction
-from distillex_client.protocol import Lexicon
+from distillex_client.protocol import Lexicon, Trust
 
 
 class CallOptions(Protocol):
@@ -28,6 +28,10 @@ class CallOptions(Protocol):
     @property
     def lexicon_name(self) -> str | None:
         """A lexicon that is installed."""
+
+    @property
+    def trust(self) -> Trust | None:
+        """How far the words of both are obeyed that have no trust of their own."""
 
     @property
     def retry_for_s(self) -> float:

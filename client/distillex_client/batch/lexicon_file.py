@@ -1,4 +1,4 @@
-"""Words for one run, from a file: WORD, tab, TYPE a line.
+"""Words for one run, from a file: WORD, tab, TYPE and, where they are said, WEIGHT and TRUST a line.
 
 The rules are those of ``distillex lexicon push`` (docs/lexicons.md): a list that serves the one serves the other. They
 stand here once more because the client knows nothing of the matcher; a test holds the two together.
@@ -14,28 +14,37 @@ from pathlib import Path
 import numpy as np
 
 from distillex_client.batch.errors import WrongUse
+from distillex_client.protocol import Trust
 
 HIDING_TYPES = ("null", "-")
 LONGEST_WORD = 255
 """Code points; for the words of a request the server's own limit is lower."""
 LONGEST_TYPE = 64
 """Bytes."""
+TRUST_LEVELS = ("hint", "prefer", "insist")
+MOST_TRUST = 1000.0
 # What the matcher sees as a space: Python's white space, and what is not to be seen.
 _INVISIBLE = [0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF]
 SPACES = "".join(chr(p) for p in range(0x10000) if chr(p).isspace() or (p in _INVISIBLE and p != 0x2065))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_WEIGHT = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
-def read_lexicon(path: Path) -> dict[str, str | None]:
-    """Return word → type; None for a word that is to be hidden. A weight is checked, but a request sends none.
+Entry = str | dict[str, Trust] | None
+"""The type of a word, the same with its trust, or None for a word that is to be hidden."""
+
+
+def read_lexicon(path: Path) -> dict[str, Entry]:
+    """Return word → type and trust; None for a word that is to be hidden.
+
+    A weight is checked, but a request sends none.
 
     Raises
     ------
     WrongUse
-        When the file cannot be read, or a line is not WORD<TAB>TYPE; names the line.
+        When the file cannot be read, or a line is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]; names the line.
     """
-    words: dict[str, str | None] = {}
+    words: dict[str, Entry] = {}
     seen: dict[str, tuple[str, int]] = {}
     try:
         content = path.read_bytes()
@@ -50,7 +59,7 @@ def read_lexicon(path: Path) -> dict[str, str | None]:
             earlier, place = seen.setdefault(_normal(word), (word, number))
             if place != number:
                 # The same word in other characters may stand in a list twice, to say the same.
-                if word != earlier and kind == words[earlier]:
+                if word != earlier and _type_of(kind) == _type_of(words[earlier]):
                     continue
                 otherwise = f", as {_quoted(earlier)} with another type" if word != earlier else ""
                 raise ValueError(f"the word {_quoted(word)} stands in line {place} already{otherwise}")
@@ -62,8 +71,30 @@ def read_lexicon(path: Path) -> dict[str, str | None]:
     return words
 
 
-def _entry_of(content: bytes) -> tuple[str, str | None] | None:
-    """Return word and type of a line; None where it is blank or a comment."""
+def read_trust(text: str) -> Trust:
+    """Return the level or the number that a text says.
+
+    Raises
+    ------
+    ValueError
+        Where it says none; tells what is accepted.
+    """
+    if text in TRUST_LEVELS:
+        return text
+    number = float(text) if _NUMBER.fullmatch(text) else -1.0
+    if not 0.0 <= number <= MOST_TRUST:
+        raise ValueError(
+            f"the trust {_quoted(text)} is not accepted; hint, prefer, insist or a number from 0 to 1000 is"
+        )
+    return number
+
+
+def _type_of(entry: Entry) -> Trust | None:
+    return entry["type"] if isinstance(entry, dict) else entry
+
+
+def _entry_of(content: bytes) -> tuple[str, Entry] | None:
+    """Return word, type and trust of a line; None where it is blank or a comment."""
     line = content.decode("utf-8").strip(SPACES)
     if not line or line == "#" or (line[0] == "#" and line[1] in SPACES.replace("\t", "")):
         return None
@@ -71,12 +102,13 @@ def _entry_of(content: bytes) -> tuple[str, str | None] | None:
     # Spreadsheets end lines with the tabs of columns that are empty.
     while len(fields) > 2 and not fields[-1]:
         fields.pop()
-    if not 2 <= len(fields) <= 3:
+    if not 2 <= len(fields) <= 4:
         hint = " (a comment begins with '# ')" if line[0] == "#" else ""
-        raise ValueError(f"{_quoted(line, 60)} is not WORD<TAB>TYPE[<TAB>WEIGHT]{hint}")
+        raise ValueError(f"{_quoted(line, 60)} is not WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]{hint}")
     word, kind = fields[:2]
-    if len(fields) == 3:
+    if len(fields) > 2 and fields[2]:
         _check_weight(fields[2])
+    trust = read_trust(fields[3]) if len(fields) > 3 else None
     _check_word(word)
     if kind in HIDING_TYPES:
         return word, None
@@ -84,7 +116,7 @@ def _entry_of(content: bytes) -> tuple[str, str | None] | None:
         raise ValueError(
             f"the type {_quoted(kind)} of {_quoted(word)} is not a name of 1 to 64 bytes of printable UTF-8"
         )
-    return word, kind
+    return word, kind if trust is None else {"type": kind, "trust": trust}
 
 
 def _unquoted(field: str) -> str:
@@ -96,7 +128,7 @@ def _unquoted(field: str) -> str:
 
 
 def _check_weight(field: str) -> None:
-    number = float(field) if _WEIGHT.fullmatch(field) else 0.0
+    number = float(field) if _NUMBER.fullmatch(field) else 0.0
     # The matcher keeps weights in single precision.
     if not (number <= 1.0 and np.float32(number) > 0.0):
         raise ValueError(f"the weight {_quoted(field)} is not a number in (0, 1]")

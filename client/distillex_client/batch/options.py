@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from distillex_client.batch.csv_cells import CsvFormulas, OutputEncoding
 from distillex_client.batch.opening import UTF_8
 from distillex_client.batch.sources import InputFormat, Source
 from distillex_client.batch.writers import OutputFormat
-from distillex_client.protocol import check_lexicon
+from distillex_client.protocol import Lexicon, Trust, check_lexicon, check_trust
 from distillex_client.selection import checked_score, checked_types
 
 
@@ -41,10 +41,12 @@ class BatchOptions:
     """Leave out entities of a lower score."""
     types: Iterable[str] | None = None
     """Leave out entities of other types."""
-    lexicon: Mapping[str, str | None] = field(default_factory=dict)
+    lexicon: Lexicon = field(default_factory=dict)
     also_read: Sequence[Path] = ()
     """Files that the run has read besides its inputs, such as that of the lexicon: they are not written either."""
     lexicon_name: str | None = None
+    trust: Trust | None = None
+    """How far the words of both are obeyed that have no trust of their own."""
     batch_size: int = 64
     concurrency: int = 4
     retry_for_s: float = 60.0
@@ -52,6 +54,7 @@ class BatchOptions:
 
     def __post_init__(self) -> None:
         check_lexicon(self.lexicon)
+        check_trust(self.trust)
         object.__setattr__(self, "min_score", checked_score(self.min_score))
         object.__setattr__(self, "types", checked_types(self.types))
 
@@ -73,5 +76,6 @@ class BatchOptions:
             "--entities-field": self.entities_field,
             "--lexicon (checksum)": zlib.crc32(words),
             "--lexicon-name": self.lexicon_name,
+            "--trust": self.trust,
             "--batch-size": self.batch_size,
         }

@@ -22,7 +22,7 @@ from distillex_client.errors import (
 )
 from distillex_client.extractor import Extractor
 from distillex_client.options import Retries
-from distillex_client.protocol import Lexicon
+from distillex_client.protocol import Lexicon, Trust
 
 LOG = logging.getLogger("distillex.batch")
 BACKOFF = Retries(first_delay_s=0.2, longest_delay_s=2.0)
@@ -47,11 +47,13 @@ class PatientCaller:
         retry_for_s: float,
         lexicon: Lexicon | None = None,
         lexicon_name: str | None = None,
+        trust: Trust | None = None,
     ) -> None:
         self._extractor = extractor
         self._retry_for_s = retry_for_s
         self._lexicon = lexicon
         self._lexicon_name = lexicon_name
+        self._trust = trust
         self._random = random.Random()
         self._stopped = threading.Event()
         self._away_since: float | None = None
@@ -76,9 +78,10 @@ class PatientCaller:
         while True:
             attempt += 1
             try:
-                found = list(
-                    self._extractor.extract_stream(texts, lexicon=self._lexicon, lexicon_name=self._lexicon_name)
+                stream = self._extractor.extract_stream(
+                    texts, lexicon=self._lexicon, lexicon_name=self._lexicon_name, trust=self._trust
                 )
+                found = list(stream)
                 self._note_answer()
                 return found
             except (ServerUnavailable, DeadlineExceeded) as error:

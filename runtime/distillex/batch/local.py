@@ -49,6 +49,7 @@ class LocalExtraction:
                 lexicon_directory=str(self._lexicons()),
                 lexicon=dict(options.lexicon),
                 lexicon_name=options.lexicon_name,
+                trust=options.trust,
                 lexicon_versions=self._versions(options.lexicon_name),
             )
         if self.workers is None:
@@ -89,10 +90,11 @@ class _TaggerCaller:
 
     def __init__(self, options: TaggerOptions) -> None:
         self._tagger = options.open()
+        self._trust = options.trust
 
     def call(self, texts: Sequence[str]) -> list[Extraction]:
         with _as_wrong_use():
-            return list(self._tagger.extract_stream(texts))
+            return list(self._tagger.extract_stream(texts, trust=self._trust))
 
     def stop(self) -> None:
         """Nothing waits: a call ends soon."""

@@ -22,8 +22,10 @@ class TaggerOptions:
 
     model: str
     lexicon_directory: str
-    lexicon: dict[str, str | None]
+    lexicon: dict[str, Any]
     lexicon_name: str | None
+    trust: str | float | None
+    """Of each call: how far words without a trust of their own are obeyed."""
     lexicon_versions: dict[str, int]
     """Of the whole run: what is installed in its middle is for the next one."""
 
@@ -58,9 +60,10 @@ def serve(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Connection(descriptor) as line:
         try:
-            tagger = _opened(line)
+            options: TaggerOptions = line.recv()
+            tagger = _opened(line, options)
             while tagger is not None:
-                line.send(_answer(tagger, line.recv()))
+                line.send(_answer(tagger, line.recv(), options.trust))
         except (EOFError, ConnectionError):
             # The run is over, or its process was killed.
             pass
@@ -68,11 +71,10 @@ def serve(descriptor: int) -> None:
     os._exit(0)
 
 
-def _opened(line: Connection) -> Tagger | None:
+def _opened(line: Connection, options: TaggerOptions) -> Tagger | None:
     from distillex_client.errors import ExtractorError
     from distillex_matcher import LayoutError, LexiconError
 
-    options: TaggerOptions = line.recv()
     try:
         tagger = options.open()
     except (ExtractorError, LayoutError, LexiconError) as error:
@@ -82,7 +84,7 @@ def _opened(line: Connection) -> Tagger | None:
     return tagger
 
 
-def _answer(tagger: Tagger, texts: Sequence[str]) -> tuple[str, Any]:
+def _answer(tagger: Tagger, texts: Sequence[str], trust: str | float | None) -> tuple[str, Any]:
     from distillex_client.errors import InvalidRequest
 
     try:
@@ -92,7 +94,7 @@ def _answer(tagger: Tagger, texts: Sequence[str]) -> tuple[str, Any]:
                 extraction.error,
                 [(e.start, e.end, e.type, e.text, e.score) for e in extraction.entities],
             )
-            for extraction in tagger.extract_stream(texts)
+            for extraction in tagger.extract_stream(texts, trust=trust)
         ]
     except InvalidRequest as error:
         return REFUSED, str(error)

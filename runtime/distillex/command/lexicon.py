@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from distillex_client.errors import ExtractorError
 from distillex_client.option_groups import TlsOptions, grouped
-from distillex_matcher import FeatureLayout, LayoutError, Lexicon, LexiconError
+from distillex_matcher import FeatureLayout, LayoutError, Lexicon, LexiconError, parse_trust
 from distillex_matcher.base_lexicon import build_base_lexicon
 from distillex_matcher.lexicon_store import LexiconStore, check_name
 from rich.console import Console
@@ -108,14 +108,15 @@ def inspect(
     counts = Counter(lexicon[i].type for i in range(len(lexicon)))
     typer.echo(
         f"{file}: {len(lexicon):,} words, name {lexicon.name or '-'}, version {lexicon.version}, "
-        f"{lexicon.size_bytes:,} bytes, checksum {lexicon.checksum}"
+        f"{lexicon.size_bytes:,} bytes, trust {_shown(lexicon.trust)}, checksum {lexicon.checksum}"
     )
     table = Table("type", "words")
     for kind, count in counts.most_common():
         table.add_row("(hidden)" if kind is None else kind, f"{count:,}")
     Console().print(table)
     for entry in (lexicon[i] for i in range(min(words, len(lexicon)))):
-        typer.echo(f"{entry.word}\t{entry.type or 'null'}\t{entry.weight:.4f}")
+        trust = "" if entry.trust is None else f"\t{_shown(entry.trust)}"
+        typer.echo(f"{entry.word}\t{entry.type or 'null'}\t{entry.weight:.4f}{trust}")
 
 
 @app.command()
@@ -123,7 +124,16 @@ def inspect(
 def push(
     *,
     name: Annotated[str, typer.Argument(help="Name of the lexicon: a-z, 0-9, '_' and '-'.")],
-    file: Annotated[Path, typer.Argument(help="Typed word list, WORD<TAB>TYPE[<TAB>WEIGHT] a line, or a .lex file.")],
+    file: Annotated[
+        Path, typer.Argument(help="Typed word list, WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]] a line, or a .lex file.")
+    ],
+    trust: Annotated[
+        str | None,
+        typer.Option(
+            help="How far its words are obeyed that have no trust of their own: hint, prefer, insist, or a number from "
+            "0 to 1000; kept in the compiled file. Default: what a .lex file says, else prefer."
+        ),
+    ] = None,
     student: Annotated[
         str, typer.Option(help="Without --url: the student whose types the words may bear.")
     ] = DEFAULT_MODEL,
@@ -137,7 +147,8 @@ def push(
     With --url it goes through the server, else into the lexicon directory (which the server reads).
     """
     with _failures("lexicon push"):
-        content = open_lexicon(file, check_name(name)).to_bytes()
+        said = None if trust is None else parse_trust(trust)
+        content = open_lexicon(file, check_name(name), said).to_bytes()
         found = place.run("push", content=content, student=student, name=name, replace_base=replace_base)
     typer.echo(f"{name}@{found['version']}: {found['words']:,} words in use")
 
@@ -148,10 +159,16 @@ def list_lexicons(*, place: Place) -> None:
     """List the installed lexicons and their versions."""
     with _failures("lexicon list"):
         rows = place.run("list")["lexicons"]
-    table = Table("name", "in use", "versions", "words")
+    table = Table("name", "in use", "versions", "words", "trust")
     for row in rows:
         words = "?" if row["words"] is None else f"{row['words']:,}"
-        table.add_row(row["name"], str(row["version"] or "?"), ", ".join(map(str, row["versions"])), words)
+        table.add_row(
+            row["name"],
+            str(row["version"] or "?"),
+            ", ".join(map(str, row["versions"])),
+            words,
+            _shown(row.get("trust")),
+        )
     Console().print(table)
     if problems := [row["problem"] for row in rows if row.get("problem")]:
         fail("lexicon list", "; ".join(problems))
@@ -186,6 +203,10 @@ def prune(
         found = place.run("prune", name=name, keep=keep)
     kept = ", ".join(map(str, found["versions"]))
     typer.echo(f"{name}: {len(found['removed'])} versions removed, kept: {kept}")
+
+
+def _shown(trust: str | float | None) -> str:
+    return "-" if trust is None else trust if isinstance(trust, str) else f"{trust:g}"
 
 
 @contextmanager

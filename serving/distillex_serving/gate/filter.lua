@@ -33,7 +33,7 @@ local INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, INTERNAL = 3, 5, 12, 13
 local VARINT, FIXED_64, LENGTH_DELIMITED, FIXED_32 = 0, 1, 2, 5
 local WINDOW = 65536
 local LONGEST_NAME = 128
--- A request of 64 texts with two lexicons each has some 200 fields and strings. What a message costs here is bounded by
+-- A request of 64 texts, each with its words, a lexicon's name and a trust, has some 300 fields and strings. What a message costs here is bounded by
 -- these, not by its size.
 local MOST_FIELDS, MOST_STRINGS, MOST_TENSORS, MOST_DIMENSIONS = 2000, 2000, 16, 8
 local LARGEST_TAG = 2 ^ 32 - 1 -- protobuf drops the bits above, and reads another field than this file would

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
-from distillex_matcher import CrfParameters, LayoutError
+from distillex_matcher import CrfParameters, FeatureLayout, LayoutError, TrustedWords
 
 from distillex_serving.python_models.answers import guarded, refused_row
 from distillex_serving.python_models.tensors import bytes_tensor
@@ -16,10 +16,10 @@ class DecodeModel:
     """Viterbi and posterior scores in C++. Contract: docs/architecture.md."""
 
     def initialize(self, args: dict[str, Any]) -> None:
-        """Load crf.json; fails with one sentence where it is missing or wrong."""
+        """Load the CRF and the layout, which names the lexicon's types; fails with one sentence where one is wrong."""
         try:
-            path = Path(args["model_repository"]) / args["model_version"] / "crf.json"
-            self._decoder = CrfParameters.load(path).decoder()
+            folder = Path(args["model_repository"]) / args["model_version"]
+            self._decoder = CrfParameters.load(folder / "crf.json").decoder(FeatureLayout.load(folder))
         except LayoutError as error:
             raise pb_utils.TritonModelException(f"decode cannot start: {error}") from None
 
@@ -29,11 +29,12 @@ class DecodeModel:
         return [guarded("decode", sentence, self._answer, request) for request in requests]
 
     def _answer(self, request: Any) -> Any:
-        texts, emissions, lengths, errors = (
+        texts, emissions, lengths, words, errors = (
             pb_utils.get_input_tensor_by_name(request, name).as_numpy()
-            for name in ("TEXT", "EMISSIONS", "LENGTH", "ERROR")
+            for name in ("TEXT", "EMISSIONS", "LENGTH", "WORDS", "ERROR")
         )
-        rows = self._decoder.entities_json(emissions, lengths, texts.reshape(-1).tolist())
+        trusted = TrustedWords.from_rows(words.reshape(-1).tolist())
+        rows = self._decoder.entities_json(emissions, lengths, texts.reshape(-1).tolist(), trusted)
         for row, message in enumerate(errors.reshape(-1).tolist()):
             if message:
                 rows[row] = refused_row(message.decode())

@@ -18,7 +18,7 @@ SENTENCE = "the text could not be extracted"
 
 
 class ExtractorModel:
-    """TEXT, LEXICON, LEXICON_NAME → ENTITIES, LEXICON_VERSION. Contract: docs/architecture.md."""
+    """TEXT, LEXICON, LEXICON_NAME, TRUST → ENTITIES, LEXICON_VERSION. Contract: docs/architecture.md."""
 
     def initialize(self, args: dict[str, Any]) -> None:
         """Open the model and the base lexicon; fails with one sentence where a file is missing or wrong."""
@@ -48,7 +48,12 @@ class ExtractorModel:
 
     def _answers(self, requests: list[_Rows]) -> list[Any]:
         texts = [text for request in requests for text in request.texts]
-        answers = self._pipeline.answer(texts, names=_joined(requests, "names"), words=_joined(requests, "words"))
+        answers = self._pipeline.answer(
+            texts,
+            names=_joined(requests, "names"),
+            words=_joined(requests, "words"),
+            trusts=_joined(requests, "trusts"),
+        )
         responses, begin = [], 0
         for request in requests:
             end = begin + len(request.texts)
@@ -64,6 +69,7 @@ class _Rows:
     texts: list[bytes]
     names: list[bytes] | None
     words: list[bytes] | None
+    trusts: list[bytes] | None
     wants_versions: bool
 
     @staticmethod
@@ -74,6 +80,7 @@ class _Rows:
             texts,
             optional_rows_of(request, "LEXICON_NAME", rows),
             optional_rows_of(request, "LEXICON", rows),
+            optional_rows_of(request, "TRUST", rows),
             "LEXICON_VERSION" in request.requested_output_names(),
         )
 

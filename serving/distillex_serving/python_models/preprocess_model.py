@@ -34,10 +34,10 @@ class PreprocessModel:
     def _answer(self, request: Any) -> Any:
         texts = rows_of(request, "TEXT")
         rows = len(texts)
-        names, words = optional_rows_of(request, "LEXICON_NAME", rows), optional_rows_of(request, "LEXICON", rows)
+        names, words, trusts = (optional_rows_of(request, name, rows) for name in ("LEXICON_NAME", "LEXICON", "TRUST"))
         featurizer, label = self._lexicons.featurizer()
-        layers = self._lexicons.over(label, rows, names, words)
-        features = featurizer.featurize(texts, layers.overlays, strict=False)
+        layers = self._lexicons.over(label, rows, names, words, trusts)
+        features = featurizer.featurize(texts, layers.overlays, trusts=layers.trusts, strict=False)
         refused = [
             of_lexicon or of_text or "" for of_lexicon, of_text in zip(layers.refused, features.errors, strict=True)
         ]
@@ -52,6 +52,7 @@ class PreprocessModel:
                 pb_utils.Tensor("LEXICON_WORDS", features.lexicon_words),
                 pb_utils.Tensor("LEXICON_WEIGHTS", features.lexicon_weights),
                 pb_utils.Tensor("LENGTH", features.lengths),
+                bytes_tensor("WORDS", features.trusted.rows()),
                 bytes_tensor("ERROR", [problem.encode("utf-8", "backslashreplace") for problem in refused]),
                 bytes_tensor("LEXICON_VERSION", [each.encode() for each in layers.labels]),
             ]
