@@ -2,12 +2,13 @@
 
     python benchmarks/bench_lexicon_requests.py [--rounds 7] [--requests 300] [--json FILE]
 
-The peer is the same server without LEXICON and LEXICON_NAME, inputs that its configuration lacks. Against it, requests
+The peer is the same server without LEXICON, LEXICON_NAME and TRUST, inputs that its configuration lacks. Against it,
+requests
 that carry no words; then requests with the same 100 words each time, and with 100 other words each time. They are
 single, of 29 characters; servers and cases alternate; medians over the rounds of each round's median.
 
 At last what a hostile caller can do: a text of 510 characters whose every substring of up to 64 is a word of the
-request, against the same text without words.
+request, of all types in turn and insisted on, against the same text without words.
 """
 
 from __future__ import annotations
@@ -21,9 +22,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from alternating import alternate
+from distillex.models import DEFAULT_MODEL, find_model
 from distillex_client import Extractor
+from distillex_matcher import CrfParameters
+from distillex_matcher.exported import CRF_FILE
 from distillex_serving.embedded import EmbeddedServer, ServerOptions
 from distillex_serving.locations import shipped_configurations
 from distillex_serving.repository import CONFIGURATIONS, EXTRACTOR, Layout
@@ -32,20 +37,25 @@ TEXT = "华为技术有限公司昨天与复旦大学在上海签署了一份合
 WORD_COUNT = 100
 HOSTILE_TEXT = "长" * 510
 
-Words = dict[str, str | None]
+Words = dict[str, Any]
 
 
 def without_lexicon_inputs(folder: Path) -> Path:
-    """Copy the models' configurations into ``folder`` and take LEXICON and LEXICON_NAME out of the extractor's."""
+    """Copy the models' configurations into ``folder`` and take the inputs of lexicons out of the extractor's."""
     configurations = shutil.copytree(shipped_configurations(), folder / "model_repository")
     path = configurations / EXTRACTOR / CONFIGURATIONS[Layout.FUSED][EXTRACTOR]
     lines = path.read_text(encoding="utf-8").split("\n")
-    kept = [line for line in lines if not re.search(r'"LEXICON(_NAME)?"', line)]
+    kept = [line for line in lines if not re.search(r'"(LEXICON|LEXICON_NAME|TRUST)"', line)]
     if len(kept) == len(lines):
         raise SystemExit(f"{path}: no line names LEXICON")
     # A list must not end in a comma once its last items are gone.
     path.write_text(re.sub(r",(\s*(#[^\n]*\n\s*)*\])", r"\1", "\n".join(kept)), encoding="utf-8")
     return configurations
+
+
+def load_crf() -> CrfParameters:
+    """The CRF of the model that is served."""
+    return CrfParameters.load(find_model(DEFAULT_MODEL) / CRF_FILE)
 
 
 def words_of(number: int) -> Words:
@@ -73,7 +83,8 @@ def main() -> None:
     arguments = parser.parse_args()
     numbers = iter(range(10**9))
     same = words_of(next(numbers))
-    nested: Words = {"长" * length: "company" for length in range(1, 65)}
+    types = load_crf().entity_types
+    nested: Words = {"长" * length: {"type": types[length % len(types)], "trust": "insist"} for length in range(1, 65)}
     few = max(10, arguments.requests // 10)
     with tempfile.TemporaryDirectory() as folder:
         repository = without_lexicon_inputs(Path(folder))
