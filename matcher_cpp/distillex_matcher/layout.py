@@ -267,6 +267,7 @@ class CrfParameters:
         """
         with np.errstate(over="ignore"):  # refused by the decoder, as infinite
             scores = [np.array(part, dtype=np.float32) for part in (self.transitions, self.start, self.end)]
-        rules = {} if self.prefer is None else {"prefer": self.prefer}
-        types = () if layout is None else layout.types
-        return CrfDecoder(LabelScheme(self.entity_types), *scores, lexicon_types=types, **rules)
+        scheme, types = LabelScheme(self.entity_types), () if layout is None else layout.types
+        if self.prefer is None:
+            return CrfDecoder(scheme, *scores, lexicon_types=types)
+        return CrfDecoder(scheme, *scores, lexicon_types=types, prefer=self.prefer)
