@@ -258,7 +258,6 @@ void Featurizer::collect_trusted(Workspace& workspace, std::size_t length) {
                            match.type, match.trust});
     }
     if (trusted.empty()) return;
-    keep_longest_of_each_type(trusted, length);
 
     auto& furthest = workspace.furthest_before;
     furthest.assign(length + 2, 0);
@@ -287,6 +286,8 @@ void Featurizer::collect_trusted(Workspace& workspace, std::size_t length) {
         return furthest[start] > start || furthest[end] > end;
     };
     trusted.erase(std::remove_if(trusted.begin(), trusted.end(), is_hint), trusted.end());
+    // What is but a hint takes no place from what is obeyed.
+    keep_longest_of_each_type(trusted, length);
 }
 
 // Of words nested in one another hardly any gets into a slot. A match takes no place where `words` longer

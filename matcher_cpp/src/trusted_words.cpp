@@ -35,6 +35,21 @@ TrustedWords TrustedWords::from_packed(const std::vector<std::string_view>& rows
     return words;
 }
 
+namespace {
+
+// Which places of a text the words of one type have taken.
+struct TakenPlaces {
+    std::vector<bool> insisted;
+    std::vector<bool> within;  // an insisted word holds this character and the one before
+    std::vector<bool> others;
+};
+
+void fill(std::vector<bool>& places, std::int32_t begin, std::int32_t end) {
+    std::fill(places.begin() + begin, places.begin() + end, true);
+}
+
+}  // namespace
+
 void keep_longest_of_each_type(std::vector<TrustedWord>& words, std::size_t text_length) {
     if (words.size() < 2) return;
     // Longest first, and in their own order where equally long: a counting sort, since the words of a hostile
@@ -49,16 +64,32 @@ void keep_longest_of_each_type(std::vector<TrustedWord>& words, std::size_t text
     for (std::uint32_t i = 0; i < words.size(); ++i) order[places[text_length - length_of(words[i])]++] = i;
 
     // A word that overlaps one at least as long, which was taken before, has an end of its own in it.
-    std::unordered_map<std::int32_t, std::vector<bool>> taken;
+    std::unordered_map<std::int32_t, TakenPlaces> taken;
     std::vector<bool> kept(words.size(), false);
+    const auto has_an_end_in = [](const std::vector<bool>& places_taken, const TrustedWord& word) {
+        return places_taken[static_cast<std::size_t>(word.start)] ||
+               places_taken[static_cast<std::size_t>(word.end) - 1];
+    };
     for (const std::uint32_t i : order) {
         const TrustedWord& word = words[i];
-        std::vector<bool>& of_type = taken[word.type];
-        of_type.resize(text_length);
-        const auto first = static_cast<std::size_t>(word.start);
-        const auto last = static_cast<std::size_t>(word.end) - 1;
-        if (of_type[first] || of_type[last]) continue;
-        std::fill(of_type.begin() + word.start, of_type.begin() + word.end, true);
+        TakenPlaces& of_type = taken[word.type];
+        of_type.insisted.resize(text_length);
+        if (word.trust != kInsist || has_an_end_in(of_type.insisted, word)) continue;
+        of_type.within.resize(text_length + 1);
+        fill(of_type.insisted, word.start, word.end);
+        fill(of_type.within, word.start + 1, word.end);
+        kept[i] = true;
+    }
+    for (const std::uint32_t i : order) {
+        const TrustedWord& word = words[i];
+        if (word.trust == kInsist) continue;
+        TakenPlaces& of_type = taken[word.type];
+        of_type.others.resize(text_length);
+        of_type.within.resize(text_length + 1);
+        const bool is_cut = of_type.within[static_cast<std::size_t>(word.start)] ||
+                            of_type.within[static_cast<std::size_t>(word.end)];
+        if (is_cut || has_an_end_in(of_type.others, word)) continue;
+        fill(of_type.others, word.start, word.end);
         kept[i] = true;
     }
     std::size_t next = 0;

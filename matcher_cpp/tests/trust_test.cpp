@@ -69,6 +69,14 @@ TEST(TrustedWords, KeepsTheLongestOfEachType) {
     EXPECT_EQ(words[2].start, 5);
 }
 
+TEST(TrustedWords, KeepsInsistedOnesBeforeLongerOnes) {
+    std::vector<TrustedWord> words{{0, 3, 1, 1}, {1, 6, 1, 1}, {2, 4, 1, kInsist}, {2, 3, 1, 1}};
+    keep_longest_of_each_type(words, 8);
+    ASSERT_EQ(words.size(), 2U);
+    EXPECT_EQ(words[0].start, 1) << "covers the one that is insisted on";
+    EXPECT_EQ(words[1].trust, kInsist);
+}
+
 TEST(TrustedWords, IsReadAsItWasPacked) {
     TrustedWords words(2);
     words.end_row(0);

@@ -167,6 +167,19 @@ def test_the_longest_word_of_a_type_is_not_cut():
     assert found("甲乙丙丁", [{"乙丙": short, "甲乙丙丁": "company"}], prefer=9) == [(0, 4, "company")]
 
 
+@pytest.mark.parametrize("longer", ["丁甲乙", "甲乙丙", "丁甲乙丙", "乙丙戊"])
+@pytest.mark.parametrize("trust", ["prefer", 0.1])
+def test_a_longer_word_of_less_trust_does_not_silence_an_insisted_one(longer, trust):
+    words = {"甲乙": {"type": "company", "trust": "insist"}, longer: {"type": "company", "trust": trust}}
+    assert found("丁甲乙丙戊", [words], outside=5, prefer=0.1) == [(1, 3, "company")]
+
+
+def test_a_longer_word_that_is_a_hint_does_not_silence_a_shorter_one():
+    words = {"甲乙": "company", "甲乙丙": "company"}
+    assert found("甲乙丙", [words], prefer=9) == [(0, 3, "company")]
+    assert found("甲乙丙戊", [words], base={"丙戊": "n"}, prefer=9) == [(0, 2, "company")]
+
+
 def test_a_hidden_word_is_not_obeyed():
     assert found("甲乙", [{"甲乙": "company"}, {"甲乙": None}], prefer=9) == []
 

@@ -36,10 +36,6 @@ def obeyed_words(overlays: Sequence[Sequence[Match]], base: Sequence[tuple[int, 
         for (start, end), (kind, trust) in sorted(top.items())
         if kind is not None and trust not in ("hint", 0)
     ]
-    kept: list[TrustedWord] = []
-    for word in sorted(words, key=lambda word: (word[0] - word[1], word[0])):
-        if not any(word[2] == other[2] and word[0] < other[1] and other[0] < word[1] for other in kept):
-            kept.append(word)
 
     def spoken_against(word: TrustedWord) -> bool:
         start, end, kind, _ = word
@@ -51,7 +47,17 @@ def obeyed_words(overlays: Sequence[Sequence[Match]], base: Sequence[tuple[int, 
                 return True
         return False
 
-    return sorted(word for word in kept if word[3] != "prefer" or not spoken_against(word))
+    def takes_place_of(other: TrustedWord, word: TrustedWord) -> bool:
+        covered = word[0] <= other[0] and other[1] <= word[1]
+        overlap = word[2] == other[2] and word[0] < other[1] and other[0] < word[1]
+        return overlap and not (covered and other[3] == "insist" and word[3] != "insist")
+
+    obeyed = [word for word in words if word[3] != "prefer" or not spoken_against(word)]
+    kept: list[TrustedWord] = []
+    for word in sorted(obeyed, key=lambda word: (word[3] != "insist", word[0] - word[1], word[0])):
+        if not any(takes_place_of(other, word) for other in kept):
+            kept.append(word)
+    return sorted(kept)
 
 
 def with_bonus(
