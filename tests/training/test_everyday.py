@@ -173,7 +173,7 @@ def test_a_student_learns_words_of_templates_that_its_labels_never_held(toy, tmp
         tagger, crf, layout = load_model(directory / "best")
         words = Lexicon.from_words({"金沙楼": "company"})
         featurizer = layout.featurizer(Lexicon.load(toy / "base.lex"))
-        return predict(featurizer, torch_emissions(tagger), crf.decoder(), ["在金沙楼订东西"], overlay=[words])[0]
+        return predict(featurizer, torch_emissions(tagger), crf.decoder(layout), ["在金沙楼订东西"], overlay=[words])[0]
 
     assert shops(tmp_path / "with", overrides) == [(1, 4, "company")]
     assert shops(tmp_path / "without", {}) != [(1, 4, "company")]

@@ -29,7 +29,7 @@ def test_words_returned_and_wrongly_returned_are_counted_for_each_trust(toy, toy
         cells[1].strip(): [cell.strip() for cell in cells[2:4]] for cells in (line.split("|") for line in lines[3:])
     }
     assert list(rows) == ["0", "500", "insist"]
-    assert rows["insist"] == ["2 (100.0 %)", "1 (100.0 %)"]
+    assert rows["500"] == ["2 (100.0 %)", "1 (100.0 %)"]
     absent = measured(toy_student, toy, "--everyday", tmp_path / "none.jsonl", *prefers)
     assert "| insist | – | – |" in absent[-1]
     assert "right words" in absent[0]

@@ -11,6 +11,7 @@ pytest.importorskip("tritonclient.grpc")
 import torch
 from distillex_client import Extractor
 from distillex_matcher import Lexicon
+from distillex_matcher.reference import keep_to_edges
 from distillex_serving.embedded import EmbeddedServer
 from distillex_training.data.labelled import Sentence, read_labelled
 from distillex_training.evaluate import gold_spans, score
@@ -43,8 +44,13 @@ def pytorch_spans():
         inputs = (features.input_ids, features.lexicon_types, features.lexicon_words, features.lexicon_weights)
         with torch.no_grad():
             emissions = model(*map(torch.from_numpy, inputs))[:, 1 : 1 + len(sentence.text)]
-        (path,) = crf.decode(emissions, torch.ones(emissions.shape[:2], dtype=torch.bool))
-        spans.append(crf.scheme.decode(path))
+        whole = torch.ones(emissions.shape[:2], dtype=torch.bool)
+
+        def best(scores, whole=whole):
+            (path,) = crf.decode(torch.from_numpy(scores)[None], whole)
+            return crf.scheme.decode(path)
+
+        spans.append(keep_to_edges(crf.scheme, emissions[0].numpy(), sentence.text, best)[1])
     return spans
 
 

@@ -176,6 +176,8 @@ def predict_scored(
             emissions, lengths, trusted = scored(batch)
             spans = decoder.decode(emissions, lengths, batch, trusted)
         except ValueError as error:
+            if "not finite" not in str(error):
+                raise
             raise NotFiniteError(f"the model's emissions are no finite numbers: {error}") from None
         for row, start, end, kind in zip(
             spans.row.tolist(), spans.start.tolist(), spans.end.tolist(), spans.type.tolist(), strict=True
