@@ -171,7 +171,7 @@ def test_a_student_learns_words_of_templates_that_its_labels_never_held(toy, tmp
     def shops(directory, settings):
         distill(read_config(toy / "student.yaml", StudentRun, settings), directory)
         tagger, crf, layout = load_model(directory / "best")
-        words = Lexicon.from_words({"金沙楼": "company"})
+        words = Lexicon.from_entries([("金沙楼", "company", 1.0)], trust="hint")
         featurizer = layout.featurizer(Lexicon.load(toy / "base.lex"))
         return predict(featurizer, torch_emissions(tagger), crf.decoder(layout), ["在金沙楼订东西"], overlay=[words])[0]
 
