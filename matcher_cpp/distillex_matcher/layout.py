@@ -266,7 +266,9 @@ class CrfParameters:
             For an entity type given twice, or a score beyond ±1e6.
         """
         with np.errstate(over="ignore"):  # refused by the decoder, as infinite
-            scores = [np.array(part, dtype=np.float32) for part in (self.transitions, self.start, self.end)]
+            transitions, start, end = (
+                np.array(part, dtype=np.float32) for part in (self.transitions, self.start, self.end)
+            )
         rules = {} if self.prefer is None else {"prefer": self.prefer}
         types = () if layout is None else layout.types
-        return CrfDecoder(LabelScheme(self.entity_types), *scores, lexicon_types=types, **rules)
+        return CrfDecoder(LabelScheme(self.entity_types), transitions, start, end, lexicon_types=types, **rules)
