@@ -122,17 +122,26 @@ def plain_lexicon(lexicon: Lexicon) -> dict[str, Any]:
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
-    trust = fields.get("trust")
-    said = {} if trust is None else {"trust": trust if isinstance(trust, str) else _number(trust)}
-    return {"type": fields["type"], **said}
+    trust = plain_trust(fields.get("trust"))
+    return {"type": fields["type"], **({} if trust is None else {"trust": trust})}
 
 
-def _number(value: Any) -> float:
+def plain_trust(trust: Trust | None) -> Trust | None:
+    """Return a trust as a text or a float, whatever kind of number was given.
+
+    Raises
+    ------
+    TypeError
+        As :func:`check_trust`.
+    """
+    check_trust(trust)
+    if trust is None or isinstance(trust, str):
+        return trust
     try:
-        return float(value)
+        return float(trust)
     except OverflowError:
         # Refused like any other number that is too large, by whoever knows the largest.
-        return 1e308 if value > 0 else -1e308
+        return 1e308 if trust > 0 else -1e308
 
 
 def encode_lexicon_name(name: str | None) -> bytes:
@@ -156,10 +165,10 @@ def encode_trust(trust: Trust | None) -> bytes:
     TypeError
         As :func:`check_trust`.
     """
-    check_trust(trust)
-    if trust is None:
+    plain = plain_trust(trust)
+    if plain is None:
         return b""
-    return (trust if isinstance(trust, str) else repr(_number(trust))).encode("utf-8", "surrogatepass")
+    return (plain if isinstance(plain, str) else repr(plain)).encode("utf-8", "surrogatepass")
 
 
 def infer_request(

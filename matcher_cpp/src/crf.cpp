@@ -37,19 +37,24 @@ class CrfDecoder::RowDecoder {
         trace_back(row.length, labels);
     }
 
-    // Appends the spans of the best path with their posteriors.
-    void decode(const Row& row, std::int32_t index, std::vector<ScoredSpan>& out) {
-        bool fast = fits_float(row);
-        if (fast) {
-            fast = kernels_.viterbi_and_forward(crf_, row.emissions, row.length, scratch_);
+    // The spans of the best path, of which score_found is to be asked next.
+    const std::vector<LabelledSpan>& find(const Row& row) {
+        fast_ = fits_float(row);
+        if (fast_) {
+            fast_ = kernels_.viterbi_and_forward(crf_, row.emissions, row.length, scratch_);
         } else {
             kernels_.viterbi(crf_, row.emissions, row.length, scratch_);
         }
         trace_back(row.length, labels_);
         find_spans();
+        return spans_;
+    }
+
+    // Appends the spans that were found with their posteriors.
+    void score_found(const Row& row, std::int32_t index, std::vector<ScoredSpan>& out) {
         if (spans_.empty()) return;
         const auto first = static_cast<std::size_t>(spans_.front().end) - 1;
-        fast = fast && kernels_.backward(crf_, row.length, first, scratch_);
+        bool fast = fast_ && kernels_.backward(crf_, row.length, first, scratch_);
         const double total = fast ? path_total(row.length) : 0.0;
         fast = fast && total >= kSmallestTotal;
         if (!fast) lattice().run(row.emissions, row.length);
@@ -220,6 +225,7 @@ class CrfDecoder::RowDecoder {
     RowScratch scratch_;
     std::vector<std::int64_t> labels_;
     std::vector<LabelledSpan> spans_;
+    bool fast_ = false;  // the forward pass of `find` is sound
     std::optional<CrfLattice> lattice_;
 };
 
@@ -290,23 +296,19 @@ class CrfDecoder::ContextDecoder {
             read = copy_of(row);
             decoder_.bonus_.add(trusted->begin(at), trusted->end(at), text_, row.length, copied_.data());
         }
-        const std::size_t before = out.size();
-        rows_decoder_.decode(read, index, out);
-        if (context_.texts == nullptr || out.size() == before) return;
-        if (!has_words) read_text(at, row);
+        std::vector<LabelledSpan> spans = rows_decoder_.find(read);
+        if (context_.texts != nullptr && !spans.empty() && !has_words) read_text(at, row);
+        if (context_.texts == nullptr || all_sound(spans)) {
+            rows_decoder_.score_found(read, index, out);
+            return;
+        }
         // A span that may not stand is forbidden to begin, or to end, where it does, and the row decoded
         // again.
-        std::vector<LabelledSpan> spans;
-        for (std::size_t i = before; i < out.size(); ++i) {
-            spans.push_back({out[i].start, out[i].end, out[i].type});
-        }
-        if (all_sound(spans)) return;
         if (!has_words) read = copy_of(row);
         for (int attempt = 0; attempt < kAttempts && !all_sound(spans); ++attempt) {
             forbid_edges(spans);
             spans = rows_decoder_.best_spans(read);
         }
-        out.resize(before);
         // What still does not keep to its edges is cut down to what does.
         std::vector<LabelledSpan> sound;
         for (const LabelledSpan& span : spans) {

@@ -10,6 +10,12 @@ namespace {
 constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 // Below this a product of scaled probabilities may lose digits: the row is done again in logs.
 constexpr double kSmallestScaled = 1e-140;
+// Terms of a sum in logs that are so far below the largest change no digit of it.
+constexpr double kNoDigit = -45.0;
+// Of transitions that are no larger, products with scaled probabilities say the sum in logs: probabilities
+// below e^-700 are left out, which is e^-100 of it at most.
+constexpr float kModest = 300.0F;
+constexpr double kNoDigitOfProduct = -700.0;
 
 // out[j] = sum over i of weights[i] * matrix[i][j]
 void multiply(const double* weights, const double* matrix, std::size_t rows, std::size_t columns,
@@ -22,10 +28,36 @@ void multiply(const double* weights, const double* matrix, std::size_t rows, std
     }
 }
 
-double log_sum_exp(double a, double b) {
-    if (a < b) std::swap(a, b);
-    if (b == kMinusInfinity) return a;
-    return a + std::log1p(std::exp(b - a));
+// multiply of what `weights` are the logs of, and the log of that; `weights` is overwritten.
+void multiply_in_logs(double* weights, const double* matrix, std::size_t rows, std::size_t columns,
+                      double* out) {
+    const double top = *std::max_element(weights, weights + rows);
+    if (top == kMinusInfinity) {
+        std::fill(out, out + columns, top);
+        return;
+    }
+    for (std::size_t i = 0; i < rows; ++i) {
+        const double below = weights[i] - top;
+        weights[i] = below > kNoDigitOfProduct ? std::exp(below) : 0.0;
+    }
+    multiply(weights, matrix, rows, columns, out);
+    for (std::size_t j = 0; j < columns; ++j) out[j] = top + std::log(out[j]);
+}
+
+// Log of the sum over `labels` of exp(term(label)); `terms` is room for them.
+template <class Term>
+double log_sum(const std::vector<std::uint32_t>& labels, const Term& term, double* terms) {
+    double top = kMinusInfinity;
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+        terms[i] = term(labels[i]);
+        top = std::max(top, terms[i]);
+    }
+    if (top == kMinusInfinity) return top;
+    double total = 0.0;
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+        if (terms[i] - top > kNoDigit) total += std::exp(terms[i] - top);
+    }
+    return top + std::log(total);
 }
 
 }  // namespace
@@ -42,9 +74,20 @@ CrfLattice::CrfLattice(const LabelScheme& scheme, const std::vector<float>& tran
         if (LabelScheme::opens(label)) opening_.push_back(label);
         if (LabelScheme::closes(label)) closing_.push_back(label);
     }
+    before_.resize(n);
+    after_.resize(n);
+    for (std::uint32_t from = 0; from < n; ++from) {
+        for (std::uint32_t to = 0; to < n; ++to) {
+            if (!LabelScheme::allowed(from, to)) continue;
+            before_[to].push_back(from);
+            after_[from].push_back(to);
+        }
+    }
     transitions_exp_.resize(n * n);
     std::transform(transitions_.begin(), transitions_.end(), transitions_exp_.begin(),
                    [](float score) { return std::exp(static_cast<double>(score)); });
+    modest_ = std::all_of(transitions_.begin(), transitions_.end(),
+                          [](float score) { return std::abs(score) <= kModest; });
     for (const std::uint32_t from : closing_) {
         for (const std::uint32_t to : opening_) boundary_exp_.push_back(transitions_exp_[from * n + to]);
     }
@@ -152,31 +195,49 @@ void CrfLattice::run_in_logs(const float* emissions, std::size_t length) {
     for (const std::uint32_t label : opening_) {
         alpha_[label] = static_cast<double>(start_[label]) + emissions[label];
     }
+    gathered_.resize(n);
+    product_.resize(n);
+    double* const terms = gathered_.data();
     for (std::size_t t = 1; t < length; ++t) {
+        const double* const before = &alpha_[(t - 1) * n];
+        double* const alpha = &alpha_[t * n];
+        if (modest_) {
+            for (std::size_t i = 0; i < closing_.size(); ++i) terms[i] = before[closing_[i]];
+            multiply_in_logs(terms, boundary_exp_.data(), closing_.size(), opening_.size(), product_.data());
+            for (std::size_t j = 0; j < opening_.size(); ++j) alpha[opening_[j]] = product_[j];
+        }
         for (std::uint32_t to = 0; to < n; ++to) {
-            double total = kMinusInfinity;
-            for (std::uint32_t from = 0; from < n; ++from) {
-                if (!LabelScheme::allowed(from, to)) continue;
-                total = log_sum_exp(total, alpha_[(t - 1) * n + from] + transitions_[from * n + to]);
+            if (!modest_ || !LabelScheme::opens(to)) {
+                const auto through = [&](std::uint32_t from) {
+                    return before[from] + transitions_[from * n + to];
+                };
+                alpha[to] = log_sum(before_[to], through, terms);
             }
-            alpha_[t * n + to] = total + emissions[t * n + to];
+            alpha[to] += emissions[t * n + to];
         }
     }
     const std::size_t last = length - 1;
-    log_partition_ = kMinusInfinity;
-    for (const std::uint32_t label : closing_) {
-        beta_[last * n + label] = end_[label];
-        log_partition_ = log_sum_exp(log_partition_, alpha_[last * n + label] + end_[label]);
-    }
+    for (const std::uint32_t label : closing_) beta_[last * n + label] = end_[label];
+    log_partition_ = log_sum(
+        closing_, [&](std::uint32_t label) { return alpha_[last * n + label] + end_[label]; }, terms);
     for (std::size_t t = last; t-- > 0;) {
-        for (std::uint32_t from = 0; from < n; ++from) {
-            double total = kMinusInfinity;
-            for (std::uint32_t to = 0; to < n; ++to) {
-                if (!LabelScheme::allowed(from, to)) continue;
-                total = log_sum_exp(total, static_cast<double>(transitions_[from * n + to]) +
-                                               emissions[(t + 1) * n + to] + beta_[(t + 1) * n + to]);
+        const double* const after = &beta_[(t + 1) * n];
+        const float* const emission = &emissions[(t + 1) * n];
+        double* const beta = &beta_[t * n];
+        if (modest_) {
+            for (std::size_t j = 0; j < opening_.size(); ++j) {
+                terms[j] = after[opening_[j]] + emission[opening_[j]];
             }
-            beta_[t * n + from] = total;
+            multiply_in_logs(terms, boundary_exp_transposed_.data(), opening_.size(), closing_.size(),
+                             product_.data());
+            for (std::size_t i = 0; i < closing_.size(); ++i) beta[closing_[i]] = product_[i];
+        }
+        for (std::uint32_t from = 0; from < n; ++from) {
+            if (modest_ && LabelScheme::closes(from)) continue;
+            const auto through = [&](std::uint32_t to) {
+                return static_cast<double>(transitions_[from * n + to]) + emission[to] + after[to];
+            };
+            beta[from] = log_sum(after_[from], through, terms);
         }
     }
 }

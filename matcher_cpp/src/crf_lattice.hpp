@@ -34,9 +34,12 @@ class CrfLattice {
     const std::vector<float>& end_;
     std::vector<std::uint32_t> opening_;
     std::vector<std::uint32_t> closing_;
+    std::vector<std::vector<std::uint32_t>> before_;  // which labels may come before a label
+    std::vector<std::vector<std::uint32_t>> after_;
     std::vector<double> boundary_exp_;             // [closing, opening]
     std::vector<double> boundary_exp_transposed_;  // [opening, closing]
     std::vector<double> transitions_exp_;
+    bool modest_;  // no transition is so large that the matrices above are of no use for logs
 
     // [length, labels]. Scaled: alpha sums to 1 at each position, alpha * beta is the posterior, and
     // weight[t][j] = exp(emission - top[t]) / scale[t]. In logs: plain log scores.

@@ -23,7 +23,7 @@ TrustedWords TrustedWords::from_packed(const std::vector<std::string_view>& rows
             TrustedWord word{};
             std::memcpy(&word, bytes.data() + at, sizeof(word));
             sound = word.start >= 0 && word.end > word.start && word.type > 0 &&
-                    is_trust(static_cast<double>(word.trust));
+                    is_trust(static_cast<double>(word.trust)) && word.trust != kTrustUnsaid;
             words.append(word);
         }
         if (!sound) {

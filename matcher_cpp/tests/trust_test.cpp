@@ -89,6 +89,11 @@ TEST(TrustedWords, IsReadAsItWasPacked) {
     ASSERT_EQ(again.end(1) - again.begin(1), 1);
     EXPECT_EQ(again.begin(1)->trust, kInsist);
     EXPECT_THROW(TrustedWords::from_packed({"abc"}), std::invalid_argument);
+    TrustedWords unsaid(1);
+    unsaid.append({1, 3, 2, kTrustUnsaid});
+    unsaid.end_row(0);
+    const std::string bytes = unsaid.packed(0);
+    EXPECT_THROW(TrustedWords::from_packed({bytes}), std::invalid_argument);
     EXPECT_THROW(TrustedWords::from_packed({std::string(16, '\0')}), std::invalid_argument);
 }
 

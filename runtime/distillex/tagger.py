@@ -18,13 +18,13 @@ from distillex_client.errors import InvalidRequest, InvalidText
 from distillex_client.protocol import Lexicon as Words
 from distillex_client.protocol import (
     Trust,
-    check_trust,
     encode_lexicon,
     encode_lexicon_name,
     encode_text,
     encode_trust,
     parse_entities,
     plain_lexicon,
+    plain_trust,
     raise_for_lexicon,
 )
 from distillex_client.render import Page, render
@@ -272,7 +272,7 @@ class Tagger:
             For a lexicon that is not there, cannot be read, or has a type that the model does not know; for a trust
             that is none.
         """
-        check_trust(trust)
+        trust = plain_trust(trust)
         given: str | Path | dict[str, Any]
         if isinstance(lexicon, Mapping):
             given = plain_lexicon(lexicon)

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -106,10 +107,11 @@ def test_k_best_paths_are_those_of_the_highest_scores_of_all(seed, length, k, wi
     assert [score for _, score in found] == pytest.approx(highest, abs=1e-5)
 
 
+@pytest.mark.parametrize("crf_scale", [1.0, 80.0, 1e3])
 @pytest.mark.parametrize("scale", [1.0, 1e2, 1e4])
-def test_posteriors_stay_exact_for_512_tokens_and_extreme_scores(scale):
+def test_posteriors_stay_exact_for_512_tokens_and_extreme_scores(scale, crf_scale):
     generator = np.random.default_rng(5)
-    scheme, scores, decoder = random_crf(generator, scale=min(scale, 100.0))
+    scheme, scores, decoder = random_crf(generator, scale=crf_scale)
     row = (generator.normal(size=(510, len(scheme))) * scale).astype(np.float32)
     batch, sizes = padded([row], 512)
     np.testing.assert_allclose(decoder.marginals(batch, sizes)[0, 1:511], marginals(scheme, *scores, row), atol=1e-5)
@@ -127,6 +129,25 @@ def test_posteriors_stay_exact_where_labels_hardly_mix(types, characters):
     found = decoder.marginals(batch, sizes)[0, 1 : 1 + characters]
     np.testing.assert_allclose(found, marginals(scheme, *scores, row), atol=1e-5)
     assert decoder.viterbi(batch, sizes)[0].tolist() == best_path(scheme, *scores, row)
+
+
+def test_scores_far_apart_cost_a_few_times_others():
+    # By one logarithm a transition it was about a hundred times.
+    generator = np.random.default_rng(3)
+    scheme, _, decoder = random_crf(generator, [f"type{i}" for i in range(10)])
+    row = generator.normal(size=(510, len(scheme))).astype(np.float32)
+    raised = row + 500 * (generator.random(row.shape) < 0.3).astype(np.float32)
+
+    def seconds(emissions):
+        batch, sizes = padded([emissions])
+        taken = []
+        for _ in range(5):
+            began = time.perf_counter()
+            decoder.marginals(batch, sizes)
+            taken.append(time.perf_counter() - began)
+        return min(taken)
+
+    assert seconds(raised) < 15 * seconds(row)
 
 
 def test_the_kernels_for_every_processor_give_what_the_fast_ones_give():

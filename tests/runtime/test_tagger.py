@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import distillex
+import numpy as np
 import pytest
 from distillex import lexicon_files
 from distillex_matcher import Lexicon
@@ -219,6 +220,10 @@ def test_a_word_is_obeyed_as_far_as_itself_the_call_or_its_lexicon_says(lexicons
         assert not is_found(insisting, trust="hint"), given
         assert is_found(tagger.with_lexicon(given), trust="insist"), given
     assert not is_found(tagger.with_lexicon(of("hint"), trust="insist"))
+    for number in (np.int64(30), np.float32(30)):
+        assert is_found(tagger, lexicon=plain, trust=number)
+        assert is_found(tagger, lexicon=of(number))
+        assert is_found(tagger.with_lexicon(plain, trust=number))
     assert [found(each) for each in tagger.extract_batch([text, text], lexicon=plain, trust="insist")] == [
         {(word, "company")}
     ] * 2
