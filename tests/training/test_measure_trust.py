@@ -7,16 +7,12 @@ from pathlib import Path
 from conftest import write_jsonl
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "evidence" / "measure_trust.py"
-TEXT = "赵伟加入了南海船务。"
 
 
 def measured(model, toy, *arguments):
-    """Return the words returned and the wrong ones for each number."""
     command = (sys.executable, SCRIPT, model, "--dev", toy / "dev.jsonl", "--train", toy / "train.jsonl")
-    options = ("--base", toy / "base.lex", "--student", "toy", "--prefers", "0", *arguments)
-    lines = subprocess.run(map(str, command + options), check=True, capture_output=True, text=True).stdout.splitlines()
-    cells = [[cell.strip() for cell in line.split("|")] for line in lines if line.startswith("|")]
-    return cells[0][2:4], {row[1]: row[2:4] for row in cells[2:]}
+    options = ("--base", toy / "base.lex", "--student", "toy", *arguments)
+    return subprocess.run(map(str, command + options), check=True, capture_output=True, text=True).stdout.splitlines()
 
 
 def test_words_returned_and_wrongly_returned_are_counted_for_each_trust(toy, toy_student, tmp_path):
@@ -39,6 +35,10 @@ def test_words_returned_and_wrongly_returned_are_counted_for_each_trust(toy, toy
     assert "right words" in absent[0]
 
 
-def test_a_file_that_is_not_there_is_passed_over(toy, toy_student, tmp_path):
-    _, rows = measured(toy_student, toy, "--everyday", tmp_path / "none.jsonl")
-    assert rows["0"] == ["–", "–"]
+def test_twins_are_compared_and_a_picture_is_drawn(toy, toy_student, tmp_path):
+    pairs = [{"simplified": "昨天蓝鲸阁关门", "variant": "昨天藍鯨閣關門"}, {"simplified": "甲乙", "variant": "甲乙"}]
+    twins = write_jsonl(tmp_path / "twins.jsonl", pairs)
+    picture = tmp_path / "trust.png"
+    lines = measured(toy_student, toy, "--prefers", "0", "2", "--twins", twins, "--picture", picture)
+    assert lines[-1] == "2 of 2 sentences in other characters have the same entities"
+    assert picture.read_bytes().startswith(b"\x89PNG")
