@@ -46,8 +46,8 @@ class TrustedWords {
 };
 
 // Of words that overlap and have one type the longest wins, of equally long ones the first, so that no word
-// is cut by another. Words of kInsist come first: a longer word of less trust stays beside one that it covers,
-// and goes where it would cut one. Keeps the order of what is left.
+// is cut by another. Words of kInsist come first: a longer word of less trust stays beside one that it
+// covers, and goes where it would cut one. Keeps the order of what is left.
 void keep_longest_of_each_type(std::vector<TrustedWord>& words, std::size_t text_length);
 
 }  // namespace distillex
