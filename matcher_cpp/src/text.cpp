@@ -54,6 +54,8 @@ std::u32string normalized(std::u32string points) {
 std::u32string normalized_word(std::u32string word) {
     word = normalized(std::move(word));
     word.erase(std::unique(word.begin(), word.end(), both_spaces), word.end());
+    if (!word.empty() && word.back() == U' ') word.pop_back();
+    if (!word.empty() && word.front() == U' ') word.erase(0, 1);
     return word;
 }
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from distillex_matcher import Featurizer, Lexicon, LexiconError, is_word, normalize
 from distillex_matcher.reference import fold, fold_word
+from distillex_matcher.reference.fold import single_spaced
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,7 +110,9 @@ def found_slowly(words, text):
     folded = fold(text)
     bounds = [i for i in range(len(text) + 1) if folded[max(0, i - 1) : i + 1] != "  "]
     pairs = [(start, end) for start in bounds for end in bounds if start < end]
-    return [(start, end, words.index(word)) for start, end in pairs if (word := fold_word(text[start:end])) in words]
+    return [
+        (start, end, words.index(word)) for start, end in pairs if (word := single_spaced(folded[start:end])) in words
+    ]
 
 
 @given(
@@ -134,6 +137,16 @@ def test_words_that_differ_in_their_spaces_are_the_same():
     assert "GREEN \u2060 DAY" in lexicon
     text = "听green \u3000 day的歌"
     assert [text[start:end] for start, end, _ in lexicon.find(text)] == ["green \u3000 day"]
+
+
+@pytest.mark.parametrize("around", [" ", "\u3000 ", "\u200b", "\ufeff", "\u00ad\u202e"])
+def test_white_space_around_a_word_is_none_of_it(around):
+    for word in (around + "小满", "小满" + around, around + "小满" + around):
+        lexicon = Lexicon.from_words({word: "name"})
+        assert [entry.word for entry in lexicon] == ["小满"]
+        assert lexicon.find("轮到小满了") == [(2, 4, 0)]
+        assert word in lexicon
+    assert [entry.word for entry in Lexicon.from_words({around + "小满": "name", "小满": "company"})] == ["小满"]
 
 
 def test_what_is_not_to_be_seen_is_no_word():

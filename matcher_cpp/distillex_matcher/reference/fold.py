@@ -55,4 +55,4 @@ def single_spaced(folded: str) -> str:
 
 def fold_word(word: str) -> str:
     """Return a word as a lexicon keeps it."""
-    return single_spaced(fold(word))
+    return single_spaced(fold(word)).strip(" ")

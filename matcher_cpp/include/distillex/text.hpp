@@ -66,7 +66,7 @@ std::u32string normalized(std::u32string points);
 // White space and what is not to be seen.
 inline bool is_space(char32_t point) { return normalize(point) == U' '; }
 
-// As a lexicon keeps it: a run of spaces is one.
+// As a lexicon keeps it: a run of spaces is one, and there is none around it.
 std::u32string normalized_word(std::u32string word);
 
 // A text as lexicons search it: a run of spaces is one there, as it is in their words.
