@@ -78,7 +78,7 @@ def _check_fields(word: str, fields: Mapping[Any, Any]) -> None:
     try:
         check_trust(fields.get("trust"))
     except TypeError as error:
-        raise TypeError(f"lexicon gives {word!r} a trust that is none: {error}") from None
+        raise TypeError(f"lexicon gives {word!r} a trust that is not accepted: {error}") from None
 
 
 def check_trust(trust: object) -> None:

@@ -13,7 +13,7 @@ def open_lexicon(file: Path, name: str = "", trust: str | float | None = None) -
     Raises
     ------
     LexiconError
-        For a file that cannot be read or used; names it, and the line. For a trust that is none.
+        For a file that cannot be read or used; names it, and the line. For a trust that is not accepted.
     """
     if file.suffix != ".lex":
         return Lexicon.from_tsv(file, name=name, trust=trust)
@@ -27,6 +27,6 @@ def with_trust(lexicon: Lexicon, trust: str | float) -> Lexicon:
     Raises
     ------
     LexiconError
-        For a trust that is none.
+        For a trust that is not accepted.
     """
     return Lexicon.from_entries(lexicon, name=lexicon.name, version=lexicon.version, trust=trust)

@@ -270,7 +270,7 @@ class Tagger:
         ------
         InvalidRequest
             For a lexicon that is not there, cannot be read, or has a type that the model does not know; for a trust
-            that is none.
+            that is not accepted.
         """
         trust = plain_trust(trust)
         given: str | Path | dict[str, Any]

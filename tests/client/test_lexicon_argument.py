@@ -59,11 +59,11 @@ WRONG_FIELDS = {
     "a number as type": ({"type": 3}, "lexicon gives '张伟' the type 3, which is int; "),
     "a list as trust": (
         {"type": "name", "trust": [1]},
-        "lexicon gives '张伟' a trust that is none: trust is [1], a list; ",
+        "lexicon gives '张伟' a trust that is not accepted: trust is [1], a list; ",
     ),
     "true as trust": (
         {"type": "name", "trust": True},
-        "lexicon gives '张伟' a trust that is none: trust is True, a bool; ",
+        "lexicon gives '张伟' a trust that is not accepted: trust is True, a bool; ",
     ),
 }
 
