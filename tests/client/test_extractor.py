@@ -101,8 +101,8 @@ def test_a_requests_own_words_change_the_result(extractor):
 
 
 def test_words_are_obeyed_as_far_as_the_call_says(extractor, server):
-    text, words = "这次轮到小满了。", {"小满": "company"}
-    own = {"小满": {"type": "company", "trust": "insist"}}
+    text, words = "我今天很高兴。", {"高兴": "company"}
+    own = {"高兴": {"type": "company", "trust": "insist"}}
 
     async def with_the_twin(**options):
         async with AsyncExtractor(server.grpc_url) as twin:
@@ -116,11 +116,11 @@ def test_words_are_obeyed_as_far_as_the_call_says(extractor, server):
 
     for lexicon, trust, expected in (
         (words, None, []),
-        (words, "insist", ["小满"]),
-        (words, 30, ["小满"]),
+        (words, "insist", ["高兴"]),
+        (words, 30, ["高兴"]),
         (words, 0, []),
-        (own, None, ["小满"]),
-        (own, "hint", ["小满"]),
+        (own, None, ["高兴"]),
+        (own, "hint", ["高兴"]),
     ):
         options = {"lexicon": lexicon, "trust": trust}
         found = [
@@ -235,8 +235,8 @@ def test_the_command_takes_words_and_writes_a_page(server, tmp_path):
 
 
 def test_the_command_obeys_words_as_far_as_it_is_told(server, tmp_path):
-    (tmp_path / "a.txt").write_text("这次轮到小满了。", encoding="utf-8")
-    (tmp_path / "words.tsv").write_text("小满\tcompany\n", encoding="utf-8")
+    (tmp_path / "a.txt").write_text("我今天很高兴。", encoding="utf-8")
+    (tmp_path / "words.tsv").write_text("高兴\tcompany\n", encoding="utf-8")
     command = [sys.executable, "-c", "from distillex_client.cli import run; run()", "extract", "--url", server.grpc_url]
     for options, expected in ((), 0), (("--trust", "insist"), 1):
         done = subprocess.run(

@@ -362,10 +362,10 @@ def test_an_installed_lexicon_lies_under_the_words_of_the_run(tmp_path):
 
 def test_words_are_obeyed_as_far_as_their_line_or_the_run_says(tmp_path):
     copy_of_lexicons(tmp_path)
-    install(tmp_path / "lexicons", {"小满": "company"})
-    (tmp_path / "in.txt").write_text("这次轮到小满了。", encoding="utf-8")
+    install(tmp_path / "lexicons", {"高兴": "company"})
+    (tmp_path / "in.txt").write_text("我今天很高兴。", encoding="utf-8")
     for name, column in (("plain", ""), ("insisting", "\t1\tinsist"), ("hinting", "\t\thint")):
-        (tmp_path / f"{name}.tsv").write_text(f"小满\tcompany{column}\n", encoding="utf-8")
+        (tmp_path / f"{name}.tsv").write_text(f"高兴\tcompany{column}\n", encoding="utf-8")
 
     def is_found(*more):
         done = extract(tmp_path, "in.txt", "--lexicon-dir", "lexicons", *more)

@@ -137,8 +137,8 @@ def test_threads_that_extract_while_lexicons_change_see_whole_versions(pipeline,
     assert wrong == []
 
 
-UNCONVINCING = "这次轮到小满了。".encode()
-OWN = '{"小满": "company"}'.encode()
+UNCONVINCING = "我今天很高兴。".encode()
+OWN = '{"高兴": "company"}'.encode()
 
 
 def test_a_bad_trust_refuses_its_row_alone(pipeline):
@@ -172,7 +172,7 @@ def test_a_bad_trust_refuses_its_row_alone(pipeline):
 
 
 def test_a_request_trusts_a_named_lexicon_otherwise_than_that_says_itself(pipeline, store):
-    store.install("shops", Lexicon.from_words({"小满": "company"}, trust="insist").to_bytes(), lambda lexicon: None)
+    store.install("shops", Lexicon.from_words({"高兴": "company"}, trust="insist").to_bytes(), lambda lexicon: None)
     answers = pipeline.answer([UNCONVINCING] * 3, names=[b"shops"] * 3, trusts=[b"", b"hint", b"insist"])
     assert [entities != b"[]" for entities in answers.entities] == [True, False, True]
 

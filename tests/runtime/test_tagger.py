@@ -192,7 +192,7 @@ def test_lexicons_come_by_name_by_file_and_as_words(lexicons, tmp_path):
 def test_a_word_is_obeyed_as_far_as_itself_the_call_or_its_lexicon_says(lexicons, tmp_path):
     """In this order; the sentence is one in which the word alone does not convince the model."""
     tagger = distillex.load("cluener", lexicon_directory=lexicons)
-    text, word = "这次轮到小满了。", "小满"
+    text, word = "我今天很高兴。", "高兴"
 
     def is_found(tagger, **options):
         return (word, "company") in found(tagger.extract(text, **options))
@@ -239,10 +239,10 @@ def test_a_version_that_is_installed_meanwhile_is_trusted_as_the_one_before(lexi
     push(lexicons, "seasons", {"无关": "company"})
     tagger = distillex.load("cluener", lexicon_directory=lexicons).with_lexicon("seasons", trust="insist")
     for _ in range(3):
-        assert not tagger.extract("这次轮到小满了。")
-    push(lexicons, "seasons", {"小满": "company"})
+        assert not tagger.extract("我今天很高兴。")
+    push(lexicons, "seasons", {"高兴": "company"})
     for _ in range(3):
-        assert found(tagger.extract("这次轮到小满了。")) == {("小满", "company")}
+        assert found(tagger.extract("我今天很高兴。")) == {("高兴", "company")}
     assert len(made) == 2
 
 

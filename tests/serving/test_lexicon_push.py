@@ -53,9 +53,9 @@ def test_a_pushed_lexicon_is_used_by_the_next_request_and_named_in_its_answer(co
 
 
 def test_a_lexicon_is_trusted_as_it_was_pushed_and_as_a_rollback_brings_back(served, connection, token, tmp_path):
-    text, name = "这次轮到小满了。", f"trusted-{served.grpc_port}"
+    text, name = "我今天很高兴。", f"trusted-{served.grpc_port}"
     words, empty = tmp_path / "words.tsv", tmp_path / "token"
-    words.write_text("小满\tcompany\n", encoding="utf-8")
+    words.write_text("高兴\tcompany\n", encoding="utf-8")
     empty.write_text(token, encoding="utf-8")
     where = ("--url", served.grpc_url, "--admin-token-file", str(empty))
 
@@ -69,7 +69,7 @@ def test_a_lexicon_is_trusted_as_it_was_pushed_and_as_a_rollback_brings_back(ser
     run("push", name, str(words))
     assert texts() == []
     run("push", name, str(words), "--trust", "insist")
-    assert texts() == ["小满"]
+    assert texts() == ["高兴"]
     assert texts(TRUST=["hint"]) == []
     (row,) = [
         row for row in send_command(served.grpc_url, token, {"action": "list"})["lexicons"] if row["name"] == name

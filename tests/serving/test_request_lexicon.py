@@ -56,16 +56,16 @@ def test_a_word_matches_whatever_its_case_and_width(connection):
     assert answer.rows == lower.rows
 
 
-UNCONVINCING = "这次轮到小满了。"
-PLAIN = words(小满="company")
+UNCONVINCING = "我今天很高兴。"
+PLAIN = words(高兴="company")
 
 
 def test_each_row_trusts_its_words_as_it_says(connection):
-    insisted = words(小满={"type": "company", "trust": "insist"})
+    insisted = words(高兴={"type": "company", "trust": "insist"})
     rows = [(PLAIN, ""), (PLAIN, "insist"), (PLAIN, "hint"), (PLAIN, "30"), (insisted, ""), (insisted, "hint")]
     lexicons, trusts = map(list, zip(*rows, strict=True))
     answer = extract(connection, [UNCONVINCING] * len(rows), LEXICON=lexicons, TRUST=trusts)
-    assert [companies(row) for row in answer.rows] == [[], ["小满"], [], ["小满"], ["小满"], ["小满"]]
+    assert [companies(row) for row in answer.rows] == [[], ["高兴"], [], ["高兴"], ["高兴"], ["高兴"]]
     assert answer.rows[0] == extract(connection, [UNCONVINCING], LEXICON=[PLAIN]).rows[0]
 
 
@@ -79,7 +79,7 @@ def test_a_bad_trust_fails_its_own_row_alone(connection, trust):
     assert len(message) < 200
     answer = extract(connection, [UNCONVINCING] * 2, LEXICON=[PLAIN] * 2, TRUST=[trust, "insist"])
     assert answer.rows[0] == {"error": message}
-    assert companies(answer.rows[1]) == ["小满"]
+    assert companies(answer.rows[1]) == ["高兴"]
 
 
 def test_a_trust_of_another_number_of_rows_is_refused(connection):
