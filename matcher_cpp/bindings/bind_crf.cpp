@@ -32,9 +32,7 @@ class Texts {
     explicit Texts(const py::object& texts) {
         if (texts.is_none()) return;
         kept_ = held(py::cast<py::sequence>(texts));
-        for (const py::handle text : kept_) {
-            views_.push_back(PyBytes_Check(text.ptr()) ? TextView::of(bytes_view(text)) : str_view(text));
-        }
+        for (const py::handle text : kept_) views_.push_back(text_view(text));
         given_ = true;
     }
     const std::vector<TextView>* views() const { return given_ ? &views_ : nullptr; }

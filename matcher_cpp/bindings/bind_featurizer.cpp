@@ -12,12 +12,6 @@ namespace py = pybind11;
 namespace distillex {
 namespace {
 
-TextView text_view(py::handle object) {
-    if (PyBytes_Check(object.ptr())) return TextView::of(bytes_view(object));
-    if (PyUnicode_Check(object.ptr())) return str_view(object);
-    throw py::type_error("a text is str or bytes, not " + std::string(Py_TYPE(object.ptr())->tp_name));
-}
-
 py::list messages(const std::vector<std::optional<std::string>>& errors) {
     py::list list(errors.size());
     for (std::size_t row = 0; row < errors.size(); ++row) {

@@ -151,10 +151,7 @@ Trust trust_from(py::handle value) {
     const double as_double = number ? PyFloat_AsDouble(value.ptr()) : 0.0;
     const bool beyond = PyErr_Occurred() != nullptr;  // a whole number of hundreds of digits
     if (beyond) PyErr_Clear();
-    if (!number || beyond) {
-        throw LexiconError("the trust " + shown(value) +
-                           " is not accepted; hint, prefer, insist or a number from 0 to 1000 is");
-    }
+    if (!number || beyond) refuse_trust(shown(value));
     return trust_of_number(as_double);
 }
 

@@ -31,6 +31,13 @@ inline std::string_view bytes_view(pybind11::handle object) {
     return {PyBytes_AS_STRING(object.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(object.ptr()))};
 }
 
+// Of str or bytes.
+inline TextView text_view(pybind11::handle object) {
+    if (PyBytes_Check(object.ptr())) return TextView::of(bytes_view(object));
+    if (PyUnicode_Check(object.ptr())) return str_view(object);
+    throw pybind11::type_error("a text is str or bytes, not " + std::string(Py_TYPE(object.ptr())->tp_name));
+}
+
 inline std::u32string points_of(pybind11::handle str) {
     std::u32string points;
     append_points(str_view(str), points);

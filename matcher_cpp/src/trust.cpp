@@ -16,12 +16,12 @@ struct Level {
 };
 constexpr Level kLevels[] = {{"hint", kHint}, {"prefer", kPrefer}, {"insist", kInsist}};
 
-[[noreturn]] void refuse(const std::string& shown) {
+}  // namespace
+
+void refuse_trust(const std::string& shown) {
     throw LexiconError("the trust " + shown +
                        " is not accepted; hint, prefer, insist or a number from 0 to 1000 is");
 }
-
-}  // namespace
 
 bool is_trust(double value) {
     return value == kPrefer || value == kInsist || value == kTrustUnsaid ||
@@ -34,12 +34,12 @@ Trust parse_trust(std::string_view text) {
     if (level != std::end(kLevels)) return level->trust;
     const bool plain = !text.empty() && (text[0] == '.' || (text[0] >= '0' && text[0] <= '9'));
     const auto number = plain ? parse_decimal(text) : std::nullopt;
-    if (!number || !(*number >= 0.0 && *number <= kMostTrust)) refuse(in_quotes(text));
+    if (!number || !(*number >= 0.0 && *number <= kMostTrust)) refuse_trust(in_quotes(text));
     return static_cast<Trust>(*number);
 }
 
 Trust trust_of_number(double number) {
-    if (!(number >= 0.0 && number <= kMostTrust)) refuse(shortest_decimal(number));
+    if (!(number >= 0.0 && number <= kMostTrust)) refuse_trust(shortest_decimal(number));
     return static_cast<Trust>(number);
 }
 

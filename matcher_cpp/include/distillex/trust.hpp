@@ -24,6 +24,9 @@ Trust parse_trust(std::string_view text);
 // The same of a number.
 Trust trust_of_number(double number);
 
+// Throws the LexiconError that says what is accepted, of a value as a message shows it.
+[[noreturn]] void refuse_trust(const std::string& shown);
+
 // What parse_trust reads; of kTrustUnsaid the empty text.
 std::string trust_text(Trust trust);
 

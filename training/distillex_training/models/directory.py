@@ -86,13 +86,15 @@ def read_model_config(directory: Path) -> StudentConfig | TeacherConfig:
     ModelDirectoryError
         For a missing or wrong file, or an unknown kind.
     """
+    return _read_config(directory)[0]
+
+
+def _read_config(directory: Path) -> tuple[StudentConfig | TeacherConfig, float | None]:
+    """Return the model's configuration, and what trust ``prefer`` adds; raises as :func:`read_model_config`."""
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (directory / name).exists():
             raise ModelDirectoryError(f"{directory / name}: missing; a model directory is written by training")
-    return _read_config(directory / CONFIG_FILE)[0]
-
-
-def _read_config(path: Path) -> tuple[StudentConfig | TeacherConfig, float | None]:
+    path = directory / CONFIG_FILE
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -102,7 +104,7 @@ def _read_config(path: Path) -> tuple[StudentConfig | TeacherConfig, float | Non
     kind = config.pop("kind", None)
     config.pop("format", None)
     if kind not in KINDS:
-        raise ModelDirectoryError(f"{path.parent}: unknown kind {kind!r}; known kinds: {', '.join(KINDS)}")
+        raise ModelDirectoryError(f"{directory}: unknown kind {kind!r}; known kinds: {', '.join(KINDS)}")
     prefer = config.pop(PREFER, None)
     if prefer is not None and (isinstance(prefer, bool) or not isinstance(prefer, (int, float))):
         raise ModelDirectoryError(f"{path}: {PREFER} is {prefer!r}; a number is accepted")
@@ -123,8 +125,7 @@ def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, Feat
     ModelDirectoryError
         For another missing or wrong file, an unknown kind, and files of two models.
     """
-    config = read_model_config(directory)
-    prefer = _read_config(directory / CONFIG_FILE)[1]
+    config, prefer = _read_config(directory)
     layout = FeatureLayout.load(directory)
     _check_layout(directory, config, layout)
     path = directory / WEIGHTS_FILE
