@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from distillex_training.data.labelled import DataError, GoldSpan, Sentence, read_labelled, read_splits
+from distillex_training.data.labelled import DataError, GoldSpan, LabelledFile, Sentence, read_labelled, read_splits
 from distillex_training.data.raw import read_raw
 
 
@@ -106,7 +106,7 @@ def test_one_error_names_every_problem_of_both_files(tmp_path):
         lines = [r if isinstance(r, str) else json.dumps(r, ensure_ascii=False) for r in records]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(DataError) as raised:
-        read_splits(tmp_path / "train.jsonl", tmp_path / "dev.jsonl")
+        read_splits([LabelledFile(tmp_path / "train.jsonl")], [LabelledFile(tmp_path / "dev.jsonl")])
     lines = str(raised.value).splitlines()
     assert lines[0].startswith("4 problems in ")
     expected = (
@@ -172,7 +172,7 @@ def test_a_file_of_another_format_is_one_problem_that_says_how_to_convert_it(tmp
     for file in ("train.jsonl", "dev.jsonl"):
         (tmp_path / file).write_text(f"{FOREIGN[name]}\n" * 50, encoding="utf-8")
     with pytest.raises(DataError) as raised:
-        read_splits(tmp_path / "train.jsonl", tmp_path / "dev.jsonl")
+        read_splits([LabelledFile(tmp_path / "train.jsonl")], [LabelledFile(tmp_path / "dev.jsonl")])
     first, *lines = str(raised.value).splitlines()
     assert first.startswith("2 problems in ")
     for line, file in zip(lines, ("train.jsonl", "dev.jsonl"), strict=True):
@@ -203,4 +203,4 @@ def test_files_in_which_nothing_is_labelled_are_refused(tmp_path, unlabelled):
         line = record("甲乙") if name == unlabelled else GOOD
         (tmp_path / f"{name}.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
     with pytest.raises(DataError, match=rf"{unlabelled}\.jsonl: no entity is labelled in it"):
-        read_splits(tmp_path / "train.jsonl", tmp_path / "dev.jsonl")
+        read_splits([LabelledFile(tmp_path / "train.jsonl")], [LabelledFile(tmp_path / "dev.jsonl")])

@@ -148,7 +148,7 @@ def test_the_log_tells_that_development_sentences_were_trained_on(toy, tmp_path,
     same = {"data.train": str(toy / "dev.jsonl")}
     distill(read_config(toy / "student.yaml", StudentRun, same), tmp_path / "run", max_steps=1)
     count = len((toy / "dev.jsonl").read_text(encoding="utf-8").splitlines())
-    assert f"{count} of {count} development sentences stand in the training file as well" in caplog.text
+    assert f"{count} of the {count} sentences of dev stand in a training file as well" in caplog.text
 
 
 @pytest.mark.parametrize(("before", "after"), [("loop:", "data: {train: a}\nloop:"), ("seed: 1", "seed: 1, seed: 2")])

@@ -44,8 +44,8 @@ def train_and_evaluate(run: StudentRun, directory: Path) -> list[ConditionResult
         distill(run, directory)
         (directory / "complete").touch()
     student, crf, layout = load_model(directory / "best")
-    sentences, _ = read_labelled(run.data.dev, entity_types=crf.scheme.entity_types)
-    known = {s.text[e.start : e.end] for s in read_labelled(run.data.train)[0] for e in s.spans}
+    sentences, _ = read_labelled(run.data.dev[0].path, entity_types=crf.scheme.entity_types)
+    known = {s.text[e.start : e.end] for s in read_labelled(run.data.train[0].path)[0] for e in s.spans}
     base = Lexicon.load(run.data.lexicon)
     return evaluate_conditions(layout, torch_emissions(student), crf.decoder(layout), sentences, known, base)
 

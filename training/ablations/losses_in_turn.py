@@ -86,7 +86,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     rows = list(SETTINGS.items())
     data = read_config(ROOT / asked.config, StudentRun).data
-    gold, _ = read_labelled(data.train)
+    gold, _ = read_labelled(data.train[0].path)
     repeats = gold_repeats(len(gold), data.raw_limit)
     for seed in asked.seeds:
         for number in asked.rows:

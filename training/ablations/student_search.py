@@ -138,7 +138,7 @@ def train_and_export(candidate: Candidate, run: StudentRun, calibration: list[st
         batches = calibration_batches(layout, base, calibration)
         export_folder(folder / "best", candidate.exported, int8=Int8.STATIC, calibration=batches)
     candidate.bytes = candidate.network.stat().st_size
-    sentences, _ = read_labelled(run.data.dev, entity_types=crf.scheme.entity_types)
+    sentences, _ = read_labelled(run.data.dev[0].path, entity_types=crf.scheme.entity_types)
     report = predict_and_score(layout.featurizer(base), onnx_emissions(candidate.network), crf.decoder(), sentences)
     candidate.f1_int8 = report.micro.f1
 

@@ -99,7 +99,9 @@ def main() -> int:
     """Run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, nargs="+", help="text files; FILE.tsv holds the annotation of FILE.txt")
-    parser.add_argument("-o", "--output", type=Path, help="write labelled JSON Lines; lines with a problem are left out")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="write labelled JSON Lines; lines with a problem are left out"
+    )
     arguments = parser.parse_args()
     records, bad = [], 0
     for text_file in (path for path in arguments.files if path.suffix == ".txt"):

@@ -66,10 +66,13 @@ def main() -> None:
     parser.add_argument("--model", default="cluener", help="student that tells where it is uncertain")
     parser.add_argument("--lines", type=int, default=300, help="of a file")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--exclude", type=Path, nargs="*", default=[], help="sentences.jsonl of earlier draws")
+    parser.add_argument("--first", type=int, default=0, help="number of the first sentence")
     arguments = parser.parse_args()
     generator = random.Random(arguments.seed)
     tagger = distillex.load(arguments.model)
-    drawn, seen = [], set()
+    drawn = []
+    seen = {json.loads(line)["text"] for path in arguments.exclude for line in path.read_text("utf-8").splitlines()}
     for name, count in SENTENCES.items():
         candidates = []
         for candidate in segments(arguments.raw / name, 4 * count, generator):
@@ -82,7 +85,13 @@ def main() -> None:
         order = sorted(range(len(rest)), key=lambda i: -doubt[i])[: (count - len(chosen)) * 2]
         chosen += [rest[i] for i in generator.sample(order, min(len(order), count - len(chosen)))]
         drawn += [
-            {"id": f"{name.removesuffix('.txt')}-{line}-{start}", "file": name, "line": line, "start": start, "text": text}
+            {
+                "id": f"{name.removesuffix('.txt')}-{line}-{start}",
+                "file": name,
+                "line": line,
+                "start": start,
+                "text": text,
+            }
             for line, start, text in chosen
         ]
     generator.shuffle(drawn)
@@ -91,8 +100,9 @@ def main() -> None:
         file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in drawn)
     for begin in range(0, len(drawn), arguments.lines):
         part = drawn[begin : begin + arguments.lines]
-        lines = [f"{begin + i}\t{record['text']}\n" for i, record in enumerate(part)]
-        path = arguments.output / f"{begin // arguments.lines:03d}.txt"
+        first = arguments.first + begin
+        lines = [f"{first + i}\t{record['text']}\n" for i, record in enumerate(part)]
+        path = arguments.output / f"{first // arguments.lines:03d}.txt"
         path.write_text("".join(lines), encoding="utf-8")
     print(f"{len(drawn)} sentences in {arguments.output}")
 

@@ -39,13 +39,38 @@ class ConfigError(ValueError):
 
 
 @dataclass(frozen=True)
+class Corpus(Checked):
+    """A labelled file; in a configuration its path alone will do."""
+
+    path: Path
+    declaration: Path | None = None
+    """What its types mean (:mod:`distillex_training.data.declaration`); without one they are the model's own, all of them
+    labelled."""
+
+
+@dataclass(frozen=True)
+class TrainingCorpus(Corpus):
+    """A labelled file to train on."""
+
+    weight: Weight = 1.0
+    """Of its sentences' losses."""
+    per_epoch: Count = 0
+    """So many of its sentences are drawn for each epoch; more than it holds repeats them. 0: each once."""
+
+
+@dataclass(frozen=True)
 class DataConfig(Checked):
     """Files of a run; relative paths are resolved against the configuration file's folder, then the working folder."""
 
-    train: Path
-    dev: Path
+    train: Annotated[tuple[TrainingCorpus, ...], NotEmpty()]
+    dev: Annotated[tuple[Corpus, ...], NotEmpty()]
+    """What the best epoch is picked on: by the mean of their F1."""
     lexicon: Path
     """Compiled base lexicon (``distillex lexicon build``)."""
+    test: tuple[Corpus, ...] = ()
+    """What the picked model is measured on once, at the end (``test.json``)."""
+    types: tuple[str, ...] = ()
+    """The model's entity types; without them all that the training files label."""
     raw: tuple[Path, ...] = ()
     """Unlabelled text, one sentence a line, or labelled files (``.jsonl``) of whatever types: for the vocabulary, and
     for the teacher to label."""
@@ -269,6 +294,8 @@ def _build(kind: Any, value: Any, where: str, folder: Path) -> Any:
             return None
         return _build(next(a for a in arguments if a is not type(None)), value, where, folder)
     if origin is tuple:
+        if issubclass(arguments[0], Corpus) if isinstance(arguments[0], type) else False:
+            value = [value] if isinstance(value, (str, dict)) else value
         if not isinstance(value, list):
             raise ConfigError(f"{where}: {value!r} is not a list")
         return tuple(_build(arguments[0], item, where, folder) for item in value)
@@ -290,6 +317,8 @@ def _build(kind: Any, value: Any, where: str, folder: Path) -> Any:
 
 
 def _build_dataclass(kind: Any, value: Any, where: str, folder: Path) -> Any:
+    if issubclass(kind, Corpus) and isinstance(value, str):
+        value = {"path": value}
     if not isinstance(value, dict):
         raise ConfigError(f"{where}: expected keys and values, not {value!r}")
     hints = typing.get_type_hints(kind)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from distillex_training import processes
 from distillex_training.config import ConfigError, DataConfig, DistillationConfig, StudentRun, StudentSizes
-from distillex_training.data.batches import Batch, length_bucketed_batches, make_batch
+from distillex_training.data.batches import Batch, make_batch
 from distillex_training.data.everyday import Everyday, EverydayConfig, EverydaySentences
 from distillex_training.data.labelled import GoldSpan, Sentence
 from distillex_training.data.substitution import substituted_sentences, unchanged
@@ -107,19 +107,16 @@ class DistillationTask(GoldTask):
 
     def batches(self, epoch: int) -> list[list[int]]:
         """Return batches that are all gold, all raw or all everyday sentences, mixed in order."""
-        gold = list(range(self._gold_count)) * self._switches.gold_repeats
+        gold = self.gold_indices(epoch) * self._switches.gold_repeats
         raw = list(range(self._gold_count, len(self.sentences))) if self._teaches else []
-        batches: list[list[int]] = []
         fixed = len(self.sentences)
-        drawn = self._drawn_for(epoch)
-        for part, indices in enumerate((gold, raw, list(range(fixed, fixed + len(drawn))))):
-            if indices:
-                lengths = [len((self.sentences[i] if i < fixed else drawn[i - fixed].sentence).text) for i in indices]
-                loop = self.loop
-                picked = length_bucketed_batches(
-                    lengths, loop.batch_size, loop.max_characters, loop.seed + 1000 * part, epoch
-                )
-                batches += [[indices[i] for i in batch] for batch in picked]
+        made = list(range(fixed, fixed + len(self._drawn_for(epoch))))
+        batches = [
+            batch
+            for part, indices in enumerate((gold, raw, made))
+            if indices
+            for batch in self._bucketed(indices, self.loop.seed + 1000 * part, epoch)
+        ]
         order = torch.randperm(
             len(batches), generator=torch.Generator().manual_seed(self.loop.seed * 100003 + epoch)
         ).tolist()
@@ -138,6 +135,11 @@ class DistillationTask(GoldTask):
         rows = [self._raw_rows[i - self._gold_count] for i in batch]
         with torch.autocast(emissions.device.type, enabled=False):
             return self._teacher_losses(emissions, hidden, features, rows)
+
+    def sentence(self, index: int, epoch: int) -> Sentence:
+        """Return a labelled, raw or everyday sentence by its number."""
+        made = index - len(self.sentences)
+        return self._drawn_for(epoch)[made].sentence if made >= 0 else super().sentence(index, epoch)
 
     def _drawn_for(self, epoch: int) -> list[Everyday]:
         if self._drawn[0] != epoch:

@@ -89,6 +89,42 @@ def score(gold: Sequence[Iterable[Span]], predicted: Sequence[Iterable[Span]]) -
     return Report(micro, per_type)
 
 
+def score_sentences(sentences: Sequence[Sentence], predicted: Sequence[Iterable[Span]]) -> Report:
+    """Compare spans with sentences whose labels may be partial.
+
+    A span may have any of the types that its gold span has; it is counted under the gold span's first type. A span that
+    is no gold span and lies in a stretch that is open for its type is counted neither as right nor as wrong.
+
+    Raises
+    ------
+    ValueError
+        When the two have different numbers of sentences.
+    """
+    return score(gold_spans(sentences), judged(sentences, predicted))
+
+
+def judged(sentences: Sequence[Sentence], predicted: Sequence[Iterable[Span]]) -> list[list[Span]]:
+    """Return the predicted spans that gold labels tell of, each type that may stand for a gold span's as that one.
+
+    Raises
+    ------
+    ValueError
+        When there are different numbers of sentences.
+    """
+    told: list[list[Span]] = []
+    for sentence, spans in zip(sentences, predicted, strict=True):
+        gold = {(span.start, span.end): span for span in sentence.spans}
+        kept = []
+        for start, end, kind in spans:
+            span = gold.get((start, end))
+            if span is not None and kind in span.types:
+                kept.append((start, end, span.type))
+            elif not any(o.start <= start and end <= o.end and kind in o.types for o in sentence.open):
+                kept.append((start, end, kind))
+        told.append(kept)
+    return told
+
+
 def gold_spans(sentences: Iterable[Sentence]) -> list[list[Span]]:
     """Spans of each sentence as plain tuples."""
     return [[(span.start, span.end, span.type) for span in sentence.spans] for sentence in sentences]
@@ -191,7 +227,7 @@ def predict_and_score(
 ) -> Report:
     """Score a model on labelled sentences with the featurizer's base lexicon."""
     predicted = predict(featurizer, emissions_of, decoder, [sentence.text for sentence in sentences])
-    return score(gold_spans(sentences), predicted)
+    return score_sentences(sentences, predicted)
 
 
 def recall_by_surface(
@@ -209,7 +245,7 @@ def recall_by_surface(
         found = set(spans)
         for span in sentence.spans:
             count = counts[sentence.text[span.start : span.end] in known_surfaces]
-            count[0] += (span.start, span.end, span.type) in found
+            count[0] += any((span.start, span.end, kind) in found for kind in span.types)
             count[1] += 1
     seen, unseen = (Scores(counts[key][0], 0, counts[key][1]) for key in (True, False))
     return seen, unseen

@@ -70,7 +70,9 @@ class AdversarialTask(GoldTask):
             finally:
                 handle.remove()
             with torch.autocast(emissions.device.type, enabled=False):
-                return self.model.crf.loss(emissions, features.labels, features.mask)
+                return self.model.crf.loss(
+                    emissions, features.labels, features.mask, allowed=features.allowed, weights=features.weights
+                )
 
         def remember(output: Tensor) -> Tensor:
             seen.append(output)
@@ -127,7 +129,7 @@ def _task(run: TeacherRun) -> GoldTask:
     data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout)
     cache = labelled_by_teacher(run.distillation, run.data, data)
     encoder, settings, lacking = load_encoder(run.encoder, data.layout.vocabulary)
-    limit, longest = longest_input(encoder), 2 + max(len(s.text) for s in (*data.train, *data.dev))
+    limit, longest = longest_input(encoder), 2 + data.longest
     if limit is not None and longest > limit:
         raise ConfigError(f"encoder: {run.encoder} reads {limit} tokens; the longest sentence has {longest}")
     LOG.info("%d of %d tokens have no row in the encoder: %s", len(lacking), len(data.layout.vocabulary), lacking[:20])

@@ -128,7 +128,7 @@ class LexiconAugmenter:
                 surface = sentence.text[span.start : span.end]
                 if surface[0] == "《" and surface[-1] == "》" and generator.random() < config.bare_titles:
                     surface = surface[1:-1]
-                words[surface] = span.type
+                words[surface] = generator.choice(span.types) if span.also else span.type
         words = {word: entity_type for word, entity_type in words.items() if is_word(word)}
         return [Lexicon.from_words(words)] if words else []
 

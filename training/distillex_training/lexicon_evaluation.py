@@ -13,10 +13,9 @@ from distillex_training.evaluate import (
     EmissionFunction,
     Report,
     Scores,
-    gold_spans,
     predict,
     recall_by_surface,
-    score,
+    score_sentences,
 )
 
 LONGEST_PLAUSIBLE = 6
@@ -88,7 +87,7 @@ def plausible_entries(
     no more.
     """
     generator = random.Random(seed)
-    gold = {(s.text[span.start : span.end], span.type) for s in sentences for span in s.spans}
+    gold = {(s.text[span.start : span.end], kind) for s in sentences for span in s.spans for kind in span.types}
     in_texts = {s.text[start:end] for s in sentences for start, end, _ in base.find(s.text)}
     base_words = sorted(word for word in in_texts if 2 <= len(word) <= LONGEST_PLAUSIBLE)
     mentions = [(sentence.text, span) for sentence in sentences for span in sentence.spans]
@@ -159,7 +158,6 @@ def evaluate_conditions(
     if domain is not None:
         conditions.append((f"base + {domain.name or 'domain lexicon'}", True, domain))
     results = []
-    gold = gold_spans(sentences)
     texts = [sentence.text for sentence in sentences]
     for name, use_base, words in conditions:
         overlay = words if isinstance(words, Lexicon) else Lexicon.from_words(words)
@@ -171,7 +169,7 @@ def evaluate_conditions(
             overlay=[overlay] if len(overlay) else [],
         )
         seen, unseen = recall_by_surface(sentences, predicted, known_surfaces)
-        results.append(ConditionResult(name, len(overlay), score(gold, predicted), seen, unseen))
+        results.append(ConditionResult(name, len(overlay), score_sentences(sentences, predicted), seen, unseen))
     return results
 
 

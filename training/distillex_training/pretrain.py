@@ -148,6 +148,10 @@ class PretrainTask:
         self._tokens_at_evaluation, self._evaluated = 0, time.monotonic()
         return {"masked_accuracy": hits / guesses, "dev_loss": total / guesses, "tokens_per_second": round(rate, 1)}
 
+    def test(self, directory: Path) -> dict[str, float]:  # noqa: ARG002
+        """Nothing: the held-out text is all there is."""
+        return {}
+
     def save(self, directory: Path) -> None:
         """Write the encoder alone."""
         save_encoder(

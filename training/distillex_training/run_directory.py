@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from distillex_matcher.layout import write_atomically
 from filelock import FileLock, Timeout
 
 from distillex_training import processes
@@ -18,6 +20,8 @@ from distillex_training.training_loop import fit
 
 LOG = logging.getLogger("distillex.training")
 LOCK = ".lock"
+TEST = "test.json"
+"""What the picked model scores on what it was not picked on."""
 
 
 def train_in(
@@ -53,7 +57,13 @@ def train_in(
         task = prepare()
         if processes.is_first():
             write_record(directory, record)
-        return fit(task, run.loop, directory, max_steps=max_steps)
+        best = fit(task, run.loop, directory, max_steps=max_steps)
+        if processes.is_first() and (directory / FINISHED).exists():
+            measured = task.test(directory / BEST)
+            if measured:
+                write_atomically(directory / TEST, json.dumps(measured, ensure_ascii=False) + "\n")
+                LOG.info("test f1 %.4f: %s", measured["f1"], directory / TEST)
+        return best
 
 
 @contextlib.contextmanager

@@ -16,18 +16,43 @@ from distillex_matcher import FeatureLayout, Featurizer, Lexicon
 from torch import Tensor, nn
 
 from distillex_training import evaluate
-from distillex_training.config import DataConfig
+from distillex_training.config import Corpus, DataConfig
 from distillex_training.data.batches import Batch, length_bucketed_batches, make_batch
 from distillex_training.data.convert import text_key
-from distillex_training.data.labelled import Sentence, entity_types_of, read_splits
+from distillex_training.data.declaration import read_declaration
+from distillex_training.data.labelled import LabelledFile, Sentence, entity_types_of, read_splits
 from distillex_training.data.raw import read_raw
 from distillex_training.data.substitution import MentionExchanger, unchanged
 from distillex_training.data.vocabulary import build_vocabulary
 from distillex_training.lexicon import AugmentationConfig, LexiconAugmenter
-from distillex_training.models import ConstrainedCrf, Student, Teacher, save_model
+from distillex_training.models import ConstrainedCrf, Student, Teacher, load_model, save_model
 from distillex_training.training_loop import LoopConfig
 
 LOG = logging.getLogger("distillex.training")
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Sentences that a model is measured on."""
+
+    name: str
+    sentences: list[Sentence]
+
+
+@dataclass(frozen=True)
+class TrainingPart:
+    """The sentences of one training file: so many, of which so many are drawn for each epoch (0: all)."""
+
+    count: int
+    per_epoch: int = 0
+
+    def draw(self, begin: int, generator: random.Random) -> list[int]:
+        """Return the numbers of the sentences of an epoch, the first of the file being ``begin``."""
+        everything = list(range(begin, begin + self.count))
+        if not self.per_epoch:
+            return everything
+        times, rest = divmod(self.per_epoch, self.count)
+        return everything * times + generator.sample(everything, rest)
 
 
 @dataclass(frozen=True)
@@ -35,11 +60,20 @@ class TaggingData:
     """What a run reads: sentences, the base lexicon, and the layout that follows from them."""
 
     train: list[Sentence]
-    dev: list[Sentence]
+    """Of all training files, one after the other."""
+    dev: list[EvaluationSet]
     raw: list[str]
     base: Lexicon
     layout: FeatureLayout
     entity_types: tuple[str, ...]
+    parts: tuple[TrainingPart, ...] = ()
+    """Of ``train``; none: all of it is one."""
+    test: tuple[EvaluationSet, ...] = ()
+
+    @property
+    def longest(self) -> int:
+        """Code points of the longest labelled sentence."""
+        return max(len(s.text) for part in (self.train, *(each.sentences for each in self.dev)) for s in part)
 
 
 def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout | None = None) -> TaggingData:
@@ -53,20 +87,31 @@ def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout 
         For a bad file, naming file and line.
     """
     base = Lexicon.load(config.lexicon)
-    train, dev, reports = read_splits(config.train, config.dev)
-    entity_types = entity_types_of(train)
+    measured = (*config.dev, *config.test)
+    parts, others, reports = read_splits(
+        *([_file_of(corpus, config.types) for corpus in corpora] for corpora in (config.train, measured)), config.types
+    )
+    train = [
+        sentence if corpus.weight == 1.0 else dataclasses.replace(sentence, weight=sentence.weight * corpus.weight)
+        for corpus, part in zip(config.train, parts, strict=True)
+        for sentence in part
+    ]
+    entity_types = tuple(sorted(config.types)) or entity_types_of(train)
     for report in reports:
         for line in report.lines():
             LOG.info("%s", line)
     known = {text_key(sentence.text) for sentence in train}
-    leaked = sum(text_key(sentence.text) in known for sentence in dev)
-    if leaked:
-        LOG.warning(
-            "%d of %d development sentences stand in the training file as well, so that the scores say too much: "
-            "'distillex data check' names them",
-            leaked,
-            len(dev),
-        )
+    sets = [EvaluationSet(name, part) for name, part in zip(_names_of([c.path for c in measured]), others, strict=True)]
+    for each in sets:
+        leaked = sum(text_key(sentence.text) in known for sentence in each.sentences)
+        if leaked:
+            LOG.warning(
+                "%d of the %d sentences of %s stand in a training file as well, so that the scores say too much: "
+                "'distillex data check' names them",
+                leaked,
+                len(each.sentences),
+                each.name,
+            )
     raw: list[str] = []
     if config.raw:
         raw, longer = read_raw(config.raw, max_length=config.raw_max_length)
@@ -83,7 +128,24 @@ def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout 
     LOG.info("vocabulary %d, lexicon types %d", len(layout.vocabulary), len(layout.types))
     if config.raw_limit and config.raw_limit < len(raw):
         raw = random.Random(config.seed).sample(raw, config.raw_limit)
-    return TaggingData(train, dev, raw, base, layout, entity_types)
+    counted = tuple(TrainingPart(len(part), c.per_epoch) for c, part in zip(config.train, parts, strict=True))
+    dev, test = sets[: len(config.dev)], tuple(sets[len(config.dev) :])
+    return TaggingData(train, dev, raw, base, layout, entity_types, counted, test)
+
+
+def _file_of(corpus: Corpus, entity_types: tuple[str, ...]) -> LabelledFile:
+    declaration = None if corpus.declaration is None else read_declaration(corpus.declaration, entity_types)
+    return LabelledFile(corpus.path, declaration)
+
+
+def _names_of(paths: Sequence[Path]) -> list[str]:
+    """Return the shortest ends of paths, without suffixes, that tell them apart."""
+    plain = [path.with_suffix("").parts for path in paths]
+    for length in range(1, max(map(len, plain), default=1) + 1):
+        names = ["/".join(each[-length:]) for each in plain]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
 
 
 class TaggingModel(nn.Module):
@@ -118,6 +180,7 @@ class GoldTask:
         self._augmenter = LexiconAugmenter(augmentation, data.base, data.entity_types)
         self._exchanged = augmentation.exchanged
         self.sentences: Sequence[Sentence] = data.train
+        self._parts = data.parts or (TrainingPart(len(data.train)),)
 
     @property
     def model(self) -> TaggingModel:
@@ -130,8 +193,26 @@ class GoldTask:
 
     def batches(self, epoch: int) -> list[list[int]]:
         """Return indices of sentences of similar length."""
-        lengths = [len(sentence.text) for sentence in self.sentences]
-        return length_bucketed_batches(lengths, self.loop.batch_size, self.loop.max_characters, self.loop.seed, epoch)
+        return self._bucketed(self.gold_indices(epoch), self.loop.seed, epoch)
+
+    def gold_indices(self, epoch: int) -> list[int]:
+        """Return the labelled sentences of an epoch, drawn afresh of each file that gives a part of its own."""
+        generator = random.Random(f"{self.loop.seed}-{epoch}-drawn")
+        drawn: list[int] = []
+        begin = 0
+        for part in self._parts:
+            drawn += part.draw(begin, generator)
+            begin += part.count
+        return drawn
+
+    def sentence(self, index: int, epoch: int) -> Sentence:  # noqa: ARG002
+        """Return a sentence of an epoch by its number."""
+        return self.sentences[index]
+
+    def _bucketed(self, indices: Sequence[int], seed: int, epoch: int) -> list[list[int]]:
+        lengths = [len(self.sentence(i, epoch).text) for i in indices]
+        batches = length_bucketed_batches(lengths, self.loop.batch_size, self.loop.max_characters, seed, epoch)
+        return [[indices[i] for i in batch] for batch in batches]
 
     def batch(self, indices: Sequence[int], epoch: int) -> Batch:
         """Featurise sentences with the entities and the overlays of this epoch."""
@@ -148,7 +229,7 @@ class GoldTask:
 
     def mentions(self) -> Iterable[tuple[str, str]]:
         """Surfaces and types to exchange entities for."""
-        return ((s.text[span.start : span.end], span.type) for s in self.data.train for span in s.spans)
+        return ((s.text[e.start : e.end], e.type) for s in self.data.train for e in s.spans if not e.also)
 
     @cached_property
     def _exchanger(self) -> MentionExchanger:
@@ -166,17 +247,43 @@ class GoldTask:
     def _gold_loss(self, features: Batch) -> Tensor:
         emissions = self.emissions(features)
         with torch.autocast(emissions.device.type, enabled=False):
-            return self.model.crf.loss(emissions, features.labels, features.mask)
+            return self.model.crf.loss(
+                emissions, features.labels, features.mask, allowed=features.allowed, weights=features.weights
+            )
 
     def after_step(self) -> None:
         """Hold the CRF's constraints."""
         self.model.crf.hold_constraints()
 
     def evaluate(self) -> dict[str, float]:
-        """Score the development set with the base lexicon, through the C++ decoder as in serving."""
-        emissions_of = evaluate.torch_emissions(self.model.tagger)
-        micro = evaluate.predict_and_score(self.featurizer, emissions_of, self.model.crf.decoder(), self.data.dev).micro
-        return {"f1": micro.f1, "precision": micro.precision, "recall": micro.recall}
+        """Score the development sets with the base lexicon, through the C++ decoder as in serving.
+
+        Of several, each is scored, and ``f1``, ``precision`` and ``recall`` are means.
+        """
+        return self._measured(self.data.dev, self.model.tagger, self.model.crf)
+
+    def test(self, directory: Path) -> dict[str, float]:
+        """Score the picked model on the test sets, as :meth:`evaluate` does; empty without any."""
+        if not self.data.test:
+            return {}
+        tagger, crf, _ = load_model(directory)
+        return self._measured(self.data.test, tagger, crf)
+
+    def _measured(
+        self, sets: Sequence[EvaluationSet], tagger: Student | Teacher, crf: ConstrainedCrf
+    ) -> dict[str, float]:
+        emissions_of, decoder = evaluate.torch_emissions(tagger), crf.decoder()
+        scores = {
+            each.name: evaluate.predict_and_score(self.featurizer, emissions_of, decoder, each.sentences).micro
+            for each in sets
+        }
+        metrics = {
+            name: sum(getattr(micro, name) for micro in scores.values()) / len(scores)
+            for name in ("f1", "precision", "recall")
+        }
+        if len(scores) > 1:
+            metrics |= {f"f1_{name}": micro.f1 for name, micro in scores.items()}
+        return metrics
 
     def save(self, directory: Path) -> None:
         """Write a model directory."""

@@ -40,6 +40,10 @@ class Task(Protocol):
         """Score the present weights."""
         ...
 
+    def test(self, directory: Path) -> dict[str, float]:
+        """Score the model directory that was picked on what it was not picked on; empty where there is nothing."""
+        ...
+
     def save(self, directory: Path) -> None:
         """Write the present weights as a model directory."""
         ...

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from distillex_matcher import Features, Featurizer, LabelScheme, Lexicon
+from numpy.typing import NDArray
 from torch import Tensor
 
+from distillex_training.data.labelled import Sentence
 from distillex_training.data.substitution import Exchanged
 
 
@@ -29,16 +31,21 @@ class Batch:
     lexicon_weights: Tensor
     """*Shape:* [B, T, 4, K], float32."""
     labels: Tensor
-    """*Shape:* [B, C], int64; 0 on padding."""
+    """Of several allowed label sequences, that of each span's first type. *Shape:* [B, C], int64; 0 on padding."""
     mask: Tensor
     """True on characters. *Shape:* [B, C]."""
     origins: Tensor
     """Each character's place in its sentence before entities were exchanged; -1 for a new one, and on padding.
     *Shape:* [B, C], int64."""
+    weights: Tensor
+    """Of the sentences' losses. *Shape:* [B], float32."""
+    allowed: Tensor | None = None
+    """Labels that each character may have, all on padding; None where each has one. *Shape:* [B, C, L], bool."""
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        moved = {f.name: getattr(self, f.name).to(device) for f in dataclasses.fields(self) if f.name != "indices"}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        moved = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
         return dataclasses.replace(self, **moved)
 
     @property
@@ -66,6 +73,12 @@ def make_batch(
         labels[row, :length] = scheme.encode([(s.start, s.end, s.type) for s in sentence.spans], length)
         mask[row, :length] = True
         origins[row, :length] = drawn[row].origins
+    allowed = None
+    if any(sentence.is_partial for sentence in sentences):
+        allowed = np.ones((*labels.shape, len(scheme)), dtype=bool)
+        for row, sentence in enumerate(sentences):
+            length = len(sentence.text)
+            allowed[row, :length] = allowed_labels(sentence, scheme, labels[row, :length])
     return Batch(
         tuple(indices),
         torch.from_numpy(features.input_ids[:, :tokens]),
@@ -75,7 +88,47 @@ def make_batch(
         torch.from_numpy(labels),
         torch.from_numpy(mask),
         torch.from_numpy(origins),
+        torch.tensor([sentence.weight for sentence in sentences], dtype=torch.float32),
+        None if allowed is None else torch.from_numpy(allowed),
     )
+
+
+def allowed_labels(sentence: Sentence, scheme: LabelScheme, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which labels each character of a partially labelled sentence may have.
+
+    A span may have any of its types; outside the spans an open stretch may hold entities of its types, whole ones: the
+    constraints of the label scheme see to that.
+
+    Parameters
+    ----------
+    sentence
+        C characters.
+    scheme
+        L labels.
+    labels
+        Those of the spans' first types. *Shape:* [C], int64.
+
+    Returns
+    -------
+    ndarray
+        *Shape:* [C, L], bool.
+    """
+    allowed: NDArray[np.bool_] = np.zeros((len(labels), len(scheme)), dtype=bool)
+    allowed[np.arange(len(labels)), labels] = True
+    covered = np.zeros(len(labels), dtype=bool)
+    for span in sentence.spans:
+        covered[span.start : span.end] = True
+        length = span.end - span.start
+        for kind in span.also:
+            allowed[np.arange(span.start, span.end), scheme.encode([(0, length, kind)], length)] = True
+    for stretch in sentence.open:
+        inside = np.arange(stretch.start, stretch.end)
+        inside = inside[~covered[inside]]
+        for kind in stretch.types:
+            # Beginning, middle and end of an entity, and one of a single character.
+            for label in (*scheme.encode([(0, 3, kind)], 3), *scheme.encode([(0, 1, kind)], 1)):
+                allowed[inside, label] = True
+    return allowed
 
 
 def length_bucketed_batches(

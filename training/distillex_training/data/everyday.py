@@ -103,7 +103,7 @@ class EverydaySentences:
         self._bracketed = bracketed_types(sentences)
         mentions: dict[str, dict[str, None]] = {}
         for sentence in sentences:
-            for span in sentence.spans:
+            for span in (span for span in sentence.spans if not span.also):
                 surface = sentence.text[span.start : span.end].strip(OPENED + CLOSED)
                 mentions.setdefault(span.type, {})[surface] = None
         self._slots: dict[str, _Slot] = {}
@@ -226,7 +226,7 @@ def bracketed_types(sentences: Iterable[Sentence]) -> set[str]:
 def pieces(sentences: Iterable[Sentence]) -> Iterable[Sentence]:
     """Yield the parts of sentences between punctuation marks that hold an entity, with the mark that ends them."""
     for sentence in sentences:
-        spans = disjoint(sentence.spans)
+        spans = [] if sentence.is_partial else disjoint(sentence.spans)
         begin = 0
         ends = [match.end() for match in PIECE_END.finditer(sentence.text)]
         for end in [*ends, len(sentence.text)]:

@@ -1,15 +1,31 @@
-"""Labelled sentences for training: ``{"text": …, "entities": [{"start": …, "end": …, "type": …}]}``, one a line."""
+"""Labelled sentences for training: ``{"text": …, "entities": [{"start": …, "end": …, "type": …}]}``, one a line.
+
+An entity may have ``"also"``, further types any of which is right; a sentence ``"open"``, stretches that may hold
+entities of some types (``{"start": …, "end": …, "types": […]}``), and ``"weight"``, of its loss.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from distillex_training.data.records import DataError, GoldSpan, Problem, Record, read_records
+from distillex_training.data.declaration import Declaration
+from distillex_training.data.records import DataError, GoldSpan, OpenSpan, Record, RecordFile, read_records
 
-__all__ = ["DataError", "GoldSpan", "ReadReport", "Sentence", "entity_types_of", "read_labelled", "read_splits"]
+__all__ = [
+    "DataError",
+    "GoldSpan",
+    "LabelledFile",
+    "OpenSpan",
+    "ReadReport",
+    "Sentence",
+    "entity_types_of",
+    "read_labelled",
+    "read_splits",
+]
 
 SENTENCE_END = re.compile(r"[。！？；!?;\n]+[”’」』）)]*")
 
@@ -20,6 +36,30 @@ class Sentence:
 
     text: str
     spans: tuple[GoldSpan, ...]
+    open: tuple[OpenSpan, ...] = ()
+    """Stretches that may hold entities of some types where no span is."""
+    weight: float = 1.0
+    """Of its loss in training."""
+
+    @property
+    def is_partial(self) -> bool:
+        """Tell whether more than one label sequence is allowed."""
+        return bool(self.open) or any(span.also for span in self.spans)
+
+
+@dataclass(frozen=True)
+class LabelledFile:
+    """A file of labelled sentences, and what its types mean."""
+
+    path: Path
+    declaration: Declaration | None = None
+    """None: its types are the model's, and all of them are labelled."""
+
+    def records(self, entity_types: tuple[str, ...] = ()) -> RecordFile:
+        """Read the records in terms of the model's types; one that is not in ``entity_types``, if given, is a problem."""
+        if self.declaration is None:
+            return read_records(self.path, entity_types or None)
+        return self.declaration.apply(read_records(self.path), entity_types)
 
 
 @dataclass
@@ -58,7 +98,11 @@ class ReadReport:
 
 
 def read_labelled(
-    path: Path, *, entity_types: Sequence[str] | None = None, max_length: int = 510
+    path: Path,
+    *,
+    entity_types: Sequence[str] | None = None,
+    declaration: Declaration | None = None,
+    max_length: int = 510,
 ) -> tuple[list[Sentence], ReadReport]:
     """Read a labelled JSON Lines file.
 
@@ -72,6 +116,8 @@ def read_labelled(
         The file.
     entity_types
         Accepted types; None accepts all.
+    declaration
+        What the file's types mean; without one they are the model's own.
     max_length
         Longest text in code points.
 
@@ -81,7 +127,7 @@ def read_labelled(
         For lines that are no such object, an empty text, a span outside its text, an unknown type: one error names all
         of them.
     """
-    file = read_records(path, entity_types)
+    file = LabelledFile(path, declaration).records(tuple(entity_types or ()))
     sentences, report = _sentences(path, file.records, file.blank_lines, max_length)
     if file.problems:
         raise DataError.of(file.problems, report.lines()[1:])
@@ -91,34 +137,49 @@ def read_labelled(
 
 
 def read_splits(
-    train: Path, dev: Path, *, max_length: int = 510
-) -> tuple[list[Sentence], list[Sentence], tuple[ReadReport, ReadReport]]:
-    """Read a training and a development file as :func:`read_labelled` does; known types are those of the training file.
+    train: Sequence[LabelledFile],
+    dev: Sequence[LabelledFile],
+    entity_types: tuple[str, ...] = (),
+    *,
+    max_length: int = 510,
+) -> tuple[list[list[Sentence]], list[list[Sentence]], tuple[ReadReport, ...]]:
+    """Read training and development files as :func:`read_labelled` does.
+
+    ``entity_types``: the model's; by default those of the training files.
+
+    Returns
+    -------
+    tuple
+        The sentences of each training file, of each development file, and a report for each.
 
     Raises
     ------
     DataError
-        One error that names every problem of both files; for a file without a sentence, or without an entity.
+        One error that names every problem of all files; for a file without a sentence, or without an entity.
     """
-    train_file = read_records(train)
-    dev_file = read_records(dev, sorted(train_file.types))
-    train_sentences, train_report = _sentences(train, train_file.records, train_file.blank_lines, max_length)
-    dev_sentences, dev_report = _sentences(dev, dev_file.records, dev_file.blank_lines, max_length)
-    unlabelled = not train_file.types and not train_file.problems  # then every type of the other file would be unknown
-    problems: list[Problem] = [*train_file.problems, *(() if unlabelled else dev_file.problems)]
+    train_files = [file.records(entity_types) for file in train]
+    known = entity_types or tuple(sorted(set().union(*(file.types for file in train_files))))
+    unlabelled = not known and not any(file.problems for file in train_files)
+    dev_files = [file.records(known) for file in dev]
+    files = [*train_files, *dev_files]
+    read = [_sentences(file.path, file.records, file.blank_lines, max_length) for file in files]
+    reports = tuple(report for _, report in read)
+    # Without a label in training every type of the other files would be unknown.
+    problems = [problem for file in (train_files if unlabelled else files) for problem in file.problems]
     if problems:
-        raise DataError.of(problems, train_report.lines()[1:] + dev_report.lines()[1:])
-    for path, sentences in ((train, train_sentences), (dev, dev_sentences)):
+        raise DataError.of(problems, [line for report in reports for line in report.lines()[1:]])
+    for file, (sentences, _) in zip(files, read, strict=True):
         if not sentences:
-            raise DataError(f"{path}: no sentence in it")
+            raise DataError(f"{file.path}: no sentence in it")
         if not any(sentence.spans for sentence in sentences):
-            raise DataError(f"{path}: no entity is labelled in it: training would teach that there are none")
-    return train_sentences, dev_sentences, (train_report, dev_report)
+            raise DataError(f"{file.path}: no entity is labelled in it: training would teach that there are none")
+    parts = [sentences for sentences, _ in read]
+    return parts[: len(train)], parts[len(train) :], reports
 
 
 def entity_types_of(sentences: Iterable[Sentence]) -> tuple[str, ...]:
     """All entity types, sorted."""
-    return tuple(sorted({span.type for sentence in sentences for span in sentence.spans}))
+    return tuple(sorted({kind for sentence in sentences for span in sentence.spans for kind in span.types}))
 
 
 def _sentences(
@@ -128,7 +189,7 @@ def _sentences(
     sentences: list[Sentence] = []
     for record in records:
         kept = _without_overlaps(record.spans, record.where, report)
-        pieces = list(_split(record.text, kept, max_length, record.where, report))
+        pieces = list(_split(record, kept, max_length, report))
         if len(pieces) > 1:
             report.long_sentences.append(
                 f"{record.where}: {len(record.text)} characters, over the limit of {max_length}: "
@@ -152,8 +213,8 @@ def _without_overlaps(spans: Sequence[GoldSpan], where: str, report: ReadReport)
     return sorted(kept)
 
 
-def _split(text: str, spans: list[GoldSpan], max_length: int, where: str, report: ReadReport) -> Iterable[Sentence]:
-    begin = 0
+def _split(record: Record, spans: list[GoldSpan], max_length: int, report: ReadReport) -> Iterable[Sentence]:
+    text, begin = record.text, 0
     while len(text) - begin > max_length:
         limit = begin + max_length
         ends = [match.end() for match in SENTENCE_END.finditer(text, begin, limit)]
@@ -161,18 +222,25 @@ def _split(text: str, spans: list[GoldSpan], max_length: int, where: str, report
         crossing = [span for span in spans if span.start < cut < span.end]
         if crossing and min(span.start for span in crossing) > begin:
             cut = min(span.start for span in crossing)
-        yield _piece(text, spans, begin, cut)
+        yield _piece(record, spans, begin, cut)
         report.cut_spans += [
-            f"{where}: [{span.start}, {span.end}) {span.type}" for span in spans if begin <= span.start < cut < span.end
+            f"{record.where}: [{span.start}, {span.end}) {span.type}"
+            for span in spans
+            if begin <= span.start < cut < span.end
         ]
         begin = cut
-    yield _piece(text, spans, begin, len(text))
+    yield _piece(record, spans, begin, len(text))
 
 
-def _piece(text: str, spans: list[GoldSpan], begin: int, end: int) -> Sentence:
+def _piece(record: Record, spans: list[GoldSpan], begin: int, end: int) -> Sentence:
     inside = tuple(
-        GoldSpan(span.start - begin, span.end - begin, span.type)
+        dataclasses.replace(span, start=span.start - begin, end=span.end - begin)
         for span in spans
         if begin <= span.start and span.end <= end
     )
-    return Sentence(text[begin:end], inside)
+    stretches = tuple(
+        dataclasses.replace(each, start=max(each.start, begin) - begin, end=min(each.end, end) - begin)
+        for each in record.open
+        if each.start < end and begin < each.end
+    )
+    return Sentence(record.text[begin:end], inside, stretches, record.weight)

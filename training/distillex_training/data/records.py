@@ -37,6 +37,22 @@ class GoldSpan:
     start: int
     end: int
     type: str
+    also: tuple[str, ...] = ()
+    """Further types that it may have instead: any of them counts as right."""
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """All types that it may have."""
+        return self.type, *self.also
+
+
+@dataclass(frozen=True, order=True)
+class OpenSpan:
+    """A stretch of text of which a labelling does not say whether entities of some types are in it."""
+
+    start: int
+    end: int
+    types: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -77,6 +93,9 @@ class Record:
     line: int
     text: str
     spans: tuple[GoldSpan, ...]
+    open: tuple[OpenSpan, ...] = ()
+    weight: float = 1.0
+    """Of its loss in training."""
 
     @property
     def where(self) -> str:
@@ -85,8 +104,16 @@ class Record:
 
     def json_line(self) -> str:
         """Return the record as one line of our format."""
-        entities = [{"start": s.start, "end": s.end, "type": s.type} for s in self.spans]
-        return json.dumps({"text": self.text, "entities": entities}, ensure_ascii=False) + "\n"
+        entities = [
+            {"start": s.start, "end": s.end, "type": s.type} | ({"also": list(s.also)} if s.also else {})
+            for s in self.spans
+        ]
+        record: dict[str, Any] = {"text": self.text, "entities": entities}
+        if self.open:
+            record["open"] = [{"start": s.start, "end": s.end, "types": list(s.types)} for s in self.open]
+        if self.weight != 1.0:
+            record["weight"] = self.weight
+        return json.dumps(record, ensure_ascii=False) + "\n"
 
 
 @dataclass
@@ -114,16 +141,23 @@ def text_problems(text: str) -> list[str]:
     return problems
 
 
-def span_problems(text: str, spans: Iterable[GoldSpan], entity_types: Sequence[str] | None = None) -> list[str]:
+def span_problems(
+    text: str, spans: Iterable[GoldSpan | OpenSpan], entity_types: Sequence[str] | None = None
+) -> list[str]:
     """Tell which spans do not fit their text or bear an unknown type; None accepts all types."""
     problems = []
     for span in spans:
+        named = ", ".join(map(repr, span.types))
         if not 0 <= span.start < span.end <= len(text):
             problems.append(
-                f"the span [{span.start}, {span.end}) does not lie in a text of {len(text)} code points, {span.type!r}"
+                f"the span [{span.start}, {span.end}) does not lie in a text of {len(text)} code points, {named}"
             )
-        if entity_types is not None and span.type not in entity_types:
-            problems.append(f"unknown type {span.type!r}; known types: {', '.join(entity_types)}")
+        if entity_types is not None:
+            problems += [
+                f"unknown type {kind!r}; known types: {', '.join(entity_types)}"
+                for kind in span.types
+                if kind not in entity_types
+            ]
     return problems
 
 
@@ -234,12 +268,13 @@ def read_records(
             )
             file.problems.append(Problem(path, number, reason))
             break
-        sentence, spans, reasons = _parse(line, labelled)
-        file.types.update(span.type for span in spans)
-        reasons += span_problems(sentence, spans, entity_types)
+        parsed = _parse(line, labelled)
+        file.types.update(kind for span in parsed.spans for kind in span.types)
+        reasons = [*parsed.reasons, *span_problems(parsed.text, (*parsed.spans, *parsed.open), entity_types)]
         file.problems += [Problem(path, number, reason) for reason in reasons]
         if not reasons:
-            file.records.append(Record(path, number, sentence, tuple(spans)))
+            spans, open_spans = tuple(parsed.spans), tuple(parsed.open)
+            file.records.append(Record(path, number, parsed.text, spans, open_spans, parsed.weight))
     file.problems.sort(key=lambda problem: problem.line)
     return file
 
@@ -255,34 +290,75 @@ def _foreign_keys(line: str) -> list[str]:
     return [key for key in record if key in FOREIGN_KEYS]
 
 
-def _parse(line: str, labelled: bool) -> tuple[str, list[GoldSpan], list[str]]:
+@dataclass
+class _Parsed:
+    text: str = ""
+    spans: list[GoldSpan] = field(default_factory=list)
+    open: list[OpenSpan] = field(default_factory=list)
+    weight: float = 1.0
+    reasons: list[str] = field(default_factory=list)
+
+
+def _parse(line: str, labelled: bool) -> _Parsed:
     try:
         record: Any = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return "", [], [f"not JSON: {error}"]
+        return _Parsed(reasons=[f"not JSON: {error}"])
     if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-        return "", [], ['expected an object with a string "text"']
-    text = record["text"]
-    reasons = text_problems(text)
+        return _Parsed(reasons=['expected an object with a string "text"'])
+    parsed = _Parsed(record["text"], reasons=text_problems(record["text"]))
     if labelled and "entities" not in record:
-        return text, [], [*reasons, 'no "entities": a text without any has []']
-    entities = record.get("entities", [])
+        parsed.reasons.append('no "entities": a text without any has []')
+        return parsed
+    entities, open_spans, weight = record.get("entities", []), record.get("open", []), record.get("weight", 1.0)
     if not isinstance(entities, list):
-        return text, [], [*reasons, '"entities" must be a list']
-    spans = []
+        parsed.reasons.append('"entities" must be a list')
+        return parsed
     for entity in entities:
         span = _span(entity)
         if span is None:
-            reasons.append(f"{entity!r} is not an entity with start, end (whole numbers) and type (a name)")
+            parsed.reasons.append(
+                f"{entity!r} is not an entity with start, end (whole numbers) and type (a name); "
+                '"also", where it is there, is a list of names'
+            )
         else:
-            spans.append(span)
-    return text, spans, reasons
+            parsed.spans.append(span)
+    for each in open_spans if isinstance(open_spans, list) else [open_spans]:
+        stretch = _open_span(each)
+        if stretch is None:
+            parsed.reasons.append(
+                f'"open": {each!r} is not a stretch with start, end (whole numbers) and types (names)'
+            )
+        else:
+            parsed.open.append(stretch)
+    if type(weight) not in (int, float) or not 0 <= weight < float("inf"):
+        parsed.reasons.append(f'"weight" is {weight!r}; a number of at least 0 is accepted')
+    else:
+        parsed.weight = float(weight)
+    return parsed
 
 
 def _span(entity: Any) -> GoldSpan | None:
     if not isinstance(entity, dict):
         return None
-    start, end, kind = entity.get("start"), entity.get("end"), entity.get("type")
-    if type(start) is not int or type(end) is not int or not isinstance(kind, str) or not kind.strip():
+    start, end, kind, also = entity.get("start"), entity.get("end"), entity.get("type"), entity.get("also", [])
+    if type(start) is not int or type(end) is not int or not _is_name(kind) or not _are_names(also):
         return None
-    return GoldSpan(start, end, kind)
+    return GoldSpan(start, end, kind, tuple(dict.fromkeys(each for each in also if each != kind)))
+
+
+def _open_span(value: Any) -> OpenSpan | None:
+    if not isinstance(value, dict):
+        return None
+    start, end, types = value.get("start"), value.get("end"), value.get("types")
+    if type(start) is not int or type(end) is not int or not types or not _are_names(types):
+        return None
+    return OpenSpan(start, end, tuple(dict.fromkeys(types)))
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_name, value))

@@ -8,6 +8,7 @@ epoch, the labels kept.
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -39,12 +40,15 @@ class MentionExchanger:
         self._longest = longest
 
     def draw(self, sentence: Sentence, generator: random.Random) -> Exchanged:
-        """Return the sentence with about half of its entities exchanged; overlapping ones stay as they are."""
-        spans = disjoint(sentence.spans)
+        """Return the sentence with about half of its entities exchanged.
+
+        Overlapping ones stay as they are, and so do those of several possible types and partially labelled sentences.
+        """
+        spans = [] if sentence.open else disjoint(sentence.spans)
         if spans:
             drawn = _exchange(sentence.text, spans, self._choices, 0.0, generator)
             if len(drawn.sentence.text) <= self._longest:
-                return drawn
+                return dataclasses.replace(drawn, sentence=dataclasses.replace(drawn.sentence, weight=sentence.weight))
         return unchanged(sentence)
 
 
@@ -78,7 +82,7 @@ def substituted_sentences(
     """
     generator = random.Random(seed)
     usable = [(sentence.text, spans) for sentence in sentences if (spans := disjoint(sentence.spans))]
-    choices = _by_type((text[span.start : span.end], span.type) for text, spans in usable for span in spans)
+    choices = _by_type((t[span.start : span.end], span.type) for t, spans in usable for span in spans if not span.also)
     known = {sentence.text for sentence in sentences}
     drawn: dict[str, None] = {}
     fruitless = 0
@@ -112,6 +116,7 @@ def _exchange(
 ) -> Exchanged:
     chosen = {generator.randrange(len(spans))}
     chosen |= {i for i in range(len(spans)) if generator.random() < EXCHANGED}
+    chosen = {i for i in chosen if not spans[i].also and spans[i].type in choices}
     origins: list[int] = []
     moved: list[GoldSpan] = []
     made, end = "", 0
@@ -126,7 +131,7 @@ def _exchange(
             origins += [-1] * len(mention)
         else:
             origins += range(span.start, span.end)
-        moved.append(GoldSpan(len(made), len(made) + len(mention), span.type))
+        moved.append(dataclasses.replace(span, start=len(made), end=len(made) + len(mention)))
         made += mention
         end = span.end
     origins += range(end, len(text))

@@ -38,8 +38,19 @@ class ConstrainedCrf(nn.Module):
             self.crf.start_transitions.masked_fill_(~self.allowed_starts, FORBIDDEN)
             self.crf.end_transitions.masked_fill_(~self.allowed_ends, FORBIDDEN)
 
-    def loss(self, emissions: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+    def loss(
+        self,
+        emissions: Tensor,
+        labels: Tensor,
+        mask: Tensor,
+        *,
+        allowed: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """Negative log likelihood per character.
+
+        With ``allowed``, that of all label sequences whose labels are allowed together: Tsuboi et al., *Training
+        Conditional Random Fields Using Incomplete Annotations*, COLING 2008.
 
         Parameters
         ----------
@@ -49,10 +60,19 @@ class ConstrainedCrf(nn.Module):
             *Shape:* [B, C], int64.
         mask
             True on characters; the first column is all True. *Shape:* [B, C].
+        allowed
+            Labels that each character may have, at least one sequence of them; instead of ``labels``. *Shape:*
+            [B, C, L], bool.
+        weights
+            Of the sentences. *Shape:* [B], float32.
         """
         scores = self.scores()
-        gold = crf_path_scores(emissions, scores, labels.unsqueeze(1), mask).squeeze(1)
-        return (crf_log_partition(emissions, scores, mask) - gold).sum() / mask.sum()
+        if allowed is None:
+            gold = crf_path_scores(emissions, scores, labels.unsqueeze(1), mask).squeeze(1)
+        else:
+            gold = crf_log_partition(emissions.masked_fill(~allowed, FORBIDDEN), scores, mask)
+        lost = crf_log_partition(emissions, scores, mask) - gold
+        return (lost if weights is None else lost * weights).sum() / mask.sum()
 
     def scores(self) -> CrfScores:
         """Return the trained scores as tensors that gradients pass through."""
