@@ -44,8 +44,8 @@ class Corpus(Checked):
 
     path: Path
     declaration: Path | None = None
-    """What its types mean (:mod:`distillex_training.data.declaration`); without one they are the model's own, all of them
-    labelled."""
+    """What its types mean (:mod:`distillex_training.data.declaration`); without one they are the model's own, and
+    all are labelled."""
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,57 @@ def stats(train: Train, dev: Dev = None, json_file: JsonFile = None) -> None:
         json_file.write_text(text + "\n", encoding="utf-8")
 
 
+@app.command()
+def close(
+    data: Annotated[Path, typer.Argument(help="Labelled JSON Lines.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSON Lines in terms of the model's types.")],
+    declaration: Annotated[Path | None, typer.Option(help="What the file's types mean (YAML).")] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="Model directory of a teacher; repeatable: several decide together.")
+    ] = None,
+    times: Annotated[bool, typer.Option("--times", help="Label the type `time`, where it is open, by rules.")] = False,
+    entity: Annotated[float, typer.Option(min=0, max=1, help="Posterior from which a span is an entity.")] = 0.9,
+    nothing: Annotated[
+        float, typer.Option(min=0, max=1, help="Probability of being in an entity up to which a character is in none.")
+    ] = 0.1,
+    open_weight: Annotated[
+        float, typer.Option(min=0, help="Weight of a sentence of which something stays open.")
+    ] = 0.5,
+    base: Annotated[Path, typer.Option(help="Compiled base lexicon.")] = Path("lexicons/base/1.lex"),
+) -> None:
+    """Close what a corpus leaves open: rules and teachers label it where they are certain, the rest stays open."""
+    from distillex_matcher import Lexicon, LexiconError
+
+    from distillex_training.config import ConfigError
+    from distillex_training.data.closing import Certainty, close_records, close_times
+    from distillex_training.data.declaration import read_declaration
+    from distillex_training.data.labelled import disjoint_records
+    from distillex_training.ensemble import Ensemble
+    from distillex_training.models.directory import ModelDirectoryError
+
+    try:
+        ensemble = Ensemble(teacher, Lexicon.load(base)) if teacher else None
+        types = ensemble.entity_types if ensemble is not None else ()
+        file = read_records(data, types if declaration is None and types else None)
+        if declaration is not None:
+            file = read_declaration(declaration, types).apply(file, types)
+        if file.problems:
+            raise DataError.of(file.problems)
+        records, notes = disjoint_records(data, file.records)
+        if times:
+            records, found = close_times(records)
+            notes.append(f"{found:,} times by rules")
+        if ensemble is not None:
+            records, closed = close_records(records, ensemble, Certainty(entity, nothing, open_weight))
+            notes.append(str(closed))
+    except (ConfigError, DataError, LexiconError, ModelDirectoryError) as error:
+        _fail("close", str(error))
+    write_records(output, records)
+    for note in notes:
+        typer.echo(note)
+    typer.echo(f"{output}: {len(records):,} sentences, {sum(len(r.spans) for r in records):,} entities")
+
+
 def _print_stats(figures: FileStats) -> None:
     typer.echo(
         f"{figures.name}: {figures.sentences:,} sentences ({figures.without_entities:,} without entities), "

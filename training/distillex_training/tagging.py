@@ -88,9 +88,8 @@ def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout 
     """
     base = Lexicon.load(config.lexicon)
     measured = (*config.dev, *config.test)
-    parts, others, reports = read_splits(
-        *([_file_of(corpus, config.types) for corpus in corpora] for corpora in (config.train, measured)), config.types
-    )
+    files, measured_files = ([_file_of(corpus, config.types) for corpus in each] for each in (config.train, measured))
+    parts, others, reports = read_splits(files, measured_files, config.types)
     train = [
         sentence if corpus.weight == 1.0 else dataclasses.replace(sentence, weight=sentence.weight * corpus.weight)
         for corpus, part in zip(config.train, parts, strict=True)

@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 from distillex_training.data.batches import allowed_labels
 from distillex_training.data.labelled import GoldSpan, OpenSpan, Sentence
 from distillex_training.data.records import Record
+from distillex_training.data.times import find_times
 from distillex_training.ensemble import Ensemble
 from distillex_training.models.crf import FORBIDDEN
 
 BATCH_SIZE = 32
+TIME = "time"
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,34 @@ def close_records(records: Sequence[Record], ensemble: Ensemble, certainty: Cert
         for row, (found, inside) in zip(rows, _constrained(sentences, ensemble), strict=True):
             results[row] = _close(records[row], found, inside, certainty, closed)
     return results, closed
+
+
+def close_times(records: Sequence[Record]) -> tuple[list[Record], int]:
+    """Label the type ``time`` by rules where it is open, and close it there.
+
+    Returns
+    -------
+    tuple
+        The records in their order, and how many times were found.
+    """
+    results, count = [], 0
+    for record in records:
+        covered = np.zeros(len(record.text), dtype=bool)
+        for span in record.spans:
+            covered[span.start : span.end] = True
+        spans = []
+        stretches = [o for o in record.open if TIME in o.types]
+        for start, end in find_times(record.text) if stretches else ():
+            if any(o.start <= start and end <= o.end for o in stretches) and not covered[start:end].any():
+                spans.append(GoldSpan(start, end, TIME))
+        count += len(spans)
+        rest = [dataclasses.replace(o, types=tuple(kind for kind in o.types if kind != TIME)) for o in record.open]
+        results.append(
+            dataclasses.replace(
+                record, spans=tuple(sorted((*record.spans, *spans))), open=tuple(o for o in rest if o.types)
+            )
+        )
+    return results, count
 
 
 def _sentence(record: Record) -> Sentence:

@@ -200,6 +200,16 @@ def _sentences(
     return sentences, report
 
 
+def disjoint_records(path: Path, records: Iterable[Record]) -> tuple[list[Record], list[str]]:
+    """Return records without overlapping spans, the longer one kept, and a line for each that was left out."""
+    report = ReadReport(path)
+    kept = [
+        dataclasses.replace(record, spans=tuple(_without_overlaps(record.spans, record.where, report)))
+        for record in records
+    ]
+    return kept, report.lines()[1:]
+
+
 def _without_overlaps(spans: Sequence[GoldSpan], where: str, report: ReadReport) -> list[GoldSpan]:
     kept: list[GoldSpan] = []
     report.repeated_spans += [

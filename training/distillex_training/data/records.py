@@ -342,7 +342,9 @@ def _span(entity: Any) -> GoldSpan | None:
     if not isinstance(entity, dict):
         return None
     start, end, kind, also = entity.get("start"), entity.get("end"), entity.get("type"), entity.get("also", [])
-    if type(start) is not int or type(end) is not int or not _is_name(kind) or not _are_names(also):
+    if type(start) is not int or type(end) is not int:
+        return None
+    if not isinstance(kind, str) or not _are_names([kind]) or not _are_names(also):
         return None
     return GoldSpan(start, end, kind, tuple(dict.fromkeys(each for each in also if each != kind)))
 
@@ -356,9 +358,5 @@ def _open_span(value: Any) -> OpenSpan | None:
     return OpenSpan(start, end, tuple(dict.fromkeys(types)))
 
 
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
 def _are_names(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_name, value))
+    return isinstance(value, list) and all(isinstance(each, str) and each.strip() for each in value)
