@@ -25,7 +25,7 @@ def slots(folder, **words):
 def templates(folder, *lines):
     path = folder / "templates.txt"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+    return (path,)
 
 
 def drawn(config, count=60, sentences=(READ,)):
@@ -161,7 +161,7 @@ def test_a_student_learns_words_of_templates_that_its_labels_never_held(toy, tmp
     (tmp_path / "words.txt").write_text("蓝鲸阁\n红枫居\n青石坊\n白鹿社\n", encoding="utf-8")
     overrides = {
         "everyday.sentences": "60",
-        "everyday.templates": str(templates(tmp_path, "在{shop}(买|订)东西")),
+        "everyday.templates": json.dumps([str(path) for path in templates(tmp_path, "在{shop}(买|订)东西")]),
         "everyday.slots": json.dumps([{"name": "shop", "type": "company", "words": [str(tmp_path / "words.txt")]}]),
         "everyday.pieces": "0",
     }

@@ -1,7 +1,8 @@
 """Draw sentences of raw text for annotation, in files of a few hundred lines.
 
 Half of them at random; half among those in which a student is least certain, so that the annotator's time goes where
-labels teach most.
+labels teach most. With ``--wanted``, only sentences in which the student finds an entity of these types, or a name with
+Latin letters and digits in it (many a product has one).
 
     python training/annotation/draw.py ../shared/data/raw -o runs/annotation --model models/student-cluener
 """
@@ -34,6 +35,7 @@ SENTENCES = {
     "fiction.txt": 200,
     "misc.txt": 300,
 }
+MODEL_NAME = re.compile(r"[A-Za-z]+[ -]?[0-9]|[0-9][A-Za-z]+[^A-Za-z0-9%]")
 END = re.compile(r"(?<=[。！？!?；])")
 
 
@@ -67,20 +69,31 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=300, help="of a file")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--exclude", type=Path, nargs="*", default=[], help="sentences.jsonl of earlier draws")
+    parser.add_argument("--wanted", nargs="*", default=[], help="entity types")
+    parser.add_argument("--share", type=float, default=1.0, help="of the usual number of sentences")
     parser.add_argument("--first", type=int, default=0, help="number of the first sentence")
     arguments = parser.parse_args()
     generator = random.Random(arguments.seed)
     tagger = distillex.load(arguments.model)
     drawn = []
     seen = {json.loads(line)["text"] for path in arguments.exclude for line in path.read_text("utf-8").splitlines()}
-    for name, count in SENTENCES.items():
+    for name, usual in SENTENCES.items():
+        count = int(usual * arguments.share)
         candidates = []
-        for candidate in segments(arguments.raw / name, 4 * count, generator):
+        for candidate in segments(arguments.raw / name, (16 if arguments.wanted else 4) * count, generator):
             if candidate[2] not in seen:
                 seen.add(candidate[2])
                 candidates.append(candidate)
         chosen, rest = candidates[: count // 2], candidates[count // 2 :]
         found = tagger.extract_batch([text for _, _, text in rest])
+        if arguments.wanted:
+            chosen = []
+            kept = [
+                i
+                for i, (_, _, text) in enumerate(rest)
+                if any(entity.type in arguments.wanted for entity in found[i]) or MODEL_NAME.search(text)
+            ]
+            rest, found = [rest[i] for i in kept], [found[i] for i in kept]
         doubt = [sum(1 - entity.score for entity in entities) for entities in found]
         order = sorted(range(len(rest)), key=lambda i: -doubt[i])[: (count - len(chosen)) * 2]
         chosen += [rest[i] for i in generator.sample(order, min(len(order), count - len(chosen)))]

@@ -59,6 +59,17 @@ class TrainingCorpus(Corpus):
 
 
 @dataclass(frozen=True)
+class MentionLists(Checked):
+    """Words that may stand for an entity of a type."""
+
+    type: str
+    words: Annotated[tuple[Path, ...], NotEmpty()]
+    """Word lists, one word a line; a list is drawn, then a word of it."""
+    longest: Size = 16
+    """Longer words are left out. Code points."""
+
+
+@dataclass(frozen=True)
 class DataConfig(Checked):
     """Files of a run; relative paths are resolved against the configuration file's folder, then the working folder."""
 
@@ -71,6 +82,8 @@ class DataConfig(Checked):
     """What the picked model is measured on once, at the end (``test.json``)."""
     types: tuple[str, ...] = ()
     """The model's entity types; without them all that the training files label."""
+    mentions: tuple[MentionLists, ...] = ()
+    """Where entities are exchanged for others of their type, half of those come from these lists."""
     raw: tuple[Path, ...] = ()
     """Unlabelled text, one sentence a line, or labelled files (``.jsonl``) of whatever types: for the vocabulary, and
     for the teacher to label."""

@@ -355,6 +355,7 @@ def labelled_by_teacher(switches: DistillationConfig, config: DataConfig, data: 
             longest=config.raw_max_length,
             seed=config.seed,
             crossed=switches.crossed,
+            lists=data.mention_lists,
         )
         LOG.info("%d sentences made by exchanging entities", len(made))
         if not made:

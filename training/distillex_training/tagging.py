@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from distillex_training.config import Corpus, DataConfig
 from distillex_training.data.batches import Batch, length_bucketed_batches, make_batch
 from distillex_training.data.convert import text_key
 from distillex_training.data.declaration import read_declaration
-from distillex_training.data.labelled import LabelledFile, Sentence, entity_types_of, read_splits
+from distillex_training.data.labelled import DataError, LabelledFile, Sentence, entity_types_of, read_splits
 from distillex_training.data.raw import read_raw
 from distillex_training.data.substitution import MentionExchanger, unchanged
 from distillex_training.data.vocabulary import build_vocabulary
+from distillex_training.data.words import read_words
 from distillex_training.lexicon import AugmentationConfig, LexiconAugmenter
 from distillex_training.models import ConstrainedCrf, Student, Teacher, load_model, save_model
 from distillex_training.training_loop import LoopConfig
@@ -69,6 +70,8 @@ class TaggingData:
     parts: tuple[TrainingPart, ...] = ()
     """Of ``train``; none: all of it is one."""
     test: tuple[EvaluationSet, ...] = ()
+    mention_lists: Mapping[str, list[list[str]]] = field(default_factory=dict)
+    """Word lists by type, for the exchange of entities."""
 
     @property
     def longest(self) -> int:
@@ -129,7 +132,12 @@ def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout 
         raw = random.Random(config.seed).sample(raw, config.raw_limit)
     counted = tuple(TrainingPart(len(part), c.per_epoch) for c, part in zip(config.train, parts, strict=True))
     dev, test = sets[: len(config.dev)], tuple(sets[len(config.dev) :])
-    return TaggingData(train, dev, raw, base, layout, entity_types, counted, test)
+    lists: dict[str, list[list[str]]] = {}
+    for of_type in config.mentions:
+        if of_type.type not in entity_types:
+            raise DataError(f"data.mentions: {of_type.type!r} is no entity type; types: {', '.join(entity_types)}")
+        lists.setdefault(of_type.type, []).extend(read_words(path, of_type.longest) for path in of_type.words)
+    return TaggingData(train, dev, raw, base, layout, entity_types, counted, test, lists)
 
 
 def _file_of(corpus: Corpus, entity_types: tuple[str, ...]) -> LabelledFile:
@@ -232,7 +240,8 @@ class GoldTask:
 
     @cached_property
     def _exchanger(self) -> MentionExchanger:
-        return MentionExchanger(self.mentions(), max(len(sentence.text) for sentence in self.sentences))
+        longest = max(len(sentence.text) for sentence in self.sentences)
+        return MentionExchanger(self.mentions(), longest, self.data.mention_lists)
 
     def emissions(self, batch: Batch) -> Tensor:
         """Emissions of the characters alone. *Shape:* [B, C, L], float32."""

@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 from distillex_training.data.batches import allowed_labels
 from distillex_training.data.labelled import GoldSpan, OpenSpan, Sentence
 from distillex_training.data.records import Record
-from distillex_training.data.times import find_times
+from distillex_training.data.times import TIME, find_times
 from distillex_training.ensemble import Ensemble
 from distillex_training.models.crf import FORBIDDEN
 
 BATCH_SIZE = 32
-TIME = "time"
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def _sentence(record: Record) -> Sentence:
 def _constrained(
     sentences: Sequence[Sentence], ensemble: Ensemble
 ) -> Iterator[tuple[list[_Found], NDArray[np.float32]]]:
-    """Yield what the teachers find within the allowed labels, and each character's probability of being in an entity."""
+    """Yield what the teachers find within the allowed labels, and how likely each character is in an entity."""
     scheme = LabelScheme(ensemble.entity_types)
     outputs = ensemble.outputs([sentence.text for sentence in sentences])
     emissions = outputs.emissions.copy()

@@ -2,7 +2,8 @@
 sentences with other entities in them.
 
 A template is a line of text. ``{company}`` is a slot; slots with the same number, ``{company1}…{company1}``, get the
-same word; of ``(today|yesterday|)`` one is taken. Lines that begin with ``#`` are comments.
+same word; of ``(today|yesterday|)`` one is taken. Lines that begin with ``#`` are comments. Where ``time`` is an entity
+type, times in a template's own words are labelled by rules.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from distillex_matcher import is_word
-
 from distillex_training.accepted import Checked, Count, Range, Share, Weight
 from distillex_training.data.labelled import GoldSpan, Sentence
 from distillex_training.data.records import DataError, Problem, read_lines
 from distillex_training.data.substitution import crossing, disjoint
+from distillex_training.data.times import TIME, find_times
+from distillex_training.data.words import is_filling, read_words
 from distillex_training.lexicon import AugmentationConfig
 
 ALTERNATIVES = re.compile(r"\(([^()]*)\)")
@@ -54,7 +55,7 @@ class EverydayConfig(Checked):
 
     sentences: Count = 0
     """So many of them in an epoch."""
-    templates: Path | None = None
+    templates: tuple[Path, ...] = ()
     slots: tuple[SlotConfig, ...] = ()
     pieces: Share = 0.3
     """Share that are pieces of labelled sentences, half of the entities exchanged for words of a slot of their type."""
@@ -112,14 +113,15 @@ class EverydaySentences:
                 raise DataError(
                     f"everyday.slots: {slot.name} has the type {slot.type!r}; accepted: {', '.join(entity_types)}"
                 )
-            sources = [_words(path, config.longest_word) for path in slot.words]
+            sources = [read_words(path, config.longest_word) for path in slot.words]
             if slot.mentions and slot.type is not None:
-                sources.append([word for word in mentions.get(slot.type, ()) if _is_filling(word, config.longest_word)])
+                sources.append([word for word in mentions.get(slot.type, ()) if is_filling(word, config.longest_word)])
             sources = [source for source in sources if source]
             if not sources and not slot.forms:
                 raise DataError(f"everyday.slots: {slot.name} has no word of 2 to {config.longest_word} characters")
             self._slots[slot.name] = _Slot(slot.type, sources, list(slot.forms))
-        self._templates = self._read_templates(config.templates) if config.templates is not None else []
+        self._templates = [line for path in config.templates for line in self._read_templates(path)]
+        self._labels_times = TIME in entity_types
         self._pieces = list(pieces(sentences)) if config.sentences > 0 and config.pieces > 0 else []
         if config.sentences > 0 and not self._templates and not self._pieces:
             raise DataError("everyday.sentences are wanted, but there are neither templates nor pieces")
@@ -181,7 +183,13 @@ class EverydaySentences:
                 within = text.endswith(OPENED) and parts[i + 3].startswith(CLOSED) and kind in self._bracketed
                 spans.append(GoldSpan(len(text) - within, len(text) + len(word) + within, kind))
             text += word
-        return Everyday(Sentence(text, tuple(spans)), tuple(plain))
+        if self._labels_times:
+            spans += [
+                GoldSpan(start, end, TIME)
+                for start, end in find_times(text)
+                if not any(start < span.end and span.start < end for span in spans)
+            ]
+        return Everyday(Sentence(text, tuple(sorted(spans))), tuple(plain))
 
     def _word(self, name: str, generator: random.Random, depth: int = DEPTH) -> str:
         slot = self._slots[name]
@@ -238,17 +246,6 @@ def pieces(sentences: Iterable[Sentence]) -> Iterable[Sentence]:
             if inside and end - begin <= LONGEST_PIECE:
                 yield Sentence(sentence.text[begin:end], inside)
             begin = end
-
-
-def _words(path: Path, longest: int) -> list[str]:
-    lines, problems = read_lines(path)
-    if problems:
-        raise DataError.of(problems)
-    return [word for _, line in lines if _is_filling(word := line.strip(), longest)]
-
-
-def _is_filling(word: str, longest: int) -> bool:
-    return 2 <= len(word) <= longest and is_word(word)
 
 
 def _chosen(template: str, generator: random.Random) -> str:

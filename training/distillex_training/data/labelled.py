@@ -56,7 +56,7 @@ class LabelledFile:
     """None: its types are the model's, and all of them are labelled."""
 
     def records(self, entity_types: tuple[str, ...] = ()) -> RecordFile:
-        """Read the records in terms of the model's types; one that is not in ``entity_types``, if given, is a problem."""
+        """Read the records in terms of the model's types; others than ``entity_types``, if given, are problems."""
         if self.declaration is None:
             return read_records(self.path, entity_types or None)
         return self.declaration.apply(read_records(self.path), entity_types)

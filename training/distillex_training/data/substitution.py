@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from distillex_training.data.labelled import GoldSpan, Sentence
 
+LISTED = 0.5
+"""Share of the exchanged entities whose place a word of a list takes, where there are lists of its type."""
 EXCHANGED = 0.5
 """Share of a sentence's entities that are exchanged; at least one is."""
 FRUITLESS_PASSES = 200
@@ -34,9 +36,24 @@ class Exchanged:
 class MentionExchanger:
     """Exchanges entities of sentences for mentions of the same type."""
 
-    def __init__(self, mentions: Iterable[tuple[str, str]], longest: int) -> None:
-        """``mentions``: pairs of surface and type; ``longest``: what would be longer stays as it is, code points."""
-        self._choices = _by_type(mentions)
+    def __init__(
+        self,
+        mentions: Iterable[tuple[str, str]],
+        longest: int,
+        lists: Mapping[str, Sequence[Sequence[str]]] | None = None,
+    ) -> None:
+        """Take what may stand for an entity.
+
+        Parameters
+        ----------
+        mentions
+            Pairs of surface and type.
+        longest
+            What would be longer stays as it is. Code points.
+        lists
+            Word lists by type; a list is drawn, then a word of it.
+        """
+        self._choices = Mentions(mentions, lists or {})
         self._longest = longest
 
     def draw(self, sentence: Sentence, generator: random.Random) -> Exchanged:
@@ -52,13 +69,38 @@ class MentionExchanger:
         return unchanged(sentence)
 
 
+class Mentions:
+    """What may stand for an entity of a type."""
+
+    def __init__(self, mentions: Iterable[tuple[str, str]], lists: Mapping[str, Sequence[Sequence[str]]]) -> None:
+        self._mentions = _by_type(mentions)
+        self._lists = {kind: [each for each in of_type if each] for kind, of_type in lists.items()}
+
+    def __contains__(self, kind: str) -> bool:
+        return bool(self._mentions.get(kind) or self._lists.get(kind))
+
+    def draw(self, kind: str, generator: random.Random) -> str:
+        """Return one of a type that there is something of."""
+        lists, mentions = self._lists.get(kind), self._mentions.get(kind)
+        if lists and (not mentions or generator.random() < LISTED):
+            return generator.choice(generator.choice(lists))
+        assert mentions
+        return generator.choice(mentions)
+
+
 def unchanged(sentence: Sentence) -> Exchanged:
     """Return a sentence as it is."""
     return Exchanged(sentence, tuple(range(len(sentence.text))))
 
 
 def substituted_sentences(
-    sentences: Sequence[Sentence], count: int, *, longest: int, seed: int, crossed: float = 0.0
+    sentences: Sequence[Sentence],
+    count: int,
+    *,
+    longest: int,
+    seed: int,
+    crossed: float = 0.0,
+    lists: Mapping[str, Sequence[Sequence[str]]] | None = None,
 ) -> list[str]:
     """Draw new sentences.
 
@@ -74,6 +116,8 @@ def substituted_sentences(
         The same seed draws the same sentences.
     crossed
         Share of the exchanged entities whose place is taken by the beginning of one mention and the end of another.
+    lists
+        Word lists by type, whose words are exchanged for as well.
 
     Returns
     -------
@@ -82,7 +126,9 @@ def substituted_sentences(
     """
     generator = random.Random(seed)
     usable = [(sentence.text, spans) for sentence in sentences if (spans := disjoint(sentence.spans))]
-    choices = _by_type((t[span.start : span.end], span.type) for t, spans in usable for span in spans if not span.also)
+    choices = Mentions(
+        ((t[span.start : span.end], span.type) for t, spans in usable for span in spans if not span.also), lists or {}
+    )
     known = {sentence.text for sentence in sentences}
     drawn: dict[str, None] = {}
     fruitless = 0
@@ -112,7 +158,7 @@ def _by_type(mentions: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _exchange(
-    text: str, spans: Sequence[GoldSpan], choices: dict[str, list[str]], crossed: float, generator: random.Random
+    text: str, spans: Sequence[GoldSpan], choices: Mentions, crossed: float, generator: random.Random
 ) -> Exchanged:
     chosen = {generator.randrange(len(spans))}
     chosen |= {i for i in range(len(spans)) if generator.random() < EXCHANGED}
@@ -125,9 +171,9 @@ def _exchange(
         origins += range(end, span.start)
         mention = text[span.start : span.end]
         if i in chosen:
-            mention = generator.choice(choices[span.type])
+            mention = choices.draw(span.type, generator)
             if generator.random() < crossed:
-                mention = crossing(mention, generator.choice(choices[span.type]), generator)
+                mention = crossing(mention, choices.draw(span.type, generator), generator)
             origins += [-1] * len(mention)
         else:
             origins += range(span.start, span.end)

@@ -319,6 +319,10 @@ _RULES = (
 )
 
 
+TIME = "time"
+"""The entity type."""
+
+
 def _first_characters(pattern: str) -> str:
     """Return a class of all characters that a match may begin with, and some more: all outside of lookarounds."""
     seen = re.sub(r"\(\?<?[=!](?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)", "", pattern)
