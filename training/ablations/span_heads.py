@@ -1,7 +1,7 @@
 """Which head makes the better teacher on the same encoder: the CRF, or one that scores spans (EfficientGlobalPointer)?
 
     python training/ablations/span_heads.py [--config training/configs/teacher-cluener.yaml] [--sentences 2000]
-        [--seeds 1 2 3] [--set loop.epochs=4] [--set span_learning_rate=2e-3] [--output runs/span-heads]
+        [--seeds 1 2 3] [--set loop.epochs=4] [--set span_learning_rate=5e-3] [--output runs/span-heads]
 
 Both read the same sentences with the same lexicon overlays, in the same batches, and begin with the same weights but
 for the last layer; dropout and all learning rates are those of the configuration, but for the CRF's and the span
@@ -26,7 +26,7 @@ from distillex_training.span_head import SpanHeadRun, finetune_spans
 from few_labels import draw
 
 ROOT = Path(__file__).resolve().parents[2]
-OF_SPAN_HEAD = ("span_width", "span_learning_rate", "types_together")
+OF_SPAN_HEAD = ("span_width", "span_learning_rate", "loss_by_type")
 
 
 def overrides(settings: list[str]) -> dict[str, str]:
@@ -72,9 +72,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     keys = overrides(asked.settings)
     for_both = {key: value for key, value in keys.items() if key not in OF_SPAN_HEAD}
+    variant = "".join(f"-{key}={keys[key]}" for key in OF_SPAN_HEAD if key in keys)
     heads: dict[str, tuple[type[TeacherRun], dict[str, str], Callable[..., dict[str, float]]]] = {
         "crf": (TeacherRun, for_both, finetune),
-        "spans": (SpanHeadRun, keys, finetune_spans),
+        f"spans{variant}": (SpanHeadRun, keys, finetune_spans),
     }
     measured = {}
     for seed in asked.seeds:

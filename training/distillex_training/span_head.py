@@ -50,10 +50,10 @@ class SpanHeadRun(TeacherRun):
 
     span_width: Size = 64
     """Of query and key; even."""
-    span_learning_rate: Rate = 1e-3
+    span_learning_rate: Rate = 2e-3
     """Of the span head."""
-    types_together: bool = False
-    """One row of the loss for a sentence, in place of one for a sentence and type as published."""
+    loss_by_type: bool = False
+    """A row of the loss for each sentence and type, as published, in place of one for each sentence."""
 
 
 class SpanTeacher(Teacher):
@@ -76,7 +76,7 @@ class SpanTeacher(Teacher):
 class SpanTask(GoldTask):
     """Lift the gold spans above 0 and hold all others below; sentences and overlays are those of the CRF's task."""
 
-    types_together = False
+    loss_by_type = False
 
     def loss(self, batch: list[int], epoch: int) -> Tensor:
         """Return the mean loss of the sentences, or of their types."""
@@ -86,7 +86,7 @@ class SpanTask(GoldTask):
         _, last = span_bounds(features.mask.shape[1], scores.device)
         counted = features.mask[:, last].unsqueeze(-1).expand_as(scores)
         rows = (
-            (tensor.flatten(1) if self.types_together else tensor.transpose(1, 2)) for tensor in (scores, gold, counted)
+            (tensor.transpose(1, 2) if self.loss_by_type else tensor.flatten(1)) for tensor in (scores, gold, counted)
         )
         with torch.autocast(scores.device.type, enabled=False):
             return multilabel_loss(*rows).mean()
@@ -206,5 +206,5 @@ def _task(run: SpanHeadRun) -> SpanTask:
     ]
     groups.append({"params": pointer, "lr": run.span_learning_rate})
     task = SpanTask(teacher, crf, data, run.augmentation, run.loop, groups)
-    task.types_together = run.types_together
+    task.loss_by_type = run.loss_by_type
     return task

@@ -109,8 +109,8 @@ class EfficientGlobalPointer(nn.Module):
 def multilabel_loss(scores: Tensor, gold: Tensor, counted: Tensor) -> Tensor:
     """``log(1 + Σ exp(s of the others)) + log(1 + Σ exp(-s of gold))``: all of gold above 0, all others below.
 
-    It needs no balance of the two kinds, though nearly all spans are no entities. (The paper's equation of the loss; it
-    takes a row for each sentence and type.)
+    It needs no balance of the two kinds, though nearly all spans are no entities. (The paper takes a
+    row of it for each sentence and type.)
 
     Parameters
     ----------
