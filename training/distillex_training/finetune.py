@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from distillex_matcher import FeatureLayout
-from torch import Tensor
+from torch import Tensor, nn
 
 from distillex_training import processes
 from distillex_training.config import ConfigError, TeacherRun
@@ -20,9 +20,10 @@ from distillex_training.models.encoders import layer_depths, longest_input
 from distillex_training.models.initial import start_from
 from distillex_training.models.teacher import load_encoder
 from distillex_training.run_directory import train_in
-from distillex_training.tagging import GoldTask, read_data
+from distillex_training.tagging import GoldTask, TaggingData, read_data
 
 LOG = logging.getLogger("distillex.training")
+T = TypeVar("T", bound=Teacher)
 
 
 def layerwise_groups(teacher: Teacher, crf: ConstrainedCrf, run: TeacherRun) -> list[dict[str, Any]]:
@@ -122,12 +123,16 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
     return train_in(directory, run, lambda: _task(run), max_steps=max_steps)
 
 
-def _task(run: TeacherRun) -> GoldTask:
-    torch.manual_seed(run.loop.seed)
-    earlier = run.distillation.teacher
-    layout = load_model(earlier)[2] if earlier is not None else None
-    data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout)
-    cache = labelled_by_teacher(run.distillation, run.data, data)
+def new_teacher(run: TeacherRun, data: TaggingData, kind: Callable[[TeacherConfig, nn.Module], T]) -> T:
+    """Return a teacher on the pretrained encoder that the run names.
+
+    Raises
+    ------
+    ConfigError
+        For sentences longer than the encoder reads.
+    EncoderError
+        For an encoder that cannot be used.
+    """
     encoder, settings, lacking = load_encoder(run.encoder, data.layout.vocabulary)
     limit, longest = longest_input(encoder), 2 + data.longest
     if limit is not None and longest > limit:
@@ -147,7 +152,16 @@ def _task(run: TeacherRun) -> GoldTask:
     )
     if processes.device().type == "cpu":
         use_cheap_dropout(encoder)
-    teacher = Teacher(config, encoder)
+    return kind(config, encoder)
+
+
+def _task(run: TeacherRun) -> GoldTask:
+    torch.manual_seed(run.loop.seed)
+    earlier = run.distillation.teacher
+    layout = load_model(earlier)[2] if earlier is not None else None
+    data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout)
+    cache = labelled_by_teacher(run.distillation, run.data, data)
+    teacher = new_teacher(run, data, Teacher)
     crf = ConstrainedCrf(data.entity_types)
     if run.initial is not None:
         begin_with(run.initial, teacher, crf, data.layout)

@@ -59,7 +59,7 @@ class Teacher(nn.Module):
             config.word_dropout,
         )
         self.head = nn.Linear(self.hidden_width + config.lexicon_width, config.head)
-        self.tag = nn.Linear(config.head, 1 + 4 * len(config.entity_types))
+        self.tag: nn.Module = nn.Linear(config.head, 1 + 4 * len(config.entity_types))
         self.dropout = Dropout(config.dropout)
 
     @property
@@ -90,12 +90,19 @@ class Teacher(nn.Module):
         self, input_ids: Tensor, lexicon_types: Tensor, lexicon_words: Tensor, lexicon_weights: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Like :meth:`forward`, with the encoder's output too. *Shape:* [B, T, L], [B, T, hidden_size]."""
+        features, hidden = self.features(input_ids, lexicon_types, lexicon_words, lexicon_weights)
+        emissions: Tensor = self.tag(features)
+        return emissions, hidden
+
+    def features(
+        self, input_ids: Tensor, lexicon_types: Tensor, lexicon_words: Tensor, lexicon_weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What the last layer scores, and the encoder's output. *Shape:* [B, T, head], [B, T, hidden_size]."""
         mask = (input_ids != 0).long()
         hidden: Tensor = self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
         lexicon = self.fusion(lexicon_types, lexicon_words, lexicon_weights)
         joined = self.dropout(torch.cat([hidden, lexicon.to(hidden.dtype)], dim=-1))
-        emissions: Tensor = self.tag(self.dropout(functional.gelu(self.head(joined))))
-        return emissions, hidden
+        return self.dropout(functional.gelu(self.head(joined))), hidden
 
 
 def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple[nn.Module, dict[str, Any], list[str]]:
