@@ -91,15 +91,19 @@ class SpanTask(GoldTask):
         with torch.autocast(scores.device.type, enabled=False):
             return multilabel_loss(*rows).mean()
 
-    def evaluate(self) -> dict[str, float]:
-        """Score the development set with the base lexicon."""
-        teacher = self.model.tagger
-        assert isinstance(teacher, SpanTeacher)
-        found = label_texts(teacher, self.featurizer, [sentence.text for sentence in self.data.dev])
-        micro = evaluate.score(
-            evaluate.gold_spans(self.data.dev), [[span[:3] for span in spans] for spans in found]
-        ).micro
-        return {"f1": micro.f1, "precision": micro.precision, "recall": micro.recall}
+    def predict(
+        self, sentences: Sequence[Sentence], tagger: Student | Teacher, crf: ConstrainedCrf
+    ) -> list[list[evaluate.Span]]:
+        """Return what a span teacher finds with the base lexicon."""
+        assert isinstance(tagger, SpanTeacher)
+        found = label_texts(tagger, self.featurizer, [sentence.text for sentence in sentences])
+        return [[span[:3] for span in spans] for spans in found]
+
+    def test(self, directory: Path) -> dict[str, float]:
+        """Score the picked model on the test sets; empty without any."""
+        if not self.data.test:
+            return {}
+        return self._measured(self.data.test, load_span_teacher(directory)[0], self.model.crf)
 
     def save(self, directory: Path) -> None:
         """Write a model directory that :func:`load_span_teacher` reads."""

@@ -277,12 +277,18 @@ class GoldTask:
         tagger, crf, _ = load_model(directory)
         return self._measured(self.data.test, tagger, crf)
 
+    def predict(
+        self, sentences: Sequence[Sentence], tagger: Student | Teacher, crf: ConstrainedCrf
+    ) -> list[list[evaluate.Span]]:
+        """Return what a model finds with the base lexicon."""
+        texts = [sentence.text for sentence in sentences]
+        return evaluate.predict(self.featurizer, evaluate.torch_emissions(tagger), crf.decoder(), texts)
+
     def _measured(
         self, sets: Sequence[EvaluationSet], tagger: Student | Teacher, crf: ConstrainedCrf
     ) -> dict[str, float]:
-        emissions_of, decoder = evaluate.torch_emissions(tagger), crf.decoder()
         scores = {
-            each.name: evaluate.predict_and_score(self.featurizer, emissions_of, decoder, each.sentences).micro
+            each.name: evaluate.score_sentences(each.sentences, self.predict(each.sentences, tagger, crf)).micro
             for each in sets
         }
         metrics = {
