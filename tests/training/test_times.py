@@ -1,9 +1,11 @@
 """Times that are found by rules."""
 
 import random
+import re
 import unicodedata
 
 import pytest
+from distillex_training.data import times
 from distillex_training.data.times import find_times
 
 # Each time stands between brackets.
@@ -60,6 +62,11 @@ MARKED = [
     "[9:00-17:00]开放，[周一至周五]上班",
     "[5 到 6 日]降温，[8~9月]涨水，[9、10月]收获",
     "[2005年至2010年间]编写",
+    "[2 日 10 时许]，[10月2日10时30分]，[28日4时56]去世",
+    "[周六日]休息，[上周5]到货，[一月7号]下单，[7.15日]入住，[第二天下午]收到",
+    "欢乐喜剧人,[150530],一站到底[151123]_超清",
+    "[一季末]持仓，[第四季]净利，[2022年第一季]，[本赛季]，[前10月]",
+    "[960年]，赵匡胤称帝，[明永乐时期]，[北魏]的石窟",
     # two times
     "[今天]（[4月22日]）是个好日子",
     # traditional, full width
@@ -83,6 +90,7 @@ NOTHING = [
     "后天努力，先天后天，声明代表立场，100元代金券，《唐朝诡事录》，《今日说法》，《2017东西南北》",
     "借款2000元，2000多万，2019元，2020款，500年前，一千年，百年老店，十年",
     "五一广场，李国庆和王重阳，圣诞老人，21世纪经济报道，清明上河图",
+    "相当周到，隔周一期，如今日渐，蔡国庆，不可同日而语，圣诞岛，连续三个季度，第六次年度会议，夜幕低垂，第二天就坏了",
     "每年都来，那年，年轻人，成年人，青年节目",
     "",
 ]
@@ -117,6 +125,14 @@ def test_offsets_are_code_points_behind_characters_of_other_planes():
     text = "🎉𠮷野家🎉今天开业"
     assert find_times(text) == [(5, 7)]
     assert text[5:7] == "今天"
+
+
+def test_the_look_at_the_first_character_hides_no_time():
+    unguarded = re.compile(times._ALTERNATIVES)
+    for text in MARKED:
+        plain = marked(text)[0]
+        assert [m.span() for m in times._ATOM.finditer(plain)] == [m.span() for m in unguarded.finditer(plain)]
+    assert times._ATOM.groups == len(times._RULES)
 
 
 def test_spans_lie_in_the_text_without_overlaps_and_have_clean_edges():
