@@ -124,10 +124,25 @@ def test_the_teacher_s_marginals_follow_the_characters_that_were_not_exchanged(t
     assert rows[-1]["loss"] < rows[0]["loss"]
 
 
-def test_exchanged_entities_and_a_loss_against_every_character_are_refused(toy, toy_teacher, everything, tmp_path):
-    run = student_run(toy, toy_teacher, everything[1], **EVERY_LOSS, **{"augmentation.exchanged": "0.5"})
-    with pytest.raises(ConfigError, match=r"augmentation\.exchanged does not go with distillation\.best_paths"):
-        distill(run, tmp_path)
+def test_with_a_loss_against_every_character_labelled_sentences_alone_are_changed(toy, toy_teacher, everything):
+    changes = {"augmentation.exchanged": "1.0", "augmentation.noisy": "1.0"}
+    run = student_run(toy, toy_teacher, everything[1], **EVERY_LOSS, **changes)
+    data = read_run_data(run, toy_teacher)
+    cache = label_raw_text([toy_teacher], data, everything[1])
+    student, crf = build_student(run, data)
+    task = DistillationTask(
+        *(student, crf, data, run.augmentation, run.loop, []),
+        switches=run.distillation,
+        projection_rate=0.0,
+        cache=cache,
+    )
+    changed = {True: 0, False: 0}
+    for batch in task.batches(0):
+        features = task.batch(batch, 0)
+        new = (features.origins[features.mask] == -1).any() or len(batch) == 0
+        changed[batch[0] < len(data.train)] += bool(new)
+    assert changed[True] > 0
+    assert changed[False] == 0
 
 
 def test_a_teacher_learns_from_an_earlier_one_on_raw_text(

@@ -42,7 +42,8 @@ CERTAIN = 0.8
 SEED_OF_NEW_LAYERS = 1
 """Of those that a student begun with another one does not take over."""
 BY_CHARACTER = ("best_paths", "emission_error", "emission_divergence", "hidden")
-"""Losses against what the teacher said of each character, which is not known of a new one."""
+"""Losses against what the teacher said of each character, which is not known of a new one: with them raw sentences stay
+as they are, and labelled ones alone are changed (``augmentation.exchanged``, ``augmentation.noisy``)."""
 TEACHER_LOSSES = (
     "viterbi",
     "marginals",
@@ -81,13 +82,7 @@ class DistillationTask(GoldTask):
         self._teaches = cache is not None and any(getattr(switches, name) > 0 for name in TEACHER_LOSSES)
         if not self._teaches and switches.gold_repeats == 0:
             raise ConfigError(f"distillation: gold_repeats is 0 and no loss is on ({', '.join(TEACHER_LOSSES)})")
-        on = [name for name in BY_CHARACTER if getattr(switches, name) > 0]
-        if self._teaches and self._exchanged > 0 and on:
-            others = ", ".join(name for name in TEACHER_LOSSES if name not in BY_CHARACTER)
-            raise ConfigError(
-                f"augmentation.exchanged does not go with distillation.{on[0]}: give 0 for one of them; exchanged "
-                f"entities go with {others}"
-            )
+        self._raw_stays = any(getattr(switches, name) > 0 for name in BY_CHARACTER)
         if cache is not None:
             kept = cache.confident(switches.minimum_confidence)
             LOG.info("%d of %d raw sentences kept by the teacher's confidence", len(kept), len(cache))
@@ -104,6 +99,10 @@ class DistillationTask(GoldTask):
             for row in self._raw_rows:
                 text = self._cache.text(row)
                 yield from ((text[start:end], kind) for start, end, kind in self._cache.spans(row, CERTAIN))
+
+    def may_change(self, index: int) -> bool:
+        """Tell whether a sentence may have other entities and less punctuation than it was labelled with."""
+        return index < self._gold_count or not self._raw_stays
 
     def batches(self, epoch: int) -> list[list[int]]:
         """Return batches that are all gold, all raw or all everyday sentences, mixed in order."""

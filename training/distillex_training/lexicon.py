@@ -46,6 +46,8 @@ class AugmentationConfig(Checked):
     """Share of the right entries that go without the 《》 of their spans."""
     exchanged: Share = 0.0
     """Probability that about half of a sentence's entities are exchanged for others of their type in an epoch."""
+    noisy: Share = 0.0
+    """Probability that a sentence is typed with less care in an epoch: without punctuation, with emoji."""
 
 
 NO_AUGMENTATION = AugmentationConfig((0.0,), 0.0, (0,), 0.0)

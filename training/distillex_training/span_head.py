@@ -26,7 +26,7 @@ from distillex_training.data.labelled import Sentence
 from distillex_training.data.substitution import unchanged
 from distillex_training.evaluate import NotFiniteError
 from distillex_training.finetune import layerwise_groups, new_teacher
-from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig
+from distillex_training.models import ConstrainedCrf, Student, Teacher, TeacherConfig
 from distillex_training.models.directory import CONFIG_FILE, WEIGHTS_FILE, ModelDirectoryError
 from distillex_training.models.global_pointer import (
     EfficientGlobalPointer,
@@ -92,7 +92,10 @@ class SpanTask(GoldTask):
             return multilabel_loss(*rows).mean()
 
     def predict(
-        self, sentences: Sequence[Sentence], tagger: Student | Teacher, crf: ConstrainedCrf
+        self,
+        sentences: Sequence[Sentence],
+        tagger: Student | Teacher,
+        crf: ConstrainedCrf,  # noqa: ARG002
     ) -> list[list[evaluate.Span]]:
         """Return what a span teacher finds with the base lexicon."""
         assert isinstance(tagger, SpanTeacher)

@@ -21,8 +21,9 @@ from distillex_training.data.batches import Batch, length_bucketed_batches, make
 from distillex_training.data.convert import text_key
 from distillex_training.data.declaration import read_declaration
 from distillex_training.data.labelled import DataError, LabelledFile, Sentence, entity_types_of, read_splits
+from distillex_training.data.noise import noisy
 from distillex_training.data.raw import read_raw
-from distillex_training.data.substitution import MentionExchanger, unchanged
+from distillex_training.data.substitution import MentionExchanger, joined, unchanged
 from distillex_training.data.vocabulary import build_vocabulary
 from distillex_training.data.words import read_words
 from distillex_training.lexicon import AugmentationConfig, LexiconAugmenter
@@ -186,6 +187,7 @@ class GoldTask:
         self.featurizer: Featurizer = data.layout.featurizer(data.base)
         self._augmenter = LexiconAugmenter(augmentation, data.base, data.entity_types)
         self._exchanged = augmentation.exchanged
+        self._noisy = augmentation.noisy
         self.sentences: Sequence[Sentence] = data.train
         self._parts = data.parts or (TrainingPart(len(data.train)),)
 
@@ -226,13 +228,19 @@ class GoldTask:
         drawn, overlays = [], []
         for index in indices:
             chance = random.Random(f"{self.loop.seed}-{epoch}-{index}-entities")
-            exchanged = chance.random() < self._exchanged
+            exchanged = chance.random() < self._exchanged and self.may_change(index)
             sentence = self.sentences[index]
             drawn.append(self._exchanger.draw(sentence, chance) if exchanged else unchanged(sentence))
+            if self._noisy > 0 and chance.random() < self._noisy and self.may_change(index):
+                drawn[-1] = joined(drawn[-1], noisy(drawn[-1].sentence, chance))
             generator = random.Random(f"{self.loop.seed}-{epoch}-{index}")
             overlays.append(self._augmenter.overlay(drawn[-1].sentence, generator))
         batch = make_batch(self.featurizer, self.model.crf.scheme, drawn, overlays, indices)
         return batch.to(self.model.crf.allowed_starts.device)
+
+    def may_change(self, index: int) -> bool:  # noqa: ARG002
+        """Tell whether a sentence may have other entities and less punctuation than it was labelled with."""
+        return True
 
     def mentions(self) -> Iterable[tuple[str, str]]:
         """Surfaces and types to exchange entities for."""

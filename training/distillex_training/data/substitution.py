@@ -93,6 +93,11 @@ def unchanged(sentence: Sentence) -> Exchanged:
     return Exchanged(sentence, tuple(range(len(sentence.text))))
 
 
+def joined(first: Exchanged, second: Exchanged) -> Exchanged:
+    """Return what two changes, one after the other, make of a sentence."""
+    return Exchanged(second.sentence, tuple(first.origins[i] if i >= 0 else -1 for i in second.origins))
+
+
 def substituted_sentences(
     sentences: Sequence[Sentence],
     count: int,

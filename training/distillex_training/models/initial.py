@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 import torch
-from distillex_matcher import FeatureLayout
+from distillex_matcher import FeatureLayout, LabelScheme
 from torch import Tensor
 
 from distillex_training.models.crf import ConstrainedCrf
@@ -26,9 +26,10 @@ def start_from(
 ) -> None:
     """Copy an earlier model's weights into a new one, as far as they mean the same there.
 
-    Embedding rows go by their characters and lexicon types; those that the earlier model lacks stay as they are. So do
-    the layer that scores the labels and the CRF, where the entity types are others. Owners of rows are taken over: they
-    are numbers of the vocabulary's order, so a student with owned rows needs the earlier one's vocabulary.
+    Embedding rows go by their characters and lexicon types, the rows of the layer that scores labels and the CRF's
+    scores by their labels; those that the earlier model lacks stay as they are. Where no entity type is the same, that
+    layer and the CRF stay as they are altogether. Owners of rows are taken over: they are numbers of the vocabulary's
+    order, so a student with owned rows needs the earlier one's vocabulary.
 
     Raises
     ------
@@ -36,13 +37,15 @@ def start_from(
         For an earlier model of other sizes, naming the first weight that differs.
     """
     characters, types = tagger.character_table, tagger.fusion.type_embedding.weight
-    same_labels = earlier.config.entity_types == tagger.config.entity_types
+    rows = _shared_labels(earlier_crf.scheme, crf.scheme)
     named: dict[str, Tensor] = {**dict(tagger.named_parameters()), **dict(tagger.named_buffers())}
     with torch.no_grad():
         for name, weight in (*earlier.named_parameters(), *earlier.named_buffers()):
-            if name.startswith("tag.") and not same_labels:
-                continue
             target = named.get(name)
+            if name.startswith("tag.") and target is not None and target.shape[1:] == weight.shape[1:]:
+                for ours, theirs in rows:
+                    target[ours] = weight[theirs]
+                continue
             by_row = target is characters or target is types
             if target is None or target.shape[by_row:] != weight.shape[by_row:]:
                 needed = "is not known here" if target is None else f"should be {tuple(target.shape)}"
@@ -54,8 +57,27 @@ def start_from(
                 _copy_rows(target[1:], layout.types, weight[1:], earlier_layout.types)
             else:
                 target.copy_(weight)
-    if same_labels:
-        crf.load_state_dict(earlier_crf.state_dict())
+        _copy_crf(crf, earlier_crf, rows)
+
+
+def _shared_labels(earlier: LabelScheme, scheme: LabelScheme) -> list[tuple[int, int]]:
+    """Return pairs of numbers, ours and the earlier one's, of the labels of both; none where no entity type is."""
+    if not set(earlier.entity_types) & set(scheme.entity_types):
+        return []
+    theirs = {label: row for row, label in enumerate(earlier.labels)}
+    return [(row, theirs[label]) for row, label in enumerate(scheme.labels) if label in theirs]
+
+
+def _copy_crf(crf: ConstrainedCrf, earlier: ConstrainedCrf, rows: list[tuple[int, int]]) -> None:
+    ours, theirs = ([pair[side] for pair in rows] for side in (0, 1))
+    if not rows:
+        return
+    crf.crf.transitions[torch.tensor(ours).unsqueeze(1), torch.tensor(ours)] = earlier.crf.transitions[theirs][
+        :, theirs
+    ]
+    crf.crf.start_transitions[ours] = earlier.crf.start_transitions[theirs]
+    crf.crf.end_transitions[ours] = earlier.crf.end_transitions[theirs]
+    crf.hold_constraints()
 
 
 def _copy_rows(target: Tensor, names: tuple[str, ...], source: Tensor, source_names: tuple[str, ...]) -> None:
