@@ -26,6 +26,7 @@ from distillex_training.data.raw import read_raw
 from distillex_training.data.substitution import MentionExchanger, joined, unchanged
 from distillex_training.data.vocabulary import build_vocabulary
 from distillex_training.data.words import read_words
+from distillex_training.evaluate import Span
 from distillex_training.lexicon import AugmentationConfig, LexiconAugmenter
 from distillex_training.models import ConstrainedCrf, Student, Teacher, load_model, save_model
 from distillex_training.training_loop import LoopConfig
@@ -287,7 +288,7 @@ class GoldTask:
 
     def predict(
         self, sentences: Sequence[Sentence], tagger: Student | Teacher, crf: ConstrainedCrf
-    ) -> list[list[evaluate.Span]]:
+    ) -> list[list[Span]]:
         """Return what a model finds with the base lexicon."""
         texts = [sentence.text for sentence in sentences]
         return evaluate.predict(self.featurizer, evaluate.torch_emissions(tagger), crf.decoder(), texts)
