@@ -13,7 +13,7 @@ from distillex_matcher import CrfDecoder, Features, Featurizer, Lexicon, Trusted
 from numpy.typing import NDArray
 from torch import nn
 
-from distillex_training.data.declaration import trimmed
+from distillex_training.data import declaration
 from distillex_training.data.labelled import Sentence
 
 Span = tuple[int, int, str]
@@ -150,7 +150,7 @@ def trim(
         return [list(spans) for spans in predicted]
     kept = []
     for sentence, spans in zip(sentences, predicted, strict=True):
-        bounds = [trimmed(sentence.text, each.start, each.end, characters) for each in spans]
+        bounds = [declaration.trimmed(sentence.text, each.start, each.end, characters) for each in spans]
         kept.append([each._replace(start=a, end=b) for each, (a, b) in zip(spans, bounds, strict=True) if a < b])
     return kept
 
@@ -292,11 +292,16 @@ def _decode(
 
 
 def predict_and_score(
-    featurizer: Featurizer, emissions_of: EmissionFunction, decoder: CrfDecoder, sentences: Sequence[Sentence]
+    featurizer: Featurizer,
+    emissions_of: EmissionFunction,
+    decoder: CrfDecoder,
+    sentences: Sequence[Sentence],
+    *,
+    trimmed: str = "",
 ) -> Report:
-    """Score a model on labelled sentences with the featurizer's base lexicon."""
-    predicted = predict(featurizer, emissions_of, decoder, [sentence.text for sentence in sentences])
-    return score_sentences(sentences, predicted)
+    """Score a model on labelled sentences with the featurizer's base lexicon; ``trimmed`` as of :func:`trim`."""
+    found = predict_with_scores(featurizer, emissions_of, decoder, [sentence.text for sentence in sentences])
+    return score_sentences(sentences, without_scores(trim(sentences, found, trimmed)))
 
 
 def recall_by_surface(

@@ -37,6 +37,8 @@ class EvaluationSet:
 
     name: str
     sentences: list[Sentence]
+    trim: str = ""
+    """Characters that are taken off both ends of what is found: its declaration's."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class TaggingData:
     @property
     def longest(self) -> int:
         """Code points of the longest labelled sentence."""
-        return max(len(s.text) for part in (self.train, *(each.sentences for each in self.dev)) for s in part)
+        measured = (each.sentences for each in (*self.dev, *self.test))
+        return max(len(s.text) for part in (self.train, *measured) for s in part)
 
 
 def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout | None = None) -> TaggingData:
@@ -88,9 +91,8 @@ def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout 
     """
     base = Lexicon.load(config.lexicon)
     measured = (*config.dev, *config.test)
-    parts, others, reports = read_splits(
-        *([_file_of(corpus, config.types) for corpus in corpora] for corpora in (config.train, measured)), config.types
-    )
+    files, measured_files = ([_file_of(corpus, config.types) for corpus in each] for each in (config.train, measured))
+    parts, others, reports = read_splits(files, measured_files, config.types)
     train = [
         sentence if corpus.weight == 1.0 else dataclasses.replace(sentence, weight=sentence.weight * corpus.weight)
         for corpus, part in zip(config.train, parts, strict=True)
@@ -101,7 +103,11 @@ def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout 
         for line in report.lines():
             LOG.info("%s", line)
     known = {text_key(sentence.text) for sentence in train}
-    sets = [EvaluationSet(name, part) for name, part in zip(_names_of([c.path for c in measured]), others, strict=True)]
+    names = [name for corpora in (config.dev, config.test) for name in _names_of([each.path for each in corpora])]
+    sets = [
+        EvaluationSet(name, part, file.declaration.trim if file.declaration else "")
+        for name, part, file in zip(names, others, measured_files, strict=True)
+    ]
     for each in sets:
         leaked = sum(text_key(sentence.text) in known for sentence in each.sentences)
         if leaked:
@@ -274,7 +280,9 @@ class GoldTask:
     ) -> dict[str, float]:
         emissions_of, decoder = evaluate.torch_emissions(tagger), crf.decoder()
         scores = {
-            each.name: evaluate.predict_and_score(self.featurizer, emissions_of, decoder, each.sentences).micro
+            each.name: evaluate.predict_and_score(
+                self.featurizer, emissions_of, decoder, each.sentences, trimmed=each.trim
+            ).micro
             for each in sets
         }
         metrics = {
