@@ -60,6 +60,7 @@ def test_open_all_means_the_models_types_or_without_them_the_declared_ones(decla
         ("types: {PER: name}\nopened: [time]", "unknown key 'opened'; accepted keys: types, open, trim"),
         ("types: {PER: person}", "'person' is no type of the model; its types: name, company"),
         ("types: {PER: name}\nopen: [date]", "'date' is no type of the model"),
+        ("types: {NO: name}", "types: YAML reads a name as False: write it in quotes"),
         ("types: {PER: 3}", "types: PER: 3 is neither a type nor a list of types"),
         ("types: {PER: [name, ' ']}", "is neither a type nor a list of types"),
         ("types: {PER: name}\nopen: time", "open: 'time' is neither a type nor a list"),

@@ -233,7 +233,7 @@ def evaluate(
         text = json.dumps(figures(measured, results), ensure_ascii=False, indent=1)
         json_file.write_text(text + "\n", encoding="utf-8")
     if reliability is not None:
-        draw_reliability(with_base(results).reliability, reliability, data.stem)
+        draw_reliability(with_base(results).reliability, reliability)
 
 
 def _prepare(threads: int) -> None:

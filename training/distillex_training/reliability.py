@@ -72,7 +72,7 @@ class Reliability:
         return tuple(bins)
 
 
-def draw_reliability(reliability: Reliability, picture: Path, title: str = "") -> None:
+def draw_reliability(reliability: Reliability, picture: Path) -> None:
     """Draw precision by score, against the diagonal on which scores say how often they are right, over their counts.
 
     Parameters
@@ -81,25 +81,20 @@ def draw_reliability(reliability: Reliability, picture: Path, title: str = "") -
         What to draw.
     picture
         File to write; its ending, one of ``PICTURES``, names the format.
-    title
-        Above the diagram.
     """
     import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     bins = [each for each in reliability.bins if each.count]
     # Text as text, and the same file for the same figures.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "distillex"}):
         figure = Figure(figsize=(4.0, 4.4), layout="constrained")
-        FigureCanvasAgg(figure)
         above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [4, 1]})
         above.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
         above.bar([each.low + 0.05 for each in bins], [each.precision for each in bins], width=0.09, alpha=0.35)
         above.plot([each.mean_score for each in bins], [each.precision for each in bins], marker="o", markersize=4)
         above.set(xlim=(0, 1), ylim=(0, 1), ylabel="precision")
-        heading = f"calibration error {reliability.calibration_error:.3f}"
-        above.set_title(f"{title}: {heading}" if title else heading, fontsize=9)
+        above.set_title(f"calibration error {reliability.calibration_error:.3f}", fontsize=9)
         counts = below.bar([each.low + 0.05 for each in bins], [each.count for each in bins], width=0.09)
         below.bar_label(counts, fontsize=7)
         below.set(xlabel="score", ylabel="entities")

@@ -45,18 +45,17 @@ def check_files(
         For a file that cannot be read, or without a record; for a declaration that cannot be read, or that names a type
         that the model does not have.
     """
-    paths = [path for path in (train, dev) if path is not None]
-    findings: list[Finding] = []
-    if declaration is None:
-        files = [read_records(path, entity_types or None) for path in paths]
-    else:
-        declared = read_declaration(declaration, entity_types)
-        originals = [read_records(path) for path in paths]
-        findings += _of_declaration(declaration, declared, originals, entity_types)
-        files = [_declared(declared, file, entity_types) for file in originals]
+    known = (entity_types or None) if declaration is None else None
+    files = [read_records(path, known) for path in (train, dev) if path is not None]
     for file in files:
         if not file.records and not file.problems:
             raise DataError(f"{file.path}: no sentence in it")
+    findings: list[Finding] = []
+    if declaration is not None:
+        declared = read_declaration(declaration, entity_types)
+        findings += _of_declaration(declaration, declared, files, entity_types)
+        files = [_declared(declared, file, entity_types) for file in files]
+    for file in files:
         if not file.types and file.records:
             findings.append(Finding(Kind.NO_ENTITY, str(file.path), f"no entity in {len(file.records):,} sentences"))
         findings += [Finding(Kind.BAD_RECORD, f"{p.path}:{p.line}", p.reason) for p in file.problems]

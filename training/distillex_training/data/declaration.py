@@ -169,7 +169,10 @@ def _read(path: Path, entity_types: tuple[str, ...]) -> Declaration:
         raise DataError(f"{path}: expected the key 'types' with the types of the corpus")
     if unknown := [key for key in content if key not in KEYS]:
         raise DataError(f"{path}: unknown key {unknown[0]!r}; accepted keys: {', '.join(KEYS)}")
-    types = {str(kind): _choices(path, str(kind), value) for kind, value in content["types"].items()}
+    for kind in content["types"]:
+        if not isinstance(kind, str):
+            raise DataError(f"{path}: types: YAML reads a name as {kind!r}: write it in quotes")
+    types = {kind: _choices(path, kind, value) for kind, value in content["types"].items()}
     declared = sorted({each for allowed in types.values() for each in allowed or ()})
     trim = content.get("trim", "")
     if not isinstance(trim, str):
