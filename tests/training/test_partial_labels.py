@@ -275,3 +275,15 @@ def test_a_student_learns_from_files_that_label_a_part_each(toy, run_of, foreign
     # A declaration that is of the model's types alone needs no data.types.
     best = distill(run_of({"loop.epochs": "4"}, train=train, dev=toy / "dev.jsonl"), tmp_path / "run")
     assert best["f1"] > 0.8
+
+
+def test_what_a_declaration_trims_is_trimmed_of_what_is_found(toy, run_of, tmp_path):
+    declaration = tmp_path / "trimmed.yaml"
+    declaration.write_text("types: {name: name, company: company}\ntrim: 赵钱孙李周吴\n", encoding="utf-8")
+    dev = [toy / "dev.jsonl", {"path": toy / "dev.jsonl", "declaration": declaration}]
+    scores = [
+        distill(run_of({"loop.epochs": "4"}, train=toy / "train.jsonl", dev=each), tmp_path / str(number))["f1"]
+        for number, each in enumerate(dev)
+    ]
+    assert scores[0] > 0.9
+    assert scores[1] == pytest.approx(scores[0], abs=0.05)
