@@ -337,6 +337,9 @@ def test_a_model_is_measured_on_the_declared_types_that_it_has(evaluate, toy, fo
     base = declared[1]
     assert sum(each["count"] for each in base["reliability"]) > 0
     assert base["per_group"]["name"]["f1"] == base["per_type_f1"]["name"]
+    assert "does not tell apart" not in output  # each of the model's types stands alone
+    declaration.write_text("types: {PER: name, ORG: [company, name], TIME: time}\n", encoding="utf-8")
+    assert "| company/name | 1.0000 |" in evaluate(data, "--declaration", declaration)[1]
     for part in ("| company | ", "| news | ", f"of {base['sentences']} sentences with a fault", "calibration error 0."):
         assert part in output, part
 

@@ -34,7 +34,7 @@ def report_lines(file: MeasuredFile, results: Sequence[ConditionResult]) -> Iter
     measures = with_base(results)
     yield "\nper type, with the base lexicon:\n"
     yield from _table("type", measures.report.per_type)
-    if measures.per_group:
+    if any(len(group) > 1 for group in file.groups):
         yield "\ntypes that the declaration does not tell apart, together:\n"
         yield from _table("types", measures.per_group)
     if measures.per_domain:
