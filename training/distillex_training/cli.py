@@ -95,7 +95,7 @@ def calibrate(
     data: Annotated[
         list[str],
         typer.Argument(
-            metavar="DATA...",
+            metavar="DATA",
             help="Labelled JSON Lines, not those of the training; FILE=DECLARATION where a declaration (YAML) says "
             "what its types mean. Of several files each counts alike.",
         ),
