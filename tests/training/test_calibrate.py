@@ -1,13 +1,15 @@
 """Temperature scaling, as a command: posteriors move, what is found stays."""
 
+import math
 import re
 
 import pytest
 import torch
 from distillex_matcher import Lexicon
 from distillex_training.calibrate import calibrate
+from distillex_training.config import ConfigError, Corpus
 from distillex_training.data.labelled import read_labelled
-from distillex_training.evaluate import predict, torch_emissions
+from distillex_training.evaluate import predict, predict_with_scores, torch_emissions
 from distillex_training.models import load_model, save_model
 from typer.testing import CliRunner
 
@@ -38,47 +40,90 @@ def found_by(directory, toy, data):
 
 def test_scores_come_to_say_how_often_they_are_right_and_what_is_found_stays(toy, overconfident, tmp_path):
     data, base = overconfident / "dev.jsonl", toy / "base.lex"
-    done = calibrate(overconfident / "model", data, base, tmp_path / "calibrated")
-    assert done.before.precision == done.after.precision < 0.8
-    assert done.before.mean_score > 0.9
-    assert abs(done.after.mean_score - done.after.precision) < 0.1
-    assert done.after.calibration_error < done.before.calibration_error / 2
+    done = calibrate(overconfident / "model", [Corpus(data)], base, tmp_path / "calibrated")
+    (file,) = done.files
+    assert file.before.precision == file.after.precision < 0.8
+    assert file.before.mean_score > 0.9
+    assert abs(file.after.mean_score - file.after.precision) < 0.1
+    assert file.after.calibration_error < file.before.calibration_error / 2
     assert found_by(tmp_path / "calibrated", toy, data) == found_by(overconfident / "model", toy, data)
-    again = calibrate(tmp_path / "calibrated", data, base, tmp_path / "again")
-    assert again.temperature == pytest.approx(1.0, abs=1e-3)
-    assert again.before.mean_score == pytest.approx(done.after.mean_score, abs=1e-4)
-    assert again.before.calibration_error == pytest.approx(done.after.calibration_error, abs=1e-3)
+    again = calibrate(tmp_path / "calibrated", [Corpus(data)], base, tmp_path / "again")
+    assert again.temperature == pytest.approx(1.0, abs=1e-2)
+    assert again.files[0].before.mean_score == pytest.approx(file.after.mean_score, abs=1e-4)
+    assert again.files[0].before.calibration_error == pytest.approx(file.after.calibration_error, abs=1e-3)
 
 
-def test_the_temperature_is_the_likeliest_one(toy, overconfident, tmp_path):
-    data, base = overconfident / "dev.jsonl", toy / "base.lex"
-    done = calibrate(overconfident / "model", data, base, tmp_path / "calibrated")
-    model, crf, layout = load_model(overconfident / "model")
-    sentences, _ = read_labelled(data)
-    featurizer = layout.featurizer(Lexicon.load(base))
-
-    def likelihood(temperature):
-        scaled = load_model(overconfident / "model")[1]
-        scaled.load_state_dict({name: tensor / temperature for name, tensor in crf.state_dict().items()})
-        scaled.hold_constraints()
-        total = 0.0
-        for sentence in sentences:
-            features = featurizer.featurize([sentence.text])
-            emissions = torch.from_numpy(torch_emissions(model)(features))[:, 1 : len(sentence.text) + 1]
-            spans = [(span.start, span.end, span.type) for span in sentence.spans]
-            labels = torch.from_numpy(crf.scheme.encode(spans, len(sentence.text))).long().unsqueeze(0)
-            mask = torch.ones(labels.shape, dtype=torch.bool)
-            total += float(scaled.loss(emissions / temperature, labels, mask)) * labels.numel()
-        return total
-
+def log_loss(directory, toy, data, temperature):
+    """Of the entities that the model finds, its scores divided by a temperature."""
+    model, crf, layout = load_model(directory)
     with torch.no_grad():
-        best, cooler, warmer = (likelihood(done.temperature * factor) for factor in (1.0, 0.9, 1.1))
+        for parameter in (*model.tag.parameters(), *crf.parameters()):
+            parameter.div_(temperature)
+    crf.hold_constraints()
+    sentences = read_labelled(data)[0]
+    texts = [sentence.text for sentence in sentences]
+    featurizer = layout.featurizer(Lexicon.load(toy / "base.lex"))
+    found = predict_with_scores(featurizer, torch_emissions(model), crf.decoder(), texts)
+    losses = []
+    for sentence, spans in zip(sentences, found, strict=True):
+        gold = {(span.start, span.end, span.type) for span in sentence.spans}
+        losses += [-math.log(each.score if each.span in gold else 1 - each.score) for each in spans]
+    return sum(losses) / len(losses)
+
+
+def test_the_temperature_is_the_one_whose_scores_fit_the_found_entities_best(toy, overconfident, tmp_path):
+    data = overconfident / "dev.jsonl"
+    done = calibrate(overconfident / "model", [Corpus(data)], toy / "base.lex", tmp_path / "calibrated")
+    best, cooler, warmer = (
+        log_loss(overconfident / "model", toy, data, done.temperature * factor) for factor in (1.0, 0.9, 1.1)
+    )
     assert best < min(cooler, warmer)
+    assert done.files[0].after.log_loss == pytest.approx(best, abs=1e-4)
+
+
+def test_of_several_files_each_counts_alike_whatever_its_length(toy, overconfident, tmp_path):
+    model, base = overconfident / "model", toy / "base.lex"
+    wrong, right = overconfident / "dev.jsonl", toy / "dev.jsonl"
+    tenfold = tmp_path / "tenfold.jsonl"
+    tenfold.write_text(right.read_text(encoding="utf-8") * 10, encoding="utf-8")
+    both, longer, alone = (
+        calibrate(model, [Corpus(each) for each in files], base, tmp_path / "out").temperature
+        for files in ((wrong, right), (wrong, tenfold), (wrong,))
+    )
+    assert both == pytest.approx(longer, rel=1e-2)
+    assert both < alone
+
+
+def test_a_declaration_tells_what_the_types_of_a_file_are(toy, overconfident, tmp_path):
+    model, base, data = overconfident / "model", toy / "base.lex", overconfident / "dev.jsonl"
+    foreign = tmp_path / "foreign.jsonl"
+    lines = data.read_text(encoding="utf-8").replace('"name"', '"PER"').replace('"company"', '"ORG"')
+    foreign.write_text(lines, encoding="utf-8")
+    declaration = tmp_path / "foreign.yaml"
+    declaration.write_text("types: {PER: name, ORG: [company, government]}\n", encoding="utf-8")
+    plain = calibrate(model, [Corpus(data)], base, tmp_path / "plain")
+    declared = calibrate(model, [Corpus(foreign, declaration)], base, tmp_path / "declared")
+    assert declared.temperature == plain.temperature
+    # Types that a corpus leaves open count neither way: no name is wrong where names are not labelled.
+    declaration.write_text("types: {PER: none, ORG: company}\nopen: [name]\n", encoding="utf-8")
+    opened = calibrate(model, [Corpus(foreign, declaration)], base, tmp_path / "opened")
+    assert len(opened.files[0].before.scores) < len(declared.files[0].before.scores)
+    assert opened.files[0].read.groups == (("company",),)
+
+
+def test_a_model_that_finds_nothing_has_no_scores_to_calibrate(toy, toy_student, tmp_path):
+    student, crf, layout = load_model(toy_student)
+    with torch.no_grad():
+        crf.crf.start_transitions[0] = crf.crf.transitions[0, 0] = 500.0
+    save_model(tmp_path / "silent", student, crf, layout)
+    with pytest.raises(ConfigError, match="finds no entity in the data"):
+        calibrate(tmp_path / "silent", [Corpus(toy / "dev.jsonl")], toy / "base.lex", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_without_mistakes_is_not_scaled_without_end(toy, toy_student, tmp_path):
-    done = calibrate(toy_student, toy / "dev.jsonl", toy / "base.lex", tmp_path, half_precision=True)
-    assert done.before.precision == 1.0
+    done = calibrate(toy_student, [Corpus(toy / "dev.jsonl")], toy / "base.lex", tmp_path, half_precision=True)
+    assert done.files[0].before.precision == 1.0
     assert 0.1 <= done.temperature < 1.0
     assert found_by(tmp_path, toy, toy / "dev.jsonl") == found_by(toy_student, toy, toy / "dev.jsonl")
 
@@ -109,7 +154,18 @@ def test_the_command_prints_what_it_did_and_names_what_is_wrong(toy, overconfide
     with (tmp_path / "nothing.jsonl").open("w", encoding="utf-8") as file:
         file.write('{"text": "甲乙", "entities": []}\n')
     code, output = run(overconfident / "model", tmp_path / "nothing.jsonl", "-o", tmp_path / "no", *base)
-    assert (code, "no entity in it to calibrate with" in output) == (1, True), output
+    assert (code, "no entity is labelled in it" in output) == (1, True), output
+    (tmp_path / "declared.yaml").write_text("types: {city: company}\n")
+    code, output = run(
+        overconfident / "model",
+        overconfident / "dev.jsonl",
+        f"{tmp_path / 'other.jsonl'}={tmp_path / 'declared.yaml'}",
+        *("-o", tmp_path / "two", *base),
+    )
+    assert (code, output.count("| before |"), output.count("| after |")) == (0, 2, 2), output
+    for argument, named in (("gone.jsonl", "gone.jsonl"), (f"{tmp_path / 'other.jsonl'}=gone.yaml", "gone.yaml")):
+        code, output = run(overconfident / "model", argument, "-o", tmp_path / "no", *base)
+        assert (code, f"{named}: no such file" in output) == (1, True), output
     model = overconfident / "model"
     before = (model / "model.safetensors").read_bytes()
     code, output = run(model, overconfident / "dev.jsonl", "-o", f"{model}/.", *base)
@@ -123,5 +179,5 @@ def test_a_model_whose_scores_are_no_numbers_is_not_calibrated(toy, toy_student,
         student.head.weight.fill_(float("nan"))
     save_model(tmp_path / "broken", student, crf, layout)
     with pytest.raises(ValueError, match="no finite numbers"):
-        calibrate(tmp_path / "broken", toy / "dev.jsonl", toy / "base.lex", tmp_path / "out")
+        calibrate(tmp_path / "broken", [Corpus(toy / "dev.jsonl")], toy / "base.lex", tmp_path / "out")
     assert not (tmp_path / "out").exists()

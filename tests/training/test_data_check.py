@@ -136,3 +136,74 @@ def test_stats_count_lengths_types_and_the_unseen_share(tmp_path):
     of_dev = file_stats("dev", dev, surfaces_of(train)).types["name"]
     assert (of_dev.entities, of_dev.surfaces, of_dev.unseen) == (2, 2, 1)
     assert percentiles(range(1, 201)) == (100, 180, 198, 200)
+
+
+@pytest.fixture
+def check_declared(tmp_path):
+    def run(declaration, *files, types=()):
+        paths = []
+        for number, records in enumerate(files):
+            paths.append(tmp_path / f"{number}.jsonl")
+            lines = [json.dumps(record, ensure_ascii=False) for record in records]
+            paths[-1].write_text("\n".join(lines), encoding="utf-8")
+        (tmp_path / "corpus.yaml").write_text(declaration, encoding="utf-8")
+        found = check_files(*paths, declaration=tmp_path / "corpus.yaml", entity_types=types)
+        return [(f.kind, f.where.rsplit("/", 1)[-1], f.message) for f in found if f.kind is not Kind.RARE_LABEL]
+
+    return run
+
+
+def test_a_declaration_that_fits_its_file_has_no_finding(check_declared):
+    declaration = "types: {PER: name, ORG: [company, government]}\nopen: [time]\n"
+    train = [*many("PER"), record("北斗公司", (0, 4, "ORG"))]
+    assert check_declared(declaration, train, [record("赵伟来了", (0, 2, "PER"))]) == []
+    assert check_declared(declaration, train, types=("name", "company", "government", "time")) == []
+
+
+def test_undeclared_types_are_errors_and_unused_ones_warnings(check_declared):
+    train = [*many("PER"), record("北京", (0, 2, "LOC")), record("上海", (0, 2, "LOC"))]
+    findings = check_declared("types: {PER: name, ORG: company, RACE: none}", train, types=("name", "company", "time"))
+    assert findings == [
+        (Kind.UNDECLARED, "0.jsonl:41", "'LOC', 2 times; declared: ORG, PER, RACE"),
+        (Kind.NEVER_LABELLED, "corpus.yaml", "'ORG'"),
+        (Kind.NEVER_LABELLED, "corpus.yaml", "'RACE'"),
+        (Kind.NOT_TOLD_OF, "corpus.yaml", "'time'"),
+    ]
+    assert [kind.is_error for kind, _, _ in findings] == [True, False, False, False]
+
+
+def test_declared_files_are_checked_in_terms_of_the_models_types(check_declared):
+    declaration = "types: {ORG: [company, government], GOV: government, LOC: address, other: none}"
+    surfaces = [
+        record("去央行", (1, 3, "ORG")),
+        record("在央行", (1, 3, "GOV")),  # one of what ORG may be: no contradiction
+        record("去北京", (1, 3, "GOV")),
+        record("在北京", (1, 3, "LOC")),
+        record("北京", (0, 2, "other")),  # no entity of the model
+    ]
+    ((kind, _, message),) = check_declared(declaration, surfaces)
+    assert (kind, message) == (Kind.INCONSISTENT, "'北京' is address 1 times, government 1 times")
+    nothing = check_declared("types: {X: none}", [record("甲", (0, 1, "X"))])
+    assert [kind for kind, _, _ in nothing] == [Kind.NO_ENTITY]
+
+
+def test_the_command_checks_declaration_and_types(tmp_path):
+    from distillex.command.main import application
+    from typer.testing import CliRunner
+
+    def run(*options):
+        arguments = ["data", "check", tmp_path / "train.jsonl", *options]
+        done = CliRunner().invoke(application, [str(argument) for argument in arguments])
+        return done.exit_code, " ".join(done.output.split())
+
+    (tmp_path / "train.jsonl").write_text(json.dumps(record("赵伟", (0, 2, "PER"))) + "\n", encoding="utf-8")
+    declaration = tmp_path / "corpus.yaml"
+    declaration.write_text("types: {PER: name}\n", encoding="utf-8")
+    assert run("--declaration", declaration, "--types", "name, ") == (0, "0 errors, 0 warnings")
+    code, output = run("--types", "name,company")
+    assert (code, "unknown type 'PER'; known types: name, company" in output) == (1, True), output
+    code, output = run("--declaration", declaration, "--types", "person")
+    assert (code, "'name' is no type of the model; its types: person" in output) == (2, True), output
+    declaration.write_text("types: {LOC: address}\n", encoding="utf-8")
+    code, output = run("--declaration", declaration)
+    assert (code, "ERROR undeclared: 1" in output, "'PER', 1 times; declared: LOC" in output) == (1, True, True), output

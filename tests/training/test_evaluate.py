@@ -4,9 +4,10 @@ import shutil
 
 import pytest
 from distillex_matcher import Lexicon
-from distillex_training.data.labelled import GoldSpan, Sentence
-from distillex_training.evaluate import recall_by_surface, score
+from distillex_training.data.labelled import GoldSpan, OpenSpan, Sentence
+from distillex_training.evaluate import ScoredSpan, Scores, recall_by_surface, score, trim
 from distillex_training.lexicon_evaluation import plausible_entries, random_entries, right_entries
+from distillex_training.measures import measure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -254,3 +255,116 @@ def test_an_onnx_file_that_is_none_is_refused(tmp_path):
     for path in (tmp_path / "model.onnx", tmp_path / "gone.onnx"):
         with pytest.raises(ValueError, match=rf"{path.name}: ONNX Runtime cannot run it"):
             open_session(path)
+
+
+def found(*spans):
+    return [ScoredSpan(start, end, kind, score) for start, end, kind, score in spans]
+
+
+MEASURED = [
+    Sentence("北斗软件的赵伟", (GoldSpan(0, 4, "company", ("government",)), GoldSpan(5, 7, "name")), domain="news"),
+    Sentence("赵伟来了", (GoldSpan(0, 2, "name"),), domain="chat"),
+    Sentence("今天天气", (), domain="chat"),
+    Sentence("你好", ()),
+]
+FOUND = [
+    found((0, 4, "government", 0.95), (5, 7, "name", 0.85)),
+    found((0, 3, "name", 0.15)),
+    found((0, 2, "company", 0.35)),
+    [],
+]
+
+
+def test_measures_count_faults_groups_domains_and_calibration():
+    measures = measure(MEASURED, FOUND, [("company", "government"), ("name",)])
+    assert (measures.sentences, measures.faulty) == (4, 2)
+    assert (measures.without_entities, measures.wrongly_filled) == (2, 1)
+    assert measures.per_group == {"company/government": Scores(1, 2, 1), "name": Scores(1, 2, 2)}
+    assert measures.per_domain == {"chat": Scores(0, 2, 1), "news": Scores(2, 2, 2)}
+    reliability = measures.reliability
+    assert (reliability.precision, reliability.mean_score) == (0.5, pytest.approx(0.575))
+    assert reliability.calibration_error == pytest.approx((0.05 + 0.15 + 0.15 + 0.35) / 4)
+
+
+def test_what_a_corpus_leaves_open_is_no_fault_and_has_no_score_to_calibrate():
+    sentence = Sentence("今天天气", (), (OpenSpan(0, 4, ("time",)),))
+    measures = measure([sentence], [found((0, 2, "time", 0.9))])
+    assert (measures.faulty, measures.wrongly_filled, measures.reliability.scores) == (0, 0, [])
+
+
+def test_brackets_are_taken_off_what_is_found():
+    sentence = Sentence("看《红高粱》和《》", (GoldSpan(2, 5, "movie"),))
+    kept = trim([sentence], [found((1, 6, "movie", 0.9), (7, 9, "movie", 0.8))], "《》")
+    assert kept == [found((2, 5, "movie", 0.9))]
+    assert trim([sentence], [found((1, 6, "movie", 0.9))], "") == [found((1, 6, "movie", 0.9))]
+
+
+@pytest.fixture
+def foreign(toy, tmp_path):
+    """Development sentences with types of a corpus that tells less and more apart than the model, and a declaration."""
+    lines = []
+    for number, line in enumerate((toy / "dev.jsonl").read_text(encoding="utf-8").splitlines()):
+        record = json.loads(line)
+        for entity in record["entities"]:
+            entity["type"] = {"name": "PER", "company": "ORG"}[entity["type"]]
+        if "昨天" in record["text"]:
+            start = record["text"].index("昨天")
+            record["entities"].append({"start": start, "end": start + 2, "type": "TIME"})
+        record["domain"] = ("news", "chat")[number % 2]
+        lines.append(json.dumps(record, ensure_ascii=False) + "\n")
+    (tmp_path / "foreign.jsonl").write_text("".join(lines), encoding="utf-8")
+    (tmp_path / "foreign.yaml").write_text(
+        "types: {PER: name, ORG: [company, government], TIME: time}\nopen: [product]\n", encoding="utf-8"
+    )
+    return tmp_path / "foreign.jsonl", tmp_path / "foreign.yaml"
+
+
+def test_a_model_is_measured_on_the_declared_types_that_it_has(evaluate, toy, foreign, tmp_path):
+    data, declaration = foreign
+    code, output = evaluate(data, "--declaration", declaration, "--json", tmp_path / "out.json")
+    assert code == 0, output
+    times = data.read_text(encoding="utf-8").count('"TIME"')
+    assert f"{times} gold spans left out: the model has no type of theirs (TIME {times})" in output
+    evaluate(toy / "dev.jsonl", "--json", tmp_path / "plain.json")
+    declared, plain = (json.loads((tmp_path / name).read_text(encoding="utf-8")) for name in ("out.json", "plain.json"))
+    for ours, theirs in zip(declared, plain, strict=True):
+        assert ours["left_out"] == {"TIME": times}
+        assert ours["per_group"].keys() == {"company", "name"}
+        assert ours["per_domain"].keys() == {"chat", "news"}
+        assert (theirs["per_group"], theirs["per_domain"], theirs["left_out"]) == ({}, {}, {})
+        for name in ("lexicon", "f1", "precision", "recall", "per_type_f1", "faulty_sentences", "calibration_error"):
+            assert ours[name] == theirs[name], name
+    base = declared[1]
+    assert sum(each["count"] for each in base["reliability"]) > 0
+    assert base["per_group"]["name"]["f1"] == base["per_type_f1"]["name"]
+    assert "does not tell apart" not in output  # each of the model's types stands alone
+    declaration.write_text("types: {PER: name, ORG: [company, name], TIME: time}\n", encoding="utf-8")
+    assert "| company/name | 1.0000 |" in evaluate(data, "--declaration", declaration)[1]
+    for part in ("| company | ", "| news | ", f"of {base['sentences']} sentences with a fault", "calibration error 0."):
+        assert part in output, part
+
+
+def test_a_declaration_that_does_not_fit_is_refused(evaluate, foreign, tmp_path):
+    data, declaration = foreign
+    for content, reason in (
+        ("types: {PER: person}", "labels no type of the model (company, name); it names person"),
+        ("types: {PER: name}", "foreign.jsonl:1: the declaration does not know the type 'ORG'; it knows PER"),
+        ("types: {PER: none, ORG: none, TIME: name}", None),
+        ("types: [PER]", "expected the key 'types'"),
+    ):
+        declaration.write_text(content, encoding="utf-8")
+        code, output = evaluate(data, "--declaration", declaration)
+        assert (code, reason is None or reason in output) == (int(reason is not None), True), output
+
+
+def test_the_reliability_diagram_is_drawn_where_it_is_asked_for(evaluate, toy, tmp_path):
+    data = toy / "dev.jsonl"
+    for name in ("one.svg", "two.svg"):
+        assert evaluate(data, "--reliability", tmp_path / name)[0] == 0
+    content = (tmp_path / "one.svg").read_text(encoding="utf-8")
+    assert (tmp_path / "two.svg").read_text(encoding="utf-8") == content
+    assert ">precision</text>" in content
+    assert ">calibration error 0." in content
+    for name, reason in (("no/a.svg", "--reliability: "), ("a.txt", "accepted endings: .svg, .png, .pdf")):
+        code, output = evaluate(data, "--reliability", tmp_path / name)
+        assert (code, reason in output) == (1, True), output

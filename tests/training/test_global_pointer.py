@@ -132,7 +132,7 @@ def test_of_overlapping_spans_the_highest_is_taken_and_then_what_it_leaves_free(
     }
     (found,) = best_spans(scores_of(wanted, 7), torch.tensor([7]), TYPES)
     assert [span[:3] for span in found] == [(0, 2, "company"), (2, 5, "company"), (5, 6, "name")]
-    assert [span.probability for span in found] == pytest.approx([1 / (1 + math.exp(-s)) for s in (0.25, 3.0, 0.5)])
+    assert [span.score for span in found] == pytest.approx([1 / (1 + math.exp(-s)) for s in (0.25, 3.0, 0.5)])
 
 
 def test_less_certain_spans_are_left_out_or_let_in_as_asked():
@@ -210,7 +210,7 @@ def test_a_span_teacher_learns_and_labels_text_with_probabilities(toy, span_run)
         for entity in record["entities"]
     )
     assert 2 * correct / (2 * len(records) + sum(map(len, found))) == pytest.approx(best)
-    assert all(0.5 < span.probability <= 1 for spans in found for span in spans)
+    assert all(0.5 < span.score <= 1 for spans in found for span in spans)
     assert label_texts(teacher, featurizer, []) == []
 
 
@@ -220,7 +220,7 @@ def test_padding_changes_no_span(toy, span_run):
     short, long = "赵伟加入了东方电子。", "今天东方电子的赵伟昨天说，孙芳离开北斗软件！"
     alone, together = (label_texts(teacher, featurizer, texts)[0] for texts in ([short], [short, long]))
     assert [span[:3] for span in alone] == [span[:3] for span in together]
-    assert [s.probability for s in alone] == pytest.approx([s.probability for s in together], abs=1e-5)
+    assert [s.score for s in alone] == pytest.approx([s.score for s in together], abs=1e-5)
     assert alone
 
 

@@ -2,79 +2,107 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from distillex_matcher import Featurizer, Lexicon
-from torch import Tensor
+from distillex_matcher import CrfParameters, Featurizer, Lexicon
 
-from distillex_training.config import ConfigError
-from distillex_training.data.batches import make_batch
-from distillex_training.data.labelled import ReadReport, Sentence, read_labelled
-from distillex_training.data.substitution import unchanged
-from distillex_training.losses import CrfScores, crf_log_partition, crf_path_scores
-from distillex_training.models import ConstrainedCrf, Student, Teacher, load_model, save_model
+from distillex_training.config import ConfigError, Corpus
+from distillex_training.data.labelled import Sentence
+from distillex_training.data.measured import MeasuredFile, read_measured
+from distillex_training.evaluate import (
+    EmissionFunction,
+    Emissions,
+    NotFiniteError,
+    decode,
+    torch_emissions,
+    trim,
+)
+from distillex_training.measures import reliability_of
+from distillex_training.models import load_model, save_model
 from distillex_training.models.directory import longest_input
+from distillex_training.reliability import Reliability
 
 BATCH_SIZE = 32
 FARTHEST = 10.0
 """Temperatures are between this and its inverse: a model that makes no mistake would be scaled without end."""
-EVALUATIONS = 20
-"""Of the likelihood, at most, in the search for the temperature; about eight are enough."""
-BINS = 10
+TOLERANCE = 1e-4
+"""Of the temperature, relative."""
 
 
 @dataclass(frozen=True)
-class Confidence:
-    """How scores compare with what is right."""
+class FileCalibration:
+    """One labelled file under the scores of before and of afterwards."""
 
-    mean_score: float
-    """Of the predicted entities."""
-    precision: float
-    """Share of them that are right."""
-    calibration_error: float
-    """Expected calibration error in 10 bins of equal width (Naeini et al., AAAI 2015)."""
+    read: MeasuredFile
+    before: Reliability
+    after: Reliability
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What calibrating a model did; both confidences are of the sentences that the temperature was fitted on."""
+    """What calibrating a model did, on the files that the temperature was fitted on."""
 
     temperature: float
-    read: ReadReport
-    """What reading the labelled file found."""
-    before: Confidence
-    after: Confidence
+    files: tuple[FileCalibration, ...]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Some sentences with what the model says of them."""
+
+    sentences: list[Sentence]
+    scored: Emissions
 
 
 @dataclass(frozen=True)
 class _Scored:
-    """A batch of sentences with what the model says of their characters."""
+    """A file with what the model says of its sentences."""
 
-    sentences: list[Sentence]
-    emissions: Tensor
-    labels: Tensor
-    mask: Tensor
+    read: MeasuredFile
+    batches: list[_Batch]
+
+    def at(self, temperature: float, crf: CrfParameters) -> Reliability:
+        """Decode with all scores divided by a temperature."""
+        decoder = _scaled(crf, temperature).decoder()
+        sentences, found = [], []
+        for batch in self.batches:
+            scaled = batch.scored._replace(emissions=batch.scored.emissions / temperature)
+            sentences += batch.sentences
+            found += decode(decoder, scaled, [sentence.text for sentence in batch.sentences])
+        return reliability_of(sentences, trim(sentences, found, self.read.trim))
 
 
 def calibrate(
-    directory: Path, data: Path, base: Path, output: Path, *, half_precision: bool = False, prefer: float | None = None
+    directory: Path,
+    data: Sequence[Corpus],
+    base: Path,
+    output: Path,
+    *,
+    half_precision: bool = False,
+    prefer: float | None = None,
 ) -> Calibration:
-    """Write a model whose emissions and CRF scores are divided by the temperature that makes gold labels likeliest.
+    """Write a model whose emissions and CRF scores are divided by the temperature that its entity scores fit best.
 
-    The best label sequences stay what they were; posteriors, and with them scores, move. Temperature scaling: Guo et
-    al., *On Calibration of Modern Neural Networks*, ICML 2017, here with the likelihood of label sequences.
+    One temperature for all scores (Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017) leaves the best
+    label sequences what they were; one for the emissions and one for the CRF would change what is found. It is the one
+    with the least log loss of the found entities' posteriors, right or not: scores are of entities (Jagannatha and Yu,
+    *Calibrating Structured Output Predictors for Natural Language Processing*, ACL 2020). The likelihood of whole label
+    sequences also pays for entities that are missed, of which no score speaks: on text of another kind than the
+    training's it flattens the scores of those that are found far below how often they are right (student-cluener on
+    everyday sentences: temperature 1.3, calibration error 0.14; by entities 0.98, 0.055).
 
     Parameters
     ----------
     directory
         Model directory of a student or teacher.
     data
-        Labelled JSON Lines that the model was not trained on.
+        Labelled JSON Lines that the model was not trained on, each with its declaration if it has one. Each file counts
+        alike, whatever its length.
     base
         Compiled base lexicon.
     output
@@ -87,94 +115,83 @@ def calibrate(
     Raises
     ------
     ConfigError
-        For data without an entity, an output that is the model itself, or a damaged model.
+        For an output that is the model itself, data in which the model finds nothing, or a damaged model.
     DataError
-        For wrong data, or entity types that the model does not have.
+        For wrong data, without an entity, or of types that the model does not have and no declaration tells of.
     ModelDirectoryError
         For a directory that holds no model.
     """
     model, crf, layout = load_model(directory)
     if output.resolve() == directory.resolve():
         raise ConfigError(f"{output} is the model itself, which would be lost: give another directory")
-    limit = longest_input(model, layout)
-    sentences, report = read_labelled(data, entity_types=crf.scheme.entity_types, max_length=limit - 2)
-    if not any(sentence.spans for sentence in sentences):
-        raise ConfigError(f"{data}: no entity in it to calibrate with")
-    scored = _score(model, crf, layout.featurizer(Lexicon.load(base)), sentences)
+    types, limit = crf.scheme.entity_types, longest_input(model, layout) - 2
+    files = [read_measured(each.path, each.declaration, types, max_length=limit) for each in data]
+    featurizer = layout.featurizer(Lexicon.load(base))
+    scored = [_score(torch_emissions(model), featurizer, file) for file in files]
+    parameters = crf.parameters_for_serving()
     try:
-        before = _confidence(crf, scored)
-    except ValueError as error:
-        raise ConfigError(f"{directory}: its emissions are no finite numbers: {error}") from None
-    temperature = _likeliest_temperature(crf, scored)
+        before = [each.at(1.0, parameters) for each in scored]
+    except NotFiniteError as error:
+        raise ConfigError(f"{directory}: {error}") from None
+    temperature = _best_temperature(
+        [each for each, found in zip(scored, before, strict=True) if found.scores], parameters, directory
+    )
     with torch.no_grad():
         for parameter in (*model.tag.parameters(), *crf.parameters()):
             parameter.div_(temperature)
     crf.hold_constraints()
     if prefer is not None:
         crf.prefer = prefer
-    after = _confidence(crf, [_Scored(s.sentences, s.emissions / temperature, s.labels, s.mask) for s in scored])
+    after = [each.at(temperature, parameters) for each in scored]
     save_model(output, model, crf, layout, half_precision=half_precision)
-    return Calibration(temperature, report, before, after)
+    return Calibration(temperature, tuple(map(FileCalibration, files, before, after)))
 
 
-def _score(
-    model: Student | Teacher, crf: ConstrainedCrf, featurizer: Featurizer, sentences: Sequence[Sentence]
-) -> list[_Scored]:
-    ordered = sorted(sentences, key=lambda sentence: len(sentence.text))
-    scored = []
-    with torch.no_grad():
-        for begin in range(0, len(ordered), BATCH_SIZE):
-            part = ordered[begin : begin + BATCH_SIZE]
-            batch = make_batch(featurizer, crf.scheme, [unchanged(sentence) for sentence in part])
-            emissions = model(*batch.inputs)[:, 1:-1].float()
-            scored.append(_Scored(part, emissions, batch.labels, batch.mask))
-    return scored
+def _score(emissions_of: EmissionFunction, featurizer: Featurizer, file: MeasuredFile) -> _Scored:
+    ordered = sorted(file.sentences, key=lambda sentence: len(sentence.text))
+    batches = []
+    for begin in range(0, len(ordered), BATCH_SIZE):
+        part = ordered[begin : begin + BATCH_SIZE]
+        features = featurizer.featurize([sentence.text for sentence in part])
+        batches.append(_Batch(part, Emissions(emissions_of(features), features.lengths)))
+    return _Scored(file, batches)
 
 
-def _likeliest_temperature(crf: ConstrainedCrf, scored: Sequence[_Scored]) -> float:
-    """Minimise the negative log likelihood of the gold labels, which is convex in the temperature's inverse."""
-    position = torch.zeros((), requires_grad=True)
-    characters = sum(int(part.mask.sum()) for part in scored)
-    scores = CrfScores(*(tensor.detach() for tensor in crf.scores()))
-    optimizer: Any = torch.optim.LBFGS([position], max_iter=EVALUATIONS, line_search_fn="strong_wolfe")
+def _scaled(crf: CrfParameters, temperature: float) -> CrfParameters:
+    def divided(scores: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(score / temperature for score in scores)
 
-    def inverse() -> Tensor:
-        return (math.log(FARTHEST) * torch.tanh(position)).exp()
-
-    def loss() -> Tensor:
-        total = torch.zeros(())
-        slope = torch.zeros(())
-        for part in scored:
-            factor = inverse()
-            scaled = CrfScores(*(tensor * factor for tensor in scores))
-            emissions = part.emissions * factor
-            gold = crf_path_scores(emissions, scaled, part.labels.unsqueeze(1), part.mask).squeeze(1)
-            lost = (crf_log_partition(emissions, scaled, part.mask) - gold).sum() / characters
-            slope += torch.autograd.grad(lost, position)[0]
-            total += lost.detach()
-        position.grad = slope
-        return total
-
-    optimizer.step(loss)
-    return 1 / float(inverse().detach())
+    return dataclasses.replace(
+        crf,
+        transitions=tuple(map(divided, crf.transitions)),
+        start=divided(crf.start),
+        end=divided(crf.end),
+    )
 
 
-def _confidence(crf: ConstrainedCrf, scored: Sequence[_Scored]) -> Confidence:
-    decoder, types = crf.decoder(), crf.scheme.entity_types
-    scores: list[float] = []
-    right: list[bool] = []
-    for part in scored:
-        # The decoder takes [CLS] and [SEP] too.
-        padded = torch.nn.functional.pad(part.emissions, (0, 0, 1, 1)).numpy()
-        lengths = (part.mask.sum(dim=1, keepdim=True) + 2).int().numpy()
-        spans = decoder.decode(padded, lengths, [sentence.text for sentence in part.sentences])
-        gold = [{(span.start, span.end, span.type) for span in sentence.spans} for sentence in part.sentences]
-        for row, start, end, kind, score in zip(*(column.tolist() for column in spans), strict=True):
-            scores.append(score)
-            right.append((start, end, types[kind]) in gold[row])
-    if not scores:
-        return Confidence(0.0, 0.0, 0.0)
-    found, correct = torch.tensor(scores), torch.tensor(right, dtype=torch.float32)
-    bins = (found * BINS).long().clamp(max=BINS - 1)
-    gaps = [float((found[bins == each] - correct[bins == each]).sum().abs()) for each in range(BINS)]
-    return Confidence(float(found.mean()), float(correct.mean()), sum(gaps) / len(scores))
+def _best_temperature(scored: Sequence[_Scored], crf: CrfParameters, directory: Path) -> float:
+    if not scored:
+        raise ConfigError(f"{directory}: it finds no entity in the data: there is no score to calibrate")
+
+    def loss(log_temperature: float) -> float:
+        temperature = math.exp(log_temperature)
+        return sum(each.at(temperature, crf).log_loss for each in scored) / len(scored)
+
+    return math.exp(_minimum(loss, -math.log(FARTHEST), math.log(FARTHEST), TOLERANCE))
+
+
+def _minimum(function: Callable[[float], float], low: float, high: float, tolerance: float) -> float:
+    """Golden-section search (Kiefer 1953): where a function that falls, then rises, is lowest."""
+    golden = (math.sqrt(5) - 1) / 2
+    left, right = high - golden * (high - low), low + golden * (high - low)
+    at_left, at_right = function(left), function(right)
+    while high - low > tolerance:
+        if at_left <= at_right:
+            high, right, at_right = right, left, at_left
+            left = high - golden * (high - low)
+            at_left = function(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + golden * (high - low)
+            at_right = function(right)
+    return (low + high) / 2

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import torch
 import typer
 from distillex_matcher.cores import usable_cores
 from rich.logging import RichHandler
+
+if TYPE_CHECKING:
+    from distillex_training.config import Corpus
 
 Config = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, help="YAML file, such as training/configs/*.yaml.")
@@ -90,7 +93,12 @@ def average(
 def calibrate(
     model: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Model directory.")],
     data: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="Labelled JSON Lines, not those of the training.")
+        list[str],
+        typer.Argument(
+            metavar="DATA",
+            help="Labelled JSON Lines, not those of the training; FILE=DECLARATION where a declaration (YAML) says "
+            "what its types mean. Of several files each counts alike.",
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model directory to write.")],
     base: Annotated[Path, typer.Option(help="Compiled base lexicon.")] = Path("lexicons/base/1.lex"),
@@ -112,16 +120,31 @@ def calibrate(
 
     _prepare(0)
     try:
-        done = run(model, data, base, output, half_precision=half_precision, prefer=prefer)
+        corpora = [_corpus(each) for each in data]
+        done = run(model, corpora, base, output, half_precision=half_precision, prefer=prefer)
     except (LexiconError, OSError, ValueError) as error:
         _fail("calibrate", str(error))
-    for line in done.read.lines():
-        typer.echo(line)
+    for file in done.files:
+        for line in file.read.lines():
+            typer.echo(line)
     typer.echo(f"temperature {done.temperature:.3f}; model in {output}")
-    typer.echo("\n| scores | mean | precision | calibration error |\n|---|---|---|---|")
-    for name, measured in (("before", done.before), ("after", done.after)):
-        figures = (measured.mean_score, measured.precision, measured.calibration_error)
-        typer.echo(f"| {name} | " + " | ".join(f"{figure:.4f}" for figure in figures) + " |")
+    typer.echo("\n| data | entities | scores | mean | precision | calibration error |\n|---|---|---|---|---|---|")
+    for file in done.files:
+        for name, scores in (("before", file.before), ("after", file.after)):
+            figures = (scores.mean_score, scores.precision, scores.calibration_error)
+            row = (str(file.read.report.path), f"{len(scores.scores):,}", name, *(f"{each:.4f}" for each in figures))
+            typer.echo(f"| {' | '.join(row)} |")
+
+
+def _corpus(argument: str) -> Corpus:
+    """Read FILE or FILE=DECLARATION; a file whose own name holds the sign is itself."""
+    from distillex_training.config import Corpus
+
+    path, _, declaration = (argument, "", "") if Path(argument).exists() else argument.partition("=")
+    for each in (path, declaration):
+        if each and not Path(each).is_file():
+            _fail("calibrate", f"{each}: no such file; DATA is FILE or FILE=DECLARATION")
+    return Corpus(Path(path), Path(declaration) if declaration else None)
 
 
 def evaluate(
@@ -134,6 +157,15 @@ def evaluate(
         ),
     ],
     data: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Labelled JSON Lines.")],
+    declaration: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="YAML file that says what the data's types mean among the model's (training/corpora/*.yaml). Types "
+            "that the model does not have are left out and counted.",
+        ),
+    ] = None,
     base: Annotated[Path, typer.Option(help="Compiled base lexicon.")] = Path("lexicons/base/1.lex"),
     train: Annotated[
         Path | None, typer.Option(help="The training file: entities whose surface is not in it are unseen.")
@@ -141,21 +173,31 @@ def evaluate(
     lexicon: Annotated[Path | None, typer.Option(help="A domain lexicon (TSV) as one more condition.")] = None,
     seed: Annotated[int, typer.Option(help="Of the wrong entries.")] = 1,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
+    reliability: Annotated[
+        Path | None,
+        typer.Option(help="Draw how often entities of a score are right, with the base lexicon: a file.svg or .png."),
+    ] = None,
 ) -> None:
-    """Measure a model: micro F1 and per type, and how it uses a lexicon on entities it has never seen."""
+    """Measure a model: F1 per type and domain, faults, calibration, and how it uses a lexicon on unseen entities."""
     from distillex.network_check import check_network
     from distillex_matcher import Lexicon, LexiconError
     from distillex_matcher.exported import ExportedFiles
 
-    from distillex_training.data.labelled import DataError, read_labelled
+    from distillex_training.data.labelled import read_labelled
+    from distillex_training.data.measured import read_measured
     from distillex_training.evaluate import EmissionFunction, NotFiniteError, torch_emissions
+    from distillex_training.evaluation_report import figures, report_lines, with_base
     from distillex_training.export.onnx import onnx_emissions, open_session
-    from distillex_training.lexicon_evaluation import evaluate_conditions, markdown_table
+    from distillex_training.lexicon_evaluation import evaluate_conditions
     from distillex_training.models import load_model
     from distillex_training.models.directory import exported_network, longest_input
+    from distillex_training.reliability import PICTURES, draw_reliability
 
     _prepare(0)
-    _check_writable("evaluate", json_file)
+    _check_writable("evaluate", "--json", json_file)
+    _check_writable("evaluate", "--reliability", reliability)
+    if reliability is not None and reliability.suffix not in PICTURES:
+        _fail("evaluate", f"--reliability: {reliability} is no picture; accepted endings: {', '.join(PICTURES)}")
     emissions_of: EmissionFunction
     try:
         network = exported_network(model)
@@ -169,41 +211,29 @@ def evaluate(
             tagger, crf, layout = load_model(model)
             decoder, emissions_of = crf.decoder(layout), torch_emissions(tagger)
             limit = longest_input(tagger, layout)
-        sentences, report = read_labelled(data, entity_types=decoder.scheme.entity_types, max_length=limit - 2)
-        if not any(sentence.spans for sentence in sentences):
-            raise DataError(f"{data}: no entity is labelled in it: there is nothing to measure")
+        measured = read_measured(data, declaration, decoder.scheme.entity_types, max_length=limit - 2)
         known: set[str] = set()
         if train is not None:
             known = {s.text[e.start : e.end] for s in read_labelled(train)[0] for e in s.spans}
         domain = Lexicon.from_tsv(lexicon, name=lexicon.stem) if lexicon is not None else None
         results = evaluate_conditions(
-            layout, emissions_of, decoder, sentences, known, Lexicon.load(base), domain=domain, seed=seed
+            *(layout, emissions_of, decoder, measured.sentences, known, Lexicon.load(base)),
+            domain=domain,
+            seed=seed,
+            groups=measured.groups,
+            trimmed=measured.trim,
         )
     except NotFiniteError as error:
         _fail("evaluate", f"{model}: {error}")
     except (LexiconError, OSError, ValueError) as error:
         _fail("evaluate", str(error))
-    for line in report.lines():
+    for line in report_lines(measured, results):
         typer.echo(line)
-    typer.echo(markdown_table(results))
-    typer.echo("\nper type, with the base lexicon:\n\n| type | F1 | precision | recall | gold |\n|---|---|---|---|---|")
-    for kind, scores in results[1].report.per_type.items():
-        typer.echo(f"| {kind} | {scores.f1:.4f} | {scores.precision:.4f} | {scores.recall:.4f} | {scores.gold} |")
     if json_file is not None:
-        figures: list[dict[str, Any]] = [
-            {
-                "lexicon": result.condition,
-                "entries": result.entries,
-                "f1": result.report.micro.f1,
-                "precision": result.report.micro.precision,
-                "recall": result.report.micro.recall,
-                "recall_seen": result.seen.recall,
-                "recall_unseen": result.unseen.recall,
-                "per_type_f1": {kind: scores.f1 for kind, scores in result.report.per_type.items()},
-            }
-            for result in results
-        ]
-        json_file.write_text(json.dumps(figures, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(figures(measured, results), ensure_ascii=False, indent=1)
+        json_file.write_text(text + "\n", encoding="utf-8")
+    if reliability is not None:
+        draw_reliability(with_base(results).reliability, reliability)
 
 
 def _prepare(threads: int) -> None:
@@ -212,10 +242,10 @@ def _prepare(threads: int) -> None:
     torch.set_num_threads(threads or min(torch.get_num_threads(), usable_cores()))
 
 
-def _check_writable(command: str, path: Path | None) -> None:
+def _check_writable(command: str, option: str, path: Path | None) -> None:
     """Refuse a file that could not be written, before the work that it is to hold the outcome of."""
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        _fail(command, f"--json: {path} cannot be written: {path.parent} is no folder, or {path.name} is one")
+        _fail(command, f"{option}: {path} cannot be written: {path.parent} is no folder, or {path.name} is one")
 
 
 def _overrides(settings: list[str] | None) -> dict[str, str]:

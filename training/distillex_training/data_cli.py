@@ -103,16 +103,27 @@ def check(
     train: Train,
     dev: Dev = None,
     max_length: Annotated[int, typer.Option(help="Longest sentence in characters.")] = 510,
+    declaration: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file that says what the files' types mean among the model's (training/corpora/*.yaml): it is "
+            "checked against the files."
+        ),
+    ] = None,
+    types: Annotated[
+        str | None, typer.Option(help="The model's entity types, separated by commas; others are errors.")
+    ] = None,
     show: Annotated[int, typer.Option(help="Findings shown of each kind; 0 shows all.")] = 10,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
     json_file: JsonFile = None,
 ) -> None:
     """Look for what spoils training or its figures: bad spans, label typos, contradictions, leakage between the files.
 
-    Exit codes: 0 no error (warnings there may be), 1 errors, 2 a file cannot be read.
+    Exit codes: 0 no error (warnings there may be), 1 errors, 2 a file or the declaration cannot be read.
     """
+    entity_types = tuple(name.strip() for name in (types or "").split(",") if name.strip())
     try:
-        findings = check_files(train, dev, max_length=max_length)
+        findings = check_files(train, dev, max_length=max_length, declaration=declaration, entity_types=entity_types)
     except DataError as error:
         _fail("check", str(error))
     for kind in Kind:

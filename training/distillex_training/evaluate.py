@@ -13,11 +13,26 @@ from distillex_matcher import CrfDecoder, Features, Featurizer, Lexicon, Trusted
 from numpy.typing import NDArray
 from torch import nn
 
+from distillex_training.data import declaration
 from distillex_training.data.labelled import Sentence
 
 Span = tuple[int, int, str]
 EmissionFunction = Callable[[Features], NDArray[np.float32]]
 """Features of a batch → emissions [B, T, L]."""
+
+
+class ScoredSpan(NamedTuple):
+    """What a model found, and its posterior."""
+
+    start: int
+    end: int
+    type: str
+    score: float
+
+    @property
+    def span(self) -> Span:
+        """Bounds and type alone."""
+        return self.start, self.end, self.type
 
 
 class Emissions(NamedTuple):
@@ -93,7 +108,7 @@ def score_sentences(sentences: Sequence[Sentence], predicted: Sequence[Iterable[
     """Compare spans with sentences whose labels may be partial.
 
     A span may have any of the types that its gold span has; it is counted under the gold span's first type. A span that
-    is no gold span and lies in a stretch that is open for its type is counted neither as right nor as wrong.
+    touches no gold span and lies in a stretch that is open for its type is counted neither as right nor as wrong.
 
     Raises
     ------
@@ -119,10 +134,25 @@ def judged(sentences: Sequence[Sentence], predicted: Sequence[Iterable[Span]]) -
             span = gold.get((start, end))
             if span is not None and kind in span.types:
                 kept.append((start, end, span.type))
-            elif not any(o.start <= start and end <= o.end and kind in o.types for o in sentence.open):
+            elif any(each.start < end and start < each.end for each in sentence.spans) or not any(
+                each.start <= start and end <= each.end and kind in each.types for each in sentence.open
+            ):
                 kept.append((start, end, kind))
         told.append(kept)
     return told
+
+
+def trim(
+    sentences: Sequence[Sentence], predicted: Sequence[Sequence[ScoredSpan]], characters: str
+) -> list[list[ScoredSpan]]:
+    """Take characters off both ends of the spans; one that holds nothing else is left out."""
+    if not characters:
+        return [list(spans) for spans in predicted]
+    kept = []
+    for sentence, spans in zip(sentences, predicted, strict=True):
+        bounds = [declaration.trimmed(sentence.text, each.start, each.end, characters) for each in spans]
+        kept.append([each._replace(start=a, end=b) for each, (a, b) in zip(spans, bounds, strict=True) if a < b])
+    return kept
 
 
 def gold_spans(sentences: Iterable[Sentence]) -> list[list[Span]]:
@@ -162,6 +192,23 @@ def predict(
     trust: str | float | None = None,
     batch_size: int = 32,
 ) -> list[list[Span]]:
+    """Spans of each text without their scores; the rest as of :func:`predict_with_scores`."""
+    found = predict_with_scores(
+        featurizer, emissions_of, decoder, texts, overlay=overlay, trust=trust, batch_size=batch_size
+    )
+    return without_scores(found)
+
+
+def predict_with_scores(
+    featurizer: Featurizer,
+    emissions_of: EmissionFunction,
+    decoder: CrfDecoder,
+    texts: Sequence[str],
+    *,
+    overlay: Sequence[Lexicon] = (),
+    trust: str | float | None = None,
+    batch_size: int = 32,
+) -> list[list[ScoredSpan]]:
     """Spans of each text: featurizer → model → C++ decoder, as in serving.
 
     ``overlay``: lexicons laid over the featurizer's base for all texts; ``trust``: of their words. Without an overlay
@@ -174,7 +221,7 @@ def predict(
         )
         return Emissions(emissions_of(features), features.lengths, features.trusted if overlay else None)
 
-    return predict_scored(scored, decoder, texts, batch_size=batch_size)
+    return _decode(scored, decoder, texts, batch_size)
 
 
 def predict_scored(
@@ -202,32 +249,59 @@ def predict_scored(
     NotFiniteError
         For emissions that are not finite.
     """
+    return without_scores(_decode(scored, decoder, texts, batch_size))
+
+
+def decode(decoder: CrfDecoder, scored: Emissions, texts: Sequence[str]) -> list[list[ScoredSpan]]:
+    """Spans of each text of a batch.
+
+    Raises
+    ------
+    NotFiniteError
+        For emissions that are not finite.
+    """
     types = decoder.scheme.entity_types
-    predicted: list[list[Span]] = [[] for _ in texts]
+    try:
+        spans = decoder.decode(scored.emissions, scored.lengths, texts, scored.trusted)
+    except ValueError as error:
+        if "not finite" not in str(error):
+            raise
+        raise NotFiniteError(f"the model's emissions are no finite numbers: {error}") from None
+    found: list[list[ScoredSpan]] = [[] for _ in texts]
+    for row, start, end, kind, posterior in zip(*(column.tolist() for column in spans), strict=True):
+        found[row].append(ScoredSpan(start, end, types[kind], posterior))
+    return found
+
+
+def without_scores(found: Iterable[Iterable[ScoredSpan]]) -> list[list[Span]]:
+    """Bounds and types alone, sentence by sentence."""
+    return [[each.span for each in spans] for spans in found]
+
+
+def _decode(
+    scored: Callable[[list[str]], Emissions], decoder: CrfDecoder, texts: Sequence[str], batch_size: int
+) -> list[list[ScoredSpan]]:
+    predicted: list[list[ScoredSpan]] = [[] for _ in texts]
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     for begin in range(0, len(order), batch_size):
         rows = order[begin : begin + batch_size]
         batch = [texts[i] for i in rows]
-        try:
-            emissions, lengths, trusted = scored(batch)
-            spans = decoder.decode(emissions, lengths, batch, trusted)
-        except ValueError as error:
-            if "not finite" not in str(error):
-                raise
-            raise NotFiniteError(f"the model's emissions are no finite numbers: {error}") from None
-        for row, start, end, kind in zip(
-            spans.row.tolist(), spans.start.tolist(), spans.end.tolist(), spans.type.tolist(), strict=True
-        ):
-            predicted[rows[row]].append((start, end, types[kind]))
+        for row, spans in zip(rows, decode(decoder, scored(batch), batch), strict=True):
+            predicted[row] = spans
     return predicted
 
 
 def predict_and_score(
-    featurizer: Featurizer, emissions_of: EmissionFunction, decoder: CrfDecoder, sentences: Sequence[Sentence]
+    featurizer: Featurizer,
+    emissions_of: EmissionFunction,
+    decoder: CrfDecoder,
+    sentences: Sequence[Sentence],
+    *,
+    trimmed: str = "",
 ) -> Report:
-    """Score a model on labelled sentences with the featurizer's base lexicon."""
-    predicted = predict(featurizer, emissions_of, decoder, [sentence.text for sentence in sentences])
-    return score_sentences(sentences, predicted)
+    """Score a model on labelled sentences with the featurizer's base lexicon; ``trimmed`` as of :func:`trim`."""
+    found = predict_with_scores(featurizer, emissions_of, decoder, [sentence.text for sentence in sentences])
+    return score_sentences(sentences, without_scores(trim(sentences, found, trimmed)))
 
 
 def recall_by_surface(

@@ -13,10 +13,12 @@ from distillex_training.evaluate import (
     EmissionFunction,
     Report,
     Scores,
-    predict,
+    predict_with_scores,
     recall_by_surface,
-    score_sentences,
+    trim,
+    without_scores,
 )
+from distillex_training.measures import Measures, measure
 
 LONGEST_PLAUSIBLE = 6
 """Characters of a word of the base lexicon that is a plausible entry."""
@@ -31,9 +33,14 @@ class ConditionResult:
     condition: str
     entries: int
     """Entries laid over the base lexicon."""
-    report: Report
+    measures: Measures
     seen: Scores
     unseen: Scores
+
+    @property
+    def report(self) -> Report:
+        """Micro scores, and scores per type."""
+        return self.measures.report
 
 
 def right_entries(sentences: Sequence[Sentence], known_surfaces: Collection[str]) -> dict[str, str | None]:
@@ -126,6 +133,8 @@ def evaluate_conditions(
     *,
     domain: Lexicon | None = None,
     seed: int = 1,
+    groups: Sequence[Sequence[str]] = (),
+    trimmed: str = "",
 ) -> list[ConditionResult]:
     """Score one model under each lexicon condition.
 
@@ -143,6 +152,10 @@ def evaluate_conditions(
         A domain lexicon: one more condition, base + domain.
     seed
         Of the wrong entries.
+    groups
+        Types that the labels do not tell apart (:func:`~distillex_training.measures.measure`).
+    trimmed
+        Characters that are taken off both ends of what the model finds.
     """
     types = decoder.scheme.entity_types
     right = right_entries(sentences, known_surfaces)
@@ -161,32 +174,14 @@ def evaluate_conditions(
     texts = [sentence.text for sentence in sentences]
     for name, use_base, words in conditions:
         overlay = words if isinstance(words, Lexicon) else Lexicon.from_words(words)
-        predicted = predict(
+        found = predict_with_scores(
             with_base if use_base else with_base.with_base(None),
             emissions_of,
             decoder,
             texts,
             overlay=[overlay] if len(overlay) else [],
         )
-        seen, unseen = recall_by_surface(sentences, predicted, known_surfaces)
-        results.append(ConditionResult(name, len(overlay), score_sentences(sentences, predicted), seen, unseen))
+        predicted = trim(sentences, found, trimmed)
+        seen, unseen = recall_by_surface(sentences, without_scores(predicted), known_surfaces)
+        results.append(ConditionResult(name, len(overlay), measure(sentences, predicted, groups), seen, unseen))
     return results
-
-
-def markdown_table(results: Sequence[ConditionResult]) -> str:
-    """Return the results as a Markdown table; a dash where there are no such entities."""
-    lines = [
-        "| lexicon | entries added | F1 | precision | recall | recall, seen | recall, unseen |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for result in results:
-        micro = result.report.micro
-        lines.append(
-            f"| {result.condition} | {result.entries:,} | {micro.f1:.4f} | {micro.precision:.4f} | {micro.recall:.4f} "
-            f"| {_recall(result.seen)} | {_recall(result.unseen)} |"
-        )
-    return "\n".join(lines)
-
-
-def _recall(scores: Scores) -> str:
-    return f"{scores.recall:.4f}" if scores.gold else "–"

@@ -18,19 +18,17 @@ from distillex_matcher.layout import write_atomically
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from distillex_training import evaluate
 from distillex_training.accepted import Rate, Size
 from distillex_training.config import ConfigError, TeacherRun
 from distillex_training.data.batches import length_bucketed_batches, make_batch
 from distillex_training.data.labelled import Sentence
 from distillex_training.data.substitution import unchanged
-from distillex_training.evaluate import NotFiniteError
+from distillex_training.evaluate import NotFiniteError, ScoredSpan
 from distillex_training.finetune import layerwise_groups, new_teacher
 from distillex_training.models import ConstrainedCrf, Student, Teacher, TeacherConfig
 from distillex_training.models.directory import CONFIG_FILE, WEIGHTS_FILE, ModelDirectoryError
 from distillex_training.models.global_pointer import (
     EfficientGlobalPointer,
-    ScoredSpan,
     best_spans,
     gold_spans,
     multilabel_loss,
@@ -96,11 +94,10 @@ class SpanTask(GoldTask):
         sentences: Sequence[Sentence],
         tagger: Student | Teacher,
         crf: ConstrainedCrf,  # noqa: ARG002
-    ) -> list[list[evaluate.Span]]:
+    ) -> list[list[ScoredSpan]]:
         """Return what a span teacher finds with the base lexicon."""
         assert isinstance(tagger, SpanTeacher)
-        found = label_texts(tagger, self.featurizer, [sentence.text for sentence in sentences])
-        return [[span[:3] for span in spans] for spans in found]
+        return label_texts(tagger, self.featurizer, [sentence.text for sentence in sentences])
 
     def test(self, directory: Path) -> dict[str, float]:
         """Score the picked model on the test sets; empty without any."""

@@ -26,7 +26,7 @@ from distillex_training.data.raw import read_raw
 from distillex_training.data.substitution import MentionExchanger, joined, unchanged
 from distillex_training.data.vocabulary import build_vocabulary
 from distillex_training.data.words import read_words
-from distillex_training.evaluate import Span
+from distillex_training.evaluate import ScoredSpan
 from distillex_training.lexicon import AugmentationConfig, LexiconAugmenter
 from distillex_training.models import ConstrainedCrf, Student, Teacher, load_model, save_model
 from distillex_training.training_loop import LoopConfig
@@ -40,6 +40,8 @@ class EvaluationSet:
 
     name: str
     sentences: list[Sentence]
+    trim: str = ""
+    """Characters that are taken off both ends of what is found: its declaration's."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class TaggingData:
     @property
     def longest(self) -> int:
         """Code points of the longest labelled sentence."""
-        return max(len(s.text) for part in (self.train, *(each.sentences for each in self.dev)) for s in part)
+        measured = (each.sentences for each in (*self.dev, *self.test))
+        return max(len(s.text) for part in (self.train, *measured) for s in part)
 
 
 def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout | None = None) -> TaggingData:
@@ -105,7 +108,11 @@ def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout 
         for line in report.lines():
             LOG.info("%s", line)
     known = {text_key(sentence.text) for sentence in train}
-    sets = [EvaluationSet(name, part) for name, part in zip(_names_of([c.path for c in measured]), others, strict=True)]
+    names = [name for corpora in (config.dev, config.test) for name in _names_of([each.path for each in corpora])]
+    sets = [
+        EvaluationSet(name, part, file.declaration.trim if file.declaration else "")
+        for name, part, file in zip(names, others, measured_files, strict=True)
+    ]
     for each in sets:
         leaked = sum(text_key(sentence.text) in known for sentence in each.sentences)
         if leaked:
@@ -288,16 +295,21 @@ class GoldTask:
 
     def predict(
         self, sentences: Sequence[Sentence], tagger: Student | Teacher, crf: ConstrainedCrf
-    ) -> list[list[Span]]:
+    ) -> list[list[ScoredSpan]]:
         """Return what a model finds with the base lexicon."""
         texts = [sentence.text for sentence in sentences]
-        return evaluate.predict(self.featurizer, evaluate.torch_emissions(tagger), crf.decoder(), texts)
+        return evaluate.predict_with_scores(self.featurizer, evaluate.torch_emissions(tagger), crf.decoder(), texts)
 
     def _measured(
         self, sets: Sequence[EvaluationSet], tagger: Student | Teacher, crf: ConstrainedCrf
     ) -> dict[str, float]:
         scores = {
-            each.name: evaluate.score_sentences(each.sentences, self.predict(each.sentences, tagger, crf)).micro
+            each.name: evaluate.score_sentences(
+                each.sentences,
+                evaluate.without_scores(
+                    evaluate.trim(each.sentences, self.predict(each.sentences, tagger, crf), each.trim)
+                ),
+            ).micro
             for each in sets
         }
         metrics = {

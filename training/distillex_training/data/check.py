@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from distillex_training.data.convert import text_key
+from distillex_training.data.declaration import Declaration, read_declaration
 from distillex_training.data.findings import Finding, Kind
 from distillex_training.data.records import DataError, Record, RecordFile, read_records
 
@@ -16,29 +18,78 @@ RARER_BY = 20
 """A label is taken for a slip of a similar one that is so many times as frequent."""
 
 
-def check_files(train: Path, dev: Path | None = None, *, max_length: int = 510) -> list[Finding]:
+def check_files(
+    train: Path,
+    dev: Path | None = None,
+    *,
+    max_length: int = 510,
+    declaration: Path | None = None,
+    entity_types: tuple[str, ...] = (),
+) -> list[Finding]:
     """Check a training file and, against it, a development file.
+
+    Parameters
+    ----------
+    train, dev
+        Labelled JSON Lines.
+    max_length
+        Longest sentence in code points.
+    declaration
+        What the files' types mean: it is checked against them, and they are checked in terms of the model's types.
+    entity_types
+        The model's; others are findings. By default whatever is labelled, or declared.
 
     Raises
     ------
     DataError
-        For a file that cannot be read, or without a record.
+        For a file that cannot be read, or without a record; for a declaration that cannot be read, or that names a type
+        that the model does not have.
     """
-    files = [read_records(path) for path in (train, dev) if path is not None]
-    findings: list[Finding] = []
+    known = (entity_types or None) if declaration is None else None
+    files = [read_records(path, known) for path in (train, dev) if path is not None]
     for file in files:
         if not file.records and not file.problems:
             raise DataError(f"{file.path}: no sentence in it")
+    findings: list[Finding] = []
+    if declaration is not None:
+        declared = read_declaration(declaration, entity_types)
+        findings += _of_declaration(declaration, declared, files, entity_types)
+        files = [_declared(declared, file, entity_types) for file in files]
+    for file in files:
         if not file.types and file.records:
             findings.append(Finding(Kind.NO_ENTITY, str(file.path), f"no entity in {len(file.records):,} sentences"))
         findings += [Finding(Kind.BAD_RECORD, f"{p.path}:{p.line}", p.reason) for p in file.problems]
         findings += _of_records(file.records, max_length)
         findings += _repeats(file.records)
-    findings += _label_typos(files)
+    if declaration is None:
+        findings += _label_typos(files)
     findings += _inconsistent([record for file in files for record in file.records])
     if len(files) == 2:
         findings += _between_splits(*files)
     return findings
+
+
+def _of_declaration(
+    path: Path, declaration: Declaration, files: Iterable[RecordFile], entity_types: tuple[str, ...]
+) -> Iterator[Finding]:
+    lines: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        for record in file.records:
+            for span in record.spans:
+                for kind in span.types:
+                    lines[kind].append(record.where)
+    for kind in sorted(lines.keys() - declaration.types.keys()):
+        message = f"{kind!r}, {len(lines[kind])} times; declared: {_names(declaration.types)}"
+        yield Finding(Kind.UNDECLARED, lines[kind][0], message)
+    for kind in sorted(declaration.types.keys() - lines.keys()):
+        yield Finding(Kind.NEVER_LABELLED, str(path), repr(kind))
+    for kind in sorted(set(entity_types) - set(declaration.model_types)):
+        yield Finding(Kind.NOT_TOLD_OF, str(path), repr(kind))
+
+
+def _declared(declaration: Declaration, file: RecordFile, entity_types: tuple[str, ...]) -> RecordFile:
+    """Return the records whose types are declared, in terms of the model's; the others are findings already."""
+    return dataclasses.replace(declaration.apply(file, entity_types), problems=file.problems)
 
 
 def is_near_duplicate(label: str, other: str) -> bool:
@@ -124,23 +175,26 @@ def _label_typos(files: list[RecordFile]) -> Iterator[Finding]:
 
 
 def _inconsistent(records: Iterable[Record]) -> Iterator[Finding]:
-    places: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    places: dict[str, dict[tuple[str, ...], list[str]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         for span in set(record.spans):
-            places[record.text[span.start : span.end]][span.type].append(record.where)
-    contradictory = [(surface, labels) for surface, labels in places.items() if len(labels) > 1]
+            places[record.text[span.start : span.end]][tuple(sorted(span.types))].append(record.where)
+    contradictory = [(surface, labels) for surface, labels in places.items() if not set.intersection(*map(set, labels))]
     contradictory.sort(key=lambda item: -sum(map(len, item[1].values())))
     for surface, labels in contradictory:
         ranked = sorted(labels.items(), key=lambda item: (-len(item[1]), item[0]))
-        counted = ", ".join(f"{label} {len(where)} times" for label, where in ranked)
+        counted = ", ".join(f"{'/'.join(types)} {len(where)} times" for types, where in ranked)
         yield Finding(Kind.INCONSISTENT, ranked[-1][1][0], f"{surface!r} is {counted}")
 
 
 def _between_splits(train: RecordFile, dev: RecordFile) -> Iterator[Finding]:
-    counts = [Counter(span.type for record in file.records for span in record.spans) for file in (train, dev)]
+    counts = [
+        Counter(kind for record in file.records for span in record.spans for kind in span.types)
+        for file in (train, dev)
+    ]
     in_train, in_dev = counts
     for label in sorted(in_dev.keys() - train.types):
-        where = next(r.where for r in dev.records if any(span.type == label for span in r.spans))
+        where = next(r.where for r in dev.records if any(label in span.types for span in r.spans))
         yield Finding(Kind.UNKNOWN_LABEL, where, f"{label!r}, {in_dev[label]} times; known: {_names(train.types)}")
     for label in sorted(train.types):
         if in_train[label] < FEWEST_IN_TRAIN or in_dev[label] < FEWEST_IN_DEV:

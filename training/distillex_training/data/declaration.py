@@ -17,7 +17,7 @@ Incomplete Annotations*, COLING 2008); evaluation counts any of the types as rig
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,23 @@ class Declaration:
                 groups = [group for group in groups if not group & joined] + [joined]
         return sorted(tuple(sorted(group)) for group in groups)
 
+    def of(self, span: GoldSpan) -> tuple[str, ...] | None:
+        """Return the types that a span of the corpus may have; none: no entity; None: may be anything."""
+        choices = [self.types[kind] for kind in span.types]
+        if any(choice is None for choice in choices):
+            return None
+        return tuple(dict.fromkeys(kind for choice in choices for kind in choice or ()))
+
+    def for_model(self, entity_types: Iterable[str]) -> Declaration:
+        """Return what it says of these types alone: the others are no entities."""
+        known = frozenset(entity_types)
+
+        def kept(kinds: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(kind for kind in kinds if kind in known)
+
+        types = {kind: None if allowed is None else kept(allowed) for kind, allowed in self.types.items()}
+        return dataclasses.replace(self, types=types, open=kept(self.open))
+
     def apply(self, file: RecordFile, entity_types: tuple[str, ...] = ()) -> RecordFile:
         """Return the records in terms of the model's types; a type that is not declared is a problem of its line.
 
@@ -84,25 +101,25 @@ class Declaration:
     def _applied(self, record: Record, entity_types: tuple[str, ...]) -> Record:
         spans, stretches = [], list(record.open)
         for span in record.spans:
-            choices = [self.types[kind] for kind in span.types]
-            if any(choice is None for choice in choices):
+            allowed = self.of(span)
+            if allowed is None:
                 stretches.append(OpenSpan(span.start, span.end, entity_types))
                 continue
-            allowed = tuple(dict.fromkeys(kind for choice in choices for kind in choice or ()))
-            start, end = self._trimmed(record.text, span)
+            start, end = trimmed(record.text, span.start, span.end, self.trim)
             if allowed and start < end:
                 spans.append(GoldSpan(start, end, allowed[0], allowed[1:]))
         if self.open:
             stretches.append(OpenSpan(0, len(record.text), self.open))
         return dataclasses.replace(record, spans=tuple(spans), open=tuple(stretches))
 
-    def _trimmed(self, text: str, span: GoldSpan) -> tuple[int, int]:
-        start, end = span.start, span.end
-        while start < end and text[start] in self.trim:
-            start += 1
-        while start < end and text[end - 1] in self.trim:
-            end -= 1
-        return start, end
+
+def trimmed(text: str, start: int, end: int, characters: str) -> tuple[int, int]:
+    """Return the bounds of a span without these characters at its ends; equal ones where nothing else is in it."""
+    while start < end and text[start] in characters:
+        start += 1
+    while start < end and text[end - 1] in characters:
+        end -= 1
+    return start, end
 
 
 def read_declaration(path: Path, entity_types: tuple[str, ...] = ()) -> Declaration:
@@ -121,6 +138,29 @@ def read_declaration(path: Path, entity_types: tuple[str, ...] = ()) -> Declarat
     DataError
         For a file that cannot be read, an unknown key, a type that the model does not have.
     """
+    declaration = _read(path, entity_types)
+    for kind in declaration.model_types:
+        if entity_types and kind not in entity_types:
+            raise DataError(f"{path}: {kind!r} is no type of the model; its types: {', '.join(entity_types)}")
+    return declaration
+
+
+def read_for_measuring(path: Path, entity_types: Sequence[str]) -> Declaration:
+    """Read a declaration for a model that need not have all of its types; ``open: all`` means those of the model too.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_declaration`; for one that names no type of the model.
+    """
+    declaration = _read(path, tuple(entity_types))
+    if not declaration.for_model(entity_types).groups():
+        named = ", ".join(declaration.model_types)
+        raise DataError(f"{path}: labels no type of the model ({', '.join(entity_types)}); it names {named}")
+    return declaration
+
+
+def _read(path: Path, entity_types: tuple[str, ...]) -> Declaration:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -129,18 +169,17 @@ def read_declaration(path: Path, entity_types: tuple[str, ...] = ()) -> Declarat
         raise DataError(f"{path}: expected the key 'types' with the types of the corpus")
     if unknown := [key for key in content if key not in KEYS]:
         raise DataError(f"{path}: unknown key {unknown[0]!r}; accepted keys: {', '.join(KEYS)}")
-    types = {str(kind): _choices(path, str(kind), value) for kind, value in content["types"].items()}
+    for kind in content["types"]:
+        if not isinstance(kind, str):
+            raise DataError(f"{path}: types: YAML reads a name as {kind!r}: write it in quotes")
+    types = {kind: _choices(path, kind, value) for kind, value in content["types"].items()}
     declared = sorted({each for allowed in types.values() for each in allowed or ()})
     trim = content.get("trim", "")
     if not isinstance(trim, str):
         raise DataError(f"{path}: trim: {trim!r} is no text")
     value = content.get("open", [])
     everything = tuple(entity_types or declared)
-    declaration = Declaration(types, everything if value == ALL else tuple(_names(path, "open", value)), trim)
-    for kind in declaration.model_types:
-        if entity_types and kind not in entity_types:
-            raise DataError(f"{path}: {kind!r} is no type of the model; its types: {', '.join(entity_types)}")
-    return declaration
+    return Declaration(types, everything if value == ALL else tuple(_names(path, "open", value)), trim)
 
 
 def _choices(path: Path, kind: str, value: Any) -> tuple[str, ...] | None:

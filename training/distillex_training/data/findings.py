@@ -12,7 +12,14 @@ class Kind(enum.Enum):
     BAD_RECORD = ("bad-record", True, "training refuses these records")
     NO_ENTITY = ("no-entity", True, "files in which nothing is labelled: training refuses them")
     UNKNOWN_LABEL = ("unknown-label", True, "labels of the development file that the training file never uses")
+    UNDECLARED = ("undeclared", True, "labels that the declaration does not know: training refuses their records")
     LEAK = ("leak", True, "sentences in both files, compared without case, width and white space")
+    NEVER_LABELLED = ("never-labelled", False, "types that are declared, but stand in no file")
+    NOT_TOLD_OF = (
+        "not-told-of",
+        False,
+        "types of the model that the declaration neither names nor leaves open: training takes them for absent",
+    )
     LABEL_TYPO = ("label-typo", False, "label names that look like slips of other ones")
     RARE_LABEL = ("rare-label", False, "labels with hardly any entity in one of the files")
     OVERLAP = ("overlap", False, "overlapping spans: training keeps the longer, then the earlier one")

@@ -40,6 +40,8 @@ class Sentence:
     """Stretches that may hold entities of some types where no span is."""
     weight: float = 1.0
     """Of its loss in training."""
+    domain: str = ""
+    """What kind of text it is."""
 
     @property
     def is_partial(self) -> bool:
@@ -253,4 +255,4 @@ def _piece(record: Record, spans: list[GoldSpan], begin: int, end: int) -> Sente
         for each in record.open
         if each.start < end and begin < each.end
     )
-    return Sentence(record.text[begin:end], inside, stretches, record.weight)
+    return Sentence(record.text[begin:end], inside, stretches, record.weight, record.domain)

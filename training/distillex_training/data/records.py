@@ -96,6 +96,8 @@ class Record:
     open: tuple[OpenSpan, ...] = ()
     weight: float = 1.0
     """Of its loss in training."""
+    domain: str = ""
+    """What kind of text it is, by which it may be measured."""
 
     @property
     def where(self) -> str:
@@ -113,6 +115,8 @@ class Record:
             record["open"] = [{"start": s.start, "end": s.end, "types": list(s.types)} for s in self.open]
         if self.weight != 1.0:
             record["weight"] = self.weight
+        if self.domain:
+            record["domain"] = self.domain
         return json.dumps(record, ensure_ascii=False) + "\n"
 
 
@@ -274,7 +278,7 @@ def read_records(
         file.problems += [Problem(path, number, reason) for reason in reasons]
         if not reasons:
             spans, open_spans = tuple(parsed.spans), tuple(parsed.open)
-            file.records.append(Record(path, number, parsed.text, spans, open_spans, parsed.weight))
+            file.records.append(Record(path, number, parsed.text, spans, open_spans, parsed.weight, parsed.domain))
     file.problems.sort(key=lambda problem: problem.line)
     return file
 
@@ -296,6 +300,7 @@ class _Parsed:
     spans: list[GoldSpan] = field(default_factory=list)
     open: list[OpenSpan] = field(default_factory=list)
     weight: float = 1.0
+    domain: str = ""
     reasons: list[str] = field(default_factory=list)
 
 
@@ -310,6 +315,7 @@ def _parse(line: str, labelled: bool) -> _Parsed:
     if labelled and "entities" not in record:
         parsed.reasons.append('no "entities": a text without any has []')
         return parsed
+    parsed.domain = record["domain"] if isinstance(record.get("domain"), str) else ""
     entities, open_spans, weight = record.get("entities", []), record.get("open", []), record.get("weight", 1.0)
     if not isinstance(entities, list):
         parsed.reasons.append('"entities" must be a list')

@@ -10,26 +10,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from distillex_matcher import LabelScheme
 from torch import Tensor, nn
 from torch.nn import functional
 
+from distillex_training.evaluate import ScoredSpan
+
 WAVELENGTH = 10000.0
 """Of the slowest rotation, as in RoFormer."""
 LEFT_OUT = -1e4
 """A score whose exponential is 0 in float32."""
-
-
-class ScoredSpan(NamedTuple):
-    """An entity that a span head found."""
-
-    start: int
-    end: int
-    type: str
-    probability: float
 
 
 def span_bounds(characters: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
