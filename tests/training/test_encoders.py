@@ -254,3 +254,17 @@ def test_the_shipped_encoder_s_settings_are_known():
     path = Path(__file__).resolve().parents[2] / "training" / "configs" / "pretrain-albert.yaml"
     settings = dict(read_config(path, PretrainRun).encoder)
     check_settings(settings.pop("model_type"), settings)
+
+
+def test_a_teacher_s_model_directory_is_an_encoder_too(toy_teacher):
+    from distillex_training.models import load_model
+    from distillex_training.models.teacher import load_encoder
+
+    teacher, _, layout = load_model(toy_teacher)
+    vocabulary = (*layout.vocabulary[:5], "龘", *layout.vocabulary[5:])
+    encoder, settings, lacking = load_encoder(toy_teacher, vocabulary)
+    assert lacking == ["龘"]
+    assert settings["vocab_size"] == len(vocabulary)
+    table, own = encoder.get_input_embeddings().weight, teacher.character_table
+    assert torch.equal(table[6:], own[5:])
+    assert torch.allclose(table[5], own.mean(dim=0))

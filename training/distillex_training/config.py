@@ -191,7 +191,7 @@ class TeacherRun(Checked):
 
     data: DataConfig
     encoder: str = field(metadata=NAMES_CONTENT)
-    """What ``AutoModel.from_pretrained`` takes: a name or a directory."""
+    """What ``AutoModel.from_pretrained`` takes: a name or a directory; or a teacher's model directory: its encoder."""
     initial: Path | None = None
     """Model directory of a teacher to begin with, of the same encoder and sizes; its entity types may be others."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)

@@ -3,12 +3,12 @@
     python training/evidence/measure_corpora.py models/student-general --corpora weibo uner_wiki youku
         --data ../shared/data/labelled [--output runs/corpora]
 
-For each corpus, ``DATA/NAME/train.jsonl`` and ``dev.jsonl`` are read through ``training/corpora/NAME.yaml``. The student
-of that corpus alone begins from scratch, has the network of the shipped students, and labels the corpus's own groups of
-types, so that both are measured on the same gold spans: strict bounds, any type of the group. What the declaration
-calls none or unknown is left out of both. The epoch is picked on the corpus's own development file, which flatters it.
-With ``--dev-only`` a corpus that may not be trained on is measured alone. A student that is trained already is not
-trained again.
+For each corpus, ``DATA/NAME/train.jsonl`` and ``dev.jsonl`` are read through ``training/corpora/NAME.yaml``. The
+student of that corpus alone begins from scratch, has the network of the shipped students, and labels the corpus's own
+groups of types, so that both are measured on the same gold spans: strict bounds, any type of the group. What the
+declaration calls none or unknown is left out of both. The epoch is picked on the corpus's own development file, which
+flatters it. With ``--dev-only`` a corpus that may not be trained on is measured alone. A student that is trained
+already is not trained again.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,8 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
     Parameters
     ----------
     name_or_path
-        What ``AutoModel.from_pretrained`` takes; the encoder must come with a ``vocab.txt`` tokenizer.
+        What ``AutoModel.from_pretrained`` takes, with a ``vocab.txt`` tokenizer; or a teacher's model directory, whose
+        encoder is taken.
     vocabulary
         Our tokens by id.
 
@@ -128,19 +130,7 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
     EncoderError
         For an encoder that cannot be read, or built anew from its configuration.
     """
-    from transformers import AutoModel
-
-    rows = tokens_of(name_or_path)
-    try:
-        encoder, found = AutoModel.from_pretrained(name_or_path, dtype=torch.float32, output_loading_info=True)
-    except UNREADABLE as error:
-        raise _unreadable(name_or_path, error) from None
-    # transformers draws these at random.
-    missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)
-    if missing:
-        raise EncoderError(f"encoder: {name_or_path} lacks {len(missing)} of its weights: {', '.join(missing[:5])}")
-    if hasattr(encoder, "pooler"):
-        encoder.pooler = None
+    encoder, rows = _teacher_s_encoder(Path(name_or_path)) if is_teacher(name_or_path) else _pretrained(name_or_path)
     old = encoder.get_input_embeddings().weight.data
     new = old.mean(dim=0, keepdim=True).repeat(len(vocabulary), 1)
     lacking = []
@@ -164,6 +154,42 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
         again = _new_encoder(settings)
     check_built_anew(encoder, again)
     return encoder, settings, lacking
+
+
+def is_teacher(name_or_path: str | Path) -> bool:
+    """Tell whether there is a teacher's model directory, not an encoder of transformers' making."""
+    try:
+        config = json.loads((Path(name_or_path) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("kind") == "teacher"
+
+
+def _teacher_s_encoder(directory: Path) -> tuple[Any, dict[str, int]]:
+    """Return a teacher's encoder and the rows of its tokens."""
+    from distillex_training.models.directory import load_model
+
+    teacher, _, layout = load_model(directory)
+    assert isinstance(teacher, Teacher)
+    return teacher.encoder, {token: row for row, token in enumerate(layout.vocabulary)}
+
+
+def _pretrained(name_or_path: str | Path) -> tuple[Any, dict[str, int]]:
+    """Return a pretrained encoder and the rows of its tokens."""
+    from transformers import AutoModel
+
+    rows = tokens_of(name_or_path)
+    try:
+        encoder, found = AutoModel.from_pretrained(name_or_path, dtype=torch.float32, output_loading_info=True)
+    except UNREADABLE as error:
+        raise _unreadable(name_or_path, error) from None
+    # transformers draws these at random.
+    missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise EncoderError(f"encoder: {name_or_path} lacks {len(missing)} of its weights: {', '.join(missing[:5])}")
+    if hasattr(encoder, "pooler"):
+        encoder.pooler = None
+    return encoder, rows
 
 
 def _new_encoder(settings: dict[str, Any]) -> Any:
