@@ -24,7 +24,17 @@ import numpy as np
 from distillex_matcher import CrfDecoder, Features, Featurizer, Lexicon
 from distillex_matcher.exported import NETWORK_FILE, ExportedFiles
 from distillex_training.data.labelled import read_labelled
-from distillex_training.evaluate import EmissionFunction, Span, gold_spans, recall_by_surface, score, torch_emissions
+from distillex_training.data.measured import read_measured
+from distillex_training.evaluate import (
+    EmissionFunction,
+    ScoredSpan,
+    Span,
+    recall_by_surface,
+    score_sentences,
+    torch_emissions,
+    trim,
+    without_scores,
+)
 from distillex_training.export.onnx import onnx_emissions
 from distillex_training.lexicon_evaluation import plausible_entries, random_entries, right_entries
 from distillex_training.models import load_model
@@ -146,6 +156,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="an exported model's folder (its model.onnx), or a trained one")
     parser.add_argument("--dev", type=Path, required=True)
     parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--declaration", type=Path, help="what the types of both mean (training/corpora/*.yaml)")
     parser.add_argument("--everyday", type=Path)
     parser.add_argument("--wrong", type=Path)
     parser.add_argument("--twins", type=Path)
@@ -165,7 +176,8 @@ def main() -> None:
     student = asked.student or asked.model.name.removeprefix("student-")
     base = Lexicon.load(asked.base)
     featurizer = layout.featurizer(base)
-    sentences, _ = read_labelled(asked.dev, entity_types=crf.entity_types)
+    read = read_measured(asked.dev, asked.declaration, crf.entity_types)
+    sentences = read.sentences
     known = {s.text[e.start : e.end] for s in read_labelled(asked.train)[0] for e in s.spans}
     types = crf.entity_types
     right = right_entries(sentences, known)
@@ -188,8 +200,9 @@ def main() -> None:
     }
 
     def scores(under: Scored, decoder: CrfDecoder, trust: str) -> tuple[float, float, float]:
-        found = decoded(under, decoder, trust)
-        micro = score(gold_spans(sentences), found).micro
+        scored_spans = [[ScoredSpan(*span, 1.0) for span in spans] for spans in decoded(under, decoder, trust)]
+        found = without_scores(trim(sentences, scored_spans, read.trim))
+        micro = score_sentences(sentences, found).micro
         return micro.f1, recall_by_surface(sentences, found, known)[1].recall, micro.precision
 
     plain = crf.decoder(layout)
