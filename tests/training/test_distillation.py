@@ -128,7 +128,7 @@ def test_with_a_loss_against_every_character_labelled_sentences_alone_are_change
     changes = {"augmentation.exchanged": "1.0", "augmentation.noisy": "1.0"}
     run = student_run(toy, toy_teacher, everything[1], **EVERY_LOSS, **changes)
     data = read_run_data(run, toy_teacher)
-    cache = label_raw_text([toy_teacher], data, everything[1])
+    cache = label_raw_text([toy_teacher], data, everything[1], wanted_parts(run.distillation))
     student, crf = build_student(run, data)
     task = DistillationTask(
         *(student, crf, data, run.augmentation, run.loop, []),

@@ -81,7 +81,7 @@ def main() -> None:
     for seed in asked.seeds:
         for head, (kind, settings, train) in heads.items():
             run_settings = settings | {"loop.seed": str(seed)}
-            source = read_config(asked.config, kind, run_settings).data.train
+            source = read_config(asked.config, kind, run_settings).data.train[0].path
             file = draw(source, asked.sentences, seed, asked.output)
             run = read_config(asked.config, kind, run_settings | {"data.train": str(file)})
             directory = asked.output / f"{head}-{asked.sentences or 'all'}-seed{seed}"

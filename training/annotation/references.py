@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,17 @@ def pack(labelled: Path, drawn: Path) -> list[dict[str, Any]]:
     ]
 
 
-def unpack(references: Path, raw: Path) -> tuple[list[dict[str, Any]], int]:
-    """Return labelled records, and how many references found another text than they were made of."""
+def unpack(references: Path, raw: Path, without: Collection[str] = ()) -> tuple[list[dict[str, Any]], int]:
+    """Return labelled records, and how many references found another text than they were made of.
+
+    ``without``: files of raw text whose sentences are left out.
+    """
     lines: dict[str, list[str]] = {}
     records, missed = [], 0
     for reference in read(references):
         name = reference["file"]
+        if name in without:
+            continue
         if name not in lines:
             lines[name] = (raw / name).read_text(encoding="utf-8").splitlines()
         line = lines[name][reference["line"] - 1] if reference["line"] <= len(lines[name]) else ""
@@ -72,13 +78,14 @@ def main() -> int:
     parser.add_argument("what", choices=("pack", "unpack"))
     parser.add_argument("labels", type=Path, help="pack: labelled JSON Lines; unpack: references")
     parser.add_argument("source", type=Path, help="pack: sentences.jsonl of draw.py; unpack: folder of raw text")
+    parser.add_argument("--without", nargs="*", default=(), metavar="FILE", help="unpack: raw text to leave out")
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     missed = 0
     if arguments.what == "pack":
         records = pack(arguments.labels, arguments.source)
     else:
-        records, missed = unpack(arguments.labels, arguments.source)
+        records, missed = unpack(arguments.labels, arguments.source, arguments.without)
     lines = (json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n" for record in records)
     arguments.output.write_text("".join(lines), encoding="utf-8")
     print(f"{arguments.output}: {len(records):,} sentences")
