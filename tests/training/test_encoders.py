@@ -258,11 +258,11 @@ def test_the_shipped_encoder_s_settings_are_known():
 
 def test_a_teacher_s_model_directory_is_an_encoder_too(toy_teacher):
     from distillex_training.models import load_model
-    from distillex_training.models.teacher import load_encoder
+    from distillex_training.models.teacher_encoder import load_any_encoder
 
     teacher, _, layout = load_model(toy_teacher)
     vocabulary = (*layout.vocabulary[:5], "龘", *layout.vocabulary[5:])
-    encoder, settings, lacking = load_encoder(toy_teacher, vocabulary)
+    encoder, settings, lacking = load_any_encoder(toy_teacher, vocabulary)
     assert lacking == ["龘"]
     assert settings["vocab_size"] == len(vocabulary)
     table, own = encoder.get_input_embeddings().weight, teacher.character_table

@@ -18,7 +18,7 @@ from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, lo
 from distillex_training.models.dropout import use_cheap_dropout
 from distillex_training.models.encoders import layer_depths, longest_input
 from distillex_training.models.initial import start_from
-from distillex_training.models.teacher import load_encoder
+from distillex_training.models.teacher_encoder import load_any_encoder
 from distillex_training.run_directory import train_in
 from distillex_training.tagging import GoldTask, TaggingData, read_data
 
@@ -133,7 +133,7 @@ def new_teacher(run: TeacherRun, data: TaggingData, kind: Callable[[TeacherConfi
     EncoderError
         For an encoder that cannot be used.
     """
-    encoder, settings, lacking = load_encoder(run.encoder, data.layout.vocabulary)
+    encoder, settings, lacking = load_any_encoder(run.encoder, data.layout.vocabulary)
     limit, longest = longest_input(encoder), 2 + data.longest
     if limit is not None and longest > limit:
         raise ConfigError(f"encoder: {run.encoder} reads {limit} tokens; the longest sentence has {longest}")

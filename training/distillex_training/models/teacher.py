@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,8 +114,7 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
     Parameters
     ----------
     name_or_path
-        What ``AutoModel.from_pretrained`` takes, with a ``vocab.txt`` tokenizer; or a teacher's model directory, whose
-        encoder is taken.
+        What ``AutoModel.from_pretrained`` takes; the encoder must come with a ``vocab.txt`` tokenizer.
     vocabulary
         Our tokens by id.
 
@@ -130,7 +128,16 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
     EncoderError
         For an encoder that cannot be read, or built anew from its configuration.
     """
-    encoder, rows = _teacher_s_encoder(Path(name_or_path)) if is_teacher(name_or_path) else _pretrained(name_or_path)
+    return adapt_encoder(*_pretrained(name_or_path), vocabulary)
+
+
+def adapt_encoder(
+    encoder: Any, rows: dict[str, int], vocabulary: tuple[str, ...]
+) -> tuple[nn.Module, dict[str, Any], list[str]]:
+    """Gather an encoder's embedding rows to our vocabulary; the rest, and what is returned, as of :func:`load_encoder`.
+
+    ``rows``: of its own tokens.
+    """
     old = encoder.get_input_embeddings().weight.data
     new = old.mean(dim=0, keepdim=True).repeat(len(vocabulary), 1)
     lacking = []
@@ -154,24 +161,6 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
         again = _new_encoder(settings)
     check_built_anew(encoder, again)
     return encoder, settings, lacking
-
-
-def is_teacher(name_or_path: str | Path) -> bool:
-    """Tell whether there is a teacher's model directory, not an encoder of transformers' making."""
-    try:
-        config = json.loads((Path(name_or_path) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and config.get("kind") == "teacher"
-
-
-def _teacher_s_encoder(directory: Path) -> tuple[Any, dict[str, int]]:
-    """Return a teacher's encoder and the rows of its tokens."""
-    from distillex_training.models.directory import load_model
-
-    teacher, _, layout = load_model(directory)
-    assert isinstance(teacher, Teacher)
-    return teacher.encoder, {token: row for row, token in enumerate(layout.vocabulary)}
 
 
 def _pretrained(name_or_path: str | Path) -> tuple[Any, dict[str, int]]:

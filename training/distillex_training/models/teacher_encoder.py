@@ -1,0 +1,40 @@
+"""The encoder that a teacher begins with: a pretrained one, or another teacher's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from distillex_training.models.directory import CONFIG_FILE, load_model
+from distillex_training.models.teacher import Teacher, adapt_encoder, load_encoder
+
+
+def load_any_encoder(
+    name_or_path: str | Path, vocabulary: tuple[str, ...]
+) -> tuple[nn.Module, dict[str, Any], list[str]]:
+    """Load an encoder as :func:`~distillex_training.models.teacher.load_encoder`, or that of a teacher's directory.
+
+    Raises
+    ------
+    EncoderError
+        For an encoder that cannot be read.
+    ModelDirectoryError
+        For a teacher's directory that is incomplete.
+    """
+    if not is_teacher(name_or_path):
+        return load_encoder(name_or_path, vocabulary)
+    teacher, _, layout = load_model(Path(name_or_path))
+    assert isinstance(teacher, Teacher)
+    return adapt_encoder(teacher.encoder, {token: row for row, token in enumerate(layout.vocabulary)}, vocabulary)
+
+
+def is_teacher(name_or_path: str | Path) -> bool:
+    """Tell whether there is a teacher's model directory, not an encoder of transformers' making."""
+    try:
+        config = json.loads((Path(name_or_path) / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("kind") == "teacher"
