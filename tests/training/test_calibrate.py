@@ -9,7 +9,7 @@ from distillex_matcher import Lexicon
 from distillex_training.calibrate import calibrate
 from distillex_training.config import ConfigError, Corpus
 from distillex_training.data.labelled import read_labelled
-from distillex_training.evaluate import predict, predict_with_scores, torch_emissions
+from distillex_training.evaluate import predict_with_scores, torch_emissions, without_scores
 from distillex_training.models import load_model, save_model
 from typer.testing import CliRunner
 
@@ -35,7 +35,8 @@ def found_by(directory, toy, data):
     model, crf, layout = load_model(directory)
     base = Lexicon.load(toy / "base.lex")
     texts = [sentence.text for sentence in read_labelled(data)[0]]
-    return predict(layout.featurizer(base), torch_emissions(model), crf.decoder(), texts)
+    found = predict_with_scores(layout.featurizer(base), torch_emissions(model), crf.decoder(), texts)
+    return without_scores(found)
 
 
 def test_scores_come_to_say_how_often_they_are_right_and_what_is_found_stays(toy, overconfident, tmp_path):

@@ -165,7 +165,7 @@ def test_a_student_learns_words_of_templates_that_its_labels_never_held(toy, tmp
         "everyday.slots": json.dumps([{"name": "shop", "type": "company", "words": [str(tmp_path / "words.txt")]}]),
         "everyday.pieces": "0",
     }
-    from distillex_training.evaluate import predict, torch_emissions
+    from distillex_training.evaluate import predict_with_scores, torch_emissions, without_scores
     from distillex_training.models import load_model
 
     def shops(directory, settings):
@@ -173,7 +173,10 @@ def test_a_student_learns_words_of_templates_that_its_labels_never_held(toy, tmp
         tagger, crf, layout = load_model(directory / "best")
         words = Lexicon.from_entries([("金沙楼", "company", 1.0)], trust="hint")
         featurizer = layout.featurizer(Lexicon.load(toy / "base.lex"))
-        return predict(featurizer, torch_emissions(tagger), crf.decoder(layout), ["在金沙楼订东西"], overlay=[words])[0]
+        emissions_of, decoder = torch_emissions(tagger), crf.decoder(layout)
+        return without_scores(
+            predict_with_scores(featurizer, emissions_of, decoder, ["在金沙楼订东西"], overlay=[words])
+        )[0]
 
     assert shops(tmp_path / "with", overrides) == [(1, 4, "company")]
     assert shops(tmp_path / "without", {}) != [(1, 4, "company")]

@@ -9,7 +9,7 @@ from distillex_matcher import Lexicon
 from distillex_training.config import ConfigError, PretrainRun, StudentRun, TeacherRun, read_config
 from distillex_training.data.labelled import DataError
 from distillex_training.distill import distill
-from distillex_training.evaluate import predict, torch_emissions
+from distillex_training.evaluate import predict_with_scores, torch_emissions, without_scores
 from distillex_training.finetune import finetune
 from distillex_training.models import load_model
 
@@ -125,7 +125,8 @@ def test_a_word_added_at_run_time_changes_the_result(toy, toy_student):
     featurizer = layout.featurizer(Lexicon.load(toy / "base.lex"))
     added = Lexicon.from_words({"丙丁戊己": "company"})
     text = ["今天赵伟离开丙丁戊己！"]
-    found = predict(featurizer, torch_emissions(model), crf.decoder(layout), text, overlay=[added])[0]
+    scored = predict_with_scores(featurizer, torch_emissions(model), crf.decoder(layout), text, overlay=[added])
+    found = without_scores(scored)[0]
     assert (6, 10, "company") in found
 
 

@@ -22,7 +22,7 @@ from distillex_training.config import StudentRun, read_config
 from distillex_training.data.labelled import Sentence
 from distillex_training.data.raw import read_raw
 from distillex_training.distill import sentence_of
-from distillex_training.evaluate import Span, predict, score, torch_emissions
+from distillex_training.evaluate import Span, predict_with_scores, score, torch_emissions, without_scores
 from distillex_training.models import load_model
 from distillex_training.tagging import TaggingData, read_data
 from distillex_training.teacher_cache import label_raw_text
@@ -34,7 +34,8 @@ HELD_OUT_SEED = 99
 def spans_of(model_directory: Path, data: TaggingData, texts: list[str]) -> list[list[Span]]:
     """Return what a model finds with the base lexicon."""
     model, crf, layout = load_model(model_directory)
-    return predict(layout.featurizer(data.base), torch_emissions(model), crf.decoder(), texts)
+    featurizer = layout.featurizer(data.base)
+    return without_scores(predict_with_scores(featurizer, torch_emissions(model), crf.decoder(), texts))
 
 
 def surfaces(sentences: list[Sentence]) -> set[tuple[str, str]]:

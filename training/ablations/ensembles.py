@@ -13,7 +13,7 @@ from pathlib import Path
 from distillex_matcher import Lexicon
 from distillex_training.data.labelled import read_labelled
 from distillex_training.ensemble import Ensemble
-from distillex_training.evaluate import Emissions, Span, gold_spans, predict_scored, score
+from distillex_training.evaluate import Emissions, Span, gold_spans, predict_scored, score, without_scores
 
 
 def spans_of(ensemble: Ensemble, texts: list[str]) -> list[list[Span]]:
@@ -23,7 +23,7 @@ def spans_of(ensemble: Ensemble, texts: list[str]) -> list[list[Span]]:
         outputs = ensemble.outputs(batch)
         return Emissions(outputs.emissions, outputs.lengths)
 
-    return predict_scored(scored, ensemble.decoder, texts)
+    return without_scores(predict_scored(scored, ensemble.decoder, texts))
 
 
 def main() -> None:

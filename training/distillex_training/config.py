@@ -7,7 +7,7 @@ import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
 
@@ -40,7 +40,10 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Corpus(Checked):
-    """A labelled file; in a configuration its path alone will do."""
+    """A labelled file; in a configuration its path alone will do, and one alone for a list of them."""
+
+    shorthand: ClassVar[str] = "path"
+    """The key whose value alone may stand for all of it (:func:`read_config`)."""
 
     path: Path
     declaration: Path | None = None
@@ -307,8 +310,8 @@ def _build(kind: Any, value: Any, where: str, folder: Path) -> Any:
             return None
         return _build(next(a for a in arguments if a is not type(None)), value, where, folder)
     if origin is tuple:
-        if issubclass(arguments[0], Corpus) if isinstance(arguments[0], type) else False:
-            value = [value] if isinstance(value, (str, dict)) else value
+        if hasattr(arguments[0], "shorthand") and isinstance(value, (str, dict)):
+            value = [value]
         if not isinstance(value, list):
             raise ConfigError(f"{where}: {value!r} is not a list")
         return tuple(_build(arguments[0], item, where, folder) for item in value)
@@ -330,8 +333,8 @@ def _build(kind: Any, value: Any, where: str, folder: Path) -> Any:
 
 
 def _build_dataclass(kind: Any, value: Any, where: str, folder: Path) -> Any:
-    if issubclass(kind, Corpus) and isinstance(value, str):
-        value = {"path": value}
+    if isinstance(value, str) and hasattr(kind, "shorthand"):
+        value = {kind.shorthand: value}
     if not isinstance(value, dict):
         raise ConfigError(f"{where}: expected keys and values, not {value!r}")
     hints = typing.get_type_hints(kind)

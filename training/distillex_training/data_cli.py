@@ -193,16 +193,15 @@ def close(
     from distillex_training.config import ConfigError
     from distillex_training.data.closing import Certainty, close_records, close_times
     from distillex_training.data.declaration import read_declaration
-    from distillex_training.data.labelled import disjoint_records
+    from distillex_training.data.labelled import LabelledFile, disjoint_records
     from distillex_training.ensemble import Ensemble
     from distillex_training.models.directory import ModelDirectoryError
 
     try:
         ensemble = Ensemble(teacher, Lexicon.load(base)) if teacher else None
         types = ensemble.entity_types if ensemble is not None else ()
-        file = read_records(data, types if declaration is None and types else None)
-        if declaration is not None:
-            file = read_declaration(declaration, types).apply(file, types)
+        declared = None if declaration is None else read_declaration(declaration, types)
+        file = LabelledFile(data, declared).records(types)
         if file.problems:
             raise DataError.of(file.problems)
         records, notes = disjoint_records(data, file.records)

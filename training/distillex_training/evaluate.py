@@ -182,23 +182,6 @@ def torch_emissions(model: nn.Module) -> EmissionFunction:
     return run
 
 
-def predict(
-    featurizer: Featurizer,
-    emissions_of: EmissionFunction,
-    decoder: CrfDecoder,
-    texts: Sequence[str],
-    *,
-    overlay: Sequence[Lexicon] = (),
-    trust: str | float | None = None,
-    batch_size: int = 32,
-) -> list[list[Span]]:
-    """Spans of each text without their scores; the rest as of :func:`predict_with_scores`."""
-    found = predict_with_scores(
-        featurizer, emissions_of, decoder, texts, overlay=overlay, trust=trust, batch_size=batch_size
-    )
-    return without_scores(found)
-
-
 def predict_with_scores(
     featurizer: Featurizer,
     emissions_of: EmissionFunction,
@@ -221,7 +204,7 @@ def predict_with_scores(
         )
         return Emissions(emissions_of(features), features.lengths, features.trusted if overlay else None)
 
-    return _decode(scored, decoder, texts, batch_size)
+    return predict_scored(scored, decoder, texts, batch_size=batch_size)
 
 
 def predict_scored(
@@ -230,7 +213,7 @@ def predict_scored(
     texts: Sequence[str],
     *,
     batch_size: int = 32,
-) -> list[list[Span]]:
+) -> list[list[ScoredSpan]]:
     """Spans of each text, from whatever scores batches of them.
 
     Parameters
@@ -249,11 +232,20 @@ def predict_scored(
     NotFiniteError
         For emissions that are not finite.
     """
-    return without_scores(_decode(scored, decoder, texts, batch_size))
+    predicted: list[list[ScoredSpan]] = [[] for _ in texts]
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for begin in range(0, len(order), batch_size):
+        rows = order[begin : begin + batch_size]
+        batch = [texts[i] for i in rows]
+        for row, spans in zip(rows, decode(decoder, scored(batch), batch), strict=True):
+            predicted[row] = spans
+    return predicted
 
 
-def decode(decoder: CrfDecoder, scored: Emissions, texts: Sequence[str]) -> list[list[ScoredSpan]]:
-    """Spans of each text of a batch.
+def decode(
+    decoder: CrfDecoder, scored: Emissions, texts: Sequence[str], *, edges: bool = True
+) -> list[list[ScoredSpan]]:
+    """Spans of each text of a batch; without ``edges``, whatever they begin and end with.
 
     Raises
     ------
@@ -262,7 +254,7 @@ def decode(decoder: CrfDecoder, scored: Emissions, texts: Sequence[str]) -> list
     """
     types = decoder.scheme.entity_types
     try:
-        spans = decoder.decode(scored.emissions, scored.lengths, texts, scored.trusted)
+        spans = decoder.decode(scored.emissions, scored.lengths, texts if edges else None, scored.trusted)
     except ValueError as error:
         if "not finite" not in str(error):
             raise
@@ -278,17 +270,9 @@ def without_scores(found: Iterable[Iterable[ScoredSpan]]) -> list[list[Span]]:
     return [[each.span for each in spans] for spans in found]
 
 
-def _decode(
-    scored: Callable[[list[str]], Emissions], decoder: CrfDecoder, texts: Sequence[str], batch_size: int
-) -> list[list[ScoredSpan]]:
-    predicted: list[list[ScoredSpan]] = [[] for _ in texts]
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    for begin in range(0, len(order), batch_size):
-        rows = order[begin : begin + batch_size]
-        batch = [texts[i] for i in rows]
-        for row, spans in zip(rows, decode(decoder, scored(batch), batch), strict=True):
-            predicted[row] = spans
-    return predicted
+def score_found(sentences: Sequence[Sentence], found: Sequence[Sequence[ScoredSpan]], trimmed: str = "") -> Report:
+    """As :func:`score_sentences`, of what a model found, after :func:`trim`."""
+    return score_sentences(sentences, without_scores(trim(sentences, found, trimmed)))
 
 
 def predict_and_score(
@@ -301,7 +285,7 @@ def predict_and_score(
 ) -> Report:
     """Score a model on labelled sentences with the featurizer's base lexicon; ``trimmed`` as of :func:`trim`."""
     found = predict_with_scores(featurizer, emissions_of, decoder, [sentence.text for sentence in sentences])
-    return score_sentences(sentences, without_scores(trim(sentences, found, trimmed)))
+    return score_found(sentences, found, trimmed)
 
 
 def recall_by_surface(

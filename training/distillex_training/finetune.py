@@ -70,10 +70,7 @@ class AdversarialTask(GoldTask):
                 emissions = self.emissions(features)
             finally:
                 handle.remove()
-            with torch.autocast(emissions.device.type, enabled=False):
-                return self.model.crf.loss(
-                    emissions, features.labels, features.mask, allowed=features.allowed, weights=features.weights
-                )
+            return self.lost(emissions, features)
 
         def remember(output: Tensor) -> Tensor:
             seen.append(output)

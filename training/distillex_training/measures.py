@@ -74,7 +74,7 @@ def measure(
         faulty=sum(expected != found for expected, found in pairs),
         without_entities=len(empty),
         wrongly_filled=sum(map(bool, empty)),
-        reliability=reliability_of(sentences, predicted),
+        reliability=_reliability(predicted, told, gold),
         per_group={"/".join(group): _of_types(report, group) for group in groups},
         per_domain={
             domain: score([gold[row] for row in rows], [told[row] for row in rows]).micro
@@ -85,15 +85,18 @@ def measure(
 
 def reliability_of(sentences: Sequence[Sentence], predicted: Sequence[Sequence[ScoredSpan]]) -> Reliability:
     """Tell of the spans that gold labels tell of which are right."""
+    return _reliability(predicted, judged(sentences, without_scores(predicted)), gold_spans(sentences))
+
+
+def _reliability(
+    predicted: Sequence[Sequence[ScoredSpan]], told: Sequence[Sequence[Span]], gold: Sequence[Sequence[Span]]
+) -> Reliability:
     scores: list[float] = []
     right: list[bool] = []
-    for spans, told, gold in zip(
-        predicted, judged(sentences, without_scores(predicted)), gold_spans(sentences), strict=True
-    ):
+    for spans, counted, expected in zip(predicted, told, gold, strict=True):
         score_at = {(each.start, each.end): each.score for each in spans}
-        expected: set[Span] = set(gold)
-        scores += [score_at[span[:2]] for span in told]
-        right += [span in expected for span in told]
+        scores += [score_at[span[:2]] for span in counted]
+        right += [span in expected for span in counted]
     return Reliability(scores, right)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from distillex_matcher import FeatureLayout, Featurizer, LabelScheme
 from distillex_matcher.layout import write_atomically
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from distillex_training.accepted import Rate, Size
@@ -26,7 +26,7 @@ from distillex_training.data.substitution import unchanged
 from distillex_training.evaluate import NotFiniteError, ScoredSpan
 from distillex_training.finetune import layerwise_groups, new_teacher
 from distillex_training.models import ConstrainedCrf, Student, Teacher, TeacherConfig
-from distillex_training.models.directory import CONFIG_FILE, WEIGHTS_FILE, ModelDirectoryError
+from distillex_training.models.directory import CONFIG_FILE, WEIGHTS_FILE, ModelDirectoryError, write_weights
 from distillex_training.models.global_pointer import (
     EfficientGlobalPointer,
     best_spans,
@@ -99,11 +99,9 @@ class SpanTask(GoldTask):
         assert isinstance(tagger, SpanTeacher)
         return label_texts(tagger, self.featurizer, [sentence.text for sentence in sentences])
 
-    def test(self, directory: Path) -> dict[str, float]:
-        """Score the picked model on the test sets; empty without any."""
-        if not self.data.test:
-            return {}
-        return self._measured(self.data.test, load_span_teacher(directory)[0], self.model.crf)
+    def saved(self, directory: Path) -> tuple[SpanTeacher, ConstrainedCrf]:
+        """Read what :meth:`save` wrote; the CRF is the task's, for its scheme."""
+        return load_span_teacher(directory)[0], self.model.crf
 
     def save(self, directory: Path) -> None:
         """Write a model directory that :func:`load_span_teacher` reads."""
@@ -153,9 +151,7 @@ def save_span_teacher(directory: Path, teacher: SpanTeacher, layout: FeatureLayo
     config = {"format": 1, "kind": KIND, "span_width": teacher.span_width, **dataclasses.asdict(teacher.config)}
     directory.mkdir(parents=True, exist_ok=True)
     layout.save(directory)
-    temporary = directory / ".model.safetensors.new"
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in teacher.state_dict().items()}, temporary)
-    temporary.replace(directory / WEIGHTS_FILE)
+    write_weights(directory, teacher.state_dict())
     write_atomically(directory / CONFIG_FILE, json.dumps(config, ensure_ascii=False, indent=1) + "\n")
 
 

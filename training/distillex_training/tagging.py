@@ -269,7 +269,10 @@ class GoldTask:
         return self._gold_loss(self.batch(batch, epoch))
 
     def _gold_loss(self, features: Batch) -> Tensor:
-        emissions = self.emissions(features)
+        return self.lost(self.emissions(features), features)
+
+    def lost(self, emissions: Tensor, features: Batch) -> Tensor:
+        """Return the negative log likelihood of the gold labels under some emissions, per character."""
         with torch.autocast(emissions.device.type, enabled=False):
             return self.model.crf.loss(
                 emissions, features.labels, features.mask, allowed=features.allowed, weights=features.weights
@@ -290,8 +293,11 @@ class GoldTask:
         """Score the picked model on the test sets, as :meth:`evaluate` does; empty without any."""
         if not self.data.test:
             return {}
-        tagger, crf, _ = load_model(directory)
-        return self._measured(self.data.test, tagger, crf)
+        return self._measured(self.data.test, *self.saved(directory))
+
+    def saved(self, directory: Path) -> tuple[Student | Teacher, ConstrainedCrf]:
+        """Read what :meth:`save` wrote."""
+        return load_model(directory)[:2]
 
     def predict(
         self, sentences: Sequence[Sentence], tagger: Student | Teacher, crf: ConstrainedCrf
@@ -304,12 +310,7 @@ class GoldTask:
         self, sets: Sequence[EvaluationSet], tagger: Student | Teacher, crf: ConstrainedCrf
     ) -> dict[str, float]:
         scores = {
-            each.name: evaluate.score_sentences(
-                each.sentences,
-                evaluate.without_scores(
-                    evaluate.trim(each.sentences, self.predict(each.sentences, tagger, crf), each.trim)
-                ),
-            ).micro
+            each.name: evaluate.score_found(each.sentences, self.predict(each.sentences, tagger, crf), each.trim).micro
             for each in sets
         }
         metrics = {

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import NamedTuple
 
 import numpy as np
 from distillex_matcher import LabelScheme
@@ -21,8 +20,9 @@ from numpy.typing import NDArray
 from distillex_training.data.batches import allowed_labels
 from distillex_training.data.labelled import GoldSpan, OpenSpan, Sentence
 from distillex_training.data.records import Record
-from distillex_training.data.times import TIME, find_times
+from distillex_training.data.times import TIME, times_beside
 from distillex_training.ensemble import Ensemble
+from distillex_training.evaluate import Emissions, ScoredSpan, decode
 from distillex_training.models.crf import FORBIDDEN
 
 BATCH_SIZE = 32
@@ -63,13 +63,6 @@ class Closed:
         )
 
 
-class _Found(NamedTuple):
-    start: int
-    end: int
-    type: str
-    posterior: float
-
-
 def close_records(records: Sequence[Record], ensemble: Ensemble, certainty: Certainty) -> tuple[list[Record], Closed]:
     """Close what the mean of some teachers is certain of.
 
@@ -89,13 +82,13 @@ def close_records(records: Sequence[Record], ensemble: Ensemble, certainty: Cert
     """
     closed = Closed()
     results: list[Record] = list(records)
-    order = [i for i in range(len(records)) if _sentence(records[i]).is_partial]
-    order.sort(key=lambda i: len(records[i].text))
+    sentences = [Sentence(record.text, record.spans, record.open) for record in records]
+    order = [i for i, sentence in enumerate(sentences) if sentence.is_partial]
+    order.sort(key=lambda i: len(sentences[i].text))
     closed.sentences = len(records)
     for begin in range(0, len(order), BATCH_SIZE):
         rows = order[begin : begin + BATCH_SIZE]
-        sentences = [_sentence(records[i]) for i in rows]
-        for row, (found, inside) in zip(rows, _constrained(sentences, ensemble), strict=True):
+        for row, (found, inside) in zip(rows, _constrained([sentences[i] for i in rows], ensemble), strict=True):
             results[row] = _close(records[row], found, inside, certainty, closed)
     return results, closed
 
@@ -110,14 +103,9 @@ def close_times(records: Sequence[Record]) -> tuple[list[Record], int]:
     """
     results, count = [], 0
     for record in records:
-        covered = np.zeros(len(record.text), dtype=bool)
-        for span in record.spans:
-            covered[span.start : span.end] = True
-        spans = []
         stretches = [o for o in record.open if TIME in o.types]
-        for start, end in find_times(record.text) if stretches else ():
-            if any(o.start <= start and end <= o.end for o in stretches) and not covered[start:end].any():
-                spans.append(GoldSpan(start, end, TIME))
+        found = times_beside(record.text, record.spans) if stretches else []
+        spans = [time for time in found if any(o.start <= time.start and time.end <= o.end for o in stretches)]
         count += len(spans)
         rest = [dataclasses.replace(o, types=tuple(kind for kind in o.types if kind != TIME)) for o in record.open]
         results.append(
@@ -128,32 +116,27 @@ def close_times(records: Sequence[Record]) -> tuple[list[Record], int]:
     return results, count
 
 
-def _sentence(record: Record) -> Sentence:
-    return Sentence(record.text, record.spans, record.open, record.weight)
-
-
 def _constrained(
     sentences: Sequence[Sentence], ensemble: Ensemble
-) -> Iterator[tuple[list[_Found], NDArray[np.float32]]]:
+) -> Iterator[tuple[list[ScoredSpan], NDArray[np.float32]]]:
     """Yield what the teachers find within the allowed labels, and how likely each character is in an entity."""
     scheme = LabelScheme(ensemble.entity_types)
-    outputs = ensemble.outputs([sentence.text for sentence in sentences])
+    texts = [sentence.text for sentence in sentences]
+    outputs = ensemble.outputs(texts)
     emissions = outputs.emissions.copy()
     for row, sentence in enumerate(sentences):
         length = len(sentence.text)
         labels = scheme.encode([(s.start, s.end, s.type) for s in sentence.spans], length)
         emissions[row, 1 : 1 + length][~allowed_labels(sentence, scheme, labels)] = FORBIDDEN
-    spans = ensemble.decoder.decode(emissions, outputs.lengths)
+    # Gold spans need not keep to the edges of a model's.
+    found = decode(ensemble.decoder, Emissions(emissions, outputs.lengths), texts, edges=False)
     marginals = ensemble.decoder.marginals(emissions, outputs.lengths)
-    found: list[list[_Found]] = [[] for _ in sentences]
-    for row, start, end, kind, posterior in zip(*(column.tolist() for column in spans), strict=True):
-        found[row].append(_Found(start, end, ensemble.entity_types[kind], posterior))
-    for row, sentence in enumerate(sentences):
-        yield found[row], 1 - marginals[row, 1 : 1 + len(sentence.text), 0]
+    for row, text in enumerate(texts):
+        yield found[row], 1 - marginals[row, 1 : 1 + len(text), 0]
 
 
 def _close(
-    record: Record, found: Sequence[_Found], inside: NDArray[np.float32], certainty: Certainty, closed: Closed
+    record: Record, found: Sequence[ScoredSpan], inside: NDArray[np.float32], certainty: Certainty, closed: Closed
 ) -> Record:
     spans = []
     at = {(each.start, each.end): each for each in found}
@@ -161,7 +144,7 @@ def _close(
     for span in record.spans:
         covered[span.start : span.end] = True
         decided = at.get((span.start, span.end))
-        if span.also and decided is not None and decided.posterior >= certainty.entity:
+        if span.also and decided is not None and decided.score >= certainty.entity:
             closed.decided += 1
             spans.append(GoldSpan(span.start, span.end, decided.type))
         else:
@@ -170,7 +153,7 @@ def _close(
     known = {(span.start, span.end) for span in record.spans}
     doubtful = (inside > certainty.nothing) & ~covered
     for each in found:
-        if (each.start, each.end) not in known and each.posterior >= certainty.entity:
+        if (each.start, each.end) not in known and each.score >= certainty.entity:
             closed.labelled[each.type] += 1
             spans.append(GoldSpan(each.start, each.end, each.type))
             doubtful[each.start : each.end] = False

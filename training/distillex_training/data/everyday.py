@@ -19,7 +19,7 @@ from distillex_training.accepted import Checked, Count, Range, Share, Weight
 from distillex_training.data.labelled import GoldSpan, Sentence
 from distillex_training.data.records import DataError, Problem, read_lines
 from distillex_training.data.substitution import crossing, disjoint
-from distillex_training.data.times import TIME, find_times
+from distillex_training.data.times import TIME, times_beside
 from distillex_training.data.words import is_filling, read_words
 from distillex_training.lexicon import AugmentationConfig
 
@@ -184,11 +184,7 @@ class EverydaySentences:
                 spans.append(GoldSpan(len(text) - within, len(text) + len(word) + within, kind))
             text += word
         if self._labels_times:
-            spans += [
-                GoldSpan(start, end, TIME)
-                for start, end in find_times(text)
-                if not any(start < span.end and span.start < end for span in spans)
-            ]
+            spans += times_beside(text, spans)
         return Everyday(Sentence(text, tuple(sorted(spans))), tuple(plain))
 
     def _word(self, name: str, generator: random.Random, depth: int = DEPTH) -> str:

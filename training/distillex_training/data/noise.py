@@ -17,6 +17,8 @@ MARKS = "，。、；：！？,;:!?"
 QUOTES = "《》“”「」『』\"'【】"
 CHANGES = 2
 """Kinds of change that a sentence undergoes, at most."""
+Characters = list[tuple[str, int]]
+"""Each with its place in the sentence as it was; -1 for one that is new."""
 
 
 def noisy(sentence: Sentence, generator: random.Random) -> Exchanged:
@@ -34,7 +36,7 @@ def noisy(sentence: Sentence, generator: random.Random) -> Exchanged:
     inside = [False] * len(sentence.text)
     for span in sentence.spans:
         inside[span.start : span.end] = [True] * (span.end - span.start)
-    characters: list[tuple[str, int]] = [(character, i) for i, character in enumerate(sentence.text)]
+    characters: Characters = [(character, i) for i, character in enumerate(sentence.text)]
     for change in generator.sample(
         (_without_marks, _without_quotes, _spaced, _decorated), generator.randint(1, CHANGES)
     ):
@@ -47,9 +49,6 @@ def noisy(sentence: Sentence, generator: random.Random) -> Exchanged:
     )
     text = "".join(character for character, _ in characters)
     return Exchanged(Sentence(text, spans, weight=sentence.weight), tuple(origin for _, origin in characters))
-
-
-Characters = list[tuple[str, int]]
 
 
 def _without_marks(characters: Characters, inside: list[bool], generator: random.Random) -> Characters:

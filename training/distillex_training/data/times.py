@@ -15,10 +15,15 @@ characters a second, jionlp 110,000, and it needs no packages of 200 MB.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from distillex_matcher import normalize
+
+from distillex_training.data.records import GoldSpan
+
+TIME = "time"
+"""The entity type."""
 
 # The patterns are applied to normalized text: simplified characters, half width, lower case. Brackets within a class of
 # characters are written as \x28 and \x29, so that what looks around is found by `_first_characters`.
@@ -343,10 +348,6 @@ _RULES = (
 )
 
 
-TIME = "time"
-"""The entity type."""
-
-
 def _first_characters(pattern: str) -> str:
     """Return a class of all characters that a match may begin with, and some more: all outside of lookarounds."""
     seen = re.sub(r"\(\?<?[=!](?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)", "", pattern)
@@ -403,22 +404,35 @@ def find_times(text: str) -> list[tuple[int, int]]:
     return spans
 
 
+def times_beside(text: str, spans: Iterable[GoldSpan]) -> list[GoldSpan]:
+    """Return the times of a text that overlap none of some spans."""
+    taken = list(spans)
+    return [
+        GoldSpan(start, end, TIME)
+        for start, end in find_times(text)
+        if not any(start < span.end and span.start < end for span in taken)
+    ]
+
+
 def _chains(text: str) -> Iterator[_Chain]:
-    chain: _Chain | None = None
+    """Join atoms that go from coarse to fine."""
+
+    def joined(chain: _Chain, atom: _Chain) -> _Chain | None:
+        rank = atom.first
+        if rank <= chain.last or not _adjoin(text, chain, atom.start, rank):
+            return None
+        return _Chain(chain.start, atom.end, chain.first, rank, chain.alone or atom.alone or rank == _CLOCK)
+
+    return _merged(_atoms(text), joined)
+
+
+def _atoms(text: str) -> Iterator[_Chain]:
     for match in _ATOM.finditer(text):
         rank, _, alone = _RULES[(match.lastindex or 1) - 1]
-        start, end = match.span()
-        if chain is not None and rank > chain.last and _joined(text, chain, start, rank):
-            chain = _Chain(chain.start, end, chain.first, rank, chain.alone or alone or rank == _CLOCK)
-            continue
-        if chain is not None:
-            yield chain
-        chain = _Chain(start, end, rank, rank, alone)
-    if chain is not None:
-        yield chain
+        yield _Chain(*match.span(), rank, rank, alone)
 
 
-def _joined(text: str, chain: _Chain, start: int, rank: int) -> bool:
+def _adjoin(text: str, chain: _Chain, start: int, rank: int) -> bool:
     gap = text[chain.end : start]
     if gap == "的":
         # 今年的九月, 本周的星期六; not 昨天的上午
@@ -427,17 +441,26 @@ def _joined(text: str, chain: _Chain, start: int, rank: int) -> bool:
 
 
 def _ranges(text: str, chains: Iterator[_Chain]) -> Iterator[_Chain]:
+    """Join the two ends of a range."""
+
+    def joined(before: _Chain, chain: _Chain) -> _Chain | None:
+        if not before.alone or not (chain.alone or chain.first >= _DATE):
+            return None
+        if _RANGE.fullmatch(text, before.end, chain.start) is None:
+            return None
+        between = _BETWEEN.match(text, chain.end)
+        return _Chain(before.start, between.end() if between else chain.end, before.first, chain.last, True)
+
+    return _merged(chains, joined)
+
+
+def _merged(chains: Iterator[_Chain], joined: Callable[[_Chain, _Chain], _Chain | None]) -> Iterator[_Chain]:
+    """Yield chains, each joined with the one before it where ``joined`` makes one of the two."""
     before: _Chain | None = None
     for chain in chains:
-        if before is not None and before.alone:
-            gap = _RANGE.fullmatch(text, before.end, chain.start)
-            if gap and (chain.alone or chain.first >= _DATE):
-                between = _BETWEEN.match(text, chain.end)
-                end = between.end() if between else chain.end
-                before = _Chain(before.start, end, before.first, chain.last, True)
-                continue
-        if before is not None:
+        together = joined(before, chain) if before is not None else None
+        if before is not None and together is None:
             yield before
-        before = chain
+        before = together or chain
     if before is not None:
         yield before

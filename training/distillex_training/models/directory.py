@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,22 +54,27 @@ def save_model(
     config = {"format": 1, "kind": kind, **dataclasses.asdict(model.config)}
     if crf.prefer is not None:
         config[PREFER] = crf.prefer
-    tensors = {f"model.{name}": tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     if half_precision:
         tensors = {
             name: _half(name, tensor) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()
         }
-    tensors |= {f"crf.{name}": tensor.detach().cpu().contiguous() for name, tensor in crf.state_dict().items()}
+    tensors |= {f"crf.{name}": tensor for name, tensor in crf.state_dict().items()}
     directory.mkdir(parents=True, exist_ok=True)
     for exported in (NETWORK_FILE, PLAN_FILE, CRF_FILE):
         # Of the weights that are replaced: they would answer in the name of the new ones.
         (directory / exported).unlink(missing_ok=True)
     layout.save(directory)
+    write_weights(directory, tensors)
+    write_atomically(directory / CONFIG_FILE, json.dumps(config, ensure_ascii=False, indent=1) + "\n")
+
+
+def write_weights(directory: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Replace the weights of a model directory atomically."""
     temporary = directory / ".model.safetensors.new"
-    save_file(tensors, temporary)
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
     temporary.chmod(0o644)
     temporary.replace(directory / WEIGHTS_FILE)
-    write_atomically(directory / CONFIG_FILE, json.dumps(config, ensure_ascii=False, indent=1) + "\n")
 
 
 def _half(name: str, tensor: torch.Tensor) -> torch.Tensor:

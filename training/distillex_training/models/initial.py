@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 import torch
-from distillex_matcher import FeatureLayout, LabelScheme
+from distillex_matcher import FeatureLayout
 from torch import Tensor
 
 from distillex_training.models.crf import ConstrainedCrf
@@ -37,14 +37,15 @@ def start_from(
         For an earlier model of other sizes, naming the first weight that differs.
     """
     characters, types = tagger.character_table, tagger.fusion.type_embedding.weight
-    rows = _shared_labels(earlier_crf.scheme, crf.scheme)
+    labels, earlier_labels = crf.scheme.labels, earlier_crf.scheme.labels
+    shares_types = not set(crf.scheme.entity_types).isdisjoint(earlier_crf.scheme.entity_types)
     named: dict[str, Tensor] = {**dict(tagger.named_parameters()), **dict(tagger.named_buffers())}
     with torch.no_grad():
         for name, weight in (*earlier.named_parameters(), *earlier.named_buffers()):
             target = named.get(name)
             if name.startswith("tag.") and target is not None and target.shape[1:] == weight.shape[1:]:
-                for ours, theirs in rows:
-                    target[ours] = weight[theirs]
+                if shares_types:
+                    _copy_rows(target, labels, weight, earlier_labels)
                 continue
             by_row = target is characters or target is types
             if target is None or target.shape[by_row:] != weight.shape[by_row:]:
@@ -57,26 +58,17 @@ def start_from(
                 _copy_rows(target[1:], layout.types, weight[1:], earlier_layout.types)
             else:
                 target.copy_(weight)
-        _copy_crf(crf, earlier_crf, rows)
+        if shares_types:
+            _copy_crf(crf, earlier_crf)
 
 
-def _shared_labels(earlier: LabelScheme, scheme: LabelScheme) -> list[tuple[int, int]]:
-    """Return pairs of numbers, ours and the earlier one's, of the labels of both; none where no entity type is."""
-    if not set(earlier.entity_types) & set(scheme.entity_types):
-        return []
-    theirs = {label: row for row, label in enumerate(earlier.labels)}
-    return [(row, theirs[label]) for row, label in enumerate(scheme.labels) if label in theirs]
-
-
-def _copy_crf(crf: ConstrainedCrf, earlier: ConstrainedCrf, rows: list[tuple[int, int]]) -> None:
-    ours, theirs = ([pair[side] for pair in rows] for side in (0, 1))
-    if not rows:
-        return
-    crf.crf.transitions[torch.tensor(ours).unsqueeze(1), torch.tensor(ours)] = earlier.crf.transitions[theirs][
-        :, theirs
-    ]
-    crf.crf.start_transitions[ours] = earlier.crf.start_transitions[theirs]
-    crf.crf.end_transitions[ours] = earlier.crf.end_transitions[theirs]
+def _copy_crf(crf: ConstrainedCrf, earlier: ConstrainedCrf) -> None:
+    ours, theirs = crf.scheme.labels, earlier.scheme.labels
+    _copy_rows(crf.crf.start_transitions, ours, earlier.crf.start_transitions, theirs)
+    _copy_rows(crf.crf.end_transitions, ours, earlier.crf.end_transitions, theirs)
+    for row, label in enumerate(ours):
+        if label in theirs:
+            _copy_rows(crf.crf.transitions[row], ours, earlier.crf.transitions[theirs.index(label)], theirs)
     crf.hold_constraints()
 
 
