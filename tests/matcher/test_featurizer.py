@@ -177,7 +177,15 @@ def test_an_unknown_overlay_type_is_that_rows_error(featurizer):
     assert features.errors[1] is None
 
 
-def test_a_base_with_unknown_types_is_refused():
+def test_words_of_a_base_tell_nothing_where_the_model_lacks_their_type():
+    base = Lexicon.from_words({"甲": "planet", "乙": "n"})
+    features = Featurizer(VOCABULARY, TYPES, base=base).featurize(["甲乙"])
+    assert slots_of(features, 0) == slots_of(
+        Featurizer(VOCABULARY, TYPES, base=Lexicon.from_words({"乙": "n"})).featurize(["甲乙"]), 0
+    )
+
+
+def test_a_base_of_unknown_types_alone_is_refused():
     with pytest.raises(LexiconError, match="unknown lexicon type 'planet'"):
         Featurizer(VOCABULARY, TYPES, base=Lexicon.from_words({"甲": "planet"}))
 

@@ -123,12 +123,20 @@ def test_wrong_slots_are_refused(tmp_path):
 
 
 def test_listed_words_stand_by_chance_across_words_or_as_common_ones():
-    base = Lexicon.from_entries([("完美", "a", 0.5), ("团结", "v", 0.5), ("北京", "ns", 0.5)])
+    base = Lexicon.from_entries([("完美", "a", 0.5), ("团结", "v", 0.5), ("北京", "ns", 0.5), ("小米", "company", 1.0)])
     listed = ListedWords(
-        {"美团": ["company"], "团结": ["name", "book"], "北京": ["name"], "你好": ["name"], "完美团结": ["book"]}, base
+        {
+            "美团": ["company"],
+            "团结": ["name", "book"],
+            "北京": ["name"],
+            "你好": ["name"],
+            "完美团结": ["book"],
+            "小米": ["name"],
+        },
+        base,
     )
-    sentence = Sentence("完美团结北京你好", ())
-    # 北京 and 你好 stand between borders and may well be what the list says.
+    sentence = Sentence("完美团结北京你好小米", ())
+    # 北京, 你好 and 小米 stand between borders and may well be what the list says.
     assert sorted(listed.by_chance(sentence)) == [("团结", "book"), ("团结", "name"), ("美团", "company")]
     labelled = Sentence(sentence.text, (GoldSpan(2, 4, "name"),))
     assert listed.by_chance(labelled) == [("美团", "company")]

@@ -61,6 +61,7 @@ class ListedWords:
         self._base = base
         usable = {word: types for word, types in words.items() if len(word) <= LONGEST_BY_CHANCE and is_word(word)}
         self._types = list(usable.values())
+        self._entity_types = {kind for types in words.values() for kind in types}
         self._words = Lexicon.from_words(dict.fromkeys(usable)) if usable else None
 
     def by_chance(self, sentence: Sentence) -> list[tuple[str, str]]:
@@ -77,7 +78,8 @@ class ListedWords:
         common = set()
         for start, end, entry in found:
             ends[start] = max(end, ends.get(start, 0))
-            if not (self._base[entry].type or "").startswith(NAME_TAGS):
+            kind = self._base[entry].type or ""
+            if kind not in self._entity_types and not kind.startswith(NAME_TAGS):
                 common.add((start, end))
         borders, position = {0}, 0
         while position < len(text):
