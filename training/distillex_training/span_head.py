@@ -190,7 +190,7 @@ def finetune_spans(run: SpanHeadRun, directory: Path, *, max_steps: int | None =
     ):
         if given:
             raise ConfigError(f"{name}: not with a span head")
-    return train_in(directory, run, lambda: _task(run), max_steps=max_steps)
+    return train_in(directory, run, lambda: _task(run), tested=bool(run.data.test), max_steps=max_steps)
 
 
 def _task(run: SpanHeadRun) -> SpanTask:
