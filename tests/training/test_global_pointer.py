@@ -3,13 +3,14 @@
 import json
 import logging
 import math
+import re
 import runpy
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import toy_sentences
+from conftest import toy_sentences, write_jsonl
 from distillex_matcher import LabelScheme, Lexicon
 from distillex_training.config import ConfigError, read_config
 from distillex_training.evaluate import NotFiniteError
@@ -265,6 +266,38 @@ def test_scores_that_are_no_numbers_are_refused(toy, span_run):
 def test_settings_that_a_span_head_does_not_know_are_refused(configuration, tmp_path):
     with pytest.raises(ConfigError, match="adversarial: not with a span head"):
         finetune_spans(configuration(adversarial="0.5"), tmp_path)
+
+
+PARTIAL = [
+    ({"weight": 0.5}, "its weight is 0.5"),
+    ({"open": [{"start": 0, "end": 2, "types": ["company"]}]}, "[0, 2) is open for company"),
+    (
+        {"entities": [{"start": 1, "end": 3, "type": "name", "also": ["company"]}]},
+        "[1, 3) may be name or company",
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "reason"), PARTIAL)
+def test_sentences_that_are_labelled_in_part_are_refused_by_file_and_line(configuration, tmp_path, more, reason):
+    first, second = toy_sentences(2, 4)
+    train = write_jsonl(tmp_path / "part.jsonl", [first, second | more])
+    with pytest.raises(ConfigError, match=re.escape(f"{train}:2: {reason}; a span head learns from sentences of")):
+        finetune_spans(configuration(**{"data.train": str(train)}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_whose_labels_count_in_part_are_refused(configuration, tmp_path):
+    train = write_jsonl(tmp_path / "part.jsonl", toy_sentences(2, 4))
+    declaration = tmp_path / "part.yaml"
+    declaration.write_text("types: {name: name, company: company}\nopen: [product]\n", encoding="utf-8")
+    for keys, reason in (
+        ({"weight": 0.5}, f"data.train: {train} has weight 0.5; a span head learns from sentences of weight 1"),
+        ({"declaration": str(declaration)}, f"{train}:1 (by {declaration}): [0, 11) is open for product; a span"),
+    ):
+        settings = {"data.train": json.dumps([{"path": str(train)} | keys])}
+        with pytest.raises(ConfigError, match=re.escape(reason)):
+            finetune_spans(configuration(**settings), tmp_path / "run")
 
 
 def test_both_heads_begin_with_the_same_weights_but_for_the_last_layer(configuration, tmp_path):
