@@ -1,12 +1,8 @@
 """The head that scores spans: its scores, its loss, the spans that follow, and a teacher that has it."""
 
 import json
-import logging
 import math
 import re
-import runpy
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -28,7 +24,6 @@ from distillex_training.models.global_pointer import (
 from distillex_training.span_head import SpanHeadRun, SpanTask, finetune_spans, label_texts, load_span_teacher
 from distillex_training.tagging import read_data
 
-SCRIPT = Path(__file__).resolve().parents[2] / "training" / "ablations" / "span_heads.py"
 TYPES = ("company", "name")
 
 
@@ -311,21 +306,3 @@ def test_both_heads_begin_with_the_same_weights_but_for_the_last_layer(configura
     assert theirs.keys() == ours.keys()
     for name, weight in ours.items():
         torch.testing.assert_close(weight, theirs[name], atol=1e-20, rtol=0, msg=name)
-
-
-def test_the_comparison_prints_each_epoch_of_both_heads(teacher_configuration, tmp_path, monkeypatch, capsys, caplog):
-    monkeypatch.syspath_prepend(SCRIPT.parent)
-    options = ("--sentences", "24", "--output", tmp_path, "--set", "loop.epochs=2", "--set", "span_width=8")
-    monkeypatch.setattr(sys, "argv", [str(each) for each in (SCRIPT, "--config", teacher_configuration, *options)])
-    caplog.set_level(logging.INFO)
-    printed = []
-    for _ in range(2):
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-        printed.append(capsys.readouterr().out)
-    assert printed[0] == printed[1]
-    assert sum("nothing was trained" in message for message in caplog.messages) == 2
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed[0].splitlines()[2:]]
-    assert [row[:3] for row in rows] == [
-        [head, "1", epoch] for head in ("crf", "spans-span_width=8") for epoch in ("1", "2")
-    ]
-    assert all(0 <= float(cell.strip("*")) <= 1 for row in rows for cell in row[3:6])

@@ -158,7 +158,7 @@ def labelled_files(corpora: Sequence[Corpus], entity_types: tuple[str, ...]) -> 
         For a wrong declaration.
     """
     return [
-        LabelledFile(each.path, each.declaration and read_declaration(each.declaration, entity_types))
+        LabelledFile(each.path, None if each.declaration is None else read_declaration(each.declaration, entity_types))
         for each in corpora
     ]
 
