@@ -1,6 +1,7 @@
 import itertools
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from distillex_matcher import Lexicon
@@ -336,7 +337,11 @@ def test_a_model_is_measured_on_the_declared_types_that_it_has(evaluate, toy, fo
             assert ours[name] == theirs[name], name
     base = declared[1]
     assert sum(each["count"] for each in base["reliability"]) > 0
-    assert base["per_group"]["name"]["f1"] == base["per_type_f1"]["name"]
+    assert base["per_group"]["name"] == base["per_type"]["name"]
+    assert base["per_type"].keys() == base["per_type_f1"].keys() == {"company", "name"}
+    assert all(base["per_type"][kind]["f1"] == f1 for kind, f1 in base["per_type_f1"].items())
+    assert base["faulty_share"] == base["faulty_sentences"] / base["sentences"]
+    assert (base["data"], Path(base["model"]).name) == (str(data), "best")
     assert "does not tell apart" not in output  # each of the model's types stands alone
     declaration.write_text("types: {PER: name, ORG: [company, name], TIME: time}\n", encoding="utf-8")
     assert "| company/name | 1.0000 |" in evaluate(data, "--declaration", declaration)[1]

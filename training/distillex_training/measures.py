@@ -38,6 +38,11 @@ class Measures:
     per_domain: dict[str, Scores] = field(default_factory=dict)
     """By what the records name as their domain; empty where none does."""
 
+    @property
+    def faulty_share(self) -> float:
+        """Of all sentences."""
+        return self.faulty / self.sentences
+
 
 def measure(
     sentences: Sequence[Sentence],
