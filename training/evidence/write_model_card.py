@@ -31,7 +31,6 @@ CARDS = Path(__file__).parent / "cards"
 PICTURE = "reliability.svg"
 LARGEST_PICTURE = 40_000
 """Bytes: it lies in every clone and package."""
-MEASURED = ("f1", "precision", "recall")
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def header(*names: str) -> str:
 
 def scores(figures: Mapping[str, float]) -> list[str]:
     """Return F1, precision and recall as cells."""
-    return [f"{figures[name]:.4f}" for name in MEASURED]
+    return [f"{figures[name]:.4f}" for name in ("f1", "precision", "recall")]
 
 
 def parts(model: Path, card: Card, measured: Mapping[str, dict[str, Any]]) -> Iterator[str]:
@@ -154,7 +153,7 @@ def parts(model: Path, card: Card, measured: Mapping[str, dict[str, Any]]) -> It
     by_type = first["per_group"] or first["per_type"]
     yield f"### {name}, by type\n\n" + _table("type", by_type)
     if domains := first["per_domain"]:
-        yield f"### {name}, by domain\n\n" + _table("domain", domains)
+        yield f"### {name}, by domain\n\n" + _table("domain", domains, "sentences", "with a fault")
         for group in card.means:
             if absent := [each for each in group.of if each not in domains]:
                 known = ", ".join(domains)
@@ -170,10 +169,13 @@ def parts(model: Path, card: Card, measured: Mapping[str, dict[str, Any]]) -> It
         yield f"**{title}**: {text.strip()}\n"
 
 
-def _table(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
-    return header(title, "F1", "precision", "recall", "gold") + "".join(
-        row(name, *scores(each), each["gold"]) for name, each in rows.items()
-    )
+def _table(title: str, rows: Mapping[str, Mapping[str, float]], *more: str) -> str:
+    keys = ("sentences", "faulty_sentences")[: len(more)]
+    lines = [
+        row(name, *(scores(each) if each["gold"] else "–––"), each["gold"], *(each[key] for key in keys))
+        for name, each in rows.items()
+    ]
+    return header(title, "F1", "precision", "recall", "gold", *more) + "".join(lines)
 
 
 def read_picture(path: Path) -> str:
