@@ -107,7 +107,8 @@ def test_a_character_may_have_the_labels_of_all_types_of_its_span():
 
 def test_in_an_open_stretch_characters_outside_the_spans_may_be_of_its_types():
     scheme = LabelScheme(TYPES)
-    sentence = Sentence("甲乙丙丁", (GoldSpan(0, 1, "name"),), (OpenSpan(0, 3, ("company",)),))
+    types = ("company", "product")  # the model has no products
+    sentence = Sentence("甲乙丙丁", (GoldSpan(0, 1, "name"),), (OpenSpan(0, 3, types),))
     names = names_of(allowed_labels(sentence, scheme, scheme.encode([(0, 1, "name")], 4)), scheme)
     opened = {"O", "B-company", "I-company", "E-company", "S-company"}
     assert names == [{"S-name"}, opened, opened, {"O"}]
