@@ -142,6 +142,15 @@ def test_weights_that_did_not_begin_alike_have_no_mean(plan, tmp_path):
         steps.scores(steps.plan.rows[2])
 
 
+def test_what_cannot_be_trained_is_said_in_a_sentence(plan, tmp_path, monkeypatch):
+    partial = [{"path": "foreign.jsonl", "declaration": "foreign.yaml"}]
+    path = plan([{"name": "spans", "head": "spans", "train": partial}])
+    with pytest.raises(
+        SystemExit, match=r"^teacher_steps.py: .*\.jsonl:1 \(by .*foreign.yaml\): \[0, .*open for name; a"
+    ):
+        run(monkeypatch, tmp_path, path)
+
+
 def test_the_plan_of_the_table_is_one(tmp_path):
     from teacher_steps import PLAN, Plan
 

@@ -7,7 +7,7 @@ The plan names a teacher's configuration, further corpora, how many sentences of
 the rows with their settings. Each corpus has its share of the sentences, drawn once: all rows see the same ones, but
 for those that name files of their own. A row is a run with a CRF or a span head, or the mean of earlier rows' weights.
 Development sets are measured through their declarations. A row that is complete is not repeated; an interrupted run
-goes on. Prints a Markdown table: strict span F1, and minutes of training.
+goes on (its minutes are those since then). Prints a Markdown table: strict span F1, and minutes of training.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from statistics import mean
 from typing import Annotated, Any
@@ -28,8 +29,10 @@ from distillex_matcher.layout import write_atomically
 from distillex_training.accepted import Checked, Count, NotEmpty, OneOf, Seed, Size
 from distillex_training.average import average
 from distillex_training.config import ConfigError, Corpus, TeacherRun, TrainingCorpus, read_config
+from distillex_training.data.records import DataError
 from distillex_training.finetune import finetune
-from distillex_training.run_record import content_checksum
+from distillex_training.models.encoders import EncoderError
+from distillex_training.run_record import RunDirectoryError, content_checksum
 from distillex_training.run_state import BEST, METRICS
 from distillex_training.span_head import SpanHeadRun, finetune_spans
 from labelled_parts import as_setting, draw, lines_of
@@ -124,8 +127,12 @@ class Steps:
             Corpus(draw(s.path, s.sentences, plan.seed, runs / "measured" / f"{s.name}.jsonl"), s.declaration)
             for s in plan.measured
         ]
-        all_corpora = (*read_config(plan.config, TeacherRun).data.train, *plan.further)
-        self.train = self._drawn(all_corpora, "all")
+
+    @cached_property
+    def _train(self) -> list[TrainingCorpus]:
+        """The part of all corpora."""
+        corpora = (*read_config(self.plan.config, TeacherRun).data.train, *self.plan.further)
+        return self._drawn(corpora, "all")
 
     def _drawn(self, corpora: Sequence[TrainingCorpus], name: str) -> list[TrainingCorpus]:
         return drawn(corpora, self.plan.sentences, self.plan.seed, self.runs / "parts" / name)
@@ -133,7 +140,7 @@ class Steps:
     def run_of(self, row: Row) -> TeacherRun:
         """Return the configuration of a row's run."""
         settings = {key: json.dumps(value) for key, value in (self.plan.settings | row.settings).items()}
-        train = self._drawn(row.train, row.folder) if row.train else self.train
+        train = self._drawn(row.train, row.folder) if row.train else self._train
         # Measured once, at the end, unless the settings say otherwise: then the best evaluation counts.
         files = {"data.train": as_setting(train), "data.dev": as_setting(self.sets), "data.test": "[]"}
         return read_config(self.plan.config, HEADS[row.head][0], settings | files)
@@ -189,6 +196,20 @@ def table(rows: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def carry_out(plan: Plan, numbers: Sequence[int], runs: Path, output: Path) -> list[dict[str, Any]]:
+    """Train what is missing of some rows; write and return what is known of them, after each row."""
+    steps = Steps(plan, runs)
+    done: list[dict[str, Any]] = []
+    for row in (plan.rows[number] for number in numbers):
+        LOG.info("step: %s", row.name)
+        f1 = steps.scores(row)
+        values = dataclasses.asdict(row) | {"train": [str(each.path) for each in row.train]}
+        shown = {key: values[key] for key in ("settings", "head", "train", "mean_of")}
+        done.append({"step": row.name, "f1": f1, "mean": mean(f1.values()), "minutes": steps.minutes(row)} | shown)
+        write_atomically(output, json.dumps(done, ensure_ascii=False, indent=1) + "\n")
+    return done
+
+
 def main() -> None:
     """Train all that is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -198,19 +219,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/teacher-steps.json"))
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    plan = read_config(asked.plan, Plan)
-    numbers = range(len(plan.rows)) if asked.rows is None else asked.rows
-    if unknown := [number for number in numbers if number not in range(len(plan.rows))]:
-        parser.error(f"--rows: {unknown[0]} is no row of {asked.plan}; it has 0 to {len(plan.rows) - 1}")
-    steps = Steps(plan, asked.runs)
-    done: list[dict[str, Any]] = []
-    for row in (plan.rows[number] for number in numbers):
-        LOG.info("step: %s", row.name)
-        f1 = steps.scores(row)
-        values = dataclasses.asdict(row) | {"train": [str(each.path) for each in row.train]}
-        shown = {key: values[key] for key in ("settings", "head", "train", "mean_of")}
-        done.append({"step": row.name, "f1": f1, "mean": mean(f1.values()), "minutes": steps.minutes(row)} | shown)
-        write_atomically(asked.output, json.dumps(done, ensure_ascii=False, indent=1) + "\n")
+    try:
+        plan = read_config(asked.plan, Plan)
+        numbers = range(len(plan.rows)) if asked.rows is None else asked.rows
+        if unknown := [number for number in numbers if number not in range(len(plan.rows))]:
+            parser.error(f"--rows: {unknown[0]} is no row of {asked.plan}; it has 0 to {len(plan.rows) - 1}")
+        done = carry_out(plan, numbers, asked.runs, asked.output)
+    except (ConfigError, DataError, EncoderError, RunDirectoryError) as error:
+        raise SystemExit(f"teacher_steps.py: {error}") from None
     print("\n".join(table(done)))
 
 
