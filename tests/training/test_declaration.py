@@ -42,7 +42,6 @@ def test_a_declaration_says_what_each_type_may_be(declared):
     assert declaration.types == {"PER": ("name",), "ORG": ("company", "government"), "RACE": (), "misc": None}
     assert (declaration.open, declaration.trim) == (("time",), "《》")
     assert declaration.model_types == ("company", "government", "name", "time")
-    assert declaration.labelled_types == ("company", "government", "name")
 
 
 def test_open_all_means_the_models_types_or_without_them_the_declared_ones(declared):

@@ -1,13 +1,14 @@
 import itertools
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from distillex_matcher import Lexicon
 from distillex_training.data.labelled import GoldSpan, OpenSpan, Sentence
 from distillex_training.evaluate import ScoredSpan, Scores, recall_by_surface, score, trim
 from distillex_training.lexicon_evaluation import plausible_entries, random_entries, right_entries
-from distillex_training.measures import measure
+from distillex_training.measures import DomainMeasures, measure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -280,7 +281,10 @@ def test_measures_count_faults_groups_domains_and_calibration():
     assert (measures.sentences, measures.faulty) == (4, 2)
     assert (measures.without_entities, measures.wrongly_filled) == (2, 1)
     assert measures.per_group == {"company/government": Scores(1, 2, 1), "name": Scores(1, 2, 2)}
-    assert measures.per_domain == {"chat": Scores(0, 2, 1), "news": Scores(2, 2, 2)}
+    assert measures.per_domain == {
+        "chat": DomainMeasures(Scores(0, 2, 1), sentences=2, faulty=2),
+        "news": DomainMeasures(Scores(2, 2, 2), sentences=1, faulty=0),
+    }
     reliability = measures.reliability
     assert (reliability.precision, reliability.mean_score) == (0.5, pytest.approx(0.575))
     assert reliability.calibration_error == pytest.approx((0.05 + 0.15 + 0.15 + 0.35) / 4)
@@ -336,12 +340,33 @@ def test_a_model_is_measured_on_the_declared_types_that_it_has(evaluate, toy, fo
             assert ours[name] == theirs[name], name
     base = declared[1]
     assert sum(each["count"] for each in base["reliability"]) > 0
-    assert base["per_group"]["name"]["f1"] == base["per_type_f1"]["name"]
+    assert base["per_group"]["name"] == base["per_type"]["name"]
+    assert base["per_type"].keys() == base["per_type_f1"].keys() == {"company", "name"}
+    assert all(base["per_type"][kind]["f1"] == f1 for kind, f1 in base["per_type_f1"].items())
+    assert base["faulty_share"] == base["faulty_sentences"] / base["sentences"]
+    assert (base["data"], Path(base["model"]).name) == (str(data), "best")
     assert "does not tell apart" not in output  # each of the model's types stands alone
     declaration.write_text("types: {PER: name, ORG: [company, name], TIME: time}\n", encoding="utf-8")
     assert "| company/name | 1.0000 |" in evaluate(data, "--declaration", declaration)[1]
     for part in ("| company | ", "| news | ", f"of {base['sentences']} sentences with a fault", "calibration error 0."):
         assert part in output, part
+
+
+def test_what_has_no_gold_entity_has_no_recall_and_a_precision_where_something_was_found(evaluate, tmp_path):
+    lines = [
+        {"text": "北斗软件的赵伟", "entities": [{"start": 0, "end": 4, "type": "company"}], "domain": "news"},
+        {"text": "今天", "entities": [], "domain": "none"},
+    ]
+    data = tmp_path / "domains.jsonl"
+    data.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    code, output = evaluate(data, "--json", tmp_path / "out.json")
+    assert code == 0, output
+    assert "| none | – | – | – | 0 | 1 | 0 |" in output
+    assert "| name | – | 0.0000 | – | 0 |" in output
+    assert "| news | 0.6667 | 0.5000 | 1.0000 | 1 | 1 | 1 |" in output
+    domains = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))[1]["per_domain"]
+    counted = {name: (each["sentences"], each["faulty_sentences"]) for name, each in domains.items()}
+    assert counted == {"news": (1, 1), "none": (1, 0)}
 
 
 def test_a_declaration_that_does_not_fit_is_refused(evaluate, foreign, tmp_path):

@@ -1,15 +1,12 @@
 """The head that scores spans: its scores, its loss, the spans that follow, and a teacher that has it."""
 
 import json
-import logging
 import math
-import runpy
-import sys
-from pathlib import Path
+import re
 
 import pytest
 import torch
-from conftest import toy_sentences
+from conftest import toy_sentences, write_jsonl
 from distillex_matcher import LabelScheme, Lexicon
 from distillex_training.config import ConfigError, read_config
 from distillex_training.evaluate import NotFiniteError
@@ -27,7 +24,6 @@ from distillex_training.models.global_pointer import (
 from distillex_training.span_head import SpanHeadRun, SpanTask, finetune_spans, label_texts, load_span_teacher
 from distillex_training.tagging import read_data
 
-SCRIPT = Path(__file__).resolve().parents[2] / "training" / "ablations" / "span_heads.py"
 TYPES = ("company", "name")
 
 
@@ -267,6 +263,38 @@ def test_settings_that_a_span_head_does_not_know_are_refused(configuration, tmp_
         finetune_spans(configuration(adversarial="0.5"), tmp_path)
 
 
+PARTIAL = [
+    ({"weight": 0.5}, "its weight is 0.5"),
+    ({"open": [{"start": 0, "end": 2, "types": ["company"]}]}, "[0, 2) is open for company"),
+    (
+        {"entities": [{"start": 1, "end": 3, "type": "name", "also": ["company"]}]},
+        "[1, 3) may be name or company",
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "reason"), PARTIAL)
+def test_sentences_that_are_labelled_in_part_are_refused_by_file_and_line(configuration, tmp_path, more, reason):
+    first, second = toy_sentences(2, 4)
+    train = write_jsonl(tmp_path / "part.jsonl", [first, second | more])
+    with pytest.raises(ConfigError, match=re.escape(f"{train}:2: {reason}; a span head learns from sentences of")):
+        finetune_spans(configuration(**{"data.train": str(train)}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_whose_labels_count_in_part_are_refused(configuration, tmp_path):
+    train = write_jsonl(tmp_path / "part.jsonl", toy_sentences(2, 4))
+    declaration = tmp_path / "part.yaml"
+    declaration.write_text("types: {name: name, company: company}\nopen: [product]\n", encoding="utf-8")
+    for keys, reason in (
+        ({"weight": 0.5}, f"data.train: {train} has weight 0.5; a span head learns from sentences of weight 1"),
+        ({"declaration": str(declaration)}, f"{train}:1 (by {declaration}): [0, 11) is open for product; a span"),
+    ):
+        settings = {"data.train": json.dumps([{"path": str(train)} | keys])}
+        with pytest.raises(ConfigError, match=re.escape(reason)):
+            finetune_spans(configuration(**settings), tmp_path / "run")
+
+
 def test_both_heads_begin_with_the_same_weights_but_for_the_last_layer(configuration, tmp_path):
     rates = ("encoder_learning_rate", "learning_rate", "crf_learning_rate", "span_learning_rate")
     run = configuration(**dict.fromkeys(rates, "1e-30"), **{"loop.epochs": "1"})
@@ -278,21 +306,3 @@ def test_both_heads_begin_with_the_same_weights_but_for_the_last_layer(configura
     assert theirs.keys() == ours.keys()
     for name, weight in ours.items():
         torch.testing.assert_close(weight, theirs[name], atol=1e-20, rtol=0, msg=name)
-
-
-def test_the_comparison_prints_each_epoch_of_both_heads(teacher_configuration, tmp_path, monkeypatch, capsys, caplog):
-    monkeypatch.syspath_prepend(SCRIPT.parent)
-    options = ("--sentences", "24", "--output", tmp_path, "--set", "loop.epochs=2", "--set", "span_width=8")
-    monkeypatch.setattr(sys, "argv", [str(each) for each in (SCRIPT, "--config", teacher_configuration, *options)])
-    caplog.set_level(logging.INFO)
-    printed = []
-    for _ in range(2):
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-        printed.append(capsys.readouterr().out)
-    assert printed[0] == printed[1]
-    assert sum("nothing was trained" in message for message in caplog.messages) == 2
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed[0].splitlines()[2:]]
-    assert [row[:3] for row in rows] == [
-        [head, "1", epoch] for head in ("crf", "spans-span_width=8") for epoch in ("1", "2")
-    ]
-    assert all(0 <= float(cell.strip("*")) <= 1 for row in rows for cell in row[3:6])

@@ -107,7 +107,8 @@ def test_a_character_may_have_the_labels_of_all_types_of_its_span():
 
 def test_in_an_open_stretch_characters_outside_the_spans_may_be_of_its_types():
     scheme = LabelScheme(TYPES)
-    sentence = Sentence("甲乙丙丁", (GoldSpan(0, 1, "name"),), (OpenSpan(0, 3, ("company",)),))
+    types = ("company", "product")  # the model has no products
+    sentence = Sentence("甲乙丙丁", (GoldSpan(0, 1, "name"),), (OpenSpan(0, 3, types),))
     names = names_of(allowed_labels(sentence, scheme, scheme.encode([(0, 1, "name")], 4)), scheme)
     opened = {"O", "B-company", "I-company", "E-company", "S-company"}
     assert names == [{"S-name"}, opened, opened, {"O"}]
@@ -250,6 +251,31 @@ def test_test_files_are_scored_once_at_the_end_and_change_nothing_else(toy, run_
     assert scores["f1"] == pytest.approx((scores["f1_dev"] + scores["f1_foreign"]) / 2)
     assert scores["f1_foreign"] > 0.9
     assert not (tmp_path / "without" / "test.json").exists()
+
+
+def test_a_run_that_ended_before_its_test_scores_were_written_writes_them_when_called_again(
+    toy, run_of, tmp_path, monkeypatch, caplog
+):
+    run = run_of({"loop.epochs": "1"}, train=toy / "train.jsonl", dev=toy / "dev.jsonl", test=toy / "dev.jsonl")
+
+    def killed(task, directory):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GoldTask, "test", killed)
+        with pytest.raises(KeyboardInterrupt):
+            distill(run, tmp_path)
+    assert (tmp_path / "finished.json").exists()
+    assert not (tmp_path / "test.json").exists()
+    weights = (tmp_path / "best" / "model.safetensors").read_bytes()
+    with caplog.at_level("INFO", "distillex.training"):
+        best = distill(run, tmp_path)
+    assert "is finished already: nothing was trained" in caplog.text
+    assert json.loads((tmp_path / "test.json").read_text(encoding="utf-8"))["f1"] == best["f1"]
+    assert (tmp_path / "best" / "model.safetensors").read_bytes() == weights
+    before = (tmp_path / "test.json").stat().st_mtime_ns
+    assert distill(run, tmp_path) == best
+    assert (tmp_path / "test.json").stat().st_mtime_ns == before
 
 
 def test_of_several_development_files_the_mean_picks(toy, run_of, foreign, tmp_path):

@@ -44,3 +44,10 @@ def test_without_an_entity_all_is_nothing():
 def test_a_diagram_is_drawn_in_the_format_of_its_name(tmp_path, name, beginning, scores):
     draw_reliability(Reliability(scores, RIGHT[: len(scores)]), tmp_path / name)
     assert (tmp_path / name).read_bytes().startswith(beginning)
+
+
+def test_a_full_diagram_is_small_enough_to_lie_beside_a_model(tmp_path):
+    draw_reliability(
+        Reliability([each / 100 for each in range(100)] * 9, [True, False, True] * 300), tmp_path / "a.svg"
+    )
+    assert (tmp_path / "a.svg").stat().st_size < 40_000

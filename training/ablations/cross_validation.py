@@ -12,31 +12,34 @@ one goes on. ``--last`` counts each run's last epoch in place of its best one, w
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 from pathlib import Path
 from statistics import mean
 
-from distillex_training.config import StudentRun, TeacherRun, read_config
+from distillex_training.config import Corpus, StudentRun, TeacherRun, read_config
 from distillex_training.data.convert import text_key
 from distillex_training.distill import distill
 from distillex_training.finetune import finetune
 from distillex_training.run_state import METRICS
+from labelled_parts import as_setting, lines_of, write_lines
 
 
 def write_folds(train: Path, folds: int, folder: Path) -> list[tuple[Path, Path]]:
     """Cut a labelled file into training and development files, a pair a fold; the same file gives the same folds."""
-    lines = train.read_text(encoding="utf-8").splitlines()
-    keys = sorted({text_key(json.loads(line)["text"]) for line in lines})
-    fold_of = {key: place % folds for place, key in enumerate(keys)}
+    lines = lines_of(train)
+    keys = [text_key(json.loads(line)["text"]) for line in lines]
+    fold_of = {key: place % folds for place, key in enumerate(sorted(set(keys)))}
     pairs = []
-    folder.mkdir(parents=True, exist_ok=True)
     for fold in range(folds):
-        pair = folder / f"train-{fold}.jsonl", folder / f"dev-{fold}.jsonl"
-        for path, wanted in zip(pair, (False, True), strict=True):
-            part = [line for line in lines if (fold_of[text_key(json.loads(line)["text"])] == fold) is wanted]
-            path.write_text("".join(line + "\n" for line in part), encoding="utf-8")
-        pairs.append((pair[0].resolve(), pair[1].resolve()))
+        parts = [
+            [line for line, key in zip(lines, keys, strict=True) if (fold_of[key] == fold) is wanted]
+            for wanted in (False, True)
+        ]
+        names = f"train-{fold}.jsonl", f"dev-{fold}.jsonl"
+        train_part, dev_part = (write_lines(part, folder / name) for part, name in zip(parts, names, strict=True))
+        pairs.append((train_part, dev_part))
     return pairs
 
 
@@ -63,7 +66,11 @@ def main() -> None:
         settings = dict(item.split("=", 1) for item in tried.split())
         found = []
         for fold, (fold_train, fold_dev) in enumerate(pairs):
-            files = {"data.train": str(fold_train), "data.dev": str(fold_dev)}
+            part = dataclasses.replace(train[0], path=fold_train)
+            files = {
+                "data.train": as_setting([part]),
+                "data.dev": as_setting([Corpus(fold_dev, part.declaration)]),
+            }
             name = tried.replace(" ", "_").replace("/", "-") or "as-it-is"
             run_directory = folder / f"{name}-{asked.folds}-{fold}"
             if is_teacher:

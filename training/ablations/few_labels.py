@@ -3,7 +3,7 @@
     python training/ablations/few_labels.py TRAIN DEV [--sentences 100 300 1000 0] [--seed 1] [--output runs/few-labels]
 
 The settings are those of training/configs/student-own-data.yaml; students from scratch have sizes and a learning rate
-of their own (FROM_SCRATCH). Both make the same number of steps. 0 sentences: all. A run that is complete is not
+of their own. Both make the same number of steps. 0 sentences: all. A run that is complete is not
 repeated; an interrupted one goes on.
 """
 
@@ -11,37 +11,19 @@ from __future__ import annotations
 
 import argparse
 import logging
-import random
+import sys
 from pathlib import Path
 
 from distillex_training.config import StudentRun, read_config
 from distillex_training.distill import distill
+from labelled_parts import draw, lines_of
 
-ROOT = Path(__file__).resolve().parents[2]
-CONFIG = ROOT / "training" / "configs" / "student-own-data.yaml"
-FROM_SCRATCH = {
-    "initial": "null",
-    "learning_rate": "2e-3",
-    "student.width": "192",
-    "student.head": "192",
-    "student.bigram_hash_size": "131072",
-    "student.owned_bigrams": "true",
-}
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evidence"))
+from own_data import CONFIG, epochs_of, from_scratch
+
 FEWEST_STEPS, FEWEST_EPOCHS = 400, 12
-
-
-def draw(source: Path, count: int, seed: int, folder: Path) -> Path:
-    """Write so many lines of a labelled file, drawn at random; 0 takes the file itself."""
-    if not count:
-        return source.resolve()
-    lines = source.read_text(encoding="utf-8").splitlines()
-    if count > len(lines):
-        raise SystemExit(f"{source}: {len(lines)} sentences; {count} were asked for")
-    drawn = folder / f"train-{count}-seed{seed}.jsonl"
-    drawn.parent.mkdir(parents=True, exist_ok=True)
-    picked = random.Random(seed).sample(lines, count)
-    drawn.write_text("".join(line + "\n" for line in picked), encoding="utf-8")
-    return drawn.resolve()
+WIDTH = 192
+"""Of the students from scratch in docs/results.md."""
 
 
 def main() -> None:
@@ -54,14 +36,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/few-labels"))
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    batch_size = read_config(CONFIG, StudentRun).loop.batch_size
     rows = []
     for count in asked.sentences:
-        file = draw(asked.train, count, asked.seed, asked.output)
-        sentences = len(file.read_text(encoding="utf-8").splitlines())
-        epochs = max(FEWEST_EPOCHS, -(-FEWEST_STEPS * batch_size // sentences))
+        part = asked.output / f"train-{count or 'all'}-seed{asked.seed}.jsonl"
+        file = draw(asked.train, count, asked.seed, part)
+        sentences = len(lines_of(file))
+        epochs = epochs_of(sentences, fewest_steps=FEWEST_STEPS, fewest_epochs=FEWEST_EPOCHS)
         found = []
-        for name, settings in (("from-scratch", FROM_SCRATCH), ("begun", {})):
+        for name, settings in (("from-scratch", from_scratch(width=WIDTH, head=WIDTH)), ("begun", {})):
             keys = {
                 "data.train": str(file),
                 "data.dev": str(asked.dev.resolve()),

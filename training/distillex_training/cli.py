@@ -230,7 +230,7 @@ def evaluate(
     for line in report_lines(measured, results):
         typer.echo(line)
     if json_file is not None:
-        text = json.dumps(figures(measured, results), ensure_ascii=False, indent=1)
+        text = json.dumps(figures(model, measured, results), ensure_ascii=False, indent=1)
         json_file.write_text(text + "\n", encoding="utf-8")
     if reliability is not None:
         draw_reliability(with_base(results).reliability, reliability)

@@ -399,7 +399,7 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     """
     if run.initial is not None and run.distillation.start_from_teacher:
         raise ConfigError("distillation.start_from_teacher is true; with initial, which has characters, give false")
-    return train_in(directory, run, lambda: _task(run), max_steps=max_steps)
+    return train_in(directory, run, lambda: _task(run), tested=bool(run.data.test), max_steps=max_steps)
 
 
 def _task(run: StudentRun) -> DistillationTask:

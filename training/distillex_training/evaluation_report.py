@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from distillex_training.data.measured import MeasuredFile
@@ -39,10 +40,13 @@ def report_lines(file: MeasuredFile, results: Sequence[ConditionResult]) -> Iter
         yield from _table("types", measures.per_group)
     if measures.per_domain:
         yield "\nper domain:\n"
-        yield from _table("domain", measures.per_domain)
+        yield "| domain | F1 | precision | recall | gold | sentences | with a fault |"
+        yield "|---|---|---|---|---|---|---|"
+        for name, each in measures.per_domain.items():
+            yield f"| {name} | {_cells(each.scores)} | {each.sentences} | {each.faulty} |"
     yield (
         f"\n{measures.faulty:,} of {measures.sentences:,} sentences with a fault "
-        f"({measures.faulty / measures.sentences:.1%}); an entity found in {measures.wrongly_filled:,} of the "
+        f"({measures.faulty_share:.1%}); an entity found in {measures.wrongly_filled:,} of the "
         f"{measures.without_entities:,} without any"
     )
     reliability = measures.reliability
@@ -52,13 +56,15 @@ def report_lines(file: MeasuredFile, results: Sequence[ConditionResult]) -> Iter
     )
 
 
-def figures(file: MeasuredFile, results: Sequence[ConditionResult]) -> list[dict[str, Any]]:
-    """Return an object a condition, for JSON."""
+def figures(model: Path, file: MeasuredFile, results: Sequence[ConditionResult]) -> list[dict[str, Any]]:
+    """Return an object a condition, for JSON; ``model``: what was measured, by the path that was given."""
     listed = []
     for result in results:
         measures, micro = result.measures, result.report.micro
         listed.append(
             {
+                "model": str(model),
+                "data": str(file.report.path),
                 "lexicon": result.condition,
                 "entries": result.entries,
                 "f1": micro.f1,
@@ -67,11 +73,16 @@ def figures(file: MeasuredFile, results: Sequence[ConditionResult]) -> list[dict
                 "recall_seen": result.seen.recall,
                 "recall_unseen": result.unseen.recall,
                 "per_type_f1": {kind: scores.f1 for kind, scores in result.report.per_type.items()},
+                "per_type": {kind: _numbers(scores) for kind, scores in result.report.per_type.items()},
                 "per_group": {name: _numbers(scores) for name, scores in measures.per_group.items()},
-                "per_domain": {name: _numbers(scores) for name, scores in measures.per_domain.items()},
+                "per_domain": {
+                    name: {**_numbers(each.scores), "sentences": each.sentences, "faulty_sentences": each.faulty}
+                    for name, each in measures.per_domain.items()
+                },
                 "left_out": dict(file.left_out),
                 "sentences": measures.sentences,
                 "faulty_sentences": measures.faulty,
+                "faulty_share": measures.faulty_share,
                 "sentences_without_entities": measures.without_entities,
                 "wrongly_filled_sentences": measures.wrongly_filled,
                 "mean_score": measures.reliability.mean_score,
@@ -86,7 +97,13 @@ def _table(title: str, rows: Mapping[str, Scores]) -> Iterator[str]:
     yield f"| {title} | F1 | precision | recall | gold |"
     yield "|---|---|---|---|---|"
     for name, scores in rows.items():
-        yield f"| {name} | {scores.f1:.4f} | {scores.precision:.4f} | {scores.recall:.4f} | {scores.gold} |"
+        yield f"| {name} | {_cells(scores)} |"
+
+
+def _cells(scores: Scores) -> str:
+    f1 = f"{scores.f1:.4f}" if scores.gold else "–"
+    precision = f"{scores.precision:.4f}" if scores.gold or scores.predicted else "–"
+    return f"{f1} | {precision} | {_recall(scores)} | {scores.gold}"
 
 
 def _numbers(scores: Scores) -> dict[str, float]:

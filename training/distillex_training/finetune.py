@@ -117,7 +117,7 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
     """
     if run.distillation.teacher is not None and run.adversarial > 0:
         raise ConfigError("adversarial: not together with distillation.teacher")
-    return train_in(directory, run, lambda: _task(run), max_steps=max_steps)
+    return train_in(directory, run, lambda: _task(run), tested=bool(run.data.test), max_steps=max_steps)
 
 
 def new_teacher(run: TeacherRun, data: TaggingData, kind: Callable[[TeacherConfig, nn.Module], T]) -> T:

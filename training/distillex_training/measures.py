@@ -21,6 +21,15 @@ from distillex_training.reliability import Reliability
 
 
 @dataclass(frozen=True)
+class DomainMeasures:
+    """Scores of the sentences of a domain, and how many of them there are with a fault."""
+
+    scores: Scores
+    sentences: int
+    faulty: int
+
+
+@dataclass(frozen=True)
 class Measures:
     """Scores of spans, of sentences, and of the model's own scores."""
 
@@ -35,8 +44,13 @@ class Measures:
     reliability: Reliability
     per_group: dict[str, Scores] = field(default_factory=dict)
     """By the types that the corpus does not tell apart."""
-    per_domain: dict[str, Scores] = field(default_factory=dict)
+    per_domain: dict[str, DomainMeasures] = field(default_factory=dict)
     """By what the records name as their domain; empty where none does."""
+
+    @property
+    def faulty_share(self) -> float:
+        """Of all sentences."""
+        return self.faulty / self.sentences
 
 
 def measure(
@@ -77,7 +91,11 @@ def measure(
         reliability=_reliability(predicted, told, gold),
         per_group={"/".join(group): _of_types(report, group) for group in groups},
         per_domain={
-            domain: score([gold[row] for row in rows], [told[row] for row in rows]).micro
+            domain: DomainMeasures(
+                score([gold[row] for row in rows], [told[row] for row in rows]).micro,
+                sentences=len(rows),
+                faulty=sum(pairs[row][0] != pairs[row][1] for row in rows),
+            )
             for domain, rows in sorted(domains.items())
         },
     )

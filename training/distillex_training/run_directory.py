@@ -25,9 +25,11 @@ TEST = "test.json"
 
 
 def train_in(
-    directory: Path, run: Any, prepare: Callable[[], Task], *, max_steps: int | None = None
+    directory: Path, run: Any, prepare: Callable[[], Task], *, tested: bool = False, max_steps: int | None = None
 ) -> dict[str, float]:
     """Train, or go on training, what a run describes; a run that is finished is not trained again.
+
+    What a finished run lacks of its test scores, because it ended before it wrote them, is measured then.
 
     Parameters
     ----------
@@ -36,7 +38,9 @@ def train_in(
     run
         Its configuration, with its :class:`~distillex_training.training_loop.LoopConfig` as ``loop``.
     prepare
-        Reads the data and builds what is trained; not called for a finished run.
+        Reads the data and builds what is trained; not called for a finished run that has all of its scores.
+    tested
+        Whether the picked model is measured on test sets in the end.
     max_steps
         As of :func:`~distillex_training.training_loop.fit`.
 
@@ -51,19 +55,25 @@ def train_in(
         For a directory that holds a run with other settings or data, or in which another process trains.
     """
     with _entered(directory, run) as (record, outcome):
+        task = None
         if outcome is not None:
             LOG.info("%s is finished already: nothing was trained; delete it to train anew", directory)
-            return outcome
-        task = prepare()
-        if processes.is_first():
-            write_record(directory, record)
-        best = fit(task, run.loop, directory, max_steps=max_steps)
-        if processes.is_first() and (directory / FINISHED).exists():
-            measured = task.test(directory / BEST)
-            if measured:
-                write_atomically(directory / TEST, json.dumps(measured, ensure_ascii=False) + "\n")
-                LOG.info("test f1 %.4f: %s", measured["f1"], directory / TEST)
-        return best
+        else:
+            task = prepare()
+            if processes.is_first():
+                write_record(directory, record)
+            outcome = fit(task, run.loop, directory, max_steps=max_steps)
+        if tested and processes.share((directory / FINISHED).exists() and not (directory / TEST).exists()):
+            _test(prepare() if task is None else task, directory)
+        return outcome
+
+
+def _test(task: Task, directory: Path) -> None:
+    """Write what the picked model scores on what it was not picked on (of the first process)."""
+    if processes.is_first():
+        measured = task.test(directory / BEST)
+        write_atomically(directory / TEST, json.dumps(measured, ensure_ascii=False) + "\n")
+        LOG.info("test f1 %.4f: %s", measured["f1"], directory / TEST)
 
 
 @contextlib.contextmanager

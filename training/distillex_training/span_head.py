@@ -35,7 +35,7 @@ from distillex_training.models.global_pointer import (
     span_bounds,
 )
 from distillex_training.run_directory import train_in
-from distillex_training.tagging import GoldTask, read_data
+from distillex_training.tagging import GoldTask, labelled_files, read_data
 
 KIND = "span_teacher"
 CHARACTERS_AT_ONCE = 2048
@@ -179,7 +179,7 @@ def finetune_spans(run: SpanHeadRun, directory: Path, *, max_steps: int | None =
     Raises
     ------
     ConfigError
-        For settings that a span head does not know.
+        For settings that a span head does not know, and training data that are not labelled wholly.
     RunDirectoryError
         For a directory that holds another run.
     """
@@ -190,7 +190,35 @@ def finetune_spans(run: SpanHeadRun, directory: Path, *, max_steps: int | None =
     ):
         if given:
             raise ConfigError(f"{name}: not with a span head")
-    return train_in(directory, run, lambda: _task(run), max_steps=max_steps)
+    _check_whole(run)
+    return train_in(directory, run, lambda: _task(run), tested=bool(run.data.test), max_steps=max_steps)
+
+
+def _check_whole(run: SpanHeadRun) -> None:
+    """Refuse training data that the loss of spans would take for more than it says.
+
+    Raises
+    ------
+    ConfigError
+        For a weight, an entity of several types or an open stretch, naming file and line.
+    """
+    accepted = "a span head learns from sentences of weight 1 whose entities have one type each and are all labelled"
+    for corpus, file in zip(run.data.train, labelled_files(run.data.train, run.data.types), strict=True):
+        if corpus.weight != 1.0:
+            raise ConfigError(f"data.train: {corpus.path} has weight {corpus.weight:g}; {accepted}")
+        for record in file.records(run.data.types).records:
+            several = next((span for span in record.spans if span.also), None)
+            reason = ""
+            if record.open:
+                stretch = record.open[0]
+                reason = f"[{stretch.start}, {stretch.end}) is open for {', '.join(stretch.types)}"
+            elif several is not None:
+                reason = f"[{several.start}, {several.end}) may be {' or '.join(several.types)}"
+            elif record.weight != 1.0:
+                reason = f"its weight is {record.weight:g}"
+            if reason:
+                declared = f" (by {corpus.declaration})" if corpus.declaration else ""
+                raise ConfigError(f"{record.where}{declared}: {reason}; {accepted}")
 
 
 def _task(run: SpanHeadRun) -> SpanTask:

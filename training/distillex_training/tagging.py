@@ -96,7 +96,7 @@ def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout 
     """
     base = Lexicon.load(config.lexicon)
     measured = (*config.dev, *config.test)
-    files, measured_files = ([_file_of(corpus, config.types) for corpus in each] for each in (config.train, measured))
+    files, measured_files = (labelled_files(each, config.types) for each in (config.train, measured))
     parts, others, reports = read_splits(files, measured_files, config.types)
     train = [
         sentence if corpus.weight == 1.0 else dataclasses.replace(sentence, weight=sentence.weight * corpus.weight)
@@ -149,9 +149,18 @@ def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout 
     return TaggingData(train, dev, raw, base, layout, entity_types, counted, test, lists)
 
 
-def _file_of(corpus: Corpus, entity_types: tuple[str, ...]) -> LabelledFile:
-    declaration = None if corpus.declaration is None else read_declaration(corpus.declaration, entity_types)
-    return LabelledFile(corpus.path, declaration)
+def labelled_files(corpora: Sequence[Corpus], entity_types: tuple[str, ...]) -> list[LabelledFile]:
+    """Return the files of corpora with what their declarations say of the model's types.
+
+    Raises
+    ------
+    DataError
+        For a wrong declaration.
+    """
+    return [
+        LabelledFile(each.path, None if each.declaration is None else read_declaration(each.declaration, entity_types))
+        for each in corpora
+    ]
 
 
 def _names_of(paths: Sequence[Path]) -> list[str]:

@@ -20,26 +20,15 @@ import logging
 from pathlib import Path
 
 from distillex_matcher import Lexicon
-from distillex_training.config import StudentRun, read_config
+from distillex_training.config import Corpus, StudentRun, read_config
 from distillex_training.data.declaration import read_declaration
 from distillex_training.data.labelled import LabelledFile, disjoint_records
 from distillex_training.data.measured import read_measured
 from distillex_training.distill import distill
-from distillex_training.evaluate import Scores, predict_with_scores, torch_emissions
-from distillex_training.evaluate import trim as trim_spans
-from distillex_training.measures import measure
+from distillex_training.evaluate import Scores, predict_and_score, torch_emissions
 from distillex_training.models import load_model
+from own_data import CONFIG, ROOT, epochs_of, from_scratch
 
-ROOT = Path(__file__).resolve().parents[2]
-CONFIG = ROOT / "training" / "configs" / "student-own-data.yaml"
-ALONE = {
-    "initial": "null",
-    "learning_rate": "2e-3",
-    "student.width": "160",
-    "student.head": "128",
-    "student.bigram_hash_size": "131072",
-    "student.owned_bigrams": "true",
-}
 FEWEST_STEPS, FEWEST_EPOCHS = 800, 8
 
 
@@ -66,21 +55,18 @@ def alone(corpus: str, data: Path, output: Path) -> float:
     folder = output / corpus
     sentences = write_grouped(data / corpus / "train.jsonl", corpus, folder / "train.jsonl")
     write_grouped(data / corpus / "dev.jsonl", corpus, folder / "dev.jsonl")
-    run = read_config(CONFIG, StudentRun)
-    epochs = max(FEWEST_EPOCHS, -(-FEWEST_STEPS * run.loop.batch_size // sentences))
+    epochs = epochs_of(sentences, fewest_steps=FEWEST_STEPS, fewest_epochs=FEWEST_EPOCHS)
     files = {"data.train": str(folder / "train.jsonl"), "data.dev": str(folder / "dev.jsonl")}
-    settings = ALONE | files | {"loop.epochs": str(epochs)}
+    settings = from_scratch() | files | {"loop.epochs": str(epochs)}
     return distill(read_config(CONFIG, StudentRun, settings), folder / "run")["f1"]
 
 
-def measured(model: Path, base: Path, corpus: str, file: Path) -> Scores:
+def measured(model: Path, base: Path, corpus: Corpus) -> Scores:
     """Return the scores of a trained model on a labelled file."""
     tagger, crf, layout = load_model(model)
-    read = read_measured(file, declaration_of(corpus), crf.scheme.entity_types)
-    texts = [sentence.text for sentence in read.sentences]
-    featurizer = layout.featurizer(Lexicon.load(base))
-    found = predict_with_scores(featurizer, torch_emissions(tagger), crf.decoder(), texts)
-    return measure(read.sentences, trim_spans(read.sentences, found, read.trim)).report.micro
+    read = read_measured(corpus.path, corpus.declaration, crf.scheme.entity_types)
+    featurizer, emissions_of = layout.featurizer(Lexicon.load(base)), torch_emissions(tagger)
+    return predict_and_score(featurizer, emissions_of, crf.decoder(), read.sentences, trimmed=read.trim).micro
 
 
 def main() -> None:
@@ -98,11 +84,11 @@ def main() -> None:
     rows: list[dict[str, str | float | None]] = []
     for corpus in asked.corpora:
         own = alone(corpus, asked.data, asked.output)
-        scores = measured(asked.model, asked.base, corpus, asked.data / corpus / "dev.jsonl")
+        scores = measured(asked.model, asked.base, Corpus(asked.data / corpus / "dev.jsonl", declaration_of(corpus)))
         rows.append({"corpus": corpus, "f1": scores.f1, "p": scores.precision, "r": scores.recall, "alone": own})
     for each in asked.dev_only:
         corpus, _, file = each.partition("=")
-        scores = measured(asked.model, asked.base, corpus, Path(file))
+        scores = measured(asked.model, asked.base, Corpus(Path(file), declaration_of(corpus)))
         rows.append({"corpus": corpus, "f1": scores.f1, "p": scores.precision, "r": scores.recall, "alone": None})
     print("| corpus (dev) | F1 | precision | recall | F1 of a student of this corpus alone |\n|---|---|---|---|---|")
     for row in rows:

@@ -126,6 +126,8 @@ def allowed_labels(sentence: Sentence, scheme: LabelScheme, labels: NDArray[np.i
         inside = np.arange(stretch.start, stretch.end)
         inside = inside[~covered[inside]]
         for kind in stretch.types:
+            if kind not in scheme.entity_types:
+                continue  # no file labels it, so that the model has no such type
             # Beginning, middle and end of an entity, and one of a single character.
             for label in (*scheme.encode([(0, 3, kind)], 3), *scheme.encode([(0, 1, kind)], 1)):
                 allowed[inside, label] = True

@@ -48,11 +48,6 @@ class Declaration:
         named = {kind for allowed in self.types.values() for kind in allowed or ()}
         return tuple(sorted(named | set(self.open)))
 
-    @property
-    def labelled_types(self) -> tuple[str, ...]:
-        """Those that it labels wherever they stand, sorted."""
-        return tuple(kind for kind in self.model_types if kind not in self.open)
-
     def groups(self) -> list[tuple[str, ...]]:
         """Types that the corpus does not tell apart, each group sorted; a type that it does stands alone."""
         groups: list[set[str]] = []
