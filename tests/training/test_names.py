@@ -11,8 +11,8 @@ def test_names_get_the_type_of_their_list_unless_it_is_a_common_word(tmp_path):
     lists = {
         "company": "小米\n苹果\n瑞幸\nＯＰＰＯ\n我",  # jieba: 小米 n 396, 苹果 n 1334; one character is no name
         "product": "小米\n小米14\n天籁\n大麦",  # jieba: 天籁 n 63, 大麦 n 339
-        "position": "总经理\n说话",  # jieba: n, v; both frequent
-        "address": "北京\n三里屯太古里",  # jieba: 北京 ns
+        "scene": "外滩\n长城\n小米",  # jieba: 外滩 n 140, 长城 ns 1559
+        "address": "三里屯",
     }
     for name, words in lists.items():
         (tmp_path / f"{name}.txt").write_text(words + "\n", encoding="utf-8")
@@ -24,6 +24,5 @@ def test_names_get_the_type_of_their_list_unless_it_is_a_common_word(tmp_path):
         "oppo": "company",
         "小米14": "product",
         "天籁": "product",
-        "总经理": "position",
-        "三里屯太古里": "address",
+        "外滩": "scene",
     }

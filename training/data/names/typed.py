@@ -4,8 +4,9 @@
     distillex lexicon build -o lexicons/base/1.lex runs/names.tsv
 
 A word that is common by jieba's count (苹果, 得到, 活着) keeps jieba's tag, for a title or a product sooner than for a
-firm; but a position, which is a common noun by nature, gets its type. A place that jieba knows keeps its tag too. Of a
-word in several lists the first type of :data:`TYPES` counts.
+firm. Positions and addresses are left out: to a teacher that had not met them as typed words they did harm (everyday
+F1 0.944 without them, 0.919 with), and jieba's tags tell most of them. Of a word in several lists the first type of
+:data:`TYPES` counts.
 """
 
 from __future__ import annotations
@@ -25,17 +26,13 @@ TYPES = (
     "scene",
     "organization",
     "government",
-    "address",
     "name",
-    "position",
 )
 NAME_TAGS = ("nz", "nt")
 """Jieba's tags of other names and of institutions: however frequent, these are names."""
 COMMON_FROM = {"product": 100, "movie": 100, "book": 100, "name": 100}
 """The frequency in jieba's dictionary from which a word is a common one, where it is not :data:`USUALLY`."""
 USUALLY = 1000
-NOUN_TAGS = ("n", "b")
-PLACE_TAG = "ns"
 
 
 def typed_names(folder: Path) -> dict[str, str]:
@@ -48,10 +45,7 @@ def typed_names(folder: Path) -> dict[str, str]:
                 if len(word) < 2 or not is_word(word):
                     continue
                 tag, count = known.get(word, ("", 0))
-                is_name = tag.startswith(NAME_TAGS) or (entity_type == "position" and tag in NOUN_TAGS)
-                if count >= COMMON_FROM.get(entity_type, USUALLY) and not is_name:
-                    continue
-                if entity_type == "address" and tag == PLACE_TAG:
+                if count >= COMMON_FROM.get(entity_type, USUALLY) and not tag.startswith(NAME_TAGS):
                     continue
                 names.setdefault(word, entity_type)
     return names
