@@ -1,9 +1,9 @@
 """A network as plainly as ONNX can say it, so that a compiler for GPUs finds nothing to evaluate or to convert.
 
-PyTorch's exporter computes the target of every reshape from the sizes of the inputs, and sums float16 in float32. Neither
-is needed: ONNX says a target in a constant (0 takes a size over, -1 is the one that follows from the others), and a
-kernel that sums float16 adds up in float32 by itself. What depends on the number of tokens (a teacher's positions and
-the mask of its attention) is still computed as the network runs.
+PyTorch's exporter computes the target of every reshape from the sizes of the inputs, and sums float16 in float32.
+Neither is needed: ONNX says a target in a constant (0 takes a size over, -1 is the one that follows from the others),
+and a kernel that sums float16 adds up in float32 by itself. What depends on the number of tokens (a teacher's positions
+and the mask of its attention) is still computed as the network runs.
 """
 
 from __future__ import annotations
@@ -77,4 +77,4 @@ def _sum_without_casts(graph: onnx.GraphProto, known: Mapping[str, Any]) -> None
 
 
 def _casts_to(node: onnx.NodeProto, kind: int) -> bool:
-    return node.op_type == "Cast" and node.attribute[0].i == kind
+    return node.op_type == "Cast" and int(node.attribute[0].i) == kind
