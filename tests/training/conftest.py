@@ -160,3 +160,30 @@ def gpu_networks(toy_student, toy_teacher, tmp_path_factory):
         return path, directories[kind]
 
     return network
+
+
+@pytest.fixture(scope="session")
+def rtx():
+    """TensorRT for RTX, which builds without a GPU."""
+    from distillex_training.export.plan_builder import TENSORRT_RTX, TensorRtError, load_library
+
+    try:
+        return load_library(TENSORRT_RTX)
+    except TensorRtError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def rtx_plans(rtx, gpu_networks):
+    """The plan that NVIDIA's real builder makes of a model, and the model's layout, by its kind."""
+    from distillex_matcher import FeatureLayout
+    from distillex_training.export.plan_builder import PlanOptions, build_plan
+    from distillex_training.export.plan_profile import optimization_profile
+
+    @functools.cache
+    def plan(kind, half=True):
+        network, directory = gpu_networks(kind, half)
+        layout = FeatureLayout.load(directory)
+        return build_plan(rtx, network.read_bytes(), optimization_profile(layout), PlanOptions(half=half)), layout
+
+    return plan

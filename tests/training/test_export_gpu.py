@@ -27,7 +27,7 @@ def real_texts(kind, toy):
     """Texts of the model's kind, of several lengths, and the base lexicon that goes with them."""
     if kind == "shipped student":
         news = "".join((ROOT / "examples" / "news.txt").read_text(encoding="utf-8").split())
-        texts = [news[begin : begin + length] for length in (14, 30) for begin in range(0, len(news), 17)]
+        texts = [news[begin : begin + length] for length in (30, 62) for begin in range(0, len(news), 17)]
         return texts, Lexicon.load(ROOT / "lexicons" / "base" / "1.lex")
     return (toy / "raw.txt").read_text(encoding="utf-8").split("\n")[:-1], Lexicon.load(toy / "base.lex")
 

@@ -73,21 +73,6 @@ def test_metadata_come_back_as_they_were_written(toy_student, tmp_path):
 # What NVIDIA's real builder does.
 
 
-@pytest.fixture(scope="module")
-def rtx():
-    """TensorRT for RTX, which builds without a GPU."""
-    try:
-        return load_library(TENSORRT_RTX)
-    except TensorRtError as error:
-        pytest.skip(str(error))
-
-
-def network_of(gpu_networks, kind, **options):
-    """The network of a model and its layout."""
-    path, directory = gpu_networks(kind, **options)
-    return path, FeatureLayout.load(directory)
-
-
 def inputs_and_output(layout, labels):
     """What a plan must have to be served, by the layout."""
     profile = optimization_profile(layout)
@@ -102,23 +87,23 @@ def inputs_and_output(layout, labels):
 
 
 @pytest.mark.parametrize(("kind", "labels"), [("student", 9), ("teacher", 9), ("shipped student", 41)])
-def test_the_real_builder_builds_a_plan_in_float16_with_the_served_inputs(rtx, gpu_networks, kind, labels):
-    path, layout = network_of(gpu_networks, kind)
-    built = build_plan(rtx, path.read_bytes(), optimization_profile(layout), PlanOptions())
+def test_the_real_builder_builds_a_plan_in_float16_with_the_served_inputs(rtx_plans, kind, labels):
+    built, layout = rtx_plans(kind)
     assert len(built.content) > 10_000
     assert built.tensors == inputs_and_output(layout, labels)
     assert len(built.float32_layers) == 1  # the emissions become float32 at the very end
 
 
-def test_the_real_builder_builds_float32_where_it_is_asked_for(rtx, gpu_networks):
-    path, layout = network_of(gpu_networks, "student", half=False)
-    built = build_plan(rtx, path.read_bytes(), optimization_profile(layout), PlanOptions(half=False))
+def test_the_real_builder_builds_float32_where_it_is_asked_for(rtx_plans):
+    built, layout = rtx_plans("student", half=False)
+    assert len(built.content) > 10_000
     assert built.tensors == inputs_and_output(layout, 9)
     assert len(built.float32_layers) > 50
 
 
 def test_the_real_builders_errors_are_all_shown(rtx, gpu_networks):
-    path, layout = network_of(gpu_networks, "student")
+    path, directory = gpu_networks("student")
+    layout = FeatureLayout.load(directory)
     network = onnx.load(path)
     for node in [node for node in network.graph.node if node.op_type == "Sigmoid"]:
         node.op_type, node.domain = "Sorcery", "of.ours"
