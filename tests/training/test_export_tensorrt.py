@@ -5,6 +5,7 @@ tests marked ``tensorrt`` build plans, where a GPU is, and compare what they com
 import dataclasses
 import importlib.util
 import json
+import shutil
 import types
 
 import onnx
@@ -247,8 +248,10 @@ def test_a_timing_cache_is_read_and_replaced_where_it_is_of_another_machine(tmp_
 
 
 @pytest.fixture
-def built(monkeypatch):
-    """A machine that builds plans of TensorRT. Set ``difference``."""
+def built(monkeypatch, gpu_networks):
+    """A machine that builds plans of TensorRT, of a network that is there already. Set ``difference``."""
+    network, _ = gpu_networks("student")
+    monkeypatch.setattr(tensorrt_module, "export_onnx", lambda model, layout, path, **_: shutil.copy(network, path))
     measured = types.SimpleNamespace(difference=0.5)
     module = types.SimpleNamespace(__version__="11.4.0")
     monkeypatch.setattr(tensorrt_module, "load_library", lambda _: module)
