@@ -95,13 +95,16 @@ def test_the_words_of_a_slot_are_summed_by_one_operator_in_float16(gpu_networks)
         assert value.type.tensor_type.elem_type == TensorProto.FLOAT16
 
 
-def test_a_sentences_mean_is_summed_in_float16_too(tmp_path):
+def test_a_transformer_with_trigrams_and_a_sentences_mean_is_as_plain(tmp_path):
     layout = FeatureLayout(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *"甲乙丙丁"), ("n",))
-    sizes = {"width": 16, "dilations": (1, 2), "bigram_hash_size": 64, "context": True, "trigram_embedding": 8}
+    parts = {"encoder": "transformer", "context": True, "trigram_embedding": 8, "trigram_hash_size": 64}
     torch.manual_seed(1)
-    student = Student(StudentConfig(8, 1, 64, ("name",), trigram_hash_size=64, **sizes)).eval()
+    student = Student(
+        StudentConfig(8, 1, 64, ("name",), width=16, dilations=(1, 2), bigram_hash_size=64, **parts)
+    ).eval()
     export_onnx(student, layout, tmp_path / "model.onnx", half=True)
     graph = onnx.load(tmp_path / "model.onnx").graph
+    assert {node.op_type for node in graph.node}.isdisjoint(AT_RUN_TIME)
     assert [node.op_type for node in graph.node].count("ReduceSum") == 2
     assert [node.attribute[0].i for node in graph.node if node.op_type == "Cast"].count(TensorProto.FLOAT) == 1
 
