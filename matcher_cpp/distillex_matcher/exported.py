@@ -20,6 +20,8 @@ METADATA_KEY = "distillex"
 NETWORK_FILE = "model.onnx"
 PLAN_FILE = "model.plan"
 """The network for TensorRT."""
+RTX_PLAN_FILE = "model.rtx"
+"""The network for TensorRT for RTX."""
 CRF_FILE = "crf.json"
 FILES_BESIDE = (FEATURES_FILE, VOCABULARY_FILE, CRF_FILE)
 EXPORTED_FILES = (NETWORK_FILE, *FILES_BESIDE)

@@ -1,8 +1,10 @@
 """A toy language: enough for a model to learn, small enough to train in a second."""
 
+import functools
 import json
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -136,3 +138,52 @@ def toy_teacher(teacher_configuration, tmp_path_factory):
     run = tmp_path_factory.mktemp("teacher")
     finetune(read_config(teacher_configuration, TeacherRun), run)
     return run / "best"
+
+
+SHIPPED_STUDENT = Path(__file__).resolve().parents[2] / "models" / "student-cluener"
+
+
+@pytest.fixture(scope="session")
+def gpu_networks(toy_student, toy_teacher, tmp_path_factory):
+    """The network of a model for GPUs, and the model's directory, by its kind."""
+    from distillex_training.export.onnx import export_onnx
+    from distillex_training.models import load_model
+
+    directories = {"student": toy_student, "teacher": toy_teacher, "shipped student": SHIPPED_STUDENT}
+    folder = tmp_path_factory.mktemp("gpu")
+
+    @functools.cache
+    def network(kind, half=True):
+        model, crf, layout = load_model(directories[kind])
+        path = folder / f"{kind} {half}.onnx"
+        export_onnx(model, layout, path, crf=crf.parameters_for_serving(), half=half)
+        return path, directories[kind]
+
+    return network
+
+
+@pytest.fixture(scope="session")
+def rtx():
+    """TensorRT for RTX, which builds without a GPU."""
+    from distillex_training.export.plan_builder import TENSORRT_RTX, TensorRtError, load_library
+
+    try:
+        return load_library(TENSORRT_RTX)
+    except TensorRtError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def rtx_plans(rtx, gpu_networks):
+    """The plan that NVIDIA's real builder makes of a model, and the model's layout, by its kind."""
+    from distillex_matcher import FeatureLayout
+    from distillex_training.export.plan_builder import PlanOptions, build_plan
+    from distillex_training.export.plan_profile import optimization_profile
+
+    @functools.cache
+    def plan(kind, half=True):
+        network, directory = gpu_networks(kind, half)
+        layout = FeatureLayout.load(directory)
+        return build_plan(rtx, network.read_bytes(), optimization_profile(layout), PlanOptions(half=half)), layout
+
+    return plan

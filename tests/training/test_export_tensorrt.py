@@ -1,23 +1,34 @@
-"""TensorRT export. What needs no GPU is tested here; the test marked ``tensorrt`` builds a real plan where one is.
-
-The recorded interfaces below prove that we call nothing which one of the two versions lacks; they do not prove that
-TensorRT builds the network.
+"""Plans. TensorRT for RTX builds them here, without a GPU: it is the same interface as TensorRT's, of which only the
+tests marked ``tensorrt`` build plans, where a GPU is, and compare what they compute.
 """
 
+import dataclasses
 import importlib.util
+import json
+import shutil
 import types
 
-import numpy as np
 import onnx
 import pytest
 import torch
 from distillex_matcher import FeatureLayout
 from distillex_matcher.exported import EXPORTED_FILES, ExportedFiles
 from distillex_training.export import tensorrt as tensorrt_module
-from distillex_training.export.onnx import INPUT_NAMES, export_onnx, open_session, random_inputs
+from distillex_training.export.onnx import INPUT_NAMES
+from distillex_training.export.plan_builder import (
+    TENSORRT,
+    TENSORRT_RTX,
+    BuiltPlan,
+    PlanOptions,
+    TensorRtError,
+    build_plan,
+    check_capabilities,
+    load_library,
+    use_timing_cache,
+)
 from distillex_training.export.plan_metadata import PlanMetadata, sha256_of
-from distillex_training.export.plan_profile import ShapeRange, check_interface, optimization_profile
-from distillex_training.export.tensorrt import PlanOptions, TensorRtError, build_plan, export_plan, load_tensorrt
+from distillex_training.export.plan_profile import PlanTensor, ShapeRange, check_interface, optimization_profile
+from distillex_training.export.tensorrt import export_plan
 from distillex_training.models import load_model
 
 
@@ -33,38 +44,10 @@ def test_the_profile_spans_all_batches_and_buckets(toy_student):
     assert optimization_profile(other)["LEXICON_TYPES"] == ShapeRange((1, 8, 4, 2), (32, 40, 4, 2), (64, 100, 4, 2))
 
 
-@pytest.fixture(scope="module")
-def half_onnx(toy_student, tmp_path_factory):
-    model, _, layout = load_model(toy_student)
-    path = tmp_path_factory.mktemp("half") / "model.onnx"
-    export_onnx(model, layout, path, half=True)
-    return path
-
-
-def test_a_float16_network_keeps_its_interface_and_holds_no_float32_weights(half_onnx):
-    check_interface(half_onnx)
-    graph = onnx.shape_inference.infer_shapes(onnx.load(half_onnx)).graph
-    assert not any(i.data_type == onnx.TensorProto.FLOAT for i in graph.initializer)
-    inner = [value.type.tensor_type.elem_type for value in graph.value_info]
-    assert inner.count(onnx.TensorProto.FLOAT16) > 20
-    assert inner.count(onnx.TensorProto.FLOAT) <= 2
-
-
-def test_a_float16_network_stays_near_float32_on_real_tokens(half_onnx, toy_student):
-    model, _, layout = load_model(toy_student)
-    session = open_session(half_onnx, threads=1)
-    for batch, tokens in ((1, 16), (7, 33), (2, 512)):
-        inputs = random_inputs(layout, batch, tokens, seed=4)
-        with torch.no_grad():
-            expected = model(*inputs).numpy()
-        found = session.run(None, {n: t.numpy() for n, t in zip(INPUT_NAMES, inputs, strict=True)})[0]
-        assert found.dtype == np.float32
-        real = inputs[0].numpy() != 0
-        assert np.abs(found - expected)[real].max() <= 2e-3 * np.abs(expected[real]).max()
-
-
-def test_a_network_with_another_interface_is_refused(half_onnx, tmp_path):
-    model = onnx.load(half_onnx)
+def test_a_network_with_another_interface_is_refused(gpu_networks, tmp_path):
+    path, _ = gpu_networks("student")
+    check_interface(path)
+    model = onnx.load(path)
     model.graph.input[3].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
     onnx.save(model, tmp_path / "model.onnx")
     with pytest.raises(
@@ -75,163 +58,210 @@ def test_a_network_with_another_interface_is_refused(half_onnx, tmp_path):
 
 def test_metadata_come_back_as_they_were_written(toy_student, tmp_path):
     profile = optimization_profile(load_model(toy_student)[2])
-    metadata = PlanMetadata(
-        "10.16.1", "NVIDIA H100", "9.0", "fp16", True, sha256_of(b"onnx"), sha256_of(b"plan"), profile, 0.01, 0.1
-    )
-    metadata.save(tmp_path / "model.plan.json")
-    assert PlanMetadata.load(tmp_path / "model.plan.json") == metadata
+    tensors = {name: PlanTensor("INT32", (-1, -1), shapes) for name, shapes in profile.items()}
+    tensors["EMISSIONS"] = PlanTensor("FLOAT", (-1, -1, 9))
+    hashes = sha256_of(b"onnx"), sha256_of(b"plan")
+    run = PlanMetadata("tensorrt", "10.16.1", ("9.0",), "NVIDIA H100", "fp16", True, *hashes, tensors, 0.01, 0.1)
+    not_run = dataclasses.replace(run, library="tensorrt_rtx", gpu=None, difference=None, tolerance=None)
+    for metadata in (run, not_run):
+        metadata.save(tmp_path / "model.plan.json")
+        assert PlanMetadata.load(tmp_path / "model.plan.json") == metadata
     (tmp_path / "other.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ValueError, match="not plan metadata of format 1"):
+    with pytest.raises(ValueError, match="not plan metadata of format 2"):
         PlanMetadata.load(tmp_path / "other.json")
 
 
-def test_without_tensorrt_the_error_says_how_to_get_it(toy_student, tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
+# What NVIDIA's real builder does.
+
+
+def inputs_and_output(layout, labels):
+    """What a plan must have to be served, by the layout."""
+    profile = optimization_profile(layout)
+    slots = (-1, -1, 4, layout.words_per_slot)
+    return {
+        "INPUT_IDS": PlanTensor("INT32", (-1, -1), profile["INPUT_IDS"]),
+        "LEXICON_TYPES": PlanTensor("INT32", slots, profile["LEXICON_TYPES"]),
+        "LEXICON_WORDS": PlanTensor("INT32", slots, profile["LEXICON_WORDS"]),
+        "LEXICON_WEIGHTS": PlanTensor("FLOAT", slots, profile["LEXICON_WEIGHTS"]),
+        "EMISSIONS": PlanTensor("FLOAT", (-1, -1, labels)),
+    }
+
+
+@pytest.mark.parametrize(("kind", "labels"), [("student", 9), ("teacher", 9), ("shipped student", 41)])
+def test_the_real_builder_builds_a_plan_in_float16_with_the_served_inputs(rtx_plans, kind, labels):
+    built, layout = rtx_plans(kind)
+    assert len(built.content) > 10_000
+    assert built.tensors == inputs_and_output(layout, labels)
+    assert len(built.float32_layers) == 1  # the emissions become float32 at the very end
+
+
+def test_the_real_builder_builds_float32_where_it_is_asked_for(rtx_plans):
+    built, layout = rtx_plans("student", half=False)
+    assert len(built.content) > 10_000
+    assert built.tensors == inputs_and_output(layout, 9)
+    assert len(built.float32_layers) > 50
+
+
+def test_the_real_builders_errors_are_all_shown(rtx, gpu_networks):
+    path, directory = gpu_networks("student")
+    layout = FeatureLayout.load(directory)
+    network = onnx.load(path)
+    for node in [node for node in network.graph.node if node.op_type == "Sigmoid"]:
+        node.op_type, node.domain = "Sorcery", "of.ours"
+    network.opset_import.append(onnx.helper.make_opsetid("of.ours", 1))
+    with pytest.raises(TensorRtError, match=r"(?s)cannot read the ONNX model:\n.*operator: Sorcery.*operator: Sorcery"):
+        build_plan(rtx, network.SerializeToString(), optimization_profile(layout), PlanOptions())
+    with pytest.raises(TensorRtError, match=r"cannot read the ONNX model:\n.*"):
+        build_plan(rtx, b"no network", optimization_profile(layout), PlanOptions())
+    profile = optimization_profile(layout)
+    del profile["LEXICON_WORDS"]
+    with pytest.raises(TensorRtError, match=r"(?s)TensorRT built no plan:\n.*LEXICON_WORDS"):
+        build_plan(rtx, path.read_bytes(), profile, PlanOptions())
+
+
+def test_capabilities_are_all_that_the_library_knows_or_those_asked_for(rtx):
+    known = check_capabilities(rtx, ())
+    assert {"7.5", "8.0", "8.6", "8.9", "12.0"} <= set(known)
+    assert known == tuple(sorted(known, key=float))
+    assert check_capabilities(rtx, ("8.9", "8.0", "8.9")) == ("8.9", "8.0")
     with pytest.raises(
-        TensorRtError, match=r"pip install 'distillex\[tensorrt\]', or run in NVIDIA's TensorRT container"
+        TensorRtError, match=r"compute capability '9\.0': TensorRT for RTX 1\.\S+ builds for 7\.5, 8\.0, "
     ):
-        export_plan(toy_student, tmp_path, PlanOptions())
-    assert list(tmp_path.iterdir()) == []
+        check_capabilities(rtx, ("8.9", "9.0"))
 
 
-class Recorder:
-    """Remembers every call and answers it from a table, else with True."""
-
-    def __init__(self, calls, answers=None):
-        self._calls = calls
-        self._answers = answers or {}
-
-    def __getattr__(self, name):
-        def call(*arguments):
-            self._calls.append((name, *arguments))
-            return self._answers.get(name, True)
-
-        return call
+PLAN = {"model.plan", "model.plan.onnx", "model.plan.json"}
+RTX_PLAN = {"model.rtx", "model.rtx.onnx", "model.rtx.json"}
 
 
-def recorded_tensorrt(version, builder_flags, network_flags, cache_fits=True):
-    """The names that the Python bindings of a version hold (checked against 10.16.1 and 11.4.0), and no others."""
-    calls = []
+def names(folder):
+    return {path.name for path in folder.iterdir()}
 
-    class Cache:
-        def serialize(self):
-            return b"new cache"
 
-    class Config(Recorder):
-        def create_timing_cache(self, content):
-            calls.append(("create_timing_cache", content))
-            return Cache()
+def exporting(model, output, *more):
+    from distillex.command.main import application
+    from typer.testing import CliRunner
 
-        def set_timing_cache(self, cache, ignore_mismatch):
-            calls.append(("set_timing_cache", ignore_mismatch))
-            return cache_fits
+    done = CliRunner().invoke(application, ["export", str(model), "-o", str(output), *more])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, " ".join(done.output.split())
 
-        def get_timing_cache(self):
-            return Cache()
 
-    def builder(_):
-        answers = {
-            "create_builder_config": Config(calls),
-            "create_optimization_profile": Recorder(calls),
-            "build_serialized_network": b"plan",
-        }
-        return Recorder(calls, answers)
+def test_the_command_writes_a_plan_for_rtx_with_layout_crf_and_metadata(rtx, toy_student, tmp_path):
+    arguments = ("--target", "tensorrt-rtx", "--compute-capability", "8.9", "--compute-capability", "12.0")
+    code, said = exporting(toy_student, tmp_path, *arguments)
+    assert code == 0, said
+    assert names(tmp_path) == {*RTX_PLAN, *EXPORTED_FILES} - {"model.onnx"}
+    _, crf, layout = load_model(toy_student)
+    files = ExportedFiles.beside(tmp_path / "model.rtx")
+    assert (files.layout, files.crf) == (layout, crf.parameters_for_serving())
+    metadata = PlanMetadata.load(tmp_path / "model.rtx.json")
+    assert metadata.plan_sha256 == sha256_of((tmp_path / "model.rtx").read_bytes())
+    assert metadata.onnx_sha256 == sha256_of((tmp_path / "model.rtx.onnx").read_bytes())
+    assert (metadata.library, metadata.version) == ("tensorrt_rtx", rtx.__version__)
+    assert (metadata.compute_capabilities, metadata.precision) == (("8.9", "12.0"), "fp16")
+    assert metadata.tensors == inputs_and_output(layout, 9)
+    if not torch.cuda.is_available():
+        assert (metadata.gpu, metadata.difference, metadata.tolerance) == (None, None, None)
 
-    class Logger:
-        WARNING = 1
 
-        def __init__(self, severity):
-            pass
-
-    class OnnxParser:
-        num_errors = 1
-
-        def __init__(self, network, logger):
-            pass
-
-        def parse(self, content):
-            return content == b"onnx"
-
-        def get_error(self, index):
-            return "node 3: no such operator"
-
-    module = types.SimpleNamespace(
-        __version__=version,
-        Logger=Logger,
-        Builder=builder,
-        OnnxParser=OnnxParser,
-        BuilderFlag=types.SimpleNamespace(**{name: name for name in builder_flags}),
-        NetworkDefinitionCreationFlag=types.SimpleNamespace(**network_flags),
+@pytest.mark.parametrize(
+    ("target", "option", "theirs"),
+    [
+        ("tensorrt-rtx", ("--timing-cache", "cache"), "tensorrt"),
+        ("tensorrt-rtx", ("--version-compatible",), "tensorrt"),
+        ("tensorrt", ("--compute-capability", "8.9"), "tensorrt-rtx"),
+        ("folder", ("--compute-capability", "8.9"), "tensorrt-rtx"),
+    ],
+)
+def test_an_option_of_another_target_is_refused(toy_student, tmp_path, target, option, theirs):
+    code, said = exporting(toy_student, tmp_path, "--target", target, *option)
+    assert (code, said) == (
+        1,
+        f"distillex export: {option[0]} belongs to --target {theirs}; the target is {target}",
     )
-    return module, calls
+    assert names(tmp_path) == set()
 
 
-VERSIONS = [
-    ("10.16.1.11", ("FP16", "TF32", "VERSION_COMPATIBLE"), {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}, 2),
-    ("11.4.0.106", ("TF32", "VERSION_COMPATIBLE"), {"STRONGLY_TYPED": 1}, 0),
-]
+def test_an_unknown_capability_leaves_nothing(rtx, toy_student, tmp_path):
+    code, said = exporting(toy_student, tmp_path, "--target", "tensorrt-rtx", "--compute-capability", "9.0")
+    assert (code, "compute capability '9.0'" in said) == (1, True), said
+    assert names(tmp_path) == set()
 
 
-@pytest.mark.parametrize(("version", "builder_flags", "network_flags", "expected"), VERSIONS)
-def test_both_versions_are_asked_for_a_strongly_typed_network(
-    version, builder_flags, network_flags, expected, tmp_path
-):
-    trt, calls = recorded_tensorrt(version, builder_flags, network_flags)
-    profile = {"INPUT_IDS": ShapeRange((1, 16), (32, 64), (64, 512))}
-    cache = tmp_path / "cache" / "timing"
-    assert build_plan(trt, b"onnx", profile, PlanOptions(timing_cache=cache, version_compatible=True)) == b"plan"
-    assert ("create_network", expected) in calls
-    assert ("set_shape", "INPUT_IDS", (1, 16), (32, 64), (64, 512)) in calls
-    assert ("set_flag", "VERSION_COMPATIBLE") in calls
-    assert not any(call[0] == "clear_flag" for call in calls)
-    assert cache.read_bytes() == b"new cache"
-    build_plan(trt, b"onnx", profile, PlanOptions(half=False, timing_cache=cache))
-    assert ("clear_flag", "TF32") in calls
-    assert ("create_timing_cache", b"new cache") in calls
+@pytest.mark.parametrize(
+    ("target", "module", "extra"),
+    [
+        ("tensorrt", "tensorrt", "pip install 'distillex[tensorrt]', or run in NVIDIA's TensorRT container"),
+        ("tensorrt-rtx", "tensorrt_rtx", "pip install 'distillex[gpu-rtx-cu13]', or 'distillex[gpu-rtx-cu12]'"),
+    ],
+)
+def test_without_the_library_the_error_says_how_to_get_it(toy_student, tmp_path, monkeypatch, target, module, extra):
+    monkeypatch.setitem(__import__("sys").modules, module, None)
+    code, said = exporting(toy_student, tmp_path, "--target", target)
+    assert code == 1
+    assert f"the Python package {module} cannot be imported" in said
+    assert extra in said
+    assert names(tmp_path) == set()
 
 
-def test_a_timing_cache_of_another_machine_is_replaced(tmp_path):
-    version, builder_flags, network_flags, _ = VERSIONS[1]
-    trt, calls = recorded_tensorrt(version, builder_flags, network_flags, cache_fits=False)
+@pytest.mark.parametrize(
+    ("library", "version", "sentence"),
+    [
+        (TENSORRT, "8.6.1", r"TensorRT 8\.6\.1 is not supported; accepted: 10 and 11"),
+        (TENSORRT_RTX, "2.0", r"TensorRT for RTX 2\.0 is not supported; accepted: 1$"),
+    ],
+)
+def test_another_version_is_refused(monkeypatch, library, version, sentence):
+    module = types.ModuleType(library.module)
+    module.__version__ = version
+    monkeypatch.setitem(__import__("sys").modules, library.module, module)
+    with pytest.raises(TensorRtError, match=sentence):
+        load_library(library)
+
+
+# What a GPU is needed for: a machine that has one is played, all else is real.
+
+
+class TimingCaches:
+    """A builder's configuration, as far as timing caches go (TensorRT for RTX has none)."""
+
+    def __init__(self, fits):
+        self.fits, self.made = fits, []
+
+    def create_timing_cache(self, content):
+        self.made.append(content)
+        return content
+
+    def set_timing_cache(self, cache, ignore_mismatch):
+        return self.fits and not ignore_mismatch
+
+
+@pytest.mark.parametrize(("fits", "made"), [(True, [b"old cache"]), (False, [b"old cache", b""])])
+def test_a_timing_cache_is_read_and_replaced_where_it_is_of_another_machine(tmp_path, fits, made):
     (tmp_path / "timing").write_bytes(b"old cache")
-    build_plan(trt, b"onnx", {}, PlanOptions(timing_cache=tmp_path / "timing"))
-    assert [call[1] for call in calls if call[0] == "create_timing_cache"] == [b"old cache", b""]
-
-
-def test_the_parsers_words_reach_the_user():
-    trt, _ = recorded_tensorrt(*VERSIONS[1][:3])
-    with pytest.raises(TensorRtError, match="cannot read the ONNX model: node 3: no such operator"):
-        build_plan(trt, b"other", {}, PlanOptions())
-
-
-def test_another_version_is_refused(monkeypatch):
-    module = types.ModuleType("tensorrt")
-    module.__version__ = "8.6.1"
-    monkeypatch.setitem(__import__("sys").modules, "tensorrt", module)
-    with pytest.raises(TensorRtError, match=r"TensorRT 8\.6\.1 is not supported; versions 10 and 11 are"):
-        load_tensorrt()
+    config = TimingCaches(fits)
+    use_timing_cache(config, tmp_path / "timing")
+    assert config.made == made
+    use_timing_cache(config, tmp_path / "not there yet")
+    assert config.made[len(made)] == b""
 
 
 @pytest.fixture
-def built(monkeypatch):
-    """A machine that builds plans: all but TensorRT's and the GPU's own part is real. Set ``difference``."""
+def built(monkeypatch, gpu_networks):
+    """A machine that builds plans of TensorRT, of a network that is there already. Set ``difference``."""
+    network, _ = gpu_networks("student")
+    monkeypatch.setattr(tensorrt_module, "export_onnx", lambda model, layout, path, **_: shutil.copy(network, path))
     measured = types.SimpleNamespace(difference=0.5)
     module = types.SimpleNamespace(__version__="11.4.0")
-    monkeypatch.setattr(tensorrt_module, "load_tensorrt", lambda: module)
-    monkeypatch.setattr(tensorrt_module, "build_plan", lambda *_: b"plan")
+    monkeypatch.setattr(tensorrt_module, "load_library", lambda _: module)
+    monkeypatch.setattr(tensorrt_module, "build_plan", lambda *_: BuiltPlan(b"plan", {}, ()))
     monkeypatch.setattr(tensorrt_module, "compare_plan", lambda *_: (measured.difference, 1.0))
     gpu = types.SimpleNamespace(
         is_available=lambda: True, get_device_name=lambda: "a GPU", get_device_capability=lambda: (9, 0)
     )
     monkeypatch.setattr(tensorrt_module, "torch", types.SimpleNamespace(cuda=gpu))
     return measured
-
-
-PLAN = {"model.plan", "model.plan.onnx", "model.plan.json"}
-
-
-def names(folder):
-    return {path.name for path in folder.iterdir()}
 
 
 def test_a_plan_lies_in_the_folder_with_its_layout_and_crf_or_alone(built, toy_student, tmp_path):
@@ -243,6 +273,7 @@ def test_a_plan_lies_in_the_folder_with_its_layout_and_crf_or_alone(built, toy_s
     assert (files.layout, files.crf) == (layout, crf.parameters_for_serving())
     metadata = PlanMetadata.load(folder / "model.plan.json")
     assert metadata.onnx_sha256 == sha256_of((folder / "model.plan.onnx").read_bytes())
+    assert (metadata.gpu, metadata.compute_capabilities, metadata.difference) == ("a GPU", ("9.0",), 0.5)
     alone = tmp_path / "alone" / "student.plan"
     assert {path.name for path in export_plan(toy_student, alone, PlanOptions())} == names(alone.parent)
     assert names(alone.parent) == {"student.plan", "student.plan.onnx", "student.plan.json"}
@@ -256,16 +287,47 @@ def test_a_plan_that_differs_leaves_nothing(built, toy_student, tmp_path):
         assert names(tmp_path) == set()
 
 
+def test_a_plan_for_other_gpus_than_that_here_is_not_run(built, monkeypatch, toy_student, tmp_path):
+    monkeypatch.setattr(tensorrt_module, "check_capabilities", lambda *_: ("8.9",))
+    built.difference = 1.5  # would be too much
+    export_plan(toy_student, tmp_path / "student.rtx", PlanOptions(), TENSORRT_RTX)
+    metadata = json.loads((tmp_path / "student.rtx.json").read_text(encoding="utf-8"))
+    assert (metadata["compute_capabilities"], metadata["gpu"], metadata["difference"]) == (["8.9"], None, None)
+
+
+# On a GPU.
+
+
+def tensors_of(engine):
+    """Read from a built engine what :class:`BuiltPlan` says of it."""
+    found = {}
+    for place in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(place)
+        profile = ShapeRange(*map(tuple, engine.get_tensor_profile_shape(name, 0))) if name in INPUT_NAMES else None
+        found[name] = PlanTensor(engine.get_tensor_dtype(name).name, tuple(engine.get_tensor_shape(name)), profile)
+    return found
+
+
 @pytest.mark.tensorrt
+@pytest.mark.parametrize("library", [TENSORRT, TENSORRT_RTX], ids=lambda library: library.module)
 @pytest.mark.parametrize("options", [PlanOptions(), PlanOptions(half=False), PlanOptions(version_compatible=True)])
-def test_a_plan_computes_what_onnx_runtime_computes(toy_student, tmp_path, options):
-    if importlib.util.find_spec("tensorrt") is None:
-        pytest.skip("needs tensorrt: pip install 'distillex[tensorrt]' on a machine with an NVIDIA GPU")
+def test_a_plan_computes_what_onnx_runtime_computes(toy_student, tmp_path, options, library):
+    if importlib.util.find_spec(library.module) is None:
+        pytest.skip(f"needs {library.module}: {library.how_to_get_it}")
     if not torch.cuda.is_available():
         pytest.skip("needs an NVIDIA GPU and a CUDA build of PyTorch")
-    files = export_plan(toy_student, tmp_path, options)
-    assert all(path.is_file() for path in files)
-    metadata = PlanMetadata.load(tmp_path / "model.plan.json")
+    if library is TENSORRT_RTX and options.version_compatible:
+        pytest.skip("TensorRT for RTX has no version-compatible plans")
+    here = ".".join(map(str, torch.cuda.get_device_capability()))
+    trt = load_library(library)
+    if library is TENSORRT_RTX and here not in check_capabilities(trt, ()):
+        pytest.skip(f"TensorRT for RTX has no plans for GPUs of compute capability {here}")
+    written = export_plan(toy_student, tmp_path, options, library)
+    assert all(path.is_file() for path in written)
+    (plan,) = [path for path in written if path.name in ("model.plan", "model.rtx")]
+    metadata = PlanMetadata.load(plan.with_name(f"{plan.name}.json"))
     assert metadata.difference <= metadata.tolerance
-    assert metadata.plan_sha256 == sha256_of((tmp_path / "model.plan").read_bytes())
-    assert tensorrt_module.major_version(load_tensorrt()) in (10, 11)
+    assert metadata.plan_sha256 == sha256_of(plan.read_bytes())
+    runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
+    runtime.engine_host_code_allowed = options.version_compatible
+    assert tensors_of(runtime.deserialize_cuda_engine(plan.read_bytes())) == metadata.tensors

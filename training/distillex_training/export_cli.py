@@ -19,13 +19,14 @@ class Target(str, enum.Enum):
     FOLDER = "folder"
     ONNX = "onnx"
     TENSORRT = "tensorrt"
+    TENSORRT_RTX = "tensorrt-rtx"
 
 
-NETWORK_SUFFIXES = {".onnx": Target.ONNX, ".plan": Target.TENSORRT}
+NETWORK_SUFFIXES = {".onnx": Target.ONNX, ".plan": Target.TENSORRT, ".rtx": Target.TENSORRT_RTX}
 
 
 class Precision(str, enum.Enum):
-    """Arithmetic of a TensorRT plan."""
+    """Arithmetic of a plan."""
 
     FP16 = "fp16"
     FP32 = "fp32"
@@ -35,13 +36,14 @@ def export(
     model: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Model directory.")],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="Folder, such as models/student-NAME; or a .onnx or .plan file."),
+        typer.Option("--output", "-o", help="Folder, such as models/student-NAME; or a .onnx, .plan or .rtx file."),
     ],
     target: Annotated[
         Target,
         typer.Option(
-            help="folder: all that extraction reads; onnx: the network alone; tensorrt: a plan for this machine's GPU, "
-            "and into a folder also the files that are read beside it."
+            help="folder: all that extraction reads; onnx: the network alone; tensorrt: a plan for this machine's GPU; "
+            "tensorrt-rtx: a plan of TensorRT for RTX, built without a GPU. Into a folder go also the files that are "
+            "read beside a plan."
         ),
     ] = Target.FOLDER,
     int8: Annotated[
@@ -57,33 +59,41 @@ def export(
     base: Annotated[Path, typer.Option(help="Compiled base lexicon, for the calibration text.")] = Path(
         "lexicons/base/1.lex"
     ),
-    precision: Annotated[Precision, typer.Option(help="Of a TensorRT plan.")] = Precision.FP16,
+    precision: Annotated[Precision, typer.Option(help="Of a plan.")] = Precision.FP16,
+    compute_capability: Annotated[
+        list[str] | None,
+        typer.Option(help="GPU that a plan of tensorrt-rtx is for, such as 8.9; may be repeated. By default all."),
+    ] = None,
     timing_cache: Annotated[
-        Path | None, typer.Option(help="TensorRT timing cache, read and updated: a second build is faster.")
+        Path | None, typer.Option(help="Of tensorrt: timing cache, read and updated; a second build is faster.")
     ] = None,
     version_compatible: Annotated[
         bool,
-        typer.Option(
-            "--version-compatible",
-            help="A plan that other TensorRT versions run as well.",
-        ),
+        typer.Option("--version-compatible", help="Of tensorrt: a plan that other TensorRT versions run as well."),
     ] = False,
 ) -> None:
     """Export a trained model, checked: ONNX against PyTorch (at most 1e-4 apart), a plan against ONNX Runtime."""
     from distillex_matcher import LexiconError
 
     from distillex_training.export.onnx import ParityError
-    from distillex_training.export.tensorrt import PlanOptions, TensorRtError, export_plan
+    from distillex_training.export.plan_builder import TENSORRT, TENSORRT_RTX, PlanOptions, TensorRtError
+    from distillex_training.export.tensorrt import export_plan
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
     logging.getLogger("distillex").setLevel(logging.INFO)
     _check_name(output, target)
+    _check_belongs(compute_capability, "--compute-capability", target, Target.TENSORRT_RTX)
+    _check_belongs(timing_cache, "--timing-cache", target, Target.TENSORRT)
+    _check_belongs(version_compatible, "--version-compatible", target, Target.TENSORRT)
     try:
-        if target is Target.TENSORRT:
+        if target in (Target.TENSORRT, Target.TENSORRT_RTX):
             options = PlanOptions(
-                half=precision is Precision.FP16, timing_cache=timing_cache, version_compatible=version_compatible
+                half=precision is Precision.FP16,
+                compute_capabilities=tuple(compute_capability or ()),
+                timing_cache=timing_cache,
+                version_compatible=version_compatible,
             )
-            files = export_plan(model, output, options)
+            files = export_plan(model, output, options, TENSORRT if target is Target.TENSORRT else TENSORRT_RTX)
         else:
             files = _export_for_cpu(model, output, target, int8, calibration, base)
     except (ParityError, TensorRtError, LexiconError, ValueError, OSError) as error:
@@ -124,6 +134,11 @@ def _check_name(output: Path, target: Target) -> None:
     asked = NETWORK_SUFFIXES.get(output.suffix)
     if asked not in (None, target):
         _fail(f"{output} is a file's name; a model is exported to a folder, with --target {asked.value} to a file")
+
+
+def _check_belongs(given: object, option: str, target: Target, theirs: Target) -> None:
+    if given and target is not theirs:
+        _fail(f"{option} belongs to --target {theirs.value}; the target is {target.value}")
 
 
 def _fail(message: str) -> NoReturn:

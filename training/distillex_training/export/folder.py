@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from distillex_matcher import CrfParameters, FeatureLayout, Features, LayoutError
-from distillex_matcher.exported import CRF_FILE, NETWORK_FILE, PLAN_FILE
+from distillex_matcher.exported import CRF_FILE, NETWORK_FILE, PLAN_FILE, RTX_PLAN_FILE
 from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE
 
 from distillex_training.export.int8 import Int8, export_quantized
@@ -18,7 +18,7 @@ from distillex_training.models import load_model
 from distillex_training.models.directory import CONFIG_FILE, WEIGHTS_FILE
 
 LOG = logging.getLogger("distillex.export")
-PLAN_FILES = (PLAN_FILE, f"{PLAN_FILE}.onnx", f"{PLAN_FILE}.json")
+PLAN_FILES = tuple(f"{plan}{suffix}" for plan in (PLAN_FILE, RTX_PLAN_FILE) for suffix in ("", ".onnx", ".json"))
 TRAINED_FILES = (WEIGHTS_FILE, CONFIG_FILE, FEATURES_FILE, VOCABULARY_FILE)
 
 

@@ -28,23 +28,26 @@ from torch import nn
 
 from distillex_training.evaluate import EmissionFunction
 from distillex_training.export.cpu import CpuStudent, keep_residuals_apart
+from distillex_training.export.plain_graph import make_plain
 from distillex_training.export.slots import ONNX_FORMS
 from distillex_training.models import Student, Teacher
+from distillex_training.models.encoders import attend_plainly
 from distillex_training.models.owners import keys_with_rows
 
 LOG = logging.getLogger("distillex.export")
 
 INPUT_NAMES = ("INPUT_IDS", "LEXICON_TYPES", "LEXICON_WORDS", "LEXICON_WEIGHTS")
 OUTPUT_NAME = "EMISSIONS"
-OPSET = 18
-CPU_OPSET = 20
-"""Of networks that only ONNX Runtime reads: GELU is one operator."""
+OPSET = 20
+"""The first with GELU as one operator."""
 IR_VERSION = 9
 """The newest that ONNX Runtime 1.17 reads, the oldest that is accepted (pyproject.toml)."""
 PARITY = 1e-4
 """Largest difference from PyTorch, absolute."""
 HALF_PARITY = 2e-3
 """The same of a float16 network from the float32 one, as a share of the largest emission."""
+LONGEST = 65536
+"""Tokens that a network without positions reads at once."""
 CHECKED_SHAPES = ((1, 16), (3, 32), (2, 64), (1, 512))
 """(batch, tokens) at which ONNX Runtime must agree with PyTorch."""
 
@@ -151,25 +154,26 @@ def export_onnx(
     ValueError
         For a teacher whose encoder reads shorter texts than are served.
     """
-    if isinstance(model, Teacher):
-        longest = model.longest_input
-        if longest is not None and longest < layout.buckets[-1]:
-            raise ValueError(f"the encoder reads {longest} tokens; served are up to {layout.buckets[-1]}")
+    longest = model.longest_input if isinstance(model, Teacher) else None
+    if longest is not None and longest < layout.buckets[-1]:
+        raise ValueError(f"the encoder reads {longest} tokens; served are up to {layout.buckets[-1]}")
     model = model.eval()
+    written = with_plain_attention(model) if isinstance(model, Teacher) else model
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         temporary = Path(folder) / "model.onnx"
-        batch, length = torch.export.Dim("batch", min=1, max=4096), torch.export.Dim("tokens", min=2, max=65536)
+        batch = torch.export.Dim("batch", min=1, max=4096)
+        length = torch.export.Dim("tokens", min=2, max=longest or LONGEST)
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                HalfPrecision(model) if half else model,
+                HalfPrecision(written) if half else written,
                 random_inputs(layout, 3, 24),
                 temporary,
                 input_names=list(INPUT_NAMES),
                 output_names=[OUTPUT_NAME],
                 dynamic_shapes=tuple({0: batch, 1: length} for _ in INPUT_NAMES),
-                opset_version=CPU_OPSET if isinstance(model, CpuStudent) else OPSET,
+                opset_version=OPSET,
                 dynamo=True,
                 custom_translation_table=ONNX_FORMS,
                 external_data=False,
@@ -182,6 +186,8 @@ def export_onnx(
         onnx.helper.set_model_props(network, {METADATA_KEY: describe(layout, config.entity_types, crf)})
         if isinstance(model, CpuStudent):
             keep_residuals_apart(network.graph)
+        else:
+            make_plain(network)
         onnx.save(network, temporary)
         onnx.checker.check_model(str(temporary), full_check=True)
         difference, largest = largest_difference(model, layout, temporary)
@@ -193,6 +199,17 @@ def export_onnx(
         temporary.replace(path)
     LOG.info("%s: %.2f MB, differs from PyTorch by %.1e", path.name, path.stat().st_size / 1e6, difference)
     return difference
+
+
+def with_plain_attention(teacher: Teacher) -> Teacher:
+    """Return a copy whose encoder computes attention as products and a softmax, which compilers for GPUs join into one.
+
+    PyTorch's own attention exports more: shapes that are computed at run time, and a guard against rows that attend
+    to nothing, which no text of ours has.
+    """
+    changed = copy.deepcopy(teacher)
+    attend_plainly(changed.encoder)
+    return changed
 
 
 def forget_origins(network: onnx.ModelProto) -> None:

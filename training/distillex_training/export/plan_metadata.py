@@ -1,4 +1,4 @@
-"""What a TensorRT plan was built from and for, written beside it: a plan itself tells nothing of that."""
+"""What a plan was built from and for, written beside it: a plan itself tells it only where a GPU of its kind is."""
 
 from __future__ import annotations
 
@@ -9,28 +9,32 @@ from pathlib import Path
 
 from distillex_matcher.layout import write_atomically
 
-from distillex_training.export.plan_profile import ShapeRange
+from distillex_training.export.plan_profile import PlanTensor, ShapeRange
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class PlanMetadata:
     """One built plan."""
 
-    tensorrt: str
-    """Version; a plan runs on this version alone, unless it is version-compatible."""
-    gpu: str
-    compute_capability: str
-    """A plan runs on GPUs of this capability."""
+    library: str
+    """``tensorrt`` or ``tensorrt_rtx``: only the library that built a plan runs it."""
+    version: str
+    """Of that library; a plan runs on this version alone, unless it is version-compatible."""
+    compute_capabilities: tuple[str, ...]
+    """A plan runs on GPUs of these capabilities."""
+    gpu: str | None
+    """That it was run on when it was built, if it was."""
     precision: str
     version_compatible: bool
     onnx_sha256: str
     plan_sha256: str
-    profile: dict[str, ShapeRange]
-    difference: float
-    """Largest absolute difference of an emission from ONNX Runtime on the same ONNX file."""
-    tolerance: float
+    tensors: dict[str, PlanTensor]
+    """Inputs with their profile, and outputs, as the builder tells them."""
+    difference: float | None
+    """Largest absolute difference of an emission from ONNX Runtime on the same ONNX file; None where it was not run."""
+    tolerance: float | None
     """What was accepted."""
 
     def save(self, path: Path) -> None:
@@ -49,11 +53,14 @@ class PlanMetadata:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.pop("format", None) != FORMAT:
             raise ValueError(f"{path}: not plan metadata of format {FORMAT}")
-        profile = {
-            name: ShapeRange(*(tuple(shape) for shape in (s["smallest"], s["usual"], s["largest"])))
-            for name, s in content.pop("profile").items()
-        }
-        return PlanMetadata(profile=profile, **content)
+        tensors = {name: _tensor(**values) for name, values in content.pop("tensors").items()}
+        capabilities = tuple(content.pop("compute_capabilities"))
+        return PlanMetadata(tensors=tensors, compute_capabilities=capabilities, **content)
+
+
+def _tensor(data_type: str, shape: list[int], profile: dict[str, list[int]] | None) -> PlanTensor:
+    corners = profile and ShapeRange(**{corner: tuple(sizes) for corner, sizes in profile.items()})
+    return PlanTensor(data_type, tuple(shape), corners or None)
 
 
 def sha256_of(content: bytes) -> str:

@@ -29,6 +29,18 @@ class ShapeRange:
     largest: Shape
 
 
+@dataclass(frozen=True)
+class PlanTensor:
+    """One input or output of a plan."""
+
+    data_type: str
+    """As TensorRT names it: ``INT32``, ``FLOAT``."""
+    shape: Shape
+    """-1 where it varies."""
+    profile: ShapeRange | None = None
+    """Of an input."""
+
+
 def optimization_profile(layout: FeatureLayout) -> dict[str, ShapeRange]:
     """Return the shape range of each input: batches of 1 to 64, tokens from the first bucket to the last."""
     tokens = min(layout.buckets, key=lambda bucket: (abs(bucket - USUAL_TOKENS), bucket))

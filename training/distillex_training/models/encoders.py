@@ -57,6 +57,13 @@ def layer_depths(encoder: Any) -> tuple[dict[str, float], int]:
     return depths, count
 
 
+def attend_plainly(encoder: Any) -> None:
+    """Let an encoder compute its attention operation by operation, where transformers lets us choose."""
+    choose = getattr(encoder, "set_attn_implementation", None)
+    if choose is not None:
+        choose("eager")
+
+
 def longest_input(encoder: Any) -> int | None:
     """Return how many tokens an encoder reads, ``[CLS]`` and ``[SEP]`` included; None where it sets no limit."""
     positions = getattr(encoder.config, "max_position_embeddings", None)

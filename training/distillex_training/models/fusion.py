@@ -52,15 +52,11 @@ class LexiconFusion(nn.Module):
         Tensor
             *Shape:* [B, T, width].
         """
-        # K first, for the sum below.
-        types, words, weights = (tensor.permute(3, 0, 1, 2) for tensor in (types, words, weights))
         word_vectors = self.word_embedding(self.word_rows(words))
         if self.training and self.word_dropout > 0:
-            kept = torch.rand(words.shape[1], 1, 1, 1, device=words.device) >= self.word_dropout
+            kept = torch.rand(words.shape[0], 1, 1, 1, 1, device=words.device) >= self.word_dropout
             word_vectors = word_vectors * kept
-        weighted = (self.type_embedding(types) + word_vectors) * weights.unsqueeze(-1)
-        # The sum over K of both tables, [B, T, 4, E], as a product with ones: ONNX Runtime's ReduceSum is much slower.
-        slots = (weighted.new_ones(1, weighted.shape[0]) @ weighted.flatten(1)).view(weighted.shape[1:])
+        slots = ((self.type_embedding(types) + word_vectors) * weights.unsqueeze(-1)).sum(dim=3)
         projected: Tensor = self.project(slots.flatten(2))
         return projected
 
