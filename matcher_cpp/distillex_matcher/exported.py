@@ -20,6 +20,8 @@ METADATA_KEY = "distillex"
 NETWORK_FILE = "model.onnx"
 PLAN_FILE = "model.plan"
 """The network for TensorRT."""
+GPU_NETWORK_FILE = "model.gpu.onnx"
+"""The network for GPUs, in float16 or float32: ``model.onnx`` is in the form of a CPU, with its 8-bit numbers."""
 CRF_FILE = "crf.json"
 FILES_BESIDE = (FEATURES_FILE, VOCABULARY_FILE, CRF_FILE)
 EXPORTED_FILES = (NETWORK_FILE, *FILES_BESIDE)

@@ -18,6 +18,7 @@ class Target(str, enum.Enum):
 
     FOLDER = "folder"
     ONNX = "onnx"
+    GPU = "gpu"
     TENSORRT = "tensorrt"
 
 
@@ -25,7 +26,7 @@ NETWORK_SUFFIXES = {".onnx": Target.ONNX, ".plan": Target.TENSORRT}
 
 
 class Precision(str, enum.Enum):
-    """Arithmetic of a TensorRT plan."""
+    """Arithmetic on a GPU."""
 
     FP16 = "fp16"
     FP32 = "fp32"
@@ -40,8 +41,9 @@ def export(
     target: Annotated[
         Target,
         typer.Option(
-            help="folder: all that extraction reads; onnx: the network alone; tensorrt: a plan for this machine's GPU, "
-            "and into a folder also the files that are read beside it."
+            help="folder: all that extraction reads; onnx: the network alone; gpu: the network for ONNX Runtime on a "
+            "GPU, and the files that are read beside it; tensorrt: a plan for this machine's GPU, and into a folder "
+            "also those files."
         ),
     ] = Target.FOLDER,
     int8: Annotated[
@@ -57,7 +59,7 @@ def export(
     base: Annotated[Path, typer.Option(help="Compiled base lexicon, for the calibration text.")] = Path(
         "lexicons/base/1.lex"
     ),
-    precision: Annotated[Precision, typer.Option(help="Of a TensorRT plan.")] = Precision.FP16,
+    precision: Annotated[Precision, typer.Option(help="Of a network for GPUs, or a plan.")] = Precision.FP16,
     timing_cache: Annotated[
         Path | None, typer.Option(help="TensorRT timing cache, read and updated: a second build is faster.")
     ] = None,
@@ -72,6 +74,7 @@ def export(
     """Export a trained model, checked: ONNX against PyTorch (at most 1e-4 apart), a plan against ONNX Runtime."""
     from distillex_matcher import LexiconError
 
+    from distillex_training.export.folder import export_gpu_folder
     from distillex_training.export.onnx import ParityError
     from distillex_training.export.tensorrt import PlanOptions, TensorRtError, export_plan
 
@@ -84,6 +87,8 @@ def export(
                 half=precision is Precision.FP16, timing_cache=timing_cache, version_compatible=version_compatible
             )
             files = export_plan(model, output, options)
+        elif target is Target.GPU:
+            files = export_gpu_folder(model, output, half=precision is Precision.FP16)
         else:
             files = _export_for_cpu(model, output, target, int8, calibration, base)
     except (ParityError, TensorRtError, LexiconError, ValueError, OSError) as error:
