@@ -28,8 +28,9 @@ def repository(
     layout: Annotated[
         Layout,
         typer.Option(
-            help="fused: one Python model on a CPU; ensemble: three models, the network in the Python backend; "
-            "onnxruntime, tensorrt: three models, the network in that backend of Triton's."
+            help="fused: one Python model on a CPU; gpu: the same, its network on a GPU; ensemble: three models, the "
+            "network in the Python backend; onnxruntime, tensorrt: the same three, the network in that backend of "
+            "Triton's."
         ),
     ] = Layout.FUSED,
     configurations: Annotated[
