@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime
+from distillex_matcher import LayoutError
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidGraph, InvalidProtobuf, NoSuchFile
 
 from distillex.device import Device, DeviceError, Provider
 from distillex.gpu.driver import Driver, Gpu, find_driver, find_gpu
@@ -123,6 +125,8 @@ def open_session(path: Path, device: Device, profile: Mapping[str, tuple[str, st
     ------
     DeviceError
         Where a library is missing, the GPU refuses, or its memory is too small.
+    LayoutError
+        For a file that is no network.
     """
     provider = device.provider
     if provider is Provider.CPU or device.gpu is None:
@@ -182,7 +186,7 @@ def translated(where: object, what: str) -> Any:
     """Let whatever ONNX Runtime raises come out as a DeviceError that says where it happened."""
     try:
         yield
-    except DeviceError:
+    except (DeviceError, LayoutError):
         raise
     except Exception as error:  # ONNX Runtime's own classes, which it does not export by name
         if OUT_OF_MEMORY.search(str(error)):
@@ -194,7 +198,10 @@ def translated(where: object, what: str) -> Any:
 
 
 def _open(path: Path, options: onnxruntime.SessionOptions, providers: list[Any] | None) -> onnxruntime.InferenceSession:
-    session = onnxruntime.InferenceSession(path, options, providers=providers)
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=providers)
+    except (InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
+        raise LayoutError(f"{path}: cannot be opened: {_first_line(error)}") from None
     # A run that fails would otherwise be tried again on the CPU, in a new session.
     session.disable_fallback()
     return session
