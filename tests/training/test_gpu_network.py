@@ -10,6 +10,8 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +25,7 @@ import onnx
 import onnxruntime
 from distillex.device import Device, DeviceError, Provider
 from distillex.gpu.buckets import Bucket, Buckets
-from distillex.gpu.network import GpuNetwork
+from distillex.gpu.network import GpuNetwork, check_gpu_network
 from distillex_matcher import FeatureLayout, LayoutError
 from distillex_matcher.exported import GPU_NETWORK_FILE
 from distillex_serving.embedded import EmbeddedServer
@@ -155,8 +157,17 @@ def test_a_broken_network_is_told(folder, tmp_path):
     for file in folder.iterdir():
         shutil.copy(file, tmp_path / file.name)
     (tmp_path / GPU_NETWORK_FILE).write_bytes(b"no network")
-    with pytest.raises(LayoutError, match=r"model\.gpu\.onnx: cannot be opened"):
-        GpuNetwork(tmp_path, TRIED)
+    for opened in (check_gpu_network, lambda folder: GpuNetwork(folder, TRIED)):
+        with pytest.raises(LayoutError, match=r"model\.gpu\.onnx: cannot be opened"):
+            opened(tmp_path)
+
+
+def test_a_repository_for_a_triton_of_ones_own_is_written_of_a_network_that_was_checked(folder, tmp_path):
+    arguments = ["--layout", "gpu", "--student", str(folder), "-o", str(tmp_path / "made")]
+    command = [sys.executable, "-m", "distillex.command.main", "repository", *arguments]
+    subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / "made" / "extractor" / "1" / GPU_NETWORK_FILE).is_file()
+    assert 'value: { string_value: "auto" }' in (tmp_path / "made/extractor/config.pbtxt").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

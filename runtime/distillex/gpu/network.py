@@ -110,7 +110,7 @@ class GpuNetwork:
         begin, parts = 0, []
         for bucket in self._buckets.cover(rows, tokens):
             end = min(rows, begin + bucket.rows)
-            filled = [_padded(array[begin:end], bucket) for array in arrays]
+            filled = [padded(array[begin:end], bucket) for array in arrays]
             part = self._thread.submit(self._run, bucket, filled).result()
             parts.append(part[: end - begin, :tokens])
             begin = end
@@ -118,7 +118,7 @@ class GpuNetwork:
 
     def _open(self, path: Path, device: Device) -> Session:
         opened = open_session(path, device, _profile(self._buckets, self.files.layout))
-        self._check(opened.session)
+        _check(opened.session, self.files)
         with translated(opened.gpu or "the CPU", "the buckets cannot be prepared"):
             for number, bucket in enumerate(self._buckets, 1):
                 self._bound[bucket] = bound = _Bound(opened, bucket, number, self.files)
@@ -127,17 +127,30 @@ class GpuNetwork:
                     bound.run(nothing)
         return opened
 
-    def _check(self, session: onnxruntime.InferenceSession) -> None:
-        metadata = session.get_modelmeta().custom_metadata_map
-        if METADATA_KEY not in metadata:
-            # Ids beyond a table are an error on a CPU; on a GPU they would be read.
-            raise LayoutError(f"{self.files.network}: does not say which files belong to it; export it again")
-        words, labels = session.get_inputs()[1].shape[3], session.get_outputs()[0].shape[2]
-        self.files.check(metadata, NetworkSizes(words_per_slot=words, labels=labels))
-
     def _run(self, bucket: Bucket, arrays: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         with translated(self._session.gpu or "the CPU", f"the run of {bucket} failed"):
             return self._bound[bucket].run(arrays)
+
+
+def check_gpu_network(folder: Path) -> None:
+    """Check, without a GPU, that a folder's network for GPUs can be opened, and is that of the files beside it.
+
+    Raises
+    ------
+    LayoutError
+        Where it is not; the message names the files.
+    """
+    path = folder / GPU_NETWORK_FILE
+    _check(open_session(path, Device(0, Provider.CPU), {}).session, ExportedFiles.beside(path))
+
+
+def _check(session: onnxruntime.InferenceSession, files: ExportedFiles) -> None:
+    metadata = session.get_modelmeta().custom_metadata_map
+    if METADATA_KEY not in metadata:
+        # Ids beyond a table are an error on a CPU; on a GPU they would be read.
+        raise LayoutError(f"{files.network}: does not say which files belong to it; export it again")
+    words, labels = session.get_inputs()[1].shape[3], session.get_outputs()[0].shape[2]
+    files.check(metadata, NetworkSizes(words_per_slot=words, labels=labels))
 
 
 @dataclass(frozen=True)
@@ -173,11 +186,20 @@ class _Bound:
 
     def run(self, arrays: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         """Copy in, run, copy out; from one thread at a time."""
+        self.copy_in(arrays)
+        self.compute()
+        return self.copy_out()
+
+    def copy_in(self, arrays: Sequence[NDArray[Any]]) -> None:
         for each, array in zip(self._inputs, arrays, strict=True):
             self._fill(each.value, array)
         self._binding.synchronize_inputs()
+
+    def compute(self) -> None:
         self._opened.session.run_with_iobinding(self._binding, self._options)
         self._binding.synchronize_outputs()
+
+    def copy_out(self) -> NDArray[np.float32]:
         emissions: NDArray[np.float32] = self._output.numpy()
         # Of a CPU it is the memory itself, which the next run writes to.
         return emissions.copy() if self._opened.gpu is None else emissions
@@ -196,7 +218,7 @@ class _Bound:
             onnxruntime.copy_tensors([onnxruntime.OrtValue.ortvalue_from_numpy(array)], [value])
 
 
-def _padded(array: NDArray[Any], bucket: Bucket) -> NDArray[Any]:
+def padded(array: NDArray[Any], bucket: Bucket) -> NDArray[Any]:
     """Return an array of the bucket's shape. *Shape:* [rows, tokens, …]."""
     rows, tokens = array.shape[:2]
     if (rows, tokens) == (bucket.rows, bucket.tokens):
