@@ -47,7 +47,7 @@ class Device:
 
     def __post_init__(self) -> None:
         # By its name too.
-        object.__setattr__(self, "provider", _provider(self.provider))
+        object.__setattr__(self, "provider", provider_named(self.provider))
         for name, least in (("gpu", 0), ("memory_mib", 1)):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
@@ -78,7 +78,14 @@ class Device:
         return "cpu" if self.gpu is None else f"gpu:{self.gpu}"
 
 
-def _provider(name: Any) -> Provider:
+def provider_named(name: Any) -> Provider:
+    """Return the provider of a name.
+
+    Raises
+    ------
+    ValueError
+        For an unknown one; lists those that are accepted.
+    """
     try:
         return Provider(name)
     except ValueError:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
-from distillex.device import CPU, Device, Provider
+from distillex.device import CPU, Device, provider_named
 from distillex.pipeline import PipelineOptions
 from distillex.request_lexicons import Limits
 from distillex_matcher.cores import usable_cores
@@ -67,7 +67,7 @@ def _device(texts: dict[str, str]) -> Device:
     if device.gpu is None:
         return device
     memory = _number("gpu_memory_mib", texts.get("gpu_memory_mib", "0"))
-    return Device(device.gpu, Provider(texts.get("gpu_provider", "auto")), memory or None)
+    return Device(device.gpu, provider_named(texts.get("gpu_provider", "auto")), memory or None)
 
 
 def _fields(kind: type) -> set[str]:
