@@ -43,7 +43,7 @@ class Device:
     """Ordinal, as CUDA counts (``CUDA_VISIBLE_DEVICES`` applies); None: the CPU."""
     provider: Provider = Provider.AUTO
     memory_mib: int | None = None
-    """Most that the network may take of the GPU's memory, its weights included, in MiB; None: what it needs."""
+    """Most that weights and intermediate results may take of the GPU's memory, in MiB; None: what they need."""
 
     def __post_init__(self) -> None:
         # By its name too.

@@ -67,7 +67,8 @@ def serve(
         ),
     ] = Provider.AUTO,
     gpu_memory_mib: Annotated[
-        int | None, typer.Option(help="Most of the GPU's memory that the network may take; by default what it needs.")
+        int | None,
+        typer.Option(help="Most of the GPU's memory for weights and intermediate results; by default what they need."),
     ] = None,
     repository: Annotated[
         Path | None, typer.Option(help="Folder of the models' configurations; by default the shipped ones.")

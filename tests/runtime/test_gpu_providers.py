@@ -19,7 +19,7 @@ import pytest
 from distillex.device import Device, DeviceError, Provider
 from distillex.gpu import driver, providers
 from distillex.gpu.driver import Gpu, find_driver, find_gpu
-from distillex.gpu.providers import choose, cuda_options, load_cuda_libraries, resolve, rtx_options
+from distillex.gpu.providers import choose, cuda_options, libraries_of_cuda, resolve, rtx_options, why_no_cuda
 from distillex.models import find_model
 from distillex_matcher.exported import EXPORTED_FILES
 
@@ -167,10 +167,25 @@ def test_two_packages_that_overwrite_each_other_are_named(two_gpus, tmp_path, mo
         resolve(Device(1, Provider.CUDA))
 
 
-@needs_cpu_build
-def test_the_library_that_the_cuda_provider_lacks_is_named():
-    with pytest.raises(DeviceError, match=r"CUDA provider cannot be loaded: .*providers_cuda\.so: cannot open"):
-        load_cuda_libraries()
+def test_the_library_that_the_cuda_provider_lacks_is_named(tmp_path):
+    """Compiled: a library that is linked with one of CUDA's, which is gone when it is asked."""
+    if COMPILER is None:
+        pytest.skip("a C compiler is needed")
+    (tmp_path / "part.c").write_text("int part(void) { return 0; }\n", encoding="utf-8")
+    (tmp_path / "whole.c").write_text("int part(void); int whole(void) { return part(); }\n", encoding="utf-8")
+    part, whole = tmp_path / "libcublasLt.so.99", tmp_path / "libwhole.so"
+    build = [COMPILER, "-shared", "-fPIC"]
+    subprocess.run([*build, f"-Wl,-soname,{part.name}", tmp_path / "part.c", "-o", part], check=True)
+    subprocess.run([*build, tmp_path / "whole.c", part, "-o", whole], check=True)
+    assert libraries_of_cuda(whole) == ["libcublasLt.so.99"]
+    told = why_no_cuda(H200, whole)
+    assert told.startswith(
+        "ONNX Runtime's CUDA provider cannot be loaded: libcublasLt.so.99: cannot open shared object"
+    )
+    assert "pip install 'onnxruntime-gpu[cuda,cudnn]==" in told
+    unlinked = tmp_path / "libunlinked.so"
+    subprocess.run([*build, tmp_path / "part.c", "-o", unlinked], check=True)
+    assert "does not start on GPU 1 (NVIDIA H200" in why_no_cuda(H200, unlinked)
 
 
 def test_a_driver_older_than_the_cuda_provider_is_told(two_gpus, monkeypatch):

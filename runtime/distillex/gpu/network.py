@@ -75,7 +75,7 @@ class GpuNetwork:
         except BaseException:
             self._thread.shutdown()
             raise
-        LOG.info("network: %s%s", self.where, ", CUDA graphs" if self._session.graphs else "")
+        LOG.info("network: %s", self.where)
 
     @property
     def where(self) -> str:

@@ -10,6 +10,8 @@ import ctypes
 import importlib
 import importlib.util
 import io
+import logging
+import mmap
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidGraph, InvalidPro
 from distillex.device import Device, DeviceError, Provider
 from distillex.gpu.driver import Driver, Gpu, find_driver, find_gpu
 
+LOG = logging.getLogger("distillex.gpu")
 PLUGIN = "onnxruntime_ep_nv_tensorrt_rtx"
 NAMES: Mapping[Provider, str] = {
     Provider.CUDA: "CUDAExecutionProvider",
@@ -41,6 +44,9 @@ FIRST_CUDA_13 = "onnxruntime-gpu[cuda,cudnn]>=1.27"
 OUT_OF_MEMORY = re.compile(
     r"out of memory|Failed to allocate memory|smaller than requested bytes|CUBLAS_STATUS_ALLOC_FAILED|bad_alloc"
 )
+CUDA_LIBRARY = Path(onnxruntime.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
+OF_CUDA = re.compile(rb"(?<=\0)(lib(?:cublasLt|cublas|cudart|curand|cuda))(\.so\.\d+)(?=\0)")
+"""What the provider is linked with; it opens cuDNN, cuFFT and others only when it needs them."""
 NOT_CAPTURED = "cannot use the graph capture feature"
 """What ONNX Runtime says where a part of the network was left to the CPU."""
 
@@ -60,7 +66,8 @@ class Session:
 
     def __str__(self) -> str:
         """Say what runs where: for the log."""
-        return f"{NAMES[self.provider]} of ONNX Runtime {onnxruntime.__version__} on {self.gpu or 'the CPU'}"
+        graphs = ", CUDA graphs" if self.graphs else ""
+        return f"{NAMES[self.provider]} of ONNX Runtime {onnxruntime.__version__} on {self.gpu or 'the CPU'}{graphs}"
 
 
 def resolve(device: Device) -> Device:
@@ -142,11 +149,12 @@ def open_session(path: Path, device: Device, profile: Mapping[str, tuple[str, st
                 session = _open(path, _session_options(), [(NAMES[Provider.CUDA], options), NAMES[Provider.CPU]])
             except Exception as error:  # ONNX Runtime's own classes, which it does not export by name
                 if graphs and NOT_CAPTURED in str(error):
+                    LOG.warning("%s is run without CUDA graphs: %s", path, _first_line(error))
                     continue
                 raise
             if NAMES[Provider.CUDA] not in session.get_providers():
                 # ONNX Runtime goes on with the CPU and writes a line on its standard error.
-                raise DeviceError(f"ONNX Runtime's CUDA provider does not start on {gpu}; its lines above say why")
+                raise DeviceError(why_no_cuda(gpu))
             return Session(session, provider, gpu, graphs)
     raise AssertionError("unreachable")
 
@@ -270,7 +278,10 @@ def _check_cuda(driver: Driver, gpu: Gpu) -> None:
             f"onnxruntime-gpu {onnxruntime.__version__} is built for CUDA {built}, which runs on compute capability "
             f"7.5 and later; {gpu} is older: pip install '{LAST_CUDA_12}'"
         )
-    load_cuda_libraries()
+    if hasattr(onnxruntime, "preload_dlls"):
+        # From NVIDIA's wheels, where they are installed. It prints what it does not find, also where that does no harm.
+        with contextlib.redirect_stdout(io.StringIO()):
+            onnxruntime.preload_dlls()
 
 
 def cuda_version() -> int:
@@ -279,30 +290,30 @@ def cuda_version() -> int:
     return int(found[0]) if found else 0
 
 
-def load_cuda_libraries() -> None:
-    """Load what the CUDA provider needs, from NVIDIA's wheels where they are installed.
+def why_no_cuda(gpu: object, library: Path = CUDA_LIBRARY) -> str:
+    """Return why the CUDA provider did not start: the library that it lacks, where it lacks one.
 
-    Raises
-    ------
-    DeviceError
-        Naming the library that is missing.
+    The provider's own library is read and not loaded: it has to be loaded by ONNX Runtime, after its host.
     """
-    if hasattr(onnxruntime, "preload_dlls"):
-        # It prints what it does not find, also where that does no harm.
-        with contextlib.redirect_stdout(io.StringIO()):
-            onnxruntime.preload_dlls()
-    capi = Path(onnxruntime.__file__).parent / "capi"
-    try:
-        ctypes.CDLL(str(capi / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)
-        ctypes.CDLL(str(capi / "libonnxruntime_providers_cuda.so"))
-    except OSError as error:
-        if "cannot open shared object" not in str(error):
-            return  # loaded by ONNX Runtime in its own way; the session tells
-        version = onnxruntime.__version__
-        raise DeviceError(
-            f"ONNX Runtime's CUDA provider cannot be loaded: {error}. onnxruntime-gpu {version} needs CUDA "
-            f"{cuda_version()} and cuDNN 9: pip install 'onnxruntime-gpu[cuda,cudnn]=={version}'"
-        ) from None
+    version = onnxruntime.__version__
+    for name in libraries_of_cuda(library):
+        try:
+            ctypes.CDLL(name)
+        except OSError as error:
+            return (
+                f"ONNX Runtime's CUDA provider cannot be loaded: {error}. onnxruntime-gpu {version} needs CUDA "
+                f"{cuda_version()} and cuDNN 9: pip install 'onnxruntime-gpu[cuda,cudnn]=={version}'"
+            )
+    return f"ONNX Runtime's CUDA provider does not start on {gpu}; its own lines above say why"
+
+
+def libraries_of_cuda(library: Path) -> list[str]:
+    """Return the libraries of CUDA that a library is linked with: of several versions, the one that it names first."""
+    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        versions: dict[bytes, bytes] = {}
+        for found in OF_CUDA.finditer(content):
+            versions.setdefault(found[1], found[2])
+    return [(name + version).decode() for name, version in versions.items()]
 
 
 def _no_provider(gpu: Gpu, has_plugin: bool) -> str:
