@@ -12,7 +12,8 @@ dearest last, and written to --json after each step, so that what a time limit l
 2. ONNX Runtime's providers: milliseconds a batch, the copies beside; every network must compute what the float32 one
    does on the CPU;
 3. the pipeline, texts in, entities out: microseconds a sentence of each part, which part binds, sentences/s of a call
-   of many texts, spans equal to those of the CPU; then the same texts through ``distillex serve --device gpu``;
+   of many texts, spans equal to those of the float32 network on the CPU, and to those of the CPU's int8 file, which
+   differs from it by more than a GPU does; then the same texts through ``distillex serve --device gpu``;
 4. PyTorch eager, as CUDA graphs, and compiled (until --budget-s is used up: each shape compiles for minutes).
 
 Exit codes: 0; 1 where an acceptance bound is missed: spans equal to the CPU's --min-agreement (0.998), network at
@@ -45,7 +46,7 @@ from distillex_matcher.exported import GPU_NETWORK_FILE, NETWORK_FILE
 from distillex_training.export.folder import export_folder, export_gpu_folder
 from distillex_training.models import load_model
 from gpu_networks import COMPILED, EAGER, GRAPH, Model, OpenedNetworks, pytorch_row
-from gpu_pipeline import agreement, parts_row, sentences, served, spans_of, whole_rate
+from gpu_pipeline import agreement, float32_spans, parts_row, sentences, served, spans_of, whole_rate
 from gpu_tables import tables
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -137,7 +138,8 @@ def measure_provider(
     lexicons = asked.lexicons
     texts = sentences(asked.sentences, asked.text)
     cpu = distillex.load(folders["student"], lexicon_directory=lexicons)
-    expected = spans_of(cpu.extract_batch(texts))
+    expected = float32_spans(cpu, models["student"][0], texts)
+    as_int8 = spans_of(cpu.extract_batch(texts))
     many = (texts * (asked.whole // len(texts) + 1))[: asked.whole]
     on_cpu = {"form": "CPU, int8", "model": "student", "sentences_per_second": whole_rate(cpu, many[:5000], 1)}
     report.add("pipeline", on_cpu)
@@ -145,7 +147,8 @@ def measure_provider(
         tagger = distillex.load(folder, device=device, lexicon_directory=lexicons)
         whole: dict[str, Any] = {"form": form, "model": name, "where": tagger.where}
         if name == "student":
-            whole |= agreement(spans_of(tagger.extract_batch(texts)), expected)
+            spans = spans_of(tagger.extract_batch(texts))
+            whole |= agreement(spans, expected) | {"as_int8": agreement(spans, as_int8)["agreement"]}
         whole["parts"] = [parts_row(tagger, many, batch, 5) for batch in asked.batches]
         whole["sentences_per_second"] = whole_rate(tagger, many, 3)
         report.add("pipeline", whole)

@@ -11,6 +11,7 @@ from typing import Any
 
 import distillex
 import numpy as np
+import torch
 from alternating import seconds_of
 from distillex.device import Device
 from distillex.gpu.buckets import Bucket
@@ -21,6 +22,7 @@ from distillex_matcher.cores import usable_cores
 from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.repository import Layout
+from distillex_training.models import Student, Teacher
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,6 +57,26 @@ def agreement(found: Spans, expected: Spans) -> dict[str, float]:
         "found": len(found),
         "agreement": 2 * both / (len(found) + len(expected)) if found or expected else 1.0,
     }
+
+
+def float32_spans(tagger: distillex.Tagger, model: Student | Teacher, texts: list[str]) -> Spans:
+    """Return what the float32 network finds in PyTorch on the CPU, with the features and the decoder of a tagger.
+
+    The CPU's own file has 8-bit numbers, which change a span in a hundred: what they find is no measure of a GPU.
+    """
+    pipeline: Any = tagger._pipeline
+    featurizer = pipeline.lexicons.featurizer()[0]
+    given = [text.encode() for text in texts]
+    found: list[Any] = [[]] * len(texts)
+    for group in pipeline._groups(given):
+        rows = [given[row] for row in group.rows]
+        features = featurizer.featurize(rows)
+        arrays = (features.input_ids, features.lexicon_types, features.lexicon_words, features.lexicon_weights)
+        emissions = model(*map(torch.from_numpy, arrays)).numpy()
+        decoded = pipeline._decoder.entities_json(emissions, features.lengths, rows, features.trusted)
+        for row, entities in zip(group.rows, decoded, strict=True):
+            found[row] = parse_entities(entities)
+    return spans_of(found)
 
 
 class Stopwatch:

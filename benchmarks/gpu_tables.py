@@ -44,11 +44,20 @@ def pipeline(report: dict[str, Any]) -> str:
                 row["model"],
                 f"{row['sentences_per_second']:,.0f}",
                 f"{row['agreement']:.2%}" if "agreement" in row else "",
+                f"{row['as_int8']:.2%}" if "as_int8" in row else "",
                 f"{mine['rate']:,.0f}" if "rate" in mine else "",
                 f"{mine['agreement']:.2%}" if "agreement" in mine else "",
             ]
         )
-    head = ["form", "model", "sentences/s in process", "spans as on the CPU", "served sentences/s", "served, spans"]
+    head = [
+        "form",
+        "model",
+        "sentences/s in process",
+        "spans as in float32",
+        "as in the CPU's int8",
+        "served sentences/s",
+        "served, spans",
+    ]
     return _table(head, rows)
 
 

@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("torch", reason="needs torch: pip install 'distillex[train]'")
+from distillex_matcher.exported import GPU_NETWORK_FILE
+from distillex_training.export.folder import export_gpu_folder
 from server_under_test import why_no_server
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
 FORM = "ONNX Runtime, buckets on the CPU"
@@ -32,14 +36,16 @@ def measured(toy_student, toy_teacher, toy_lexicons, tmp_path_factory):
     student.symlink_to(toy_student)
     teacher.symlink_to(toy_teacher)
     (folder / "texts.txt").write_text("".join(f"{number}{text}\n" for text in TEXTS for number in range(8)))
-    models = ("--student", student, "--teacher", teacher, "--work", folder / "work")
-    run("benchmarks/bench_gpu.py", *models, "--export-only")
-    exported = {path: path.stat().st_mtime_ns for path in (folder / "work").rglob("model*.onnx")}
+    # What was exported before is carried to a GPU machine, and used there.
+    for model in (student, teacher):
+        export_gpu_folder(model, folder / "work" / model.name)
+    before = (folder / "work" / teacher.name / GPU_NETWORK_FILE).stat().st_mtime_ns
     printed = run(
-        "benchmarks/bench_gpu.py", *models, "--lexicons", toy_lexicons, "--text", folder / "texts.txt",
-        "--device", "cpu", "--quick", "--json", folder / "report.json",
+        "benchmarks/bench_gpu.py", "--student", student, "--teacher", teacher, "--work", folder / "work",
+        "--lexicons", toy_lexicons, "--text", folder / "texts.txt", "--device", "cpu", "--quick",
+        "--json", folder / "report.json",
     )  # fmt: skip
-    assert exported == {path: path.stat().st_mtime_ns for path in (folder / "work").rglob("model*.onnx")}
+    assert (folder / "work" / teacher.name / GPU_NETWORK_FILE).stat().st_mtime_ns == before
     return folder, json.loads((folder / "report.json").read_text(encoding="utf-8")), printed
 
 
@@ -72,7 +78,8 @@ def test_the_entities_are_those_of_the_cpu_in_process_and_served(measured):
     _, report, _ = measured
     student = next(row for row in report["pipeline"] if "agreement" in row)
     assert student["spans"] > 20
-    assert student["agreement"] > 0.95
+    assert student["agreement"] >= 0.998
+    assert student["as_int8"] > 0.9
     (served,) = report["served"]
     if why_no_server() is None:
         assert served["found"] == student["found"]
