@@ -27,7 +27,7 @@ Model = tuple[Student | Teacher, FeatureLayout]
 
 def as_graph(model: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
     """Capture a model on these inputs; what is returned replays it."""
-    side = torch.cuda.Stream()
+    side: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(WARM_UP):
@@ -56,7 +56,7 @@ def milliseconds(call: Callable[[], Tensor], device: torch.device) -> float:
     """Time one call, all that it started on the device included."""
     if device.type != "cuda":
         return seconds_of(call) * 1e3
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
     begin.record()
     call()
     end.record()

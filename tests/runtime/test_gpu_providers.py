@@ -18,8 +18,9 @@ import onnxruntime
 import pytest
 from distillex.device import Device, DeviceError, Provider
 from distillex.gpu import driver, providers
+from distillex.gpu.cuda_libraries import check_cuda, libraries_of_cuda, why_no_cuda
 from distillex.gpu.driver import Gpu, find_driver, find_gpu
-from distillex.gpu.providers import choose, cuda_options, libraries_of_cuda, resolve, rtx_options, why_no_cuda
+from distillex.gpu.providers import choose, cuda_options, resolve, rtx_options
 from distillex.models import find_model
 from distillex_matcher.exported import EXPORTED_FILES
 
@@ -197,7 +198,7 @@ def test_a_driver_older_than_the_cuda_provider_is_told(two_gpus, monkeypatch):
 def test_a_gpu_older_than_cuda_13_is_told(monkeypatch):
     monkeypatch.setattr(onnxruntime, "cuda_version", "13.0", raising=False)
     with pytest.raises(DeviceError, match=r"runs on compute capability 7\.5 and later; GPU 0 \(Tesla V100"):
-        providers._check_cuda(driver.Driver((13, 0), (V100,)), V100)
+        check_cuda(driver.Driver((13, 0), (V100,)), V100)
 
 
 def test_a_plugin_that_is_not_installed_is_told():

@@ -9,9 +9,7 @@ import contextlib
 import ctypes
 import importlib
 import importlib.util
-import io
 import logging
-import mmap
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +22,8 @@ from distillex_matcher import LayoutError
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidGraph, InvalidProtobuf, NoSuchFile
 
 from distillex.device import Device, DeviceError, Provider
-from distillex.gpu.driver import Driver, Gpu, find_driver, find_gpu
+from distillex.gpu.cuda_libraries import FIRST_CUDA_13, LAST_CUDA_12, check_cuda, why_no_cuda
+from distillex.gpu.driver import Gpu, find_driver, find_gpu
 
 LOG = logging.getLogger("distillex.gpu")
 PLUGIN = "onnxruntime_ep_nv_tensorrt_rtx"
@@ -37,16 +36,9 @@ NAMES: Mapping[Provider, str] = {
 RTX_CAPABILITIES = ((8, 6), (8, 9))
 RTX_FROM = (12, 0)
 """The plugin (0.5) takes these compute capabilities and all from this one on; others it does not offer."""
-CAPABILITY_CUDA_13 = (7, 5)
-"""The oldest GPUs that CUDA 13 runs on."""
-LAST_CUDA_12 = "onnxruntime-gpu[cuda,cudnn]>=1.22,<1.27"
-FIRST_CUDA_13 = "onnxruntime-gpu[cuda,cudnn]>=1.27"
 OUT_OF_MEMORY = re.compile(
     r"out of memory|Failed to allocate memory|smaller than requested bytes|CUBLAS_STATUS_ALLOC_FAILED|bad_alloc"
 )
-CUDA_LIBRARY = Path(onnxruntime.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
-OF_CUDA = re.compile(rb"(?<=\0)(lib(?:cublasLt|cublas|cudart|curand|cuda))(\.so\.\d+)(?=\0)")
-"""What the provider is linked with; it opens cuDNN, cuFFT and others only when it needs them."""
 NOT_CAPTURED = "cannot use the graph capture feature"
 """What ONNX Runtime says where a part of the network was left to the CPU."""
 
@@ -142,7 +134,7 @@ def open_session(path: Path, device: Device, profile: Mapping[str, tuple[str, st
     with translated(gpu, "the network cannot be opened there"):
         if provider is Provider.TENSORRT_RTX:
             return _open_rtx(path, device, gpu, profile)
-        _check_cuda(find_driver(), gpu)
+        check_cuda(find_driver(), gpu)
         for graphs in (True, False):
             options = cuda_options(device, graphs)
             try:
@@ -262,58 +254,6 @@ def _has_plugin() -> bool:
 
 def _has_cuda() -> bool:
     return NAMES[Provider.CUDA] in onnxruntime.get_available_providers()
-
-
-def _check_cuda(driver: Driver, gpu: Gpu) -> None:
-    """Raise DeviceError where the CUDA provider cannot work here: its own message would be a line in the log alone."""
-    built = cuda_version()
-    if built and built > driver.cuda_version[0]:
-        newest = ".".join(map(str, driver.cuda_version))
-        raise DeviceError(
-            f"onnxruntime-gpu {onnxruntime.__version__} is built for CUDA {built}; this machine's driver runs CUDA up "
-            f"to {newest}: update the driver, or pip install '{LAST_CUDA_12}'"
-        )
-    if built >= 13 and gpu.capability < CAPABILITY_CUDA_13:
-        raise DeviceError(
-            f"onnxruntime-gpu {onnxruntime.__version__} is built for CUDA {built}, which runs on compute capability "
-            f"7.5 and later; {gpu} is older: pip install '{LAST_CUDA_12}'"
-        )
-    if hasattr(onnxruntime, "preload_dlls"):
-        # From NVIDIA's wheels, where they are installed. It prints what it does not find, also where that does no harm.
-        with contextlib.redirect_stdout(io.StringIO()):
-            onnxruntime.preload_dlls()
-
-
-def cuda_version() -> int:
-    """Return the CUDA release that ONNX Runtime was built for; 0 where it was built for none."""
-    found = re.match(r"\d+", str(getattr(onnxruntime, "cuda_version", "") or ""))
-    return int(found[0]) if found else 0
-
-
-def why_no_cuda(gpu: object, library: Path = CUDA_LIBRARY) -> str:
-    """Return why the CUDA provider did not start: the library that it lacks, where it lacks one.
-
-    The provider's own library is read and not loaded: it has to be loaded by ONNX Runtime, after its host.
-    """
-    version = onnxruntime.__version__
-    for name in libraries_of_cuda(library):
-        try:
-            ctypes.CDLL(name)
-        except OSError as error:
-            return (
-                f"ONNX Runtime's CUDA provider cannot be loaded: {error}. onnxruntime-gpu {version} needs CUDA "
-                f"{cuda_version()} and cuDNN 9: pip install 'onnxruntime-gpu[cuda,cudnn]=={version}'"
-            )
-    return f"ONNX Runtime's CUDA provider does not start on {gpu}; its own lines above say why"
-
-
-def libraries_of_cuda(library: Path) -> list[str]:
-    """Return the libraries of CUDA that a library is linked with: of several versions, the one that it names first."""
-    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        versions: dict[bytes, bytes] = {}
-        for found in OF_CUDA.finditer(content):
-            versions.setdefault(found[1], found[2])
-    return [(name + version).decode() for name, version in versions.items()]
 
 
 def _no_provider(gpu: Gpu, has_plugin: bool) -> str:
