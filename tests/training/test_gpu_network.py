@@ -81,6 +81,14 @@ def test_the_export_is_float16_beside_the_files_of_the_cpu(folder):
     assert kinds.isdisjoint({onnx.TensorProto.FLOAT, onnx.TensorProto.INT8, onnx.TensorProto.UINT8})
 
 
+def test_what_is_padded_is_what_the_cuda_provider_pads(folder):
+    """By ONNX Runtime's table of kernels: bool, double, float, float16; integers would go to the CPU and back."""
+    inferred = onnx.shape_inference.infer_shapes(onnx.load(folder / GPU_NETWORK_FILE)).graph
+    kinds = {value.name: value.type.tensor_type.elem_type for value in (*inferred.value_info, *inferred.input)}
+    padded = {kinds[node.input[0]] for node in inferred.node if node.op_type == "Pad"}
+    assert padded == {onnx.TensorProto.FLOAT16}
+
+
 @pytest.mark.parametrize(
     ("rows", "tokens"), [(1, 8), (3, 24), (4, 32), (5, 33), (16, 64), (17, 64), (70, 40), (2, 512), (3, 505)]
 )
