@@ -1,8 +1,8 @@
 """Student and teacher on a GPU: the networks in every form that runs them, the whole pipeline and its limit.
 
     python benchmarks/bench_gpu.py [--student models/student-cluener] [--teacher models/teacher-cluener]
-        [--shapes 1x32 32x64 256x64] [--providers cuda tensorrt-rtx] [--sentences 2000] [--text FILE] [--rounds 20]
-        [--budget-s 480] [--work build/gpu] [--json FILE] [--device cpu --quick]
+        [--shapes 1x32 32x64 256x64] [--providers cuda tensorrt-rtx] [--no-graphs] [--sentences 2000]
+        [--text FILE] [--rounds 20] [--budget-s 480] [--work build/gpu] [--json FILE] [--device cpu --quick]
 
 Needs a GPU, PyTorch for CUDA, and onnxruntime-gpu or the TensorRT-RTX plugin; nothing from a network. Done in turn, the
 dearest last, and written to --json after each step, so that what a time limit leaves is kept:
@@ -116,7 +116,8 @@ def devices(asked: argparse.Namespace) -> Iterator[tuple[str, Device]]:
         yield "ONNX Runtime, buckets on the CPU", Device(0, Provider.CPU)
         return
     for name in asked.providers:
-        yield f"ONNX Runtime {name}", Device(0, Provider(name))
+        form = f"ONNX Runtime {name}{', no graphs' if asked.no_graphs else ''}"
+        yield form, Device(0, Provider(name), graphs=not asked.no_graphs)
 
 
 def measure_provider(
@@ -202,6 +203,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--shapes", nargs="+", metavar="BATCHxTOKENS")
     parser.add_argument("--batches", nargs="+", type=int)
     parser.add_argument("--providers", nargs="+", choices=("cuda", "tensorrt-rtx"), default=("cuda", "tensorrt-rtx"))
+    parser.add_argument("--no-graphs", action="store_true", help="run ONNX Runtime's providers without CUDA graphs")
     parser.add_argument("--sentences", type=int)
     parser.add_argument("--text", type=Path, help="a sentence a line")
     parser.add_argument("--rounds", type=int)

@@ -44,6 +44,8 @@ class Device:
     provider: Provider = Provider.AUTO
     memory_mib: int | None = None
     """Most that weights and intermediate results may take of the GPU's memory, in MiB; None: what they need."""
+    graphs: bool = True
+    """Record runs as CUDA graphs, where the network allows."""
 
     def __post_init__(self) -> None:
         # By its name too.

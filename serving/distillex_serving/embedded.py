@@ -337,8 +337,12 @@ class EmbeddedServer:
 def _device_parameters(device: Device) -> dict[str, str]:
     if device.gpu is None:
         return {}
-    memory = str(device.memory_mib or 0)
-    return {"device": str(device), "gpu_provider": device.provider.value, "gpu_memory_mib": memory}
+    return {
+        "device": str(device),
+        "gpu_provider": device.provider.value,
+        "gpu_memory_mib": str(device.memory_mib or 0),
+        "gpu_graphs": str(int(device.graphs)),
+    }
 
 
 def _what_it_is(pid: int, name: str) -> str:

@@ -70,6 +70,9 @@ def serve(
         int | None,
         typer.Option(help="Most of the GPU's memory for weights and intermediate results; by default what they need."),
     ] = None,
+    gpu_graphs: Annotated[
+        bool, typer.Option("--gpu-graphs/--no-gpu-graphs", help="Record the network's runs as CUDA graphs.")
+    ] = True,
     repository: Annotated[
         Path | None, typer.Option(help="Folder of the models' configurations; by default the shipped ones.")
     ] = None,
@@ -126,7 +129,7 @@ def serve(
     tls = TlsFiles(tls_certificate, tls_key, tls_client_ca) if tls_certificate and tls_key else None
     try:
         check_working_folder()
-        chosen = _device(device, gpu_provider, gpu_memory_mib, layout)
+        chosen = _device(device, gpu_provider, gpu_memory_mib, gpu_graphs, layout)
         layout = Layout.GPU if chosen.gpu is not None and layout is Layout.FUSED else layout
         folder = find_model(student, network_of(layout))
         taught_by = find_model(teacher, network_of(layout)) if teacher is not None else None
@@ -185,13 +188,17 @@ def serve(
     typer.echo("stopped")
 
 
-def _device(name: str, provider: Provider, memory_mib: int | None, layout: Layout) -> Device:
+def _device(name: str, provider: Provider, memory_mib: int | None, graphs: bool, layout: Layout) -> Device:
     if layout is Layout.GPU and name == "cpu":
         name = "gpu"
     device = Device.of(name)
     if device.gpu is not None:
-        return Device(device.gpu, provider, memory_mib)
-    for option, given in (("--gpu-provider", provider is not Provider.AUTO), ("--gpu-memory-mib", memory_mib)):
+        return Device(device.gpu, provider, memory_mib, graphs)
+    for option, given in (
+        ("--gpu-provider", provider is not Provider.AUTO),
+        ("--gpu-memory-mib", memory_mib),
+        ("--no-gpu-graphs", not graphs),
+    ):
         if given:
             raise ValueError(f"{option} is for a GPU: give --device gpu too")
     return device

@@ -223,8 +223,10 @@ def test_the_providers_are_told_device_limit_and_shapes():
     assert cuda_options(Device(0), graphs=False)["enable_cuda_graph"] == "0"
     assert "gpu_mem_limit" not in cuda_options(Device(0), graphs=True)
     profile = {"INPUT_IDS": ("1x32", "32x64", "256x512"), "LEXICON_TYPES": ("1x32x4x4", "32x64x4x4", "256x512x4x4")}
-    told = rtx_options(profile, "0")
+    told = rtx_options(profile, "0", graphs=True)
     assert told["nv_profile_opt_shapes"] == "INPUT_IDS:32x64,LEXICON_TYPES:32x64x4x4"
+    assert told["enable_cuda_graph"] == "1"
+    assert rtx_options(profile, "0", graphs=False)["enable_cuda_graph"] == "0"
     assert told["nv_profile_max_shapes"] == "INPUT_IDS:256x512,LEXICON_TYPES:256x512x4x4"
 
 

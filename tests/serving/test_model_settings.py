@@ -85,8 +85,10 @@ def test_the_configuration_for_gpus_names_the_device(settings):
     found = settings(configuration="gpu.pbtxt")
     assert found.device == Device(0)
     assert dataclasses.replace(found.options, threads=1) == PipelineOptions.of(Device(0), 1)
-    told = settings(configuration="gpu.pbtxt", device="gpu:2", gpu_provider="cuda", gpu_memory_mib="700")
-    assert told.device == Device(2, "cuda", 700)
+    told = settings(
+        configuration="gpu.pbtxt", device="gpu:2", gpu_provider="cuda", gpu_memory_mib="700", gpu_graphs="0"
+    )
+    assert told.device == Device(2, "cuda", 700, graphs=False)
 
 
 @pytest.mark.parametrize("changed", [{"device": "gpus"}, {"gpu_provider": "rocm"}, {"gpu_memory_mib": "-1"}])

@@ -135,7 +135,7 @@ def open_session(path: Path, device: Device, profile: Mapping[str, tuple[str, st
         if provider is Provider.TENSORRT_RTX:
             return _open_rtx(path, device, gpu, profile)
         check_cuda(find_driver(), gpu)
-        for graphs in (True, False):
+        for graphs in (True, False) if device.graphs else (False,):
             options = cuda_options(device, graphs)
             try:
                 session = _open(path, _session_options(), [(NAMES[Provider.CUDA], options), NAMES[Provider.CPU]])
@@ -167,14 +167,14 @@ def cuda_options(device: Device, graphs: bool) -> dict[str, str]:
     return options
 
 
-def rtx_options(profile: Mapping[str, tuple[str, str, str]], ordinal: str) -> dict[str, str]:
+def rtx_options(profile: Mapping[str, tuple[str, str, str]], ordinal: str, graphs: bool) -> dict[str, str]:
     """Return the options of the TensorRT-RTX provider."""
     smallest, usual, largest = (
         ",".join(f"{name}:{shapes[which]}" for name, shapes in profile.items()) for which in range(3)
     )
     return {
         "device_id": ordinal,
-        "enable_cuda_graph": "1",
+        "enable_cuda_graph": "1" if graphs else "0",
         "nv_profile_min_shapes": smallest,
         "nv_profile_opt_shapes": usual,
         "nv_profile_max_shapes": largest,
@@ -222,9 +222,10 @@ def _open_rtx(path: Path, device: Device, gpu: Gpu, profile: Mapping[str, tuple[
     if not found:
         raise DeviceError(f"the provider tensorrt-rtx does not offer {gpu}; it offers {len(offered)} GPUs")
     options = _session_options()
-    options.add_provider_for_devices(found[:1], rtx_options(profile, str(gpu.ordinal)))
+    options.add_provider_for_devices(found[:1], rtx_options(profile, str(gpu.ordinal), device.graphs))
     session = _open(path, options, None)
-    return Session(session, device.provider, gpu, True, found[0].memory_info(onnxruntime.OrtDeviceMemoryType.DEFAULT))
+    memory_info = found[0].memory_info(onnxruntime.OrtDeviceMemoryType.DEFAULT)
+    return Session(session, device.provider, gpu, device.graphs, memory_info)
 
 
 def register_plugin() -> None:

@@ -67,7 +67,8 @@ def _device(texts: dict[str, str]) -> Device:
     if device.gpu is None:
         return device
     memory = _number("gpu_memory_mib", texts.get("gpu_memory_mib", "0"))
-    return Device(device.gpu, provider_named(texts.get("gpu_provider", "auto")), memory or None)
+    graphs = _number("gpu_graphs", texts.get("gpu_graphs", "1")) != 0
+    return Device(device.gpu, provider_named(texts.get("gpu_provider", "auto")), memory or None, graphs)
 
 
 def _fields(kind: type) -> set[str]:
