@@ -1,125 +1,254 @@
-"""The student against the teacher in PyTorch on a GPU: float16, eager, compiled, and as CUDA graphs.
+"""Student and teacher on a GPU: the networks in every form that runs them, the whole pipeline and its limit.
 
     python benchmarks/bench_gpu.py [--student models/student-cluener] [--teacher models/teacher-cluener]
-        [--shapes 1x32 32x64 256x64] [--forms eager graph compiled] [--rounds 20] [--json FILE]
+        [--shapes 1x32 32x64 256x64] [--providers cuda tensorrt-rtx] [--no-graphs] [--sentences 2000]
+        [--text FILE] [--rounds 20] [--budget-s 480] [--work build/gpu] [--json FILE] [--device cpu --quick]
 
-Networks alone, random inputs that reach the rows of the tables; rounds alternate between the two, medians of
-milliseconds a batch and their ratio are printed. Every form must compute what the float32 network does on the CPU.
-`--device cpu` runs the eager form in float32 without a GPU, to try the script out.
+Needs a GPU, PyTorch for CUDA, and onnxruntime-gpu or the TensorRT-RTX plugin; nothing from a network. Done in turn, the
+dearest last, and written to --json after each step, so that what a time limit leaves is kept:
+
+1. exports both networks for GPUs and the student for CPUs into --work, if they are not there (no GPU is needed: run
+   ``--export-only`` beforehand and carry the folder);
+2. ONNX Runtime's providers: milliseconds a batch, the copies beside; every network must compute what the float32 one
+   does on the CPU;
+3. the pipeline, texts in, entities out: microseconds a sentence of each part, which part binds, sentences/s of a call
+   of many texts, spans equal to those of the float32 network on the CPU, and to those of the CPU's int8 file, which
+   differs from it by more than a GPU does; then the same texts through ``distillex serve --device gpu``;
+4. PyTorch eager, as CUDA graphs, and compiled (until --budget-s is used up: each shape compiles for minutes).
+
+Exit codes: 0; 1 where an acceptance bound is missed: spans equal to the CPU's --min-agreement (0.998), network at
+256 x 64 within --max-network-ms (0.6), sentences/s in process --min-rate (20,000 on 16 cores).
+``python training/evidence/record_gpu.py FILE`` puts the JSON into docs/results.json and docs/gpu.md.
+``--device cpu --quick`` tries all of it out without a GPU, at small shapes, and keeps no bounds.
+
+On a bare GPU machine that has PyTorch for CUDA and no network: copy this tree, --work, and the wheels of
+onnxruntime-gpu (of that PyTorch's CUDA: 1.26 for CUDA 12, later ones for CUDA 13), nvidia-pytriton, numpy below 2 and
+their dependencies; then benchmarks/bench_gpu.sh WHEELS.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
-import statistics
-from collections.abc import Callable
-from functools import partial
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+import distillex
 import torch
-from alternating import alternate, seconds_of
-from distillex_matcher import FeatureLayout
-from distillex_training.export.onnx import HALF_PARITY, HalfPrecision, inputs_of
-from distillex_training.models import Student, Teacher, load_model
-from torch import Tensor, nn
+from distillex.device import Device, DeviceError, Provider
+from distillex.locations import shipped_lexicons
+from distillex_matcher.cores import usable_cores
+from distillex_matcher.exported import GPU_NETWORK_FILE, NETWORK_FILE
+from distillex_training.export.folder import export_folder, export_gpu_folder
+from distillex_training.models import load_model
+from gpu_networks import COMPILED, EAGER, GRAPH, Model, OpenedNetworks, pytorch_row
+from gpu_pipeline import agreement, float32_spans, parts_row, sentences, served, spans_of, whole_rate
+from gpu_tables import tables
 
 ROOT = Path(__file__).resolve().parents[1]
-FORMS = ("eager", "graph", "compiled")
-WARM_UP = 5
+SHAPES = ("1x32", "8x32", "32x64", "64x64", "256x64", "256x128")
+QUICK_SHAPES = ("1x32", "8x32")
+BATCHES = (1, 8, 32, 64, 256, 1024)
+JUDGED_SHAPE = "256x64"
+WHOLE = 20_000
+"""Sentences of a call whose rate is taken; the same ones are repeated."""
 
 
-def as_graph(model: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
-    """Capture a model on these inputs; what is returned replays it."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(WARM_UP):
-            model(*inputs)
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        output: Tensor = model(*inputs)
+class Report:
+    """What was measured so far, in a file that is complete after each step."""
 
-    def replay(_held: tuple[Tensor, ...] = inputs) -> Tensor:  # the graph reads the memory of its inputs
-        graph.replay()
-        return output
+    def __init__(self, path: Path | None, content: dict[str, Any]) -> None:
+        self.path, self.content = path, content
 
-    return replay
+    def add(self, key: str, row: dict[str, Any]) -> None:
+        """Append a row, and say it."""
+        self.content.setdefault(key, []).append(row)
+        print(json.dumps({key: row}, ensure_ascii=False), flush=True)
+        self.write()
 
-
-def in_form(form: str, model: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
-    """Return the call that is timed."""
-    if form == "graph":
-        return as_graph(model, inputs)
-    called = torch.compile(model, dynamic=False) if form == "compiled" else model
-    return lambda: called(*inputs)
+    def write(self) -> None:
+        """Write the file."""
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text(json.dumps(self.content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def milliseconds(call: Callable[[], Tensor], device: torch.device) -> float:
-    """Time one call, all that it started on the device included."""
-    if device.type != "cuda":
-        return seconds_of(call) * 1e3
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    begin.record()
-    call()
-    end.record()
-    end.synchronize()
-    return float(begin.elapsed_time(end))
+def machine(device: torch.device) -> dict[str, str]:
+    """Return card, driver and versions."""
+    card = driver = "none"
+    if device.type == "cuda":
+        query = ["nvidia-smi", "--query-gpu=driver_version,memory.total,power.limit", "--format=csv,noheader", "--id=0"]
+        try:
+            driver = subprocess.run(query, check=True, capture_output=True, text=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError) as error:
+            driver = f"unknown ({error})"
+        capability = ".".join(map(str, torch.cuda.get_device_capability()))
+        card = f"{torch.cuda.get_device_name()}, compute capability {capability}"
+    names = ("onnxruntime-gpu", "onnxruntime", "onnxruntime-ep-nv-tensorrt-rtx-cu12",
+             "onnxruntime-ep-nv-tensorrt-rtx-cu13", "nvidia-pytriton", "numpy")  # fmt: skip
+    versions = {"torch": torch.__version__, "CUDA of torch": str(torch.version.cuda)}
+    for name in names:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {"card": card, "driver": driver, "cores": str(usable_cores()), **versions}
 
 
-def check(name: str, found: Tensor, expected: Tensor) -> None:
-    """Stop where a form computes something else than the float32 network on the CPU."""
-    off = float((found.float().cpu() - expected).abs().max() / expected.abs().max())
-    if not off <= 10 * HALF_PARITY:  # reductions on a GPU take another order
-        raise SystemExit(f"{name}: emissions are off by {off:.1e} of the largest; at most {10 * HALF_PARITY:.0e}")
+def exported(student: Path, teacher: Path, work: Path) -> dict[str, Path]:
+    """Return the folders with the networks for GPUs; writes what is missing."""
+    folders = {"student": work / student.name, "teacher": work / teacher.name}
+    for model, folder in zip((student, teacher), folders.values(), strict=True):
+        if not (folder / GPU_NETWORK_FILE).exists():
+            export_gpu_folder(model, folder)
+        if model == student and not (folder / NETWORK_FILE).exists():
+            export_folder(model, folder)
+    return folders
 
 
-def median_milliseconds(
-    form: str, models: list[tuple[Student | Teacher, FeatureLayout]], shape: str, device: torch.device, rounds: int
-) -> list[float]:
-    """Check and time each model in one form at one shape; a median a model."""
-    batch, tokens = map(int, shape.split("x"))
-    turns = []
-    for model, layout in models:
-        drawn = inputs_of(model, layout, batch, tokens)
-        inputs = tuple(tensor.to(device) for tensor in drawn)
-        call = in_form(form, HalfPrecision(model).to(device) if device.type == "cuda" else model, inputs)
-        for _ in range(WARM_UP):
-            found = call()
-        check(f"{type(model).__name__}, {shape}, {form}", found, model(*drawn))
-        turns.append(partial(milliseconds, call, device))
-    return [statistics.median(taken) for taken in alternate(turns, rounds)]
+def devices(asked: argparse.Namespace) -> Iterator[tuple[str, Device]]:
+    """Yield the providers to measure."""
+    if asked.device == "cpu":
+        yield "ONNX Runtime, buckets on the CPU", Device(0, Provider.CPU)
+        return
+    for name in asked.providers:
+        form = f"ONNX Runtime {name}{', no graphs' if asked.no_graphs else ''}"
+        yield form, Device(0, Provider(name), graphs=not asked.no_graphs)
 
 
-def main() -> None:
-    """Measure and print a table."""
+def measure_provider(
+    form: str, device: Device, folders: dict[str, Path], models: dict[str, Model], asked: argparse.Namespace,
+    report: Report,
+) -> None:  # fmt: skip
+    """Networks, pipeline and server of one provider; what is missing is written down in its place."""
+    try:
+        opened = OpenedNetworks(folders, device)
+    except DeviceError as error:
+        report.add("not_measured", {"form": form, "why": str(error)})
+        return
+    for shape in asked.shapes:
+        for name, row in opened.row(models, shape, asked.rounds).items():
+            report.add("networks", {"form": form, "model": name, "shape": shape, **row})
+    for name, seconds in opened.start_s.items():
+        report.add("starts", {"form": form, "model": name, "seconds": seconds})
+    del opened
+    lexicons = asked.lexicons
+    texts = sentences(asked.sentences, asked.text)
+    cpu = distillex.load(folders["student"], lexicon_directory=lexicons)
+    expected = float32_spans(cpu, models["student"][0], texts)
+    as_int8 = spans_of(cpu.extract_batch(texts))
+    many = (texts * (asked.whole // len(texts) + 1))[: asked.whole]
+    on_cpu = {"form": "CPU, int8", "model": "student", "sentences_per_second": whole_rate(cpu, many[:5000], 1)}
+    report.add("pipeline", on_cpu)
+    for name, folder in folders.items():
+        tagger = distillex.load(folder, device=device, lexicon_directory=lexicons)
+        whole: dict[str, Any] = {"form": form, "model": name, "where": tagger.where}
+        if name == "student":
+            spans = spans_of(tagger.extract_batch(texts))
+            whole |= agreement(spans, expected) | {"as_int8": agreement(spans, as_int8)["agreement"]}
+        whole["parts"] = [parts_row(tagger, many, batch, 5) for batch in asked.batches]
+        whole["sentences_per_second"] = whole_rate(tagger, many, 3)
+        report.add("pipeline", whole)
+    answer = served(folders["student"], device, texts, lexicons)
+    found = answer.pop("spans", None)
+    report.add("served", {"form": form, **answer, **({} if found is None else agreement(found, expected))})
+
+
+def measure_pytorch(
+    models: dict[str, Model], asked: argparse.Namespace, device: torch.device, until: float, report: Report
+) -> None:
+    """Eager and graphs first; compiled while there is time."""
+    forms = (EAGER, GRAPH, COMPILED) if device.type == "cuda" else (EAGER,)
+    with torch.inference_mode():
+        for form in forms:
+            for shape in asked.shapes:
+                if form == COMPILED and time.monotonic() > until:
+                    report.add("not_measured", {"form": form, "shape": shape, "why": "the time was used up"})
+                    continue
+                for name, row in pytorch_row(form, models, shape, device, asked.rounds).items():
+                    report.add("networks", {"form": form, "model": name, "shape": shape, **row})
+
+
+def judge(report: dict[str, Any], asked: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return each bound with what was measured against it; None: not measured."""
+    student = [row for row in report.get("networks", ()) if row["model"] == "student" and "copy_in_ms" in row]
+    judged = [row["network_ms"] for row in student if row["shape"] == JUDGED_SHAPE]
+    on_gpu = [row for row in report.get("pipeline", ()) if row["model"] == "student" and "agreement" in row]
+    served_rows = [row for row in report.get("served", ()) if "agreement" in row]
+    agreements = [row["agreement"] for row in (*on_gpu, *served_rows)]
+    rates = [row["sentences_per_second"] for row in on_gpu]
+    bounds: list[tuple[str, float | None, float, Callable[[float, float], bool]]] = [
+        ("spans equal to the CPU's", min(agreements, default=None), asked.min_agreement, float.__ge__),
+        (f"network at {JUDGED_SHAPE}, ms", min(judged, default=None), asked.max_network_ms, float.__le__),
+        ("sentences/s in process", max(rates, default=None), asked.min_rate, float.__ge__),
+    ]
+    return {
+        name: {"measured": value, "bound": bound, "kept": None if value is None else bool(holds(value, float(bound)))}
+        for name, value, bound, holds in bounds
+    }
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--student", type=Path, default=ROOT / "models" / "student-cluener")
     parser.add_argument("--teacher", type=Path, default=ROOT / "models" / "teacher-cluener")
-    parser.add_argument("--shapes", nargs="+", default=["1x32", "32x64", "256x64"], metavar="BATCHxTOKENS")
-    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--lexicons", type=Path, default=shipped_lexicons())
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "gpu")
+    parser.add_argument("--export-only", action="store_true")
+    parser.add_argument("--shapes", nargs="+", metavar="BATCHxTOKENS")
+    parser.add_argument("--batches", nargs="+", type=int)
+    parser.add_argument("--providers", nargs="+", choices=("cuda", "tensorrt-rtx"), default=("cuda", "tensorrt-rtx"))
+    parser.add_argument("--no-graphs", action="store_true", help="run ONNX Runtime's providers without CUDA graphs")
+    parser.add_argument("--sentences", type=int)
+    parser.add_argument("--text", type=Path, help="a sentence a line")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--budget-s", type=float, default=480.0)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--min-agreement", type=float, default=0.998)
+    parser.add_argument("--max-network-ms", type=float, default=0.6)
+    parser.add_argument("--min-rate", type=float, default=20_000.0)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
+    asked.shapes = asked.shapes or (QUICK_SHAPES if asked.quick else SHAPES)
+    asked.batches = asked.batches or ((1, 8) if asked.quick else BATCHES)
+    asked.sentences = asked.sentences or (40 if asked.quick else 2000)
+    asked.whole = asked.sentences if asked.quick else WHOLE
+    asked.rounds = asked.rounds or (2 if asked.quick else 20)
+    return asked
+
+
+def main() -> None:
+    """Measure, print tables, and judge."""
+    asked = arguments()
+    until = time.monotonic() + asked.budget_s
     device = torch.device(asked.device)
+    folders = exported(asked.student, asked.teacher, asked.work)
+    if asked.export_only:
+        print(*folders.values(), sep="\n")
+        return
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("PyTorch finds no GPU here; --device cpu tries the script out without one")
-    forms = asked.forms if device.type == "cuda" else ["eager"]
-    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU, float32"
-    print(f"PyTorch {torch.__version__}, {name}\n")
-    print("| shape | form | student ms | teacher ms | ratio |\n|---|---|---|---|---|")
-    models = [(model.float().eval(), layout) for model, _, layout in map(load_model, (asked.student, asked.teacher))]
-    rows = []
-    with torch.inference_mode():
-        for shape, form in itertools.product(asked.shapes, forms):
-            student, teacher = median_milliseconds(form, models, shape, device, asked.rounds)
-            print(f"| {shape} | {form} | {student:.3f} | {teacher:.3f} | {teacher / student:.1f} |", flush=True)
-            rows.append({"shape": shape, "form": form, "student_ms": student, "teacher_ms": teacher})
-    if asked.json:
-        asked.json.write_text(json.dumps({"device": name, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        raise SystemExit("PyTorch finds no GPU here; --device cpu --quick tries the script out without one")
+    report = Report(asked.json, {"machine": machine(device), "date": time.strftime("%Y-%m-%d")})
+    print(json.dumps(report.content, ensure_ascii=False), flush=True)
+    models: dict[str, Model] = {}
+    for name, folder in (("student", asked.student), ("teacher", asked.teacher)):
+        model, _, layout = load_model(folder)
+        models[name] = model.float().eval(), layout
+    for form, where in devices(asked):
+        with torch.inference_mode():
+            measure_provider(form, where, folders, models, asked, report)
+    measure_pytorch(models, asked, device, until, report)
+    report.content["acceptance"] = judge(report.content, asked)
+    report.write()
+    print("\n" + tables(report.content))
+    if not asked.quick and not all(each["kept"] for each in report.content["acceptance"].values()):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

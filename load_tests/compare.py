@@ -198,7 +198,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--teacher", type=Path, help="exported teacher; by default one of random weights")
     parser.add_argument("--teacher-layers", type=int, default=TeacherSizes.layers, help="of the random teacher")
     parser.add_argument("--teacher-width", type=int, default=TeacherSizes.width, help="of the random teacher")
-    layouts = [layout.value for layout in EMBEDDED_LAYOUTS]
+    layouts = [layout.value for layout in EMBEDDED_LAYOUTS if layout is not Layout.GPU]
     parser.add_argument("--layout", choices=layouts, default=Layout.FUSED.value, help="of the served models")
     parser.add_argument("--quick", action="store_true", help="1 round, 1 and 8 users, 6 s a stage")
     parser.add_argument("--output", type=Path, default=Path("reports/load"))

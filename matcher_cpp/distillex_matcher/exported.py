@@ -22,6 +22,8 @@ PLAN_FILE = "model.plan"
 """The network for TensorRT."""
 RTX_PLAN_FILE = "model.rtx"
 """The network for TensorRT for RTX."""
+GPU_NETWORK_FILE = "model.gpu.onnx"
+"""The network for GPUs, in float16 or float32: ``model.onnx`` is in the form of a CPU, with its 8-bit numbers."""
 CRF_FILE = "crf.json"
 FILES_BESIDE = (FEATURES_FILE, VOCABULARY_FILE, CRF_FILE)
 EXPORTED_FILES = (NETWORK_FILE, *FILES_BESIDE)

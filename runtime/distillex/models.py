@@ -7,11 +7,20 @@ import re
 from pathlib import Path
 
 from distillex_client.errors import ModelNotFound
-from distillex_matcher.exported import FILES_BESIDE, NETWORK_FILE, PLAN_FILE, ExportedFiles, refuse_former_shape
+from distillex_matcher.exported import (
+    FILES_BESIDE,
+    GPU_NETWORK_FILE,
+    NETWORK_FILE,
+    PLAN_FILE,
+    ExportedFiles,
+    refuse_former_shape,
+)
 
 from distillex.locations import shipped_models
 
 DEFAULT_MODEL = "cluener"
+TARGETS = {NETWORK_FILE: "", GPU_NETWORK_FILE: " --target gpu", PLAN_FILE: " --target tensorrt"}
+"""Network → the option of ``distillex export`` that writes it."""
 _NAME = re.compile(r"[\w.-]*")
 
 
@@ -24,7 +33,7 @@ def known_models() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for models in (shipped_models(), Path("models").absolute()):
         for folder in sorted(models.glob("student-*")):
-            if any((folder / network).is_file() for network in (NETWORK_FILE, PLAN_FILE)):
+            if any((folder / network).is_file() for network in (NETWORK_FILE, GPU_NETWORK_FILE, PLAN_FILE)):
                 found[folder.name.removeprefix("student-")] = folder
     return found
 
@@ -63,9 +72,9 @@ def find_model(name_or_path: str | os.PathLike[str], network: str = NETWORK_FILE
     refuse_former_shape(folder)
     missing = [file for file in (network, *FILES_BESIDE) if not (folder / file).is_file()]
     if missing:
-        target = " --target tensorrt" if network == PLAN_FILE else ""
         raise ModelNotFound(
-            f"{folder}: {', '.join(missing)} missing; 'distillex export MODEL -o {folder}{target}' writes these files"
+            f"{folder}: {', '.join(missing)} missing; 'distillex export MODEL -o {folder}{TARGETS[network]}' writes "
+            "these files"
         )
     ExportedFiles.beside(folder / network)
     return folder

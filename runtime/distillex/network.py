@@ -1,10 +1,10 @@
-"""The network of a student or a teacher on ONNX Runtime, on a CPU: features → emissions."""
+"""The network of a student or a teacher on ONNX Runtime: features → emissions; on a CPU, or opened for a GPU."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -12,10 +12,49 @@ from distillex_matcher import LayoutError
 from distillex_matcher.exported import NETWORK_FILE, ExportedFiles
 from numpy.typing import NDArray
 
+from distillex.device import Device
 from distillex.network_check import INPUTS, check_network
 
 WARM_UP_SHAPES = ((1, 32), (8, 64))
 """(rows, tokens) run before a network is ready: the first real text finds its memory in place."""
+
+
+class EmissionNetwork(Protocol):
+    """An opened network, wherever it runs."""
+
+    files: ExportedFiles
+
+    @property
+    def where(self) -> str:
+        """What runs it, for the log."""
+        ...
+
+    def run(
+        self,
+        input_ids: NDArray[np.int32],
+        lexicon_types: NDArray[np.int32],
+        lexicon_words: NDArray[np.int32],
+        lexicon_weights: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """Return the emissions. *Shape:* [B, T] and three times [B, T, 4, K] → [B, T, L]."""
+        ...
+
+
+def open_network(folder: str | os.PathLike[str], device: Device) -> EmissionNetwork:
+    """Open the network of a folder for a device.
+
+    Raises
+    ------
+    LayoutError
+        For files that are missing, wrong or another model's; the message names them.
+    DeviceError
+        Where the device, or what runs a network on it, is missing.
+    """
+    if device.gpu is None:
+        return Network(folder)
+    from distillex.gpu.network import GpuNetwork
+
+    return GpuNetwork(folder, device)
 
 
 class Network:
@@ -54,6 +93,11 @@ class Network:
         for rows, tokens in WARM_UP_SHAPES:
             words = np.zeros((rows, tokens, 4, words_per_slot), np.int32)
             self.run(np.ones((rows, tokens), np.int32), words, words, words.astype(np.float32))
+
+    @property
+    def where(self) -> str:
+        """What runs it, for the log."""
+        return f"CPUExecutionProvider of ONNX Runtime {onnxruntime.__version__}"
 
     def run(
         self,

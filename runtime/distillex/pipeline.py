@@ -15,14 +15,19 @@ from dataclasses import dataclass
 from distillex_matcher import CrfDecoder, FeatureLayout, Featurizer, Lexicon
 from distillex_matcher.lexicon_store import LexiconStore
 
+from distillex.device import CPU, Device
 from distillex.lexicon_layers import Layer, LexiconLayers
 from distillex.locations import shipped_lexicons
-from distillex.network import Network
+from distillex.network import EmissionNetwork, open_network
 from distillex.request_lexicons import Limits
 from distillex.row_groups import STEP, RowGroup, group_rows
 
 CALL_COST_TOKENS = 32
 MOST_TOKENS_PER_RUN = 4096
+GPU_CALL_COST_TOKENS = 2048
+"""A run takes a GPU as long as so many tokens more in another."""
+GPU_MOST_TOKENS_PER_RUN = 256 * 128
+GPU_LEAST_TOKENS_PER_RUN = 2048
 EDGES = 2
 """Tokens beside the code points: ``[CLS]`` and ``[SEP]``."""
 
@@ -37,9 +42,19 @@ class PipelineOptions:
     """Rows of similar length are run together; a further run is worth so many tokens of padding saved."""
     most_tokens_per_run: int = MOST_TOKENS_PER_RUN
     """Rows x tokens of one run: bounds its memory."""
+    least_tokens_per_run: int = 0
+    """Texts of fewer tokens than this are not divided for the sake of further threads."""
+
+    @staticmethod
+    def of(device: Device, threads: int) -> PipelineOptions:
+        """Return what suits a device."""
+        if device.gpu is None:
+            return PipelineOptions(threads)
+        return PipelineOptions(threads, GPU_CALL_COST_TOKENS, GPU_MOST_TOKENS_PER_RUN, GPU_LEAST_TOKENS_PER_RUN)
 
     def __post_init__(self) -> None:
-        for name, least in (("threads", 1), ("call_cost_tokens", 0), ("most_tokens_per_run", 1)):
+        accepted = {"threads": 1, "call_cost_tokens": 0, "most_tokens_per_run": 1, "least_tokens_per_run": 0}
+        for name, least in accepted.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f"{name} {value!r}: a whole number from {least} on is accepted")
@@ -68,11 +83,15 @@ class Pipeline:
         Those of a directory; by default the shipped ones.
     options, limits
         How to run; what the words that come with a text may be.
+    device
+        What runs the network.
 
     Raises
     ------
     LayoutError
         For files of the model that are missing, wrong or another model's.
+    DeviceError
+        Where the network cannot be run on the device.
     LexiconError
         Where the base lexicon is missing or cannot be used.
     """
@@ -83,14 +102,20 @@ class Pipeline:
         lexicons: LexiconStore | None = None,
         options: PipelineOptions | None = None,
         limits: Limits | None = None,
+        device: Device = CPU,
     ) -> None:
-        self._options = options or PipelineOptions()
-        self._network = Network(folder)
+        self._options = options or PipelineOptions.of(device, 1)
+        self._network: EmissionNetwork = open_network(folder, device)
         layout = self._network.files.layout
         self._most_tokens = layout.buckets[-1]
         self.lexicons = LexiconLayers(_unpadded(layout), lexicons or LexiconStore(shipped_lexicons()), limits)
         self._decoder: CrfDecoder = self._network.files.crf.decoder(layout)
         self._pool = _Pool(self._options.threads)
+
+    @property
+    def where(self) -> str:
+        """What runs the network."""
+        return self._network.where
 
     @property
     def entity_types(self) -> tuple[str, ...]:
@@ -169,7 +194,8 @@ class Pipeline:
         # What is too long is refused, whichever rows it is with.
         lengths = [length if length <= self._most_tokens else 1 for length in lengths]
         options = self._options
-        most = min(options.most_tokens_per_run, -(-sum(lengths) // options.threads))
+        share = max(options.least_tokens_per_run, -(-sum(lengths) // options.threads))
+        most = min(options.most_tokens_per_run, share)
         return group_rows(lengths, options.call_cost_tokens, most)
 
     def _run(

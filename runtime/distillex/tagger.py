@@ -31,9 +31,10 @@ from distillex_client.render import Page, render
 from distillex_client.selection import Selection
 from distillex_matcher import Lexicon, LexiconError
 from distillex_matcher.cores import usable_cores
-from distillex_matcher.exported import EXPORTED_FILES
+from distillex_matcher.exported import FILES_BESIDE, GPU_NETWORK_FILE, NETWORK_FILE
 from distillex_matcher.lexicon_store import NAME_PATTERN, LexiconStore
 
+from distillex.device import CPU, Device
 from distillex.lexicon_files import open_lexicon, with_trust
 from distillex.locations import shipped_lexicons
 from distillex.models import DEFAULT_MODEL, find_model
@@ -54,6 +55,7 @@ def load(
     threads: int | None = None,
     min_score: float = 0.0,
     types: Iterable[str] | None = None,
+    device: str | Device = CPU,
 ) -> Tagger:
     """Open a student (or a teacher) to extract with.
 
@@ -73,9 +75,15 @@ def load(
         Leave out entities of a lower score, 0 to 1.
     types
         Leave out entities of other types.
+    device
+        ``"cpu"``, ``"gpu"`` (the first one), ``"gpu:1"``, or a :class:`distillex.Device`, which also says which
+        provider runs the network and how much memory it may take. A GPU needs ``model.gpu.onnx``
+        (``distillex export --target gpu``) and a provider (docs/gpu.md).
 
     Raises
     ------
+    DeviceError
+        Without a GPU, a driver or a provider, or with too little memory; the message says what is missing.
     ModelNotFound
         For a name that is not known, or a folder that lacks a file.
     distillex_matcher.LayoutError
@@ -83,15 +91,18 @@ def load(
     distillex_matcher.LexiconError
         Where the base lexicon is missing or cannot be used.
     ValueError, TypeError
-        For ``threads``, ``min_score`` or ``types`` that cannot be used.
+        For ``threads``, ``min_score``, ``types`` or ``device`` that cannot be used.
     """
-    folder = find_model(name_or_path).resolve()
+    device = Device.of(device)
+    network = NETWORK_FILE if device.gpu is None else GPU_NETWORK_FILE
+    folder = find_model(name_or_path, network).resolve()
     source = _Source(
         str(folder),
         str(Path(lexicon_directory or shipped_lexicons()).resolve()),
         tuple(sorted((lexicon_versions or {}).items())),
         usable_cores() if threads is None else threads,
-        _stamps_of(folder),
+        _stamps_of(folder, network),
+        device,
     )
     tagger = Tagger(source, Selection(min_score, types))
     unknown = sorted(set(tagger._selection.types or ()) - set(tagger.types))
@@ -138,6 +149,11 @@ class Tagger:
     def path(self) -> Path:
         """Folder of the model."""
         return Path(self._source.folder)
+
+    @property
+    def where(self) -> str:
+        """What runs the network: a provider of ONNX Runtime, on the CPU or on a GPU."""
+        return self._pipeline.where
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -341,10 +357,11 @@ class _Source:
     threads: int
     stamps: tuple[tuple[int, int, int], ...]
     """Of the model's files: exported again, it is another model."""
+    device: Device
 
 
-def _stamps_of(folder: Path) -> tuple[tuple[int, int, int], ...]:
-    found = [(folder / name).stat() for name in EXPORTED_FILES]
+def _stamps_of(folder: Path, network: str) -> tuple[tuple[int, int, int], ...]:
+    found = [(folder / name).stat() for name in (network, *FILES_BESIDE)]
     return tuple((status.st_ino, status.st_size, status.st_mtime_ns) for status in found)
 
 
@@ -413,8 +430,8 @@ def _opened(source: _Source) -> Pipeline:
     with _lock:
         pipeline = _pipelines.get((os.getpid(), source))
         if pipeline is None:
-            options = PipelineOptions(threads=source.threads)
+            options = PipelineOptions.of(source.device, source.threads)
             lexicons = LexiconStore(source.lexicon_directory, dict(source.lexicon_versions))
-            pipeline = Pipeline(source.folder, lexicons, options, UNLIMITED)
+            pipeline = Pipeline(source.folder, lexicons, options, UNLIMITED, source.device)
             _pipelines[os.getpid(), source] = pipeline
         return pipeline

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from distillex.device import CPU, Device, DeviceError
 from distillex.locations import shipped_lexicons
 from distillex.models import DEFAULT_MODEL, find_model
 
@@ -36,7 +37,7 @@ from distillex_serving.triton_command import TritonCommand, triton_environment
 from distillex_serving.triton_log import reasons
 from distillex_serving.workspace import Workspace, remove_leftovers
 
-EMBEDDED_LAYOUTS = (Layout.FUSED, Layout.ENSEMBLE)
+EMBEDDED_LAYOUTS = (Layout.FUSED, Layout.GPU, Layout.ENSEMBLE)
 NO_GPU = re.compile(r"CudaDriverHelper|CUDA driver version|pinned.memory|NVML|DCGM")
 """What Triton says at each start without a GPU: nothing that a reader of its last words should look into."""
 
@@ -54,6 +55,8 @@ class ServerOptions:
     teacher: Path | None = None
     """The same, served as ``extractor_teacher`` beside ``extractor``."""
     layout: Layout = Layout.FUSED
+    device: Device = CPU
+    """Which GPU runs the network of the layout ``gpu``, and by which provider."""
     repository: Path = field(default_factory=shipped_configurations)
     """Folder of the models' configurations."""
     lexicon_directory: Path = field(default_factory=shipped_lexicons)
@@ -89,6 +92,8 @@ class EmbeddedServer:
         self._workspace: Workspace | None = None
         self._log = ProcessLog(show=self.options.verbose, keeps=lambda line: NO_GPU.search(line) is None)
         self._progress: ProgressWatch | None = None
+        self.device = self.options.device
+        """With the provider that was chosen, once started."""
         self.processes: dict[int, str] = {}
         """Process id → what it is (``tritonserver``, ``extractor_0_0``), of the server and its stubs, once ready."""
         self.grpc_port = self.options.grpc_port
@@ -210,6 +215,7 @@ class EmbeddedServer:
                 f"--layout {options.layout.value}: the embedded server has no such backend; 'distillex repository' "
                 "writes a repository for a Triton that has"
             )
+        self._check_device()
         preconditions.check_folder(options.repository, "the folder of the models' configurations", "--repository")
         preconditions.check_folder(options.lexicon_directory, "the directory of lexicons", "--lexicon-dir")
         preconditions.check_base_lexicon(options.lexicon_directory)
@@ -236,6 +242,22 @@ class EmbeddedServer:
             setattr(self, f"{what}_port", port)
         return triton
 
+    def _check_device(self) -> None:
+        options = self.options
+        if (options.layout is Layout.GPU) != (options.device.gpu is not None):
+            raise PreconditionError(
+                f"--device {options.device} and --layout {options.layout.value}: a GPU runs the network of the layout "
+                "gpu, and of no other"
+            )
+        if options.device.gpu is None:
+            return
+        from distillex.gpu.providers import resolve
+
+        try:
+            self.device = resolve(options.device)
+        except DeviceError as error:
+            raise PreconditionError(f"--device {options.device}: {error}") from None
+
     def _prepare(self, triton: preconditions.TritonInstallation, workspace: Workspace) -> TritonCommand:
         """Lay out the workspace; return how tritonserver is called."""
         options = self.options
@@ -254,6 +276,7 @@ class EmbeddedServer:
             student=options.student,
             teacher=options.teacher,
             layout=options.layout,
+            parameters=_device_parameters(self.device),
         )
         return TritonCommand(
             repository=repository,
@@ -309,6 +332,17 @@ class EmbeddedServer:
     def _reasons(self) -> str:
         self._log.wait()
         return reasons(list(self._log.lines))
+
+
+def _device_parameters(device: Device) -> dict[str, str]:
+    if device.gpu is None:
+        return {}
+    return {
+        "device": str(device),
+        "gpu_provider": device.provider.value,
+        "gpu_memory_mib": str(device.memory_mib or 0),
+        "gpu_graphs": str(int(device.graphs)),
+    }
 
 
 def _what_it_is(pid: int, name: str) -> str:

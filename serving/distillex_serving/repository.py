@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from distillex_matcher.exported import FILES_BESIDE, NETWORK_FILE, PLAN_FILE
+from distillex_matcher.exported import FILES_BESIDE, GPU_NETWORK_FILE, NETWORK_FILE, PLAN_FILE
 
 from distillex_serving.preconditions import PreconditionError
 
@@ -34,6 +34,8 @@ class Layout(str, enum.Enum):
 
     FUSED = "fused"
     """One Python model does it all, the network on ONNX Runtime."""
+    GPU = "gpu"
+    """The same, the network on a GPU."""
     ENSEMBLE = "ensemble"
     """Three models, the network's in the Python backend."""
     ONNXRUNTIME = "onnxruntime"
@@ -45,11 +47,14 @@ class Layout(str, enum.Enum):
 _PARTS = {PREPROCESS: OWN_CONFIGURATION, DECODE: OWN_CONFIGURATION, EXTRACTOR: OWN_CONFIGURATION}
 CONFIGURATIONS: Mapping[Layout, Mapping[str, str]] = {
     Layout.FUSED: {EXTRACTOR: "configs/cpu.pbtxt"},
+    Layout.GPU: {EXTRACTOR: "configs/gpu.pbtxt"},
     Layout.ENSEMBLE: {**_PARTS, STUDENT: "configs/cpu.pbtxt"},
     Layout.ONNXRUNTIME: {**_PARTS, STUDENT: "configs/onnxruntime.pbtxt"},
     Layout.TENSORRT: {**_PARTS, STUDENT: OWN_CONFIGURATION},
 }
 """The models of a layout, each with its configuration's place in its folder."""
+NETWORKS = {Layout.GPU: GPU_NETWORK_FILE, Layout.TENSORRT: PLAN_FILE}
+"""The file of the network that a layout runs, where it is not ``model.onnx``."""
 
 
 def link(source: Path, target: Path) -> None:
@@ -69,6 +74,7 @@ def compose(
     student: Path,
     teacher: Path | None = None,
     layout: Layout = Layout.FUSED,
+    parameters: Mapping[str, str] | None = None,
     place: Callable[[Path, Path], None] = link,
 ) -> None:
     """Fill a folder with a model repository.
@@ -83,13 +89,15 @@ def compose(
         Folders of exported models. The teacher's models have names of their own, and the student's configurations.
     layout
         Which models.
+    parameters
+        Values for parameters of ``extractor``, and of a teacher's, in place of those in the configuration.
     place
         Puts a file into the repository.
 
     Raises
     ------
     PreconditionError
-        Where a configuration or a model's file is missing.
+        Where a configuration, a model's file or a parameter is missing.
     """
     for model, configuration in {**CONFIGURATIONS[layout], LEXICONS: OWN_CONFIGURATION}.items():
         _add(target / model, configurations / model, configuration, student, layout, place)
@@ -98,16 +106,32 @@ def compose(
             _add(folder, configurations / model, configuration, teacher, layout, place)
             written = folder / OWN_CONFIGURATION
             written.write_text(as_teacher(written.read_text(encoding="utf-8")), encoding="utf-8")
+    if parameters:
+        for model in (EXTRACTOR, *((TEACHER_NAMES[EXTRACTOR],) if teacher is not None else ())):
+            written = target / model / OWN_CONFIGURATION
+            text = written.read_text(encoding="utf-8")
+            for name, value in parameters.items():
+                text = _with_parameter(text, name, value, configurations / EXTRACTOR)
+            written.write_text(text, encoding="utf-8")
 
 
 def network_of(layout: Layout) -> str:
     """Return the file of the network that a layout runs."""
-    return PLAN_FILE if layout is Layout.TENSORRT else NETWORK_FILE
+    return NETWORKS.get(layout, NETWORK_FILE)
 
 
 def as_teacher(configuration: str) -> str:
     """Return a student's configuration with the names of the teacher's models."""
     return _NAME.sub(lambda found: found[1] + TEACHER_NAMES.get(found[2], found[2]) + found[3], configuration)
+
+
+def _with_parameter(configuration: str, name: str, value: str, place: Path) -> str:
+    """Return a configuration with another value of a parameter."""
+    pattern = re.compile(rf'(key:\s*"{name}"\s*value:\s*\{{\s*string_value:\s*)"[^"]*"')
+    changed, found = pattern.subn(lambda match: f'{match[1]}"{value}"', configuration)
+    if found != 1:
+        raise PreconditionError(f"{place}: its configuration has no parameter {name!r}, which is to be set")
+    return changed
 
 
 def _add(
@@ -122,7 +146,7 @@ def _add(
             if file.is_file():
                 (folder / part).mkdir(exist_ok=True)
                 place(file, folder / part / file.name)
-    runs_network = source.name == (EXTRACTOR if layout is Layout.FUSED else STUDENT)
+    runs_network = source.name == (EXTRACTOR if layout in (Layout.FUSED, Layout.GPU) else STUDENT)
     for name in (*((network_of(layout),) if runs_network else ()), *FILES_BESIDE):
         if not (model / name).is_file():
             raise PreconditionError(f"{model / name}: missing; 'distillex export' writes it")

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 from distillex.command.options import EXIT_PRECONDITION, fail
+from distillex.gpu.network import check_gpu_network
 from distillex.models import DEFAULT_MODEL, find_model
 from distillex.network import Network
 from distillex_client.errors import ModelNotFound
 from distillex_matcher import LayoutError
-from distillex_matcher.exported import NETWORK_FILE
+from distillex_matcher.exported import GPU_NETWORK_FILE, NETWORK_FILE
 
 from distillex_serving.locations import shipped_configurations
 from distillex_serving.preconditions import PreconditionError
@@ -28,8 +29,9 @@ def repository(
     layout: Annotated[
         Layout,
         typer.Option(
-            help="fused: one Python model on a CPU; ensemble: three models, the network in the Python backend; "
-            "onnxruntime, tensorrt: three models, the network in that backend of Triton's."
+            help="fused: one Python model on a CPU; gpu: the same, its network on a GPU; ensemble: three models, the "
+            "network in the Python backend; onnxruntime, tensorrt: the same three, the network in that backend of "
+            "Triton's."
         ),
     ] = Layout.FUSED,
     configurations: Annotated[
@@ -45,9 +47,11 @@ def repository(
     try:
         folder, taught_by = find_model(student, network), find_model(teacher, network) if teacher is not None else None
         for exported in (folder, taught_by):
+            # Broken, or of two models: told here, and not by the server that the repository is made for.
             if exported is not None and network == NETWORK_FILE:
-                # Broken, or of two models: told here, and not by the server that the repository is made for.
                 Network(exported)
+            if exported is not None and network == GPU_NETWORK_FILE:
+                check_gpu_network(exported)
         if output.exists() or output.is_symlink():
             raise PreconditionError(f"{output} is there already: remove it, or give another folder")
         output.absolute().parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from distillex.command.options import (
     admin_token,
     fail,
 )
+from distillex.device import Device, Provider
 from distillex.locations import shipped_lexicons
 from distillex.models import DEFAULT_MODEL, find_model
 from distillex_client.connection import is_loopback
@@ -31,10 +32,12 @@ from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOption
 from distillex_serving.gate import Gate, GateLimits, put_gate_before
 from distillex_serving.locations import shipped_configurations
 from distillex_serving.preconditions import PreconditionError, check_working_folder
-from distillex_serving.repository import Layout
+from distillex_serving.repository import Layout, network_of
 from distillex_serving.service import Service
 from distillex_serving.supervision import start_all, supervise
 from distillex_serving.tls_files import TlsFiles
+
+START_TIMEOUT_S, GPU_START_TIMEOUT_S = 60.0, 300.0
 
 
 def serve(
@@ -47,8 +50,29 @@ def serve(
         typer.Option(help="Folder of an exported teacher, to serve as extractor_teacher beside extractor."),
     ] = None,
     layout: Annotated[
-        Layout, typer.Option(help="fused: one model does it all; ensemble: three, as on a GPU.")
+        Layout, typer.Option(help="fused: one model does it all; ensemble: three; gpu: what --device gpu serves.")
     ] = Layout.FUSED,
+    device: Annotated[
+        str,
+        typer.Option(
+            help="What runs the network: cpu; gpu, the first one; gpu:NUMBER. A GPU needs model.gpu.onnx, which "
+            "'distillex export --target gpu' writes."
+        ),
+    ] = "cpu",
+    gpu_provider: Annotated[
+        Provider,
+        typer.Option(
+            help="auto: tensorrt-rtx where it is installed and takes the GPU, else cuda; cpu: the same buckets without "
+            "a GPU, to try them out."
+        ),
+    ] = Provider.AUTO,
+    gpu_memory_mib: Annotated[
+        int | None,
+        typer.Option(help="Most of the GPU's memory for weights and intermediate results; by default what they need."),
+    ] = None,
+    gpu_graphs: Annotated[
+        bool, typer.Option("--gpu-graphs/--no-gpu-graphs", help="Record the network's runs as CUDA graphs.")
+    ] = True,
     repository: Annotated[
         Path | None, typer.Option(help="Folder of the models' configurations; by default the shipped ones.")
     ] = None,
@@ -86,7 +110,10 @@ def serve(
     tls_key: Annotated[Path | None, typer.Option(help="PEM key for gRPC.")] = None,
     tls_client_ca: Annotated[Path | None, typer.Option(help="PEM CA; demands client certificates.")] = None,
     admin_token_file: TokenFile = None,
-    start_timeout: Annotated[float, typer.Option(help="Seconds to wait until the models are ready.")] = 60.0,
+    start_timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds to wait until the models are ready; by default 60, with a GPU 300."),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Triton's own log.")] = False,
 ) -> None:
     """Start the embedded Triton server; Ctrl-C or SIGTERM stops it.
@@ -102,16 +129,19 @@ def serve(
     tls = TlsFiles(tls_certificate, tls_key, tls_client_ca) if tls_certificate and tls_key else None
     try:
         check_working_folder()
-        folder = find_model(student)
-        taught_by = find_model(teacher) if teacher is not None else None
+        chosen = _device(device, gpu_provider, gpu_memory_mib, gpu_graphs, layout)
+        layout = Layout.GPU if chosen.gpu is not None and layout is Layout.FUSED else layout
+        folder = find_model(student, network_of(layout))
+        taught_by = find_model(teacher, network_of(layout)) if teacher is not None else None
         types = CrfParameters.load(folder / CRF_FILE).entity_types
-    except (PreconditionError, ModelNotFound, LayoutError) as error:
+    except (PreconditionError, ModelNotFound, LayoutError, ValueError) as error:
         fail("serve", str(error), EXIT_PRECONDITION)
     typer.echo(f"serving {folder}: {', '.join(types)}")
     options = ServerOptions(
         student=folder,
         teacher=taught_by,
         layout=layout,
+        device=chosen,
         repository=repository or shipped_configurations(),
         lexicon_directory=lexicon_dir or shipped_lexicons(),
         host=host,
@@ -121,7 +151,7 @@ def serve(
         expose_http=expose_http,
         tls=tls,
         admin_token=admin_token(admin_token_file),
-        start_timeout_s=start_timeout,
+        start_timeout_s=_start_timeout(chosen) if start_timeout is None else start_timeout,
         verbose=verbose,
     )
     stop = threading.Event()
@@ -147,6 +177,8 @@ def serve(
             stack.callback(server.stop)
             services: list[Service] = [server] if front is None else [server, front]
             if start_all(services, stop):
+                if server.device.gpu is not None:
+                    typer.echo(f"network: {server.device}, provider {server.device.provider.value}")
                 typer.echo(_ready_line(server, front))
                 supervise(services, stop)
         except PreconditionError as error:
@@ -154,6 +186,27 @@ def serve(
         except ServerError as error:
             fail("serve", str(error), EXIT_NOT_STARTED)
     typer.echo("stopped")
+
+
+def _device(name: str, provider: Provider, memory_mib: int | None, graphs: bool, layout: Layout) -> Device:
+    if layout is Layout.GPU and name == "cpu":
+        name = "gpu"
+    device = Device.of(name)
+    if device.gpu is not None:
+        return Device(device.gpu, provider, memory_mib, graphs)
+    for option, given in (
+        ("--gpu-provider", provider is not Provider.AUTO),
+        ("--gpu-memory-mib", memory_mib),
+        ("--no-gpu-graphs", not graphs),
+    ):
+        if given:
+            raise ValueError(f"{option} is for a GPU: give --device gpu too")
+    return device
+
+
+def _start_timeout(device: Device) -> float:
+    # Each bucket is run several times before the network is ready, and the first run on a GPU loads its libraries.
+    return START_TIMEOUT_S if device.gpu is None else GPU_START_TIMEOUT_S
 
 
 def _ready_line(server: EmbeddedServer, gate: Gate | None) -> str:

@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from distillex.device import DeviceError
 from distillex.models import find_model
 from distillex_matcher.exported import EXPORTED_FILES
 from server_under_test import LEXICONS
@@ -55,7 +56,7 @@ def triton(monkeypatch):
         },
     )
     stub.InferenceResponse = lambda tensors=(), error=None: SimpleNamespace(tensors=tensors, error=error)
-    stub.Logger = SimpleNamespace(log_error=stub.logged.append)
+    stub.Logger = SimpleNamespace(log_error=stub.logged.append, log_info=lambda line: None)
 
     def tensor_of(request, name):
         rows = request.get(name)
@@ -164,6 +165,19 @@ def test_what_nobody_expected_fails_its_own_request_alone_and_the_log_says_why(m
     assert last[1] == ["base@1+request"]
     assert triton.logged
     assert all(line.startswith("extractor: Traceback") and type(raised).__name__ in line for line in triton.logged)
+
+
+def test_a_gpu_that_failed_ends_the_process_which_is_started_anew(model, triton, monkeypatch):
+    def fail(*_, **__):
+        raise DeviceError("GPU 0 (NVIDIA T4): the run of 1 x 32 failed: CUDA failure 700")
+
+    monkeypatch.setattr(model._pipeline, "answer", fail)
+    monkeypatch.setattr("os._exit", lambda code: (_ for _ in ()).throw(SystemExit(code)))
+    for requests in ([Request(TEXT=[TEXT])], [Request(TEXT=[TEXT]), Request(TEXT=["张三"])]):
+        with pytest.raises(SystemExit, match="1"):
+            model.execute(requests)
+    assert all("CUDA failure 700" in line for line in triton.logged)
+    assert triton.logged
 
 
 def test_a_text_that_is_refused_lengthens_no_other_and_is_not_computed_with_the_long_ones(model, monkeypatch):

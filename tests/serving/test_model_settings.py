@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from distillex.device import Device
+from distillex.pipeline import PipelineOptions
 from google.protobuf import text_format
 from server_under_test import REPOSITORY
 
@@ -28,8 +31,8 @@ def settings(monkeypatch):
     monkeypatch.delitem(sys.modules, "distillex_serving.python_models.settings")
     monkeypatch.delenv("DISTILLEX_LEXICON_DIR", raising=False)
 
-    def read(instances=2, **changed):
-        text = (REPOSITORY / "extractor" / "configs" / "cpu.pbtxt").read_text(encoding="utf-8")
+    def read(instances=2, configuration="cpu.pbtxt", **changed):
+        text = (REPOSITORY / "extractor" / "configs" / configuration).read_text(encoding="utf-8")
         config = text_format.Parse(text, service.ModelConfig())
         parameters = {key: value.string_value for key, value in config.parameters.items()} | changed
         served = {
@@ -75,3 +78,20 @@ def test_a_parameter_that_is_no_number_or_out_of_range_is_named(settings, change
         settings(**changed)
     (name,) = changed
     assert name in str(refused.value)
+
+
+def test_the_configuration_for_gpus_names_the_device(settings):
+    assert settings().device == Device()
+    found = settings(configuration="gpu.pbtxt")
+    assert found.device == Device(0)
+    assert dataclasses.replace(found.options, threads=1) == PipelineOptions.of(Device(0), 1)
+    told = settings(
+        configuration="gpu.pbtxt", device="gpu:2", gpu_provider="cuda", gpu_memory_mib="700", gpu_graphs="0"
+    )
+    assert told.device == Device(2, "cuda", 700, graphs=False)
+
+
+@pytest.mark.parametrize("changed", [{"device": "gpus"}, {"gpu_provider": "rocm"}, {"gpu_memory_mib": "-1"}])
+def test_a_device_that_is_none_is_refused(settings, changed):
+    with pytest.raises(RuntimeError, match=r"extractor cannot start: its parameters: .*accepted"):
+        settings(configuration="gpu.pbtxt", **changed)

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("tritonclient.grpc")
 from distillex.models import find_model
 from distillex_client import Extractor
-from distillex_matcher.exported import EXPORTED_FILES, FILES_BESIDE, NETWORK_FILE, PLAN_FILE
+from distillex_matcher.exported import EXPORTED_FILES, FILES_BESIDE, GPU_NETWORK_FILE, NETWORK_FILE, PLAN_FILE
 from distillex_serving.embedded import EmbeddedServer, ServerError
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.repository import CONFIGURATIONS, LEXICONS, TEACHER_NAMES, Layout, compose, copy, network_of
@@ -23,6 +23,8 @@ from server_under_test import REPOSITORY, ROOT, server_options, why_no_server
 from tritonclient.grpc import model_config_pb2
 
 NETWORKS = {"student", "teacher"}
+FORMS = (NETWORK_FILE, GPU_NETWORK_FILE, PLAN_FILE)
+ONE_MODEL = (Layout.FUSED, Layout.GPU)
 STUDENT, TEACHER = find_model("resume"), find_model("msra")
 TEXT = "王刚，男，中国国籍，清华大学工商管理硕士，现任北京华为技术有限公司董事长。"
 
@@ -33,12 +35,13 @@ def parsed(path):
 
 @pytest.fixture
 def planned(tmp_path):
-    """Two models with a file that stands for a TensorRT plan."""
+    """Two models with files that stand for a TensorRT plan and for a network for GPUs."""
     for name, model in (("student", STUDENT), ("teacher", TEACHER)):
         (tmp_path / name).mkdir()
         for file in EXPORTED_FILES:
             (tmp_path / name / file).symlink_to(model / file)
         (tmp_path / name / "model.plan").write_text(f"the plan of the {name}", encoding="utf-8")
+        (tmp_path / name / GPU_NETWORK_FILE).write_text(f"the network of the {name}", encoding="utf-8")
     return tmp_path / "student", tmp_path / "teacher"
 
 
@@ -55,10 +58,10 @@ def test_student_and_teacher_have_folders_configurations_and_files_of_their_own(
         assert config.name == name
         assert {step.model_name for step in config.ensemble_scheduling.step} <= names - {name}
         model = teacher if name in TEACHER_NAMES.values() else student
-        runs_network = name in ({"extractor", "extractor_teacher"} if layout is Layout.FUSED else NETWORKS)
+        runs_network = name in ({"extractor", "extractor_teacher"} if layout in ONE_MODEL else NETWORKS)
         for file in (*FILES_BESIDE, *((network_of(layout),) if runs_network else ())):
             assert (folder / "1" / file).resolve() == (model / file).resolve()
-        assert sum((folder / "1" / file).exists() for file in (NETWORK_FILE, PLAN_FILE)) == runs_network
+        assert sum((folder / "1" / file).exists() for file in FORMS) == runs_network
         for warmup in config.model_warmup:
             for tensor in warmup.inputs.values():
                 assert not tensor.input_data_file or (folder / "warmup" / tensor.input_data_file).is_file()
@@ -106,6 +109,24 @@ def test_a_plan_needs_no_network_of_another_form_beside_it(tmp_path, planned):
     assert (tmp_path / "made/student/1/model.plan").read_text(encoding="utf-8") == "the plan of the student"
 
 
+def test_a_device_is_written_into_the_configurations_of_student_and_teacher(tmp_path, planned):
+    student, teacher = planned
+    told = {"device": "gpu:1", "gpu_provider": "cuda", "gpu_memory_mib": "512"}
+    compose(
+        tmp_path / "made",
+        configurations=REPOSITORY,
+        student=student,
+        teacher=teacher,
+        layout=Layout.GPU,
+        parameters=told,
+    )
+    for name in ("extractor", "extractor_teacher"):
+        parameters = parsed(tmp_path / "made" / name / "config.pbtxt").parameters
+        assert {key: parameters[key].string_value for key in told} == told
+    with pytest.raises(PreconditionError, match="its configuration has no parameter 'device', which is to be set"):
+        compose(tmp_path / "other", configurations=REPOSITORY, student=student, parameters=told)
+
+
 def repository(*arguments, code="from distillex.command.main import run; run()", **options):
     command = [sys.executable, "-c", code, "repository", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
@@ -132,6 +153,10 @@ def test_the_command_writes_copies_and_says_which_configurations(tmp_path):
     [
         (["--student", "planet"], "unknown student 'planet'; known students: "),
         (["--layout", "tensorrt"], "student-cluener: model.plan missing; 'distillex export MODEL -o "),
+        (
+            ["--layout", "gpu", "--student", str(STUDENT)],
+            f"model.gpu.onnx missing; 'distillex export MODEL -o {STUDENT}",
+        ),
         (["--configurations", "nowhere"], "nowhere/extractor/configs/cpu.pbtxt: missing; the layout 'fused' needs it"),
         (["--teacher", "."], ".: model.onnx, features.json, vocabulary.txt, crf.json missing"),
     ],

@@ -9,10 +9,13 @@ import signal
 import socket
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("tritonclient.grpc")
+from distillex.models import find_model
+from distillex_matcher.exported import EXPORTED_FILES, GPU_NETWORK_FILE, NETWORK_FILE
 from distillex_serving import preconditions
 from distillex_serving.embedded import EmbeddedServer
 from distillex_serving.preconditions import PreconditionError
@@ -93,6 +96,27 @@ def test_a_busy_port_is_named(serving):
         server = serving("--grpc-port", str(port))
         assert server.process.wait(30) == 2
         assert f"the grpc port {port} on 127.0.0.1 cannot be used" in server.process.stdout.read()
+
+
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_told_before_anything_starts(serving, tmp_path):
+    for file in EXPORTED_FILES:
+        (tmp_path / file).symlink_to(find_model("cluener") / file)
+    (tmp_path / GPU_NETWORK_FILE).symlink_to(find_model("cluener") / NETWORK_FILE)
+    for arguments, sentence in (
+        (("--device", "gpu", "--student", str(tmp_path)), "--device gpu:0: no NVIDIA driver is here"),
+        (("--layout", "gpu", "--student", str(tmp_path)), "--device gpu:0: no NVIDIA driver is here"),
+        (("--device", "gpu", "--student", "resume"), "model.gpu.onnx missing; 'distillex export MODEL -o "),
+        (("--device", "cuda"), "device 'cuda': cpu, gpu or gpu:NUMBER is accepted"),
+        (("--gpu-memory-mib", "100"), "--gpu-memory-mib is for a GPU: give --device gpu too"),
+        (
+            ("--device", "gpu", "--layout", "ensemble"),
+            "--device gpu:0 and --layout ensemble: a GPU runs",
+        ),
+    ):
+        server = serving(*arguments)
+        assert server.process.wait(60) == 2
+        assert sentence in server.process.stdout.read()
 
 
 def test_a_missing_base_lexicon_is_named(tmp_path):

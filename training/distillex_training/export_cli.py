@@ -18,6 +18,7 @@ class Target(str, enum.Enum):
 
     FOLDER = "folder"
     ONNX = "onnx"
+    GPU = "gpu"
     TENSORRT = "tensorrt"
     TENSORRT_RTX = "tensorrt-rtx"
 
@@ -26,7 +27,7 @@ NETWORK_SUFFIXES = {".onnx": Target.ONNX, ".plan": Target.TENSORRT, ".rtx": Targ
 
 
 class Precision(str, enum.Enum):
-    """Arithmetic of a plan."""
+    """Arithmetic on a GPU."""
 
     FP16 = "fp16"
     FP32 = "fp32"
@@ -41,9 +42,9 @@ def export(
     target: Annotated[
         Target,
         typer.Option(
-            help="folder: all that extraction reads; onnx: the network alone; tensorrt: a plan for this machine's GPU; "
-            "tensorrt-rtx: a plan of TensorRT for RTX, built without a GPU. Into a folder go also the files that are "
-            "read beside a plan."
+            help="folder: all that extraction reads; onnx: the network alone; gpu: the network for ONNX Runtime on a "
+            "GPU; tensorrt: a plan for this machine's GPU; tensorrt-rtx: a plan of TensorRT for RTX, built without a "
+            "GPU. Into a folder go also the files that are read beside a network for GPUs or a plan."
         ),
     ] = Target.FOLDER,
     int8: Annotated[
@@ -59,7 +60,7 @@ def export(
     base: Annotated[Path, typer.Option(help="Compiled base lexicon, for the calibration text.")] = Path(
         "lexicons/base/1.lex"
     ),
-    precision: Annotated[Precision, typer.Option(help="Of a plan.")] = Precision.FP16,
+    precision: Annotated[Precision, typer.Option(help="Of a network for GPUs, or a plan.")] = Precision.FP16,
     compute_capability: Annotated[
         list[str] | None,
         typer.Option(help="GPU that a plan of tensorrt-rtx is for, such as 8.9; may be repeated. By default all."),
@@ -75,6 +76,7 @@ def export(
     """Export a trained model, checked: ONNX against PyTorch (at most 1e-4 apart), a plan against ONNX Runtime."""
     from distillex_matcher import LexiconError
 
+    from distillex_training.export.folder import export_gpu_folder
     from distillex_training.export.onnx import ParityError
     from distillex_training.export.plan_builder import TENSORRT, TENSORRT_RTX, PlanOptions, TensorRtError
     from distillex_training.export.tensorrt import export_plan
@@ -94,6 +96,8 @@ def export(
                 version_compatible=version_compatible,
             )
             files = export_plan(model, output, options, TENSORRT if target is Target.TENSORRT else TENSORRT_RTX)
+        elif target is Target.GPU:
+            files = export_gpu_folder(model, output, half=precision is Precision.FP16)
         else:
             files = _export_for_cpu(model, output, target, int8, calibration, base)
     except (ParityError, TensorRtError, LexiconError, ValueError, OSError) as error:

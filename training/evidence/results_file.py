@@ -1,4 +1,4 @@
-"""docs/results.json: what was measured of which model, a row a run and a row a file."""
+"""docs/results.json: what was measured of which model, a row a run, a row a file and a row a GPU."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from distillex_matcher.layout import write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results.json"
-RUNS, FILES = "runs", "files"
-KEYS = {RUNS: ("set", "model", "seed"), FILES: ("set", "model")}
+RUNS, FILES, GPU = "runs", "files", "gpu"
+KEYS = {RUNS: ("set", "model", "seed"), FILES: ("set", "model"), GPU: ("card", "versions")}
 """What tells rows apart: a row with the same values replaces the one that is there."""
 
 
 def read_results(path: Path = RESULTS) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of both kinds; none where there is no file yet."""
-    if not path.exists():
-        return {RUNS: [], FILES: []}
-    content: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))
+    """Return the rows of each kind; none where there is no file yet."""
+    content: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KEYS}
+    if path.exists():
+        content |= json.loads(path.read_text(encoding="utf-8"))
     return content
 
 
 def put_row(kind: str, row: dict[str, Any], path: Path = RESULTS) -> None:
-    """Add a row, or replace the one of the same set, model (and seed)."""
+    """Add a row, or replace the one with the same :data:`KEYS`."""
     results = read_results(path)
     keys = KEYS[kind]
     kept = [other for other in results[kind] if any(other[key] != row[key] for key in keys)]

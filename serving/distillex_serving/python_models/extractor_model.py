@@ -1,11 +1,13 @@
-"""Triton Python model, texts → entities: the whole pipeline in one process, for a student or a teacher on a CPU."""
+"""Triton Python model, texts → entities: the whole pipeline in one process, for a student or a teacher."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
+from distillex.device import DeviceError
 from distillex.pipeline import Answers, Pipeline
 from distillex_matcher import LayoutError, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
@@ -15,6 +17,7 @@ from distillex_serving.python_models.settings import ModelSettings
 from distillex_serving.python_models.tensors import bytes_tensor, optional_rows_of, rows_of
 
 SENTENCE = "the text could not be extracted"
+EXIT_DEVICE_LOST = 1
 
 
 class ExtractorModel:
@@ -27,10 +30,15 @@ class ExtractorModel:
         self._name = settings.name
         try:
             self._pipeline = Pipeline(
-                settings.folder, LexiconStore(settings.lexicon_directory), settings.options, settings.limits
+                settings.folder,
+                LexiconStore(settings.lexicon_directory),
+                settings.options,
+                settings.limits,
+                settings.device,
             )
-        except (LayoutError, LexiconError) as error:
+        except (LayoutError, LexiconError, DeviceError) as error:
             raise pb_utils.TritonModelException(f"{settings.name} cannot start: {error}") from None
+        pb_utils.Logger.log_info(f"{settings.name}: the network runs on {self._pipeline.where}")
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request; the texts of all are computed together."""
@@ -48,12 +56,17 @@ class ExtractorModel:
 
     def _answers(self, requests: list[_Rows]) -> list[Any]:
         texts = [text for request in requests for text in request.texts]
-        answers = self._pipeline.answer(
-            texts,
-            names=_joined(requests, "names"),
-            words=_joined(requests, "words"),
-            trusts=_joined(requests, "trusts"),
-        )
+        try:
+            answers = self._pipeline.answer(
+                texts,
+                names=_joined(requests, "names"),
+                words=_joined(requests, "words"),
+                trusts=_joined(requests, "trusts"),
+            )
+        except DeviceError as error:
+            # A GPU that failed once answers nothing more in this process. Another one is started in its place.
+            log_unexpected(self._name, error)
+            os._exit(EXIT_DEVICE_LOST)
         responses, begin = [], 0
         for request in requests:
             end = begin + len(request.texts)

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from distillex_matcher import CrfParameters, FeatureLayout, Features, LayoutError
-from distillex_matcher.exported import CRF_FILE, NETWORK_FILE, PLAN_FILE, RTX_PLAN_FILE
+from distillex_matcher.exported import CRF_FILE, GPU_NETWORK_FILE, NETWORK_FILE, PLAN_FILE, RTX_PLAN_FILE
 from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE
 
 from distillex_training.export.int8 import Int8, export_quantized
+from distillex_training.export.onnx import export_onnx
 from distillex_training.models import load_model
 from distillex_training.models.directory import CONFIG_FILE, WEIGHTS_FILE
 
@@ -57,6 +58,35 @@ def export_folder(
         return put_in_place(staging, folder, layout, parameters)
 
 
+def export_gpu_folder(model_directory: Path, folder: Path, *, half: bool = True) -> list[Path]:
+    """Write the network for GPUs, ``model.gpu.onnx``, and what is read beside it.
+
+    Parameters
+    ----------
+    model_directory, folder
+        As of :func:`export_folder`.
+    half
+        In float16; else in float32.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    ParityError
+        As of :func:`~distillex_training.export.onnx.export_onnx`.
+    ValueError
+        For a folder that cannot hold this model.
+    """
+    model, crf, layout = load_model(model_directory)
+    parameters = crf.parameters_for_serving()
+    with staged(model_directory, folder) as staging:
+        export_onnx(model, layout, staging / GPU_NETWORK_FILE, crf=parameters, half=half)
+        return put_in_place(staging, folder, layout, parameters)
+
+
 @contextlib.contextmanager
 def staged(model_directory: Path, folder: Path) -> Iterator[Path]:
     """Give a place for the files of an export inside its folder, which goes with whatever is left in it.
@@ -82,7 +112,7 @@ def put_in_place(staging: Path, folder: Path, layout: FeatureLayout, crf: CrfPar
     crf.save(staging / CRF_FILE)
     files = sorted(staging.iterdir())
     others = _of_another_model(folder, layout, crf, missing_too=True)
-    for name in (NETWORK_FILE, *PLAN_FILES):
+    for name in (NETWORK_FILE, GPU_NETWORK_FILE, *PLAN_FILES):
         path = folder / name
         if others and path.exists() and not (staging / name).exists():
             path.unlink()

@@ -317,7 +317,8 @@ class Student(nn.Module):
 
 
 def _following(input_ids: Tensor, distance: int) -> Tensor:
-    return functional.pad(input_ids, (0, distance))[:, distance:]
+    # Joined and not padded: ONNX Runtime's CUDA provider pads no integers, and would leave this to the CPU.
+    return torch.cat([input_ids[:, distance:], input_ids[:, :distance] * 0], dim=1)
 
 
 def _preceding(vectors: Tensor, distance: int) -> Tensor:
