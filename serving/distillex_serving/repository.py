@@ -13,7 +13,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from distillex_matcher.exported import FILES_BESIDE, GPU_NETWORK_FILE, NETWORK_FILE, PLAN_FILE
+from distillex_matcher import CrfParameters, LayoutError
+from distillex_matcher.exported import CRF_FILE, FILES_BESIDE, GPU_NETWORK_FILE, NETWORK_FILE, PLAN_FILE
 
 from distillex_serving.preconditions import PreconditionError
 
@@ -125,6 +126,18 @@ def as_teacher(configuration: str) -> str:
     return _NAME.sub(lambda found: found[1] + TEACHER_NAMES.get(found[2], found[2]) + found[3], configuration)
 
 
+def _with_label_count(configuration: str, model: Path) -> str:
+    """Return a configuration with the number of labels of EMISSIONS, which Triton's ONNX Runtime backend wants."""
+    try:
+        count = len(CrfParameters.load(model / CRF_FILE).start)
+    except LayoutError as error:
+        raise PreconditionError(str(error)) from None
+    changed, found = re.subn(r'(name: "EMISSIONS".*dims: \[ -1, )-1', rf"\g<1>{count}", configuration)
+    if found != 1:
+        raise PreconditionError("the configuration of 'student' has no dims: [ -1, -1 ] of EMISSIONS")
+    return changed
+
+
 def _with_parameter(configuration: str, name: str, value: str, place: Path) -> str:
     """Return a configuration with another value of a parameter."""
     pattern = re.compile(rf'(key:\s*"{name}"\s*value:\s*\{{\s*string_value:\s*)"[^"]*"')
@@ -151,3 +164,6 @@ def _add(
         if not (model / name).is_file():
             raise PreconditionError(f"{model / name}: missing; 'distillex export' writes it")
         place(model / name, folder / "1" / name)
+    if layout is Layout.ONNXRUNTIME and runs_network:
+        written = folder / OWN_CONFIGURATION
+        written.write_text(_with_label_count(written.read_text(encoding="utf-8"), model), encoding="utf-8")

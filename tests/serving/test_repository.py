@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("tritonclient.grpc")
+import onnxruntime
 from distillex.models import find_model
 from distillex_client import Extractor
 from distillex_matcher.exported import EXPORTED_FILES, FILES_BESIDE, GPU_NETWORK_FILE, NETWORK_FILE, PLAN_FILE
@@ -146,6 +147,17 @@ def test_the_command_writes_copies_and_says_which_configurations(tmp_path):
     )
     assert not [path for path in (tmp_path / "a folder").rglob("*") if path.is_symlink()]
     assert [path.name for path in (tmp_path / "a folder").iterdir()] == ["made"]
+
+
+def test_tritons_own_onnx_runtime_is_told_the_sizes_of_the_network(tmp_path):
+    compose(tmp_path / "made", configurations=REPOSITORY, student=STUDENT, layout=Layout.ONNXRUNTIME)
+    config = parsed(tmp_path / "made" / "student" / "config.pbtxt")
+    network = onnxruntime.InferenceSession(STUDENT / "model.onnx")
+    tensors = (*network.get_inputs(), *network.get_outputs())
+    for served, own in zip((*config.input, *config.output), tensors, strict=True):
+        # Its backend compares every size; what varies is -1 there and a name here.
+        sizes = [size if isinstance(size, int) else -1 for size in own.shape]
+        assert (served.name, [-1, *served.dims]) == (own.name, sizes)
 
 
 @pytest.mark.parametrize(
