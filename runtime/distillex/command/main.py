@@ -38,6 +38,12 @@ COMMANDS: dict[str, LazyCommand] = {
         "Write a model repository for a Triton server of your own.",
         "serve",
     ),
+    "gate": LazyCommand(
+        "distillex_serving.gate_command", "gate", "Put the gate (Envoy) before servers that run elsewhere.", "gate"
+    ),
+    "triton": LazyCommand(
+        "distillex_serving.triton_run_command", "triton", "Become this machine's tritonserver, closed.", "serve"
+    ),
     "lexicon": LazyCommand(
         "distillex.command.lexicon", "app", "Build, inspect, push, list, roll back and prune lexicons.", "lexicon"
     ),
