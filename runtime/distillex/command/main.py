@@ -45,7 +45,7 @@ COMMANDS: dict[str, LazyCommand] = {
         "distillex_serving.triton_run_command", "triton", "Become this machine's tritonserver, closed.", "serve"
     ),
     "lexicon": LazyCommand(
-        "distillex.command.lexicon", "app", "Build, inspect, push, list, roll back and prune lexicons.", "lexicon"
+        "distillex.command.lexicon", "app", "Build, inspect, seed, push, list, roll back and prune lexicons.", "lexicon"
     ),
     "data": LazyCommand("distillex_training.data_cli", "app", "Convert, check and count labelled files.", "train"),
     "pretrain": LazyCommand(
