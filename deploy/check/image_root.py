@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SUITE = "bookworm"
-PACKAGES = ("python3", "python3-pip", "python3-venv", "libpython3.11", "ca-certificates", "openssl")
+PACKAGES = ("python3", "python3-dev", "python3-pip", "python3-venv", "libpython3.11", "ca-certificates", "openssl")
 """What the base images have and a minimal Debian has not."""
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 PASSED_ON = re.compile(r"(?i)(https?|no)_proxy|PIP_CERT|SSL_CERT_FILE|REQUESTS_CA_BUNDLE")
@@ -215,7 +215,20 @@ def bubble(
     variables = [part for name, text in environment.items() for part in ("--setenv", name, text)]
     return [
         *("bwrap", "--ro-bind" if read_only else "--bind", str(root), "/"),
-        *("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm", "--perms", "1777", "--tmpfs", "/tmp"),
+        *(
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "--perms",
+            "1777",
+            "--tmpfs",
+            "/dev/shm",
+            "--perms",
+            "1777",
+            "--tmpfs",
+            "/tmp",
+        ),
         *("--unshare-pid", "--unshare-ipc", "--die-with-parent", "--new-session", "--clearenv"),
         *variables,
         *("--chdir", folder),
@@ -263,7 +276,7 @@ def _substituted(text: str, values: Mapping[str, str]) -> str:
 
 
 def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode != 0:
         words = (done.stdout + done.stderr).strip().splitlines()[-15:]
         raise ImageError(f"exit code {done.returncode}\n" + "\n".join(words))

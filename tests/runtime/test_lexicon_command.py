@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from distillex.command.main import application
+from distillex.locations import shipped_lexicons
 from distillex_matcher import Lexicon
 from distillex_matcher.lexicon_store import LexiconStore
 from typer.testing import CliRunner

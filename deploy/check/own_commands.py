@@ -1,0 +1,83 @@
+"""The command lines of our images: whether ``distillex`` takes them, and which gate they make."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from distillex.command.main import application
+from programs import said
+from tools import Tools
+from typer.main import get_command
+
+
+def options_of(arguments: Sequence[str]) -> dict[str, object]:
+    """Return the values of a command's options.
+
+    Raises
+    ------
+    click.ClickException
+        For a command, an option or a value that it does not know.
+    """
+    group = get_command(application)
+    assert isinstance(group, click.Group)
+    context = click.Context(group)
+    *names, rest = _split(group, context, arguments)
+    command = names[-1]
+    return dict(command.make_context(command.name or "", list(rest)).params)
+
+
+def problem_of(arguments: Sequence[str]) -> str | None:
+    """Return why a command line is not accepted, or None."""
+    try:
+        options_of(arguments)
+    except click.ClickException as error:
+        return f"distillex {' '.join(arguments)}: {error.format_message()}"
+    return None
+
+
+def gate_problem(tools: Tools, arguments: Sequence[str], certificates: Path) -> str | None:
+    """Return what Envoy has against the gate of a command line, or None.
+
+    Parameters
+    ----------
+    tools
+        Has Envoy.
+    arguments
+        Of ``distillex``, the first being ``gate``.
+    certificates
+        Folder with ``tls.crt``, ``tls.key`` and ``ca.crt``, which stand in for those of the command line.
+    """
+    envoy = tools.envoy
+    own = {"certificate": "tls.crt", "key": "tls.key", "client-ca": "ca.crt"}
+    local = [
+        f"--tls-{name}={certificates / own[name]}" if (name := _tls_option(argument)) else argument
+        for argument in arguments
+        if not argument.startswith("--host=")
+    ]
+    command = [sys.executable, "-m", "distillex.command.main", *local, "--host=127.0.0.1", "--print"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        return done.stderr.strip()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "envoy.json"
+        file.write_text(done.stdout, encoding="utf-8")
+        return said([envoy, "--mode", "validate", "--config-path", file])
+
+
+def _tls_option(argument: str) -> str | None:
+    return argument.removeprefix("--tls-").partition("=")[0] if argument.startswith("--tls-") else None
+
+
+def _split(group: click.Group, context: click.Context, arguments: Sequence[str]) -> list[object]:
+    name, *rest = arguments
+    command = group.get_command(context, name)
+    if command is None:
+        raise click.UsageError(f"no such command: {name}")
+    if isinstance(command, click.Group):
+        return _split(command, click.Context(command), rest)
+    return [command, rest]
