@@ -7,16 +7,17 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 from compose import make_secrets
+from kubernetes_objects import Object, containers_of
 from monitoring import query_problems
 from own_commands import gate_problem, problem_of
 from programs import output, said
+from references import reference_problems
+from rights import container_problems, security_problems
 from tools import Tools
 
-Object = dict[str, Any]
 VERSIONS = tuple(f"1.{minor}" for minor in range(29, 36))
 SHORT_VERSIONS = (VERSIONS[0], VERSIONS[-1])
 TLS = "--set=gate.tls.secretName=distillex-tls"
@@ -39,7 +40,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "autoscaling.keda.prometheusAddress": (TLS, "--set=autoscaling.kind=keda"),
     "lexicons.volume=claim": (TLS, "--set=adminToken.existingSecret=admin"),
     "lexicons.volume=image": (TLS, "--set=lexicons.volume=claim", "--set=lexicons.wordLists.a=b"),
-    "lexicons/wordLists": (TLS, "--set=lexicons.wordLists.Finance=b"),
+    "invalid propertyName 'Finance'": (TLS, "--set=lexicons.wordLists.Finance=b"),
     "additional properties 'token'": (TLS, "--set=adminToken.token=secret"),
     "additional properties 'key'": (TLS, "--set=gate.tls.key=secret"),
 }
@@ -79,7 +80,12 @@ def check_chart(root: Path, tools: Tools) -> list[str]:
         except RuntimeError as error:
             problems.append(f"{values}: {error}")
             continue
-        found = [*_references(objects), *_security(objects), *_commands(objects), *_custom(tools, objects)]
+        found = [
+            *reference_problems(objects),
+            *security_problems(objects),
+            *_commands(objects),
+            *_custom(tools, objects),
+        ]
         problems += [f"{values}: {problem}" for problem in found]
         queries += [(f"{values}: {where}", query) for where, query in _queries(objects)]
     return problems + query_problems(tools, queries)
@@ -89,7 +95,7 @@ def check_values(root: Path, tools: Tools) -> list[str]:
     """Give the chart values that it has to refuse."""
     problems = []
     for named, more in REFUSED.items():
-        command = [tools.helm, "template", "distillex", chart_of(root), *more]
+        command: list[str | Path] = [tools.helm, "template", "distillex", chart_of(root), *more]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode == 0:
             problems.append(f"accepted: {' '.join(more) or 'no values'}")
@@ -104,7 +110,7 @@ def check_gate(root: Path, tools: Tools) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         secrets = make_secrets(root, Path(folder))
         for values, more in VALUES.items():
-            for where, container in _containers(render(tools, chart_of(root), values, more)):
+            for where, container in containers_of(render(tools, chart_of(root), values, more)):
                 if container["name"] == "gate" and (problem := gate_problem(tools, container["args"], secrets)):
                     problems.append(f"{values}: {where}: {problem}")
     return problems
@@ -148,7 +154,7 @@ def check_kserve(root: Path, tools: Tools) -> list[str]:  # noqa: ARG001
     ]
     named = f"ServingRuntime/{runtime['metadata']['name']}"
     return (
-        problems + _container_problems(named, offered, container) + list(filter(None, [problem_of(container["args"])]))
+        problems + container_problems(named, offered, container) + list(filter(None, [problem_of(container["args"])]))
     )
 
 
@@ -183,149 +189,13 @@ def _custom(tools: Tools, objects: list[Object]) -> list[str]:
 def _queries(objects: list[Object]) -> Iterator[tuple[str, str]]:
     for found in objects:
         if found["kind"] == "ScaledObject":
-            for trigger in found["spec"]["triggers"]:
+            for trigger in found["spec"].get("triggers", ()):
                 yield f"ScaledObject/{found['metadata']['name']}", trigger["metadata"]["query"]
-
-
-def _pods(objects: list[Object]) -> Iterator[tuple[str, Object, Object]]:
-    """Name, labels and spec of each pod."""
-    for found in objects:
-        if found["kind"] == "Deployment":
-            template = found["spec"]["template"]
-            yield f"Deployment/{found['metadata']['name']}", template["metadata"]["labels"], template["spec"]
-
-
-def _containers(objects: list[Object]) -> Iterator[tuple[str, Object]]:
-    for where, _, spec in _pods(objects):
-        for container in (*spec.get("initContainers", ()), *spec["containers"]):
-            yield f"{where}/{container['name']}", container
 
 
 def _commands(objects: list[Object]) -> list[str]:
     return [
         f"{where}: {problem}"
-        for where, container in _containers(objects)
+        for where, container in containers_of(objects)
         if (arguments := container.get("args")) and (problem := problem_of(arguments))
     ]
-
-
-def _security(objects: list[Object]) -> list[str]:
-    problems = [f"{each['kind']}/{each['metadata']['name']}: a secret" for each in objects if each["kind"] == "Secret"]
-    for where, _, spec in _pods(objects):
-        problems += _pod_problems(where, spec)
-        for container in (*spec.get("initContainers", ()), *spec["containers"]):
-            problems += _container_problems(where, spec, container)
-    denied = [
-        each for each in objects if each["kind"] == "NetworkPolicy" and not {"ingress", "egress"} & each["spec"].keys()
-    ]
-    if [each["spec"]["policyTypes"] for each in denied] != [["Ingress", "Egress"]]:
-        problems.append("no NetworkPolicy denies by default")
-    return problems
-
-
-def _pod_problems(where: str, spec: Object) -> list[str]:
-    context = spec.get("securityContext", {})
-    wanted = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-    problems = [f"{where}: {key} is not {value}" for key, value in wanted.items() if context.get(key) != value]
-    if spec.get("automountServiceAccountToken") is not False:
-        problems.append(f"{where}: it gets a token of the Kubernetes API")
-    return problems
-
-
-def _container_problems(where: str, pod: Object, container: Object) -> list[str]:
-    where = f"{where}/{container['name']}"
-    context = container.get("securityContext", {})
-    wanted = {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    problems = [f"{where}: {key} is not {value}" for key, value in wanted.items() if context.get(key) != value]
-    if "memory" not in container.get("resources", {}).get("limits", {}):
-        problems.append(f"{where}: no limit of memory")
-    volumes = {each["name"] for each in pod.get("volumes", ())}
-    mounted = container.get("volumeMounts", ())
-    problems += [f"{where}: no volume {each['name']}" for each in mounted if each["name"] not in volumes]
-    places = [each["mountPath"] for each in mounted]
-    problems += [f"{where}: {option} is not mounted" for option in _paths(container) if not _lies_in(option, places)]
-    return problems
-
-
-def _paths(container: Object) -> Iterator[str]:
-    """Paths of volumes in a command."""
-    for argument in container.get("args", ()):
-        value = argument.partition("=")[2]
-        if value.startswith("/") and not value.startswith("/opt/"):
-            yield value
-
-
-def _lies_in(path: str, places: list[str]) -> bool:
-    return any(path == place or path.startswith(f"{place}/") for place in places)
-
-
-def _references(objects: list[Object]) -> list[str]:
-    """Ports by name, pods by labels, claims and objects by name."""
-    problems = []
-    pods = list(_pods(objects))
-    named = {(each["kind"], each["metadata"]["name"]) for each in objects}
-
-    def ports_of(selector: Object) -> set[str]:
-        chosen = [spec for _, labels, spec in pods if selector.items() <= labels.items()]
-        return {port["name"] for spec in chosen for each in spec["containers"] for port in each.get("ports", ())}
-
-    def wants(where: str, selector: Object, wanted: set[str]) -> None:
-        ports = ports_of(selector)
-        if not ports:
-            problems.append(f"{where}: its selector finds no pod")
-        problems.extend(f"{where}: no pod has a port {name}" for name in sorted(wanted - ports))
-
-    for found in objects:
-        kind, spec = found["kind"], found.get("spec", {})
-        where = f"{kind}/{found['metadata']['name']}"
-        if kind == "Service":
-            wants(where, spec["selector"], {port["targetPort"] for port in spec["ports"]})
-        elif kind == "PodDisruptionBudget":
-            wants(where, spec["selector"]["matchLabels"], set())
-        elif kind == "PodMonitor":
-            wants(where, spec["selector"]["matchLabels"], {each["port"] for each in spec["podMetricsEndpoints"]})
-        elif kind == "NetworkPolicy":
-            ports = {port["port"] for rule in spec.get("ingress", ()) for port in rule["ports"]}
-            wants(where, spec["podSelector"]["matchLabels"], ports)
-            for rule in spec.get("egress", ()):
-                asked = {port["port"] for port in rule["ports"] if isinstance(port["port"], str)}
-                for peer in rule["to"] if asked else ():
-                    wants(where, peer["podSelector"]["matchLabels"], asked)
-        elif kind in ("HorizontalPodAutoscaler", "ScaledObject"):
-            if ("Deployment", spec["scaleTargetRef"]["name"]) not in named:
-                problems.append(f"{where}: there is no Deployment {spec['scaleTargetRef']['name']}")
-    return problems + _pod_references(pods, named)
-
-
-def _pod_references(pods: list[tuple[str, Object, Object]], named: set[tuple[str, str]]) -> list[str]:
-    problems = []
-    services = {name for kind, name in named if kind == "Service"}
-    for where, _, spec in pods:
-        if ("ServiceAccount", spec["serviceAccountName"]) not in named:
-            problems.append(f"{where}: there is no ServiceAccount {spec['serviceAccountName']}")
-        for volume in spec["volumes"]:
-            name = volume.get("configMap", {}).get("name")
-            if name and ("ConfigMap", name) not in named:
-                problems.append(f"{where}: there is no ConfigMap {name}")
-        for container in spec["containers"]:
-            numbers = {port["containerPort"] for port in container["ports"]}
-            names = {port["name"] for port in container["ports"]}
-            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-                asked = container[probe].get("grpc", container[probe].get("httpGet"))["port"]
-                if asked not in numbers | names:
-                    problems.append(f"{where}: {probe} asks the port {asked}, which is none of its own")
-            listened = [
-                int(each.partition("=")[2]) for each in container["args"] if each.partition("=")[0].endswith("-port")
-            ]
-            problems += [
-                f"{where}: listens at {port}, which is no port of its" for port in listened if port not in numbers
-            ]
-            for argument in container["args"]:
-                if argument.startswith("--upstream="):
-                    host = argument.removeprefix("--upstream=").partition(".")[0]
-                    problems += [] if host in services else [f"{where}: {argument}: there is no such Service"]
-    return problems

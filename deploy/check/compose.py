@@ -19,7 +19,7 @@ OWN_IMAGE = "distillex:cpu"
 def check_compose(root: Path, tools: Tools) -> list[str]:
     """Let dclint read the file (its schema too); then what no schema knows."""
     folder = root / "deploy/compose"
-    dclint = ["node", tools.node_modules / "dclint/bin/dclint.cjs"]
+    dclint: list[str | Path] = ["node", tools.node_modules / "dclint/bin/dclint.cjs"]
     found = said([*dclint, "--config", folder / ".dclintrc.yaml", "--max-warnings", "0", folder / "compose.yaml"])
     if found:
         return [found]

@@ -7,36 +7,50 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import click
 from distillex.command.main import application
 from programs import said
 from tools import Tools
 from typer.main import get_command
 
 
-def options_of(arguments: Sequence[str]) -> dict[str, object]:
+class CommandLineError(ValueError):
+    """A command, an option or a value that ``distillex`` does not know."""
+
+
+def options_of(arguments: Sequence[str]) -> dict[str, Any]:
     """Return the values of a command's options.
 
     Raises
     ------
-    click.ClickException
-        For a command, an option or a value that it does not know.
+    CommandLineError
+        Where ``distillex`` would refuse the command line.
     """
-    group = get_command(application)
-    assert isinstance(group, click.Group)
-    context = click.Context(group)
-    *names, rest = _split(group, context, arguments)
-    command = names[-1]
-    return dict(command.make_context(command.name or "", list(rest)).params)
+    command: Any = get_command(application)
+    rest, context = list(arguments), None
+    try:
+        while hasattr(command, "get_command"):
+            # A group's own context, which its commands have as their parent.
+            context = command.context_class(command, info_name="distillex", parent=context)
+            name = rest.pop(0) if rest else ""
+            command = command.get_command(context, name)
+            if command is None:
+                raise CommandLineError(f"there is no command {name!r}")
+        return dict(command.make_context(command.name, rest, parent=context).params)
+    except Exception as error:
+        # Typer's versions bring click's exceptions from different packages.
+        if hasattr(error, "format_message"):
+            raise CommandLineError(error.format_message()) from None
+        raise
 
 
 def problem_of(arguments: Sequence[str]) -> str | None:
     """Return why a command line is not accepted, or None."""
     try:
         options_of(arguments)
-    except click.ClickException as error:
-        return f"distillex {' '.join(arguments)}: {error.format_message()}"
+    except CommandLineError as error:
+        return f"distillex {' '.join(arguments)}: {error}"
     return None
 
 
@@ -71,13 +85,3 @@ def gate_problem(tools: Tools, arguments: Sequence[str], certificates: Path) -> 
 
 def _tls_option(argument: str) -> str | None:
     return argument.removeprefix("--tls-").partition("=")[0] if argument.startswith("--tls-") else None
-
-
-def _split(group: click.Group, context: click.Context, arguments: Sequence[str]) -> list[object]:
-    name, *rest = arguments
-    command = group.get_command(context, name)
-    if command is None:
-        raise click.UsageError(f"no such command: {name}")
-    if isinstance(command, click.Group):
-        return _split(command, click.Context(command), rest)
-    return [command, rest]

@@ -15,7 +15,9 @@ from pathlib import Path
 import chart
 import compose
 import dockerfiles
+import images
 import monitoring
+import sbom
 from tools import ToolMissingError, Tools
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +44,9 @@ CHECKS = {
     "chart gate": Check(chart.check_gate),
     "chart schemas": Check(chart.check_schemas),
     "kserve": Check(chart.check_kserve),
+    "sbom": Check(sbom.check_sbom),
     "all versions of Kubernetes": Check(chart.check_all_schemas, short=False),
+    "images": Check(images.check_images, short=False),
 }
 
 

@@ -47,7 +47,9 @@ def sign(
     paths = [place, *(folder / name for name in ignored)]
     try:
         hashed = hashing.Config().set_ignored_paths(paths=paths, ignore_git_paths=True)
-        config = signing.Config().use_elliptic_key_signer(private_key=key, password=password)
+        # Its signature asks for str, and it hands the password on to what takes bytes alone.
+        secret: Any = password.encode() if password else None
+        config = signing.Config().use_elliptic_key_signer(private_key=key, password=secret)
         config.set_hashing_config(hashed).sign(folder, place)
     except (ValueError, TypeError, OSError) as error:
         raise SigningError(f"{folder}: not signed: {error}") from None

@@ -1,0 +1,132 @@
+"""Both Dockerfiles, carried out without Docker, and what they make, run as containers would be. Takes many minutes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from compose import make_secrets
+from image_root import DEFAULT_PATH, Builder, Stage, base_root, contained, why_not_here
+from tools import ToolMissingError, Tools
+
+USER = 10001
+TRITON = "/opt/tritonserver"
+GET = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)"
+
+
+def check_images(root: Path, tools: Tools) -> list[str]:
+    """Build both images' roots and run their commands; the compose file's server, gate and lexicons too.
+
+    Raises
+    ------
+    ToolMissingError
+        Where this machine cannot make roots.
+    """
+    if reason := why_not_here():
+        raise ToolMissingError(reason)
+    # The parsers are the tools'; what reads them is this program.
+    sys.path.append(str(next((tools.python.parent / "lib").glob("python*/site-packages"))))
+    base = base_root(tools.folder.absolute() / "debian")
+    with _built(root, "Dockerfile.cpu", base) as cpu, tempfile.TemporaryDirectory() as folder:
+        problems = [*_compose_problems(root, cpu, Path(folder)), *_own_problems("Dockerfile.cpu", cpu)]
+        with _built(root, "Dockerfile", _with_triton(base, cpu, Path(folder))) as triton:
+            triton.environment = _of_nvidia() | triton.environment
+            problems += _own_problems("Dockerfile", triton, ends_by_signal=True)
+    return problems
+
+
+@contextmanager
+def _built(root: Path, dockerfile: str, base: Path) -> Iterator[Stage]:
+    with tempfile.TemporaryDirectory(prefix="distillex-image-") as work:
+        builder = Builder(root / "deploy" / dockerfile, root, base, Path(work) / "stages")
+        try:
+            yield builder.build()
+        finally:
+            builder.close()
+
+
+def _own_problems(name: str, stage: Stage, *, ends_by_signal: bool = False) -> list[str]:
+    """The image as it is started without arguments."""
+    plan = {
+        "before": [],
+        "services": [[*stage.entrypoint, *stage.command]],
+        "health": [stage.health_check],
+        "then": [],
+        # HTTP, which one request can end, is not for others.
+        "closed": [("127.0.0.2", 8000)],
+        "ends_by_signal": ends_by_signal,
+    }
+    return [f"{name}: {problem}" for problem in _carried_out(stage, plan, [])]
+
+
+def _compose_problems(root: Path, stage: Stage, folder: Path) -> list[str]:
+    services = yaml.safe_load((root / "deploy/compose/compose.yaml").read_text(encoding="utf-8"))["services"]
+    written = make_secrets(root, folder)
+    secrets, lexicons, hosts = folder / "mounted", folder / "lexicons", folder / "hosts"
+    secrets.mkdir()
+    own = {"tls_certificate": "tls.crt", "tls_key": "tls.key", "admin_token": "admin_token", "ca.crt": "ca.crt"}
+    for name, file in own.items():
+        shutil.copy(written / file, secrets / name)
+    lexicons.mkdir()
+    shutil.chown(lexicons, USER, USER)
+    hosts.write_text("127.0.0.1 localhost server\n", encoding="utf-8")
+    (folder / "words.tsv").write_text("青石云科\tcompany\n", encoding="utf-8")
+    call = ["--url", "localhost:8443", "--tls-ca", "/run/secrets/ca.crt"]
+    token = ["--admin-token-file", "/run/secrets/admin_token"]
+    plan = {
+        "before": [[*stage.entrypoint, *services["lexicons"]["command"]]],
+        "services": [[*stage.entrypoint, *services[name]["command"]] for name in ("gate", "server")],
+        "health": [services["gate"]["healthcheck"]["test"][1:], stage.health_check],
+        "then": [
+            # The gate asks the servers every two seconds.
+            ["sleep", "5"],
+            ["distillex-client", "ping", *call],
+            ["distillex", "lexicon", "push", "words", "/run/words.tsv", *call, *token],
+            ["python3", "-c", GET, "http://127.0.0.1:8002/metrics"],
+            ["python3", "-c", GET, "http://127.0.0.1:9901/metrics"],
+        ],
+        "closed": [("127.0.0.2", 8000)],
+    }
+    (stage.root / "etc/hosts").touch()
+    mounts = [
+        *("--ro-bind", str(secrets), "/run/secrets", "--ro-bind", str(folder / "words.tsv"), "/run/words.tsv"),
+        *("--bind", str(lexicons), "/lexicons", "--ro-bind", str(hosts), "/etc/hosts"),
+    ]
+    return [f"compose.yaml: {problem}" for problem in _carried_out(stage, plan, mounts)]
+
+
+def _carried_out(stage: Stage, plan: dict[str, Any], mounts: list[str]) -> list[str]:
+    program = Path(__file__).with_name("inside_container.py")
+    options = ["--tmpfs", "/run", "--ro-bind", str(program), "/run/inside_container.py", *mounts]
+    command = [*contained(stage, options), "python3", "/run/inside_container.py"]
+    done = subprocess.run(command, input=json.dumps(plan), capture_output=True, text=True, timeout=900, check=False)
+    return done.stdout.splitlines() + ([done.stderr.strip()] if done.returncode != 0 else [])
+
+
+def _with_triton(base: Path, cpu: Stage, folder: Path) -> Path:
+    """Return a root that has a Triton where NVIDIA's image has it: that of nvidia-pytriton."""
+    root = folder / "triton-base"
+    shutil.copytree(base, root, symlinks=True, ignore=shutil.ignore_patterns("proc", "sys", "dev"))
+    for name in ("proc", "sys", "dev"):
+        (root / name).mkdir(exist_ok=True)
+    [installed] = (cpu.root / "opt/distillex/lib").glob("python*/site-packages")
+    server, target = installed / "pytriton/tritonserver", root / TRITON.lstrip("/")
+    shutil.copytree(server, target, symlinks=True)
+    version = installed.parent.name.removeprefix("python")
+    stub = target / "python_backend_stubs" / version / "triton_python_backend_stub"
+    shutil.copy(stub, target / "backends/python")
+    if (libraries := installed / "nvidia_pytriton.libs").is_dir():
+        shutil.copytree(libraries, target / "external_libs", dirs_exist_ok=True)
+    return root
+
+
+def _of_nvidia() -> dict[str, str]:
+    return {"PATH": f"{TRITON}/bin:{DEFAULT_PATH}", "LD_LIBRARY_PATH": f"{TRITON}/external_libs"}
