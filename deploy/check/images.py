@@ -12,13 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import chart
 import yaml
 from compose import make_secrets
 from image_root import DEFAULT_PATH, Builder, Stage, base_root, contained, why_not_here
+from kubernetes_objects import containers_of
 from tools import ToolMissingError, Tools
 
 USER = 10001
 TRITON = "/opt/tritonserver"
+SLEEP = ["sleep", "5"]
+"""A gate asks the servers every two seconds."""
+PUSH = ["distillex", "lexicon", "push", "words", "/run/check/words.tsv"]
 GET = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)"
 
 
@@ -36,7 +41,9 @@ def check_images(root: Path, tools: Tools) -> list[str]:
     sys.path.append(str(next((tools.python.parent / "lib").glob("python*/site-packages"))))
     base = base_root(tools.folder.absolute() / "debian")
     with _built(root, "Dockerfile.cpu", base) as cpu, tempfile.TemporaryDirectory() as folder:
-        problems = [*_compose_problems(root, cpu, Path(folder)), *_own_problems("Dockerfile.cpu", cpu)]
+        problems = _compose_problems(root, cpu, Path(folder) / "compose")
+        problems += _chart_problems(root, tools, cpu, Path(folder) / "chart")
+        problems += _own_problems("Dockerfile.cpu", cpu)
         with _built(root, "Dockerfile", _with_triton(base, cpu, Path(folder))) as triton:
             triton.environment = _of_nvidia() | triton.environment
             problems += _own_problems("Dockerfile", triton, ends_by_signal=True)
@@ -68,39 +75,77 @@ def _own_problems(name: str, stage: Stage, *, ends_by_signal: bool = False) -> l
 
 
 def _compose_problems(root: Path, stage: Stage, folder: Path) -> list[str]:
+    """The compose file's own commands: lexicons, then gate and server, called over TLS, pushed to, scraped."""
     services = yaml.safe_load((root / "deploy/compose/compose.yaml").read_text(encoding="utf-8"))["services"]
-    written = make_secrets(root, folder)
-    secrets, lexicons, hosts = folder / "mounted", folder / "lexicons", folder / "hosts"
-    secrets.mkdir()
-    own = {"tls_certificate": "tls.crt", "tls_key": "tls.key", "admin_token": "admin_token", "ca.crt": "ca.crt"}
-    for name, file in own.items():
-        shutil.copy(written / file, secrets / name)
-    lexicons.mkdir()
-    shutil.chown(lexicons, USER, USER)
-    hosts.write_text("127.0.0.1 localhost server\n", encoding="utf-8")
-    (folder / "words.tsv").write_text("青石云科\tcompany\n", encoding="utf-8")
-    call = ["--url", "localhost:8443", "--tls-ca", "/run/secrets/ca.crt"]
-    token = ["--admin-token-file", "/run/secrets/admin_token"]
+    files = _Files(root, folder, host="server")
+    call = ["--url", "localhost:8443", "--tls-ca", "/run/check/ca.crt"]
     plan = {
         "before": [[*stage.entrypoint, *services["lexicons"]["command"]]],
         "services": [[*stage.entrypoint, *services[name]["command"]] for name in ("gate", "server")],
         "health": [services["gate"]["healthcheck"]["test"][1:], stage.health_check],
         "then": [
-            # The gate asks the servers every two seconds.
-            ["sleep", "5"],
+            SLEEP,
             ["distillex-client", "ping", *call],
-            ["distillex", "lexicon", "push", "words", "/run/words.tsv", *call, *token],
+            [*PUSH, *call, "--admin-token-file", "/run/secrets/admin_token"],
             ["python3", "-c", GET, "http://127.0.0.1:8002/metrics"],
             ["python3", "-c", GET, "http://127.0.0.1:9901/metrics"],
         ],
         "closed": [("127.0.0.2", 8000)],
     }
+    secrets = {"tls_certificate": "tls.crt", "tls_key": "tls.key", "admin_token": "admin_token"}
+    mounts = files.mounted({f"/run/secrets/{name}": files.secrets / file for name, file in secrets.items()})
     (stage.root / "etc/hosts").touch()
-    mounts = [
-        *("--ro-bind", str(secrets), "/run/secrets", "--ro-bind", str(folder / "words.tsv"), "/run/words.tsv"),
-        *("--bind", str(lexicons), "/lexicons", "--ro-bind", str(hosts), "/etc/hosts"),
-    ]
     return [f"compose.yaml: {problem}" for problem in _carried_out(stage, plan, mounts)]
+
+
+def _chart_problems(root: Path, tools: Tools, stage: Stage, folder: Path) -> list[str]:
+    """The chart's own commands: the init container with a word list, gate and server, called over TLS."""
+    objects = chart.render(tools, chart.chart_of(root), "values.yaml", chart.VALUES["values.yaml"])
+    containers = {container["name"]: container for _, container in containers_of(objects)}
+    [lists] = [each["data"] for each in objects if each["kind"] == "ConfigMap"]
+    files = _Files(root, folder, host="distillex-server.prod.svc")
+    (folder / "finance.tsv").write_text(lists["finance.tsv"], encoding="utf-8")
+    plan = {
+        "before": [containers["lexicons"]["command"], ["test", "-e", "/lexicons/finance/1.lex"]],
+        "services": [[*stage.entrypoint, *containers[name]["args"]] for name in ("gate", "server")],
+        "health": [["python3", "-c", GET, "http://127.0.0.1:9901/ready"], stage.health_check],
+        "then": [
+            SLEEP,
+            ["distillex-client", "ping", "--url", "localhost:8443", "--tls-ca", "/run/check/ca.crt"],
+            ["python3", "-c", GET, "http://127.0.0.1:9901/live"],
+        ],
+        "closed": [("127.0.0.2", 8000)],
+    }
+    tls = {f"/run/secrets/tls/{name}": files.secrets / name for name in ("tls.crt", "tls.key")}
+    mounts = files.mounted({**tls, "/word-lists/finance.tsv": folder / "finance.tsv"})
+    for place in ("etc/hosts", "word-lists/finance.tsv"):
+        (stage.root / place).parent.mkdir(exist_ok=True)
+        (stage.root / place).touch()
+    return [f"chart: {problem}" for problem in _carried_out(stage, plan, mounts)]
+
+
+class _Files:
+    """What a deployment mounts: secrets, a volume of lexicons, names of hosts."""
+
+    def __init__(self, root: Path, folder: Path, host: str) -> None:
+        folder.mkdir()
+        self.secrets = make_secrets(root, folder)
+        self._lexicons, self._hosts, self._words = folder / "lexicons", folder / "hosts", folder / "words.tsv"
+        self._lexicons.mkdir()
+        shutil.chown(self._lexicons, USER, USER)
+        self._hosts.write_text(f"127.0.0.1 localhost {host}\n", encoding="utf-8")
+        self._words.write_text("青石云科\tcompany\n", encoding="utf-8")
+
+    def mounted(self, more: dict[str, Path]) -> list[str]:
+        """Return options of bubblewrap."""
+        read = {
+            "/etc/hosts": self._hosts,
+            "/run/check/ca.crt": self.secrets / "ca.crt",
+            "/run/check/words.tsv": self._words,
+            **more,
+        }
+        options = [part for place, file in read.items() for part in ("--ro-bind", str(file), place)]
+        return [*options, "--bind", str(self._lexicons), "/lexicons"]
 
 
 def _carried_out(stage: Stage, plan: dict[str, Any], mounts: list[str]) -> list[str]:

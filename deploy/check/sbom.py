@@ -13,9 +13,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def bill_of_materials(root: Path, tools: Tools) -> str:
-    """Return the bill, validated against CycloneDX's schema: the locked requirements, and distillex as what needs them."""
+    """Return the bill of the locked requirements, validated against CycloneDX's schema."""
     cyclonedx = tools.python / "cyclonedx-py"
-    options = ["--pyproject", root / "pyproject.toml", "--mc-type", "application", "--output-reproducible"]
+    options: list[str | Path] = [
+        "--pyproject",
+        root / "pyproject.toml",
+        "--mc-type",
+        "application",
+        "--output-reproducible",
+    ]
     return output([cyclonedx, "requirements", *options, "--validate", root / "deploy/requirements/image.txt"])
 
 

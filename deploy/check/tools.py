@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -88,6 +89,9 @@ class Tools:
             try:
                 _run(["apt-get", "download", f"prometheus={version}"], cwd=place)
             except ToolMissingError:
+                # No list of packages yet, or a list with another version.
+                if os.geteuid() == 0:
+                    _run(["apt-get", "update"])
                 _run(["apt-get", "download", "prometheus"], cwd=place)
             [package] = place.glob("*.deb")
             if version in package.name.replace("%3a", ":") and _sha256(package) != checksum:
