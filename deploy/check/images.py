@@ -15,7 +15,7 @@ from typing import Any
 import chart
 import yaml
 from compose import make_secrets
-from image_root import DEFAULT_PATH, Builder, Stage, base_root, contained, why_not_here
+from image_root import DEFAULT_PATH, Builder, ImageError, Stage, base_root, contained, why_not_here
 from kubernetes_objects import containers_of
 from tools import ToolMissingError, Tools
 
@@ -39,7 +39,10 @@ def check_images(root: Path, tools: Tools) -> list[str]:
         raise ToolMissingError(reason)
     # The parsers are the tools'; what reads them is this program.
     sys.path.append(str(next((tools.python.parent / "lib").glob("python*/site-packages"))))
-    base = base_root(tools.folder.absolute() / "debian")
+    try:
+        base = base_root(tools.folder.absolute() / "debian")
+    except ImageError as error:
+        raise ToolMissingError(f"debootstrap made no Debian: {error}") from None
     with _built(root, "Dockerfile.cpu", base) as cpu, tempfile.TemporaryDirectory() as folder:
         problems = _compose_problems(root, cpu, Path(folder) / "compose")
         problems += _chart_problems(root, tools, cpu, Path(folder) / "chart")
@@ -104,7 +107,8 @@ def _chart_problems(root: Path, tools: Tools, stage: Stage, folder: Path) -> lis
     containers = {container["name"]: container for _, container in containers_of(objects)}
     [lists] = [each["data"] for each in objects if each["kind"] == "ConfigMap"]
     files = _Files(root, folder, host="distillex-server.prod.svc")
-    (folder / "finance.tsv").write_text(lists["finance.tsv"], encoding="utf-8")
+    (folder / "word-lists").mkdir()
+    (folder / "word-lists/finance.tsv").write_text(lists["finance.tsv"], encoding="utf-8")
     plan = {
         "before": [containers["lexicons"]["command"], ["test", "-e", "/lexicons/finance/1.lex"]],
         "services": [[*stage.entrypoint, *containers[name]["args"]] for name in ("gate", "server")],
@@ -117,10 +121,10 @@ def _chart_problems(root: Path, tools: Tools, stage: Stage, folder: Path) -> lis
         "closed": [("127.0.0.2", 8000)],
     }
     tls = {f"/run/secrets/tls/{name}": files.secrets / name for name in ("tls.crt", "tls.key")}
-    mounts = files.mounted({**tls, "/word-lists/finance.tsv": folder / "finance.tsv"})
-    for place in ("etc/hosts", "word-lists/finance.tsv"):
-        (stage.root / place).parent.mkdir(exist_ok=True)
-        (stage.root / place).touch()
+    mounts = files.mounted(tls)
+    mounts += ["--ro-bind", str(folder / "word-lists"), "/word-lists"]
+    (stage.root / "word-lists").mkdir(exist_ok=True)
+    (stage.root / "etc/hosts").touch()
     return [f"chart: {problem}" for problem in _carried_out(stage, plan, mounts)]
 
 
@@ -131,27 +135,28 @@ class _Files:
         folder.mkdir()
         self.secrets = make_secrets(root, folder)
         self._lexicons, self._hosts, self._words = folder / "lexicons", folder / "hosts", folder / "words.tsv"
+        self._mounts = folder / "mounts"
         self._lexicons.mkdir()
         shutil.chown(self._lexicons, USER, USER)
         self._hosts.write_text(f"127.0.0.1 localhost {host}\n", encoding="utf-8")
         self._words.write_text("青石云科\tcompany\n", encoding="utf-8")
 
     def mounted(self, more: dict[str, Path]) -> list[str]:
-        """Return options of bubblewrap."""
-        read = {
-            "/etc/hosts": self._hosts,
-            "/run/check/ca.crt": self.secrets / "ca.crt",
-            "/run/check/words.tsv": self._words,
-            **more,
-        }
-        options = [part for place, file in read.items() for part in ("--ro-bind", str(file), place)]
+        """Return options of bubblewrap; ``more`` are files by their places below /run."""
+        files = {"/run/check/ca.crt": self.secrets / "ca.crt", "/run/check/words.tsv": self._words, **more}
+        for place, file in files.items():
+            # Folders that bubblewrap made would be root's alone.
+            copied = self._mounts / place.lstrip("/")
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copied)
+        read = {"/run": self._mounts / "run", "/etc/hosts": self._hosts}
+        options = [part for place, source in read.items() for part in ("--ro-bind", str(source), place)]
         return [*options, "--bind", str(self._lexicons), "/lexicons"]
 
 
 def _carried_out(stage: Stage, plan: dict[str, Any], mounts: list[str]) -> list[str]:
-    program = Path(__file__).with_name("inside_container.py")
-    options = ["--tmpfs", "/run", "--ro-bind", str(program), "/run/inside_container.py", *mounts]
-    command = [*contained(stage, options), "python3", "/run/inside_container.py"]
+    program = Path(__file__).with_name("inside_container.py").read_text(encoding="utf-8")
+    command = [*contained(stage, mounts), "python3", "-c", program]
     done = subprocess.run(command, input=json.dumps(plan), capture_output=True, text=True, timeout=900, check=False)
     return done.stdout.splitlines() + ([done.stderr.strip()] if done.returncode != 0 else [])
 
@@ -159,9 +164,10 @@ def _carried_out(stage: Stage, plan: dict[str, Any], mounts: list[str]) -> list[
 def _with_triton(base: Path, cpu: Stage, folder: Path) -> Path:
     """Return a root that has a Triton where NVIDIA's image has it: that of nvidia-pytriton."""
     root = folder / "triton-base"
-    shutil.copytree(base, root, symlinks=True, ignore=shutil.ignore_patterns("proc", "sys", "dev"))
-    for name in ("proc", "sys", "dev"):
-        (root / name).mkdir(exist_ok=True)
+    of_the_kernel = ["proc", "sys", "dev"]
+    shutil.copytree(base, root, symlinks=True, ignore=lambda place, _: of_the_kernel if Path(place) == base else [])
+    for name in of_the_kernel:
+        (root / name).mkdir()
     [installed] = (cpu.root / "opt/distillex/lib").glob("python*/site-packages")
     server, target = installed / "pytriton/tritonserver", root / TRITON.lstrip("/")
     shutil.copytree(server, target, symlinks=True)

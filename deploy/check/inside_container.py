@@ -36,7 +36,7 @@ def problems_of(plan: dict[str, Any]) -> list[str]:
     ]
     deadline = time.monotonic() + START_S
     for command in plan["health"]:
-        while (problem := _failed(command)) and time.monotonic() < deadline:
+        while (problem := _failed(command)) and time.monotonic() < deadline and _all_run(services):
             time.sleep(1)
         problems += [problem] if problem else []
     problems += [problem for command in plan["then"] if (problem := _failed(command))]
@@ -47,6 +47,10 @@ def problems_of(plan: dict[str, Any]) -> list[str]:
         if service.returncode != 0 and not plan.get("ends_by_signal"):
             problems.append(f"{command}: exit code {service.returncode}: {said.decode()[-2000:]}")
     return problems
+
+
+def _all_run(services: list[subprocess.Popen[bytes]]) -> bool:
+    return all(service.poll() is None for service in services)
 
 
 def _confinement() -> list[str]:

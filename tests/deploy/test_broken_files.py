@@ -27,7 +27,7 @@ BROKEN = {
     "an image's user": ("dockerfiles", "deploy/Dockerfile", "USER 10001:10001", "USER root", "DL3002"),
     "what an image installs": ("dockerfiles", "deploy/Dockerfile.cpu", "--no-install-recommends ", "", "DL3015"),
     "a script": ("dockerfiles", "deploy/compose/secrets.sh", 'cd "$folder"', "cd $folder", "SC2086"),
-    "a key of the compose file": ("compose", COMPOSE, "cap_drop:", "cap_dorp:", "cap_dorp"),
+    "a key of the compose file": ("compose", COMPOSE, "cap_drop:", "cap_dorp:", "NOT have additional properties"),
     "an upstream": ("compose", COMPOSE, "--upstream=server:8001", "--upstream=server:8003", "8003"),
     "an option": ("compose", COMPOSE, "- --no-gate", "- --without-gate", "--without-gate"),
     "a writable container": ("compose", COMPOSE, "read_only: true", "read_only: false", "read_only"),
