@@ -81,15 +81,15 @@ class Builder:
         Root that stands in for every base image.
     work
         Empty folder.
-    arguments
-        Values of ARG.
+    built
+        Stages of other Dockerfiles, by their instructions: the same ones are not carried out twice.
     """
 
     def __init__(
-        self, dockerfile: Path, context: Path, base: Path, work: Path, arguments: Mapping[str, str] | None = None
+        self, dockerfile: Path, context: Path, base: Path, work: Path, built: Mapping[str, Stage] | None = None
     ) -> None:
         self._dockerfile, self._context, self._base, self._work = dockerfile, context, base, work
-        self._given = dict(arguments or {})
+        self.built = dict(built or {})
         self._global: dict[str, str] = {}
         self._mounted: list[Path] = []
         self.stages: dict[str, Stage] = {}
@@ -105,24 +105,23 @@ class Builder:
         from dockerfile_parse import DockerfileParser
 
         parser = DockerfileParser(fileobj=io.BytesIO(self._dockerfile.read_bytes()))
-        stage: Stage | None = None
-        for line in parser.structure:
-            name, value = line["instruction"], line["value"]
-            if name == "COMMENT":
-                continue
-            if name == "FROM":
-                stage = self._begin(value)
-            elif stage is None:
-                key, _, default = value.partition("=")
-                self._global[key] = self._given.get(key, default)
-            else:
-                try:
-                    self._carry_out(stage, name, value)
-                except (ImageError, OSError) as error:
-                    raise ImageError(f"{self._dockerfile.name}:{line['startline'] + 1}: {name}: {error}") from None
-        if stage is None:
-            raise ImageError(f"{self._dockerfile}: no FROM")
-        return stage
+        lines = [line for line in parser.structure if line["instruction"] != "COMMENT"]
+        begins = [number for number, line in enumerate(lines) if line["instruction"] == "FROM"]
+        for line in lines[: begins[0]]:
+            key, _, default = line["value"].partition("=")
+            self._global[key] = default
+        for begin, end in zip(begins, [*begins[1:], len(lines)], strict=True):
+            name, text = _stage_name(lines[begin]["value"]), "".join(line["content"] for line in lines[begin:end])
+            if text not in self.built:
+                self.built[text] = stage = self._begin(name)
+                for line in lines[begin + 1 : end]:
+                    try:
+                        self._carry_out(stage, line["instruction"], line["value"])
+                    except (ImageError, OSError) as error:
+                        where = f"{self._dockerfile.name}:{line['startline'] + 1}: {line['instruction']}"
+                        raise ImageError(f"{where}: {error}") from None
+            self.stages[name] = self.built[text]
+        return self.stages[name]
 
     def close(self) -> None:
         """Unmount and remove the roots."""
@@ -130,26 +129,21 @@ class Builder:
             subprocess.run(["umount", self._mounted.pop()], check=True)
         shutil.rmtree(self._work, ignore_errors=True)
 
-    def _begin(self, value: str) -> Stage:
-        found = re.fullmatch(r"\S+\s+AS\s+(\S+)", value)
-        if found is None:
-            raise ImageError(f"FROM {value}: FROM IMAGE AS NAME is accepted")
-        name = found[1]
+    def _begin(self, name: str) -> Stage:
         parts = {part: self._work / name / part for part in ("upper", "work", "root")}
         for folder in parts.values():
             folder.mkdir(parents=True)
         layers = f"lowerdir={self._base},upperdir={parts['upper']},workdir={parts['work']}"
         _run(["mount", "-t", "overlay", "overlay", "-o", layers, str(parts["root"])])
         self._mounted.append(parts["root"])
-        self.stages[name] = stage = Stage(parts["root"])
-        return stage
+        return Stage(parts["root"])
 
     def _carry_out(self, stage: Stage, name: str, value: str) -> None:
         if name in ("LABEL", "EXPOSE"):
             return
         if name == "ARG":
             key, _, default = value.partition("=")
-            stage.arguments[key] = self._given.get(key, self._global.get(key, default))
+            stage.arguments[key] = self._global.get(key, default)
         elif name == "ENV":
             for word in shlex.split(value):
                 key, _, text = word.partition("=")
@@ -269,6 +263,12 @@ def context_files(context: Path) -> list[Path]:
     )
     files = (name for name in listed.stdout.split("\0") if name and (context / name).is_file())
     return [Path(name) for name in sorted(files) if not ignored.match_file(name)]
+
+
+def _stage_name(value: str) -> str:
+    if found := re.fullmatch(r"\S+\s+AS\s+(\S+)", value):
+        return found[1]
+    raise ImageError(f"FROM {value}: FROM IMAGE AS NAME is accepted")
 
 
 def _substituted(text: str, values: Mapping[str, str]) -> str:

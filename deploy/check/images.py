@@ -7,8 +7,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -43,24 +43,22 @@ def check_images(root: Path, tools: Tools) -> list[str]:
         base = base_root(tools.folder.absolute() / "debian")
     except ImageError as error:
         raise ToolMissingError(f"debootstrap made no Debian: {error}") from None
-    with _built(root, "Dockerfile.cpu", base) as cpu, tempfile.TemporaryDirectory() as folder:
-        problems = _compose_problems(root, cpu, Path(folder) / "compose")
-        problems += _chart_problems(root, tools, cpu, Path(folder) / "chart")
+    with tempfile.TemporaryDirectory(prefix="distillex-images-") as work, ExitStack() as stack:
+        folder = Path(work)
+
+        def build(name: str, base: Path, built: Mapping[str, Stage]) -> tuple[Stage, Mapping[str, Stage]]:
+            builder = Builder(root / "deploy" / name, root, base, folder / f"stages-{name}", built)
+            stack.callback(builder.close)
+            return builder.build(), builder.built
+
+        cpu, built = build("Dockerfile.cpu", base, {})
+        problems = _compose_problems(root, cpu, folder / "compose")
+        problems += _chart_problems(root, tools, cpu, folder / "chart")
         problems += _own_problems("Dockerfile.cpu", cpu)
-        with _built(root, "Dockerfile", _with_triton(base, cpu, Path(folder))) as triton:
-            triton.environment = _of_nvidia() | triton.environment
-            problems += _own_problems("Dockerfile", triton, ends_by_signal=True)
+        triton, _ = build("Dockerfile", _with_triton(base, cpu, folder), built)
+        triton.environment = _of_nvidia() | triton.environment
+        problems += _own_problems("Dockerfile", triton, ends_by_signal=True)
     return problems
-
-
-@contextmanager
-def _built(root: Path, dockerfile: str, base: Path) -> Iterator[Stage]:
-    with tempfile.TemporaryDirectory(prefix="distillex-image-") as work:
-        builder = Builder(root / "deploy" / dockerfile, root, base, Path(work) / "stages")
-        try:
-            yield builder.build()
-        finally:
-            builder.close()
 
 
 def _own_problems(name: str, stage: Stage, *, ends_by_signal: bool = False) -> list[str]:
