@@ -41,7 +41,11 @@ def gate(
     grpc_port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8001,
     status_port: Annotated[
         int | None,
-        typer.Option(help="Port of /live, /ready (both of the gate itself) and /metrics, over HTTP; by default none."),
+        typer.Option(
+            help="Port of /live, /ready (both of the gate itself) and /metrics, over HTTP; by default none.",
+            min=1,
+            max=65535,
+        ),
     ] = None,
     max_request_mib: Annotated[float, typer.Option(help="Largest request, in MiB.", min=0.01, max=1024)] = 8.0,
     max_connections: Annotated[int, typer.Option(help="Connections at once.", min=1)] = 1024,

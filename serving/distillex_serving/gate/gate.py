@@ -75,8 +75,8 @@ class Gate:
         self._folder = self._workspace.path
         self.upstream: Path | Servers = upstream or self._folder / "triton:1"
         self._process: subprocess.Popen[str] | None = None
-        # Envoy's own socket lies in the same folder, under a shorter name.
-        if len(str(self._folder / "triton:1").encode()) > LONGEST_SOCKET_PATH:
+        sockets = [self._folder / "admin", *([self.upstream] if isinstance(self.upstream, Path) else [])]
+        if max(len(str(path).encode()) for path in sockets) > LONGEST_SOCKET_PATH:
             self.close()
             raise PreconditionError(
                 f"{self._folder}: the name is too long for a Unix socket ({LONGEST_SOCKET_PATH} bytes at most); "
