@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
+from server_under_test import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "deploy" / "check"))
 pytest.importorskip("yaml", reason="needs pyyaml: pip install 'distillex[train]'")
 

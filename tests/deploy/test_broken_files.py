@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from conftest import ROOT
+from server_under_test import ROOT
 
 CHART = "deploy/helm/distillex"
 SERVER, GATE = f"{CHART}/templates/server.yaml", f"{CHART}/templates/gate.yaml"

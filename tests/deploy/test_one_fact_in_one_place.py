@@ -7,8 +7,8 @@ import sys
 
 import pytest
 import yaml
-from conftest import ROOT
 from distillex_serving.gate import GateLimits
+from server_under_test import ROOT
 
 if sys.version_info >= (3, 11):
     import tomllib

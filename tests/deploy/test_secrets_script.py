@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 from compose import make_secrets
-from conftest import ROOT
 from distillex_serving.tls_files import TlsFiles
+from server_under_test import ROOT
 
 x509 = pytest.importorskip("cryptography.x509")
 
