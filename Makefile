@@ -91,7 +91,7 @@ restarts: install-test
 # Every file of deploy/ by its real tool, and the images' instructions carried out without Docker (docs/deploy.md, some 15 minutes
 # the first time; as root, with debootstrap and bubblewrap). The short form is among the tests. CHECKS="rules chart" runs some.
 deploy-check: install-test
-	@test "$$(id -u)" != 0 || command -v debootstrap bwrap >/dev/null || \
+	@test "$$(id -u)" != 0 || { command -v debootstrap && command -v bwrap; } >/dev/null || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq debootstrap bubblewrap >/dev/null; } || true
 	$(BIN)/python deploy/check/run.py $(CHECKS)
 
