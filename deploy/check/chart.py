@@ -19,7 +19,6 @@ from rights import container_problems, security_problems
 from tools import Tools
 
 VERSIONS = tuple(f"1.{minor}" for minor in range(29, 36))
-SHORT_VERSIONS = (VERSIONS[0], VERSIONS[-1])
 TLS = "--set=gate.tls.secretName=distillex-tls"
 VALUES: dict[str, tuple[str, ...]] = {
     "values.yaml": (TLS, "--set-literal=lexicons.wordLists.finance=青石云科\tcompany\n"),
@@ -116,8 +115,8 @@ def check_gate(root: Path, tools: Tools) -> list[str]:
     return problems
 
 
-def check_schemas(root: Path, tools: Tools, versions: Sequence[str] = SHORT_VERSIONS) -> list[str]:
-    """Validate all objects against the schemas of Kubernetes versions, the containers of KServe's too."""
+def check_schemas(root: Path, tools: Tools) -> list[str]:
+    """Validate all objects against every supported version of Kubernetes, the containers of KServe's too."""
     with tempfile.TemporaryDirectory() as folder:
         files = []
         for values, more in VALUES.items():
@@ -127,13 +126,8 @@ def check_schemas(root: Path, tools: Tools, versions: Sequence[str] = SHORT_VERS
             _written(Path(folder) / "kserve.yaml", [_as_pod(each) for each in _kserve(root, "ServingRuntime")])
         )
         program = Path(__file__).with_name("kubernetes_schemas.py")
-        said_ = output([tools.python / "python", program, ",".join(versions), *files])
+        said_ = output([tools.python / "python", program, ",".join(VERSIONS), *files])
     return [line.removeprefix(f"{folder}/") for line in said_.splitlines()]
-
-
-def check_all_schemas(root: Path, tools: Tools) -> list[str]:
-    """Validate against every supported version of Kubernetes."""
-    return check_schemas(root, tools, VERSIONS)
 
 
 def check_kserve(root: Path, tools: Tools) -> list[str]:  # noqa: ARG001

@@ -45,7 +45,6 @@ CHECKS = {
     "chart schemas": Check(chart.check_schemas),
     "kserve": Check(chart.check_kserve),
     "sbom": Check(sbom.check_sbom),
-    "all versions of Kubernetes": Check(chart.check_all_schemas, short=False),
     "images": Check(images.check_images, short=False),
 }
 
