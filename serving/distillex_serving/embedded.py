@@ -61,13 +61,15 @@ class ServerOptions:
     """Folder of the models' configurations."""
     lexicon_directory: Path = field(default_factory=shipped_lexicons)
     host: str = LOOPBACK
-    """Address of gRPC. HTTP and metrics stay on the loopback address unless ``expose_http``."""
+    """Address of gRPC. HTTP and metrics stay on the loopback address unless ``expose_http`` (both) or
+    ``expose_metrics``."""
     grpc_port: int = 8001
     grpc_socket: Path | None = None
     """Unix socket for gRPC, in place of ``host`` and ``grpc_port``; its name ends with ``:1``."""
     http_port: int = 8000
     metrics_port: int = 8002
     expose_http: bool = False
+    expose_metrics: bool = False
     tls: TlsFiles | None = None
     admin_token: str | None = None
     """Without one, the server refuses lexicons over the network."""
@@ -115,7 +117,7 @@ class EmbeddedServer:
     @property
     def metrics_url(self) -> str:
         """URL of the Prometheus metrics."""
-        return f"http://{reachable(self._http_host, self.metrics_port)}/metrics"
+        return f"http://{reachable(self._metrics_host, self.metrics_port)}/metrics"
 
     @property
     def pid(self) -> int | None:
@@ -201,6 +203,10 @@ class EmbeddedServer:
     def _http_host(self) -> str:
         return self.options.host if self.options.expose_http else LOOPBACK
 
+    @property
+    def _metrics_host(self) -> str:
+        return self.options.host if self.options.expose_http or self.options.expose_metrics else LOOPBACK
+
     def _check(self) -> preconditions.TritonInstallation:
         options = self.options
         preconditions.check_working_folder()
@@ -222,6 +228,7 @@ class EmbeddedServer:
         if options.tls is not None:
             options.tls.check()
         self._grpc_address, self._http_address = own_address(options.host), own_address(self._http_host)
+        self._metrics_address = own_address(self._metrics_host)
         preconditions.check_port_numbers(
             {
                 "--grpc-port": options.grpc_port,
@@ -234,7 +241,7 @@ class EmbeddedServer:
         for what, address in (
             *((("grpc", self._grpc_address),) if options.grpc_socket is None else ()),
             ("http", self._http_address),
-            ("metrics", self._http_address),
+            ("metrics", self._metrics_address),
         ):
             # A port chosen once is kept: clients come back to it after a restart.
             port = getattr(self, f"{what}_port") or preconditions.free_port(address)
@@ -283,7 +290,7 @@ class EmbeddedServer:
             backends=folder / "backends",
             grpc=self._grpc_listener(),
             http=(self._http_address, self.http_port),
-            metrics=(self._http_address, self.metrics_port),
+            metrics=(self._metrics_address, self.metrics_port),
             shared_memory_prefix=f"{workspace.name}-",
             tls=options.tls,
             verbose=options.verbose,

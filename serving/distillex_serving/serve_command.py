@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import queue
-import signal
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +31,7 @@ from distillex_serving.locations import shipped_configurations
 from distillex_serving.preconditions import PreconditionError, check_working_folder
 from distillex_serving.repository import Layout, network_of
 from distillex_serving.service import Service
+from distillex_serving.stop_signals import stop_on_signals
 from distillex_serving.supervision import start_all, supervise
 from distillex_serving.tls_files import TlsFiles
 
@@ -94,6 +92,9 @@ def serve(
             "all of Triton's HTTP, where one hostile request can end the server."
         ),
     ] = False,
+    expose_metrics: Annotated[
+        bool, typer.Option(help="Bind metrics alone to --host too, for Prometheus. HTTP stays on 127.0.0.1.")
+    ] = False,
     gate: Annotated[
         bool | None,
         typer.Option(
@@ -122,12 +123,8 @@ def serve(
     become ready. Once it was ready it is kept up for as long as it takes.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
-    if (tls_certificate is None) != (tls_key is None):
-        fail("serve", "--tls-certificate and --tls-key are given together or not at all", EXIT_PRECONDITION)
-    if tls_client_ca is not None and tls_certificate is None:
-        fail("serve", "--tls-client-ca needs --tls-certificate and --tls-key", EXIT_PRECONDITION)
-    tls = TlsFiles(tls_certificate, tls_key, tls_client_ca) if tls_certificate and tls_key else None
     try:
+        tls = TlsFiles.of(tls_certificate, tls_key, tls_client_ca)
         check_working_folder()
         chosen = _device(device, gpu_provider, gpu_memory_mib, gpu_graphs, layout)
         layout = Layout.GPU if chosen.gpu is not None and layout is Layout.FUSED else layout
@@ -149,22 +146,13 @@ def serve(
         http_port=http_port,
         metrics_port=metrics_port,
         expose_http=expose_http,
+        expose_metrics=expose_metrics,
         tls=tls,
         admin_token=admin_token(admin_token_file),
         start_timeout_s=_start_timeout(chosen) if start_timeout is None else start_timeout,
         verbose=verbose,
     )
-    stop = threading.Event()
-    signals: queue.SimpleQueue[None] = queue.SimpleQueue()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Not stop.set(): a second signal while it holds its lock would wait for that for good.
-        signal.signal(number, lambda *_: signals.put(None))
-
-    def stop_on_signal() -> None:
-        signals.get()
-        stop.set()
-
-    threading.Thread(target=stop_on_signal, name="stop on signal", daemon=True).start()
+    stop = stop_on_signals()
     guarded = gate if gate is not None else not is_loopback(host)
     with contextlib.ExitStack() as stack:
         try:
@@ -212,5 +200,5 @@ def _start_timeout(device: Device) -> float:
 def _ready_line(server: EmbeddedServer, gate: Gate | None) -> str:
     if gate is None:
         return f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {server.metrics_url}"
-    health, metrics = gate.http_urls or (server.http_url, server.metrics_url)
-    return f"ready: gRPC {gate.grpc_url} (through the gate), HTTP {health}, metrics {metrics}"
+    urls = {"http": server.http_url, "metrics": server.metrics_url, **gate.http_urls}
+    return f"ready: gRPC {gate.grpc_url} (through the gate), HTTP {urls['http']}, metrics {urls['metrics']}"

@@ -17,6 +17,21 @@ class TlsFiles:
     key: Path
     client_ca: Path | None = None
 
+    @staticmethod
+    def of(certificate: Path | None, key: Path | None, client_ca: Path | None) -> TlsFiles | None:
+        """Return the files of a command's options; None where no certificate is given.
+
+        Raises
+        ------
+        PreconditionError
+            Where one of the options lacks another.
+        """
+        if (certificate is None) != (key is None):
+            raise PreconditionError("--tls-certificate and --tls-key are given together or not at all")
+        if client_ca is not None and certificate is None:
+            raise PreconditionError("--tls-client-ca needs --tls-certificate and --tls-key")
+        return TlsFiles(certificate, key, client_ca) if certificate and key else None
+
     def check(self) -> None:
         """Read the files.
 

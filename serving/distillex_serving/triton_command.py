@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,12 @@ def triton_environment(libraries: Path, programs: Path, lexicons: Path, admin_to
     paths = [str(libraries), str(libpython), environment.get("LD_LIBRARY_PATH", "")]
     environment["LD_LIBRARY_PATH"] = ":".join(path for path in paths if path)
     environment["PATH"] = f"{programs}:{environment.get('PATH', '')}"
-    environment["DISTILLEX_LEXICON_DIR"] = str(lexicons.resolve())
+    return model_environment(environment, lexicons, admin_token)
+
+
+def model_environment(own: Mapping[str, str], lexicons: Path, admin_token: str | None) -> dict[str, str]:
+    """Return environment variables with what the models of any Triton are told in them."""
+    environment = {**own, "DISTILLEX_LEXICON_DIR": str(lexicons.resolve())}
     environment.pop("DISTILLEX_ADMIN_TOKEN", None)
     if GUARD.exists():
         environment["LD_PRELOAD"] = ":".join(filter(None, (str(GUARD), environment.get("LD_PRELOAD"))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from distillex.command.main import application
+from distillex.locations import shipped_lexicons
 from distillex_matcher import Lexicon
 from distillex_matcher.lexicon_store import LexiconStore
 from typer.testing import CliRunner
@@ -77,3 +78,12 @@ def test_inspect_shows_trust(tmp_path):
     done = CliRunner().invoke(application, ["lexicon", "inspect", str(words)])
     assert "trust -" in " ".join(done.output.split())
     assert "泛舟集\tbook\t1.0000\t2.5\n闪电鲸\tcompany\t1.0000\n" in done.output
+
+
+def test_an_empty_directory_is_seeded_with_what_is_shipped_and_a_used_one_stays(tmp_path):
+    for _ in range(2):
+        done = CliRunner().invoke(application, ["lexicon", "seed", str(tmp_path / "new")])
+        assert done.exit_code == 0, done.output
+    store = LexiconStore(tmp_path / "new")
+    assert (store.names(), store.versions("base")) == (["base"], [1])
+    assert (tmp_path / "new/base/1.lex").read_bytes() == (shipped_lexicons() / "base/1.lex").read_bytes()

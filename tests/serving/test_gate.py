@@ -258,7 +258,7 @@ def test_exposed_http_answers_health_checks_and_metrics_alone(lexicon_directory)
     gate, behind = put_gate_before(options, GateLimits(MIB))
     with EmbeddedServer(behind):
         gate.start()
-        health, metrics = gate.http_urls
+        health, metrics = gate.http_urls["http"], gate.http_urls["metrics"]
 
         def fetch(url, data=None):
             try:
@@ -274,6 +274,30 @@ def test_exposed_http_answers_health_checks_and_metrics_alone(lexicon_directory)
         assert fetch(f"{health}/v2/models/extractor/infer", b"[" * 1000) == 404
         assert fetch(f"{health}/v2/health/ready", b"x") == 404
         gate.close()
+
+
+@pytest.mark.parametrize("guarded", [False, True], ids=["without the gate", "through the gate"])
+def test_metrics_alone_can_be_exposed(lexicon_directory, guarded):
+    if reason := why_no_server() or why_no_gate():
+        pytest.skip(reason)
+    options = server_options(lexicon_directory, host="127.0.0.2", expose_metrics=True)
+    front = None
+    if guarded:
+        front, options = put_gate_before(options, GateLimits(MIB))
+    with EmbeddedServer(options) as server:
+        if front is not None:
+            front.start()
+        metrics = server.metrics_url if front is None else front.http_urls["metrics"]
+        assert metrics.startswith("http://127.0.0.2:")
+        with urllib.request.urlopen(metrics, timeout=5) as answer:
+            assert b"nv_inference_request_success" in answer.read()
+        assert server.http_url.startswith("http://127.0.0.1:")
+        # What ends the server where it is sent to its HTTP port is not read here.
+        with pytest.raises(urllib.error.URLError):
+            urllib.request.urlopen(metrics, data=b"[" * 200_000, timeout=5)
+        assert server.is_ready()
+        if front is not None:
+            front.close()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Commands ``distillex lexicon build | inspect | push | list | rollback | prune``; none needs Triton here."""
+"""Commands ``distillex lexicon build | inspect | seed | push | list | rollback | prune``; none needs Triton here."""
 
 from __future__ import annotations
 
@@ -117,6 +117,25 @@ def inspect(
     for entry in (lexicon[i] for i in range(min(words, len(lexicon)))):
         trust = "" if entry.trust is None else f"\t{_shown(entry.trust)}"
         typer.echo(f"{entry.word}\t{entry.type or 'null'}\t{entry.weight:.4f}{trust}")
+
+
+@app.command()
+def seed(
+    directory: Annotated[Path, typer.Argument(help="Directory of lexicons, such as an empty volume.")],
+) -> None:
+    """Install the shipped lexicons into a directory where they are missing; what is there stays as it is.
+
+    A server starts with a directory that holds the lexicon 'base'. To be run before each start does no harm.
+    """
+    with _failures("lexicon seed"):
+        shipped, store = LexiconStore(shipped_lexicons()), LexiconStore(directory)
+        for name in shipped.names():
+            if store.versions(name):
+                typer.echo(f"{name}: installed already")
+            else:
+                content = (shipped.directory / name / f"{shipped.current_version(name)}.lex").read_bytes()
+                found = store.install(name, content, lambda _: None)
+                typer.echo(f"{found.label}: {len(found.lexicon):,} words in use")
 
 
 @app.command()

@@ -38,9 +38,16 @@ COMMANDS: dict[str, LazyCommand] = {
         "Write a model repository for a Triton server of your own.",
         "serve",
     ),
-    "lexicon": LazyCommand(
-        "distillex.command.lexicon", "app", "Build, inspect, push, list, roll back and prune lexicons.", "lexicon"
+    "gate": LazyCommand(
+        "distillex_serving.gate_command", "gate", "Put the gate (Envoy) before servers that run elsewhere.", "gate"
     ),
+    "triton": LazyCommand(
+        "distillex_serving.triton_run_command", "triton", "Become this machine's tritonserver, closed.", "serve"
+    ),
+    "lexicon": LazyCommand(
+        "distillex.command.lexicon", "app", "Build, inspect, seed, push, list, roll back and prune lexicons.", "lexicon"
+    ),
+    "models": LazyCommand("distillex.command.models_command", "app", "Sign models, and check signatures.", "signing"),
     "data": LazyCommand("distillex_training.data_cli", "app", "Convert, check and count labelled files.", "train"),
     "pretrain": LazyCommand(
         "distillex_training.cli", "pretrain", "Train an encoder as a masked language model on raw text.", "train"

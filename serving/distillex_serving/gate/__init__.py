@@ -7,6 +7,6 @@
 
 from distillex_serving.gate.before import put_gate_before
 from distillex_serving.gate.gate import Gate
-from distillex_serving.gate.options import GateLimits, GateOptions
+from distillex_serving.gate.options import GateLimits, GateOptions, Servers
 
-__all__ = ["Gate", "GateLimits", "GateOptions", "put_gate_before"]
+__all__ = ["Gate", "GateLimits", "GateOptions", "Servers", "put_gate_before"]

@@ -16,11 +16,17 @@ CORES_A_WORKER = 4
 """One thread of the gate passes on more than the models of four cores can answer."""
 
 
+def workers_for(cores: int) -> int:
+    """Return how many threads a gate needs beside the models of so many cores."""
+    return max(1, cores // CORES_A_WORKER)
+
+
 def put_gate_before(options: ServerOptions, limits: GateLimits | None = None) -> tuple[Gate, ServerOptions]:
     """Return a gate in front, and the options of the server behind it.
 
     The gate listens where ``options`` say and ends TLS; the server listens on the gate's Unix socket, and its HTTP on
-    the loopback address. With ``expose_http`` the gate lets health checks and metrics through.
+    the loopback address. With ``expose_http`` the gate lets health checks and metrics through, with
+    ``expose_metrics`` metrics alone.
 
     Raises
     ------
@@ -34,32 +40,33 @@ def put_gate_before(options: ServerOptions, limits: GateLimits | None = None) ->
     if options.tls is not None:
         options.tls.check()
     http_port, metrics_port = options.http_port, options.metrics_port
-    doors: tuple[HttpDoor, ...] = ()
+    doors: list[HttpDoor] = []
     if options.expose_http:
-        http_port, metrics_port = free_port(), free_port()
-        doors = (
-            HttpDoor("http", options.http_port or free_port(address), http_port, HEALTH_PATHS),
-            HttpDoor("metrics", options.metrics_port or free_port(address), metrics_port, METRICS_PATHS),
-        )
+        http_port = free_port()
+        doors.append(HttpDoor("http", options.http_port or free_port(address), http_port, HEALTH_PATHS))
+    if options.expose_http or options.expose_metrics:
+        metrics_port = free_port()
+        doors.append(HttpDoor("metrics", options.metrics_port or free_port(address), metrics_port, METRICS_PATHS))
     gate = Gate(
         GateOptions(
             address=address,
             port=options.grpc_port,
             models=("extractor", *(("extractor_teacher",) if options.teacher else ()), "lexicons"),
             tls=options.tls,
-            http_doors=doors,
+            http_doors=tuple(doors),
             limits=limits or GateLimits(),
-            workers=max(1, usable_cores() // CORES_A_WORKER),
+            workers=workers_for(usable_cores()),
         ),
         verbose=options.verbose,
     )
     behind = dataclasses.replace(
         options,
         host=LOOPBACK,
-        grpc_socket=gate.upstream,
+        grpc_socket=gate.grpc_socket,
         http_port=http_port,
         metrics_port=metrics_port,
         expose_http=False,
+        expose_metrics=False,
         tls=None,
     )
     return gate, behind

@@ -16,7 +16,7 @@ from distillex_serving import preconditions
 from distillex_serving.addresses import reachable
 from distillex_serving.embedded import ServerError
 from distillex_serving.gate.configuration import envoy_configuration, write_configuration
-from distillex_serving.gate.options import GateOptions
+from distillex_serving.gate.options import GateOptions, Servers
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.process_log import ProcessLog
 from distillex_serving.workspace import Workspace
@@ -52,8 +52,8 @@ class Gate:
     options
         What it lets through.
     upstream
-        Unix socket of Triton's gRPC. None: one in a folder of the gate's own, which lives until :meth:`close`, so that
-        Triton may start and stop meanwhile.
+        Unix socket of Triton's gRPC, or servers elsewhere. None: a socket in a folder of the gate's own, which lives
+        until :meth:`close`, so that Triton may start and stop meanwhile.
     verbose
         Whether to show Envoy's log.
 
@@ -65,7 +65,7 @@ class Gate:
 
     name = "the gate"
 
-    def __init__(self, options: GateOptions, *, upstream: Path | None = None, verbose: bool = False) -> None:
+    def __init__(self, options: GateOptions, *, upstream: Path | Servers | None = None, verbose: bool = False) -> None:
         self.options = options
         self.port = options.port
         self._binary = find_envoy()
@@ -73,10 +73,10 @@ class Gate:
         self._log = ProcessLog(show=verbose)
         self._workspace = Workspace()
         self._folder = self._workspace.path
-        self.upstream = upstream or self._folder / "triton:1"
-        """Where Triton's gRPC has to listen: ``ServerOptions.grpc_socket``."""
+        self.upstream: Path | Servers = upstream or self._folder / "triton:1"
         self._process: subprocess.Popen[str] | None = None
-        if len(str(self.upstream).encode()) > LONGEST_SOCKET_PATH:
+        sockets = [self._folder / "admin", *([self.upstream] if isinstance(self.upstream, Path) else [])]
+        if max(len(str(path).encode()) for path in sockets) > LONGEST_SOCKET_PATH:
             self.close()
             raise PreconditionError(
                 f"{self._folder}: the name is too long for a Unix socket ({LONGEST_SOCKET_PATH} bytes at most); "
@@ -84,17 +84,31 @@ class Gate:
             )
 
     @property
+    def grpc_socket(self) -> Path:
+        """Where Triton's gRPC has to listen (``ServerOptions.grpc_socket``), if it is on this machine.
+
+        Raises
+        ------
+        ValueError
+            Where the servers are elsewhere.
+        """
+        if isinstance(self.upstream, Path):
+            return self.upstream
+        raise ValueError(f"the gate stands before {self.upstream.host}:{self.upstream.port}, not before a socket")
+
+    @property
     def grpc_url(self) -> str:
         """``host:port`` for gRPC clients on this machine."""
         return reachable(self.options.address, self.port)
 
     @property
-    def http_urls(self) -> tuple[str, ...]:
-        """URLs of the doors of ``options.http_doors``: health checks at ``…/v2/health/ready``, and the metrics."""
-        return tuple(
-            f"http://{reachable(self.options.address, door.port)}{door.paths[0] if len(door.paths) == 1 else ''}"
+    def http_urls(self) -> dict[str, str]:
+        """URLs of the doors of ``options.http_doors`` by name: ``http`` (health checks below it), ``metrics``."""
+        return {
+            door.name: f"http://{reachable(self.options.address, door.port)}"
+            f"{door.paths[0] if len(door.paths) == 1 else ''}"
             for door in self.options.http_doors
-        )
+        }
 
     @property
     def pid(self) -> int | None:
@@ -116,6 +130,8 @@ class Gate:
         preconditions.check_port(self.options.address, self.port, "grpc")
         for door in self.options.http_doors:
             preconditions.check_port(self.options.address, door.port, door.name)
+        if self.options.status_port is not None:
+            preconditions.check_port(self.options.address, self.options.status_port, "status")
         admin = self._folder / "admin"
         admin.unlink(missing_ok=True)
         configuration = self._folder / "envoy.json"

@@ -23,10 +23,25 @@ METHODS = (
     ),
 )
 """What the client, the command and a health check call. No streaming, no administration of Triton itself."""
+DEFAULT_MODELS = ("extractor", "lexicons")
 LARGE_BYTES = 256 * 1024
 """From this size on a request is one of the few large ones: a batch with big lexicons, or a pushed lexicon."""
 HEALTH_PATHS = ("/v2/health/live", "/v2/health/ready")
 METRICS_PATHS = ("/metrics",)
+LIVE_PATH, READY_PATH, GATE_METRICS_PATH = "/live", "/ready", "/metrics"
+"""What a gate's own status port answers."""
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The servers behind a gate, by a name of the network: each address that it stands for is one of them.
+
+    New addresses are called as soon as they are ready, and those that the name loses no more.
+    """
+
+    host: str
+    port: int
+    """Of gRPC, without TLS."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +85,11 @@ class GateOptions:
     """Numeric."""
     port: int
     """A port of 0 takes a free one."""
-    models: tuple[str, ...] = ("extractor", "lexicons")
+    models: tuple[str, ...] = DEFAULT_MODELS
     tls: TlsFiles | None = None
     http_doors: tuple[HttpDoor, ...] = ()
+    status_port: int | None = None
+    """Where probes and Prometheus ask about the gate itself; None: nowhere."""
     limits: GateLimits = field(default_factory=GateLimits)
     workers: int = 1
     """Threads."""

@@ -1,0 +1,195 @@
+"""The Helm chart and the KServe examples, rendered by helm: their schemas, and what no schema knows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+from compose import make_secrets
+from kubernetes_objects import Object, containers_of
+from monitoring import query_problems
+from own_commands import gate_problem, problem_of
+from programs import output, said
+from references import reference_problems
+from rights import container_problems, security_problems
+from tools import Tools
+
+VERSIONS = tuple(f"1.{minor}" for minor in range(29, 36))
+TLS = "--set=gate.tls.secretName=distillex-tls"
+VALUES: dict[str, tuple[str, ...]] = {
+    "values.yaml": (TLS, "--set-literal=lexicons.wordLists.finance=青石云科\tcompany\n"),
+    "values-cpu.yaml": (TLS,),
+    "values-gpu.yaml": (TLS, "--set=gate.tls.clientCaSecretName=distillex-clients"),
+    "values-keda.yaml": (),
+}
+"""Each file of values, and what a user adds to it."""
+REFUSED: dict[str, tuple[str, ...]] = {
+    "gate.tls.secretName": (),
+    "additional properties 'replica'": (TLS, "--set=server.replica=3"),
+    "server/replicas": (TLS, "--set=server.replicas=-1"),
+    "server/runtime": (TLS, "--set=server.runtime=tritonserver"),
+    "gate/service/port": (TLS, "--set=gate.service.port=70000"),
+    "images/cpu/tag": (TLS, "--set=images.cpu.tag=a b"),
+    "images/cpu/digest": (TLS, "--set=images.cpu.digest=sha256:1234"),
+    "autoscaling/kind": (TLS, "--set=autoscaling.kind=vpa"),
+    "autoscaling.keda.prometheusAddress": (TLS, "--set=autoscaling.kind=keda"),
+    "lexicons.volume=claim": (TLS, "--set=adminToken.existingSecret=admin"),
+    "lexicons.volume=image": (TLS, "--set=lexicons.volume=claim", "--set=lexicons.wordLists.a=b"),
+    "invalid propertyName 'Finance'": (TLS, "--set=lexicons.wordLists.Finance=b"),
+    "additional properties 'token'": (TLS, "--set=adminToken.token=secret"),
+    "additional properties 'key'": (TLS, "--set=gate.tls.key=secret"),
+}
+"""What a refusal has to name, and the values that are refused."""
+CUSTOM = ("keda.sh", "monitoring.coreos.com", "cert-manager.io")
+OF_KSERVE = ("serving.kserve.io",)
+
+
+def chart_of(root: Path) -> Path:
+    """Return the chart's folder."""
+    return root / "deploy/helm/distillex"
+
+
+def render(tools: Tools, chart: Path, values: str, more: Sequence[str]) -> list[Object]:
+    """Return the objects of a file of values.
+
+    Raises
+    ------
+    RuntimeError
+        Where helm refuses; holds its words.
+    """
+    text = output([tools.helm, "template", "distillex", chart, "--namespace=prod", f"--values={chart / values}", *more])
+    return [each for each in yaml.safe_load_all(text) if each]
+
+
+def check_chart(root: Path, tools: Tools) -> list[str]:
+    """Lint and render the chart with each file of values; check how the objects name each other, and their security."""
+    chart = chart_of(root)
+    if problem := said([tools.helm, "lint", "--strict", "--set=gate.tls.secretName=x", chart]):
+        return [problem]
+    here = {path.name for path in chart.glob("values*.yaml")}
+    problems = [f"{name}: no case of the checks renders it" for name in sorted(here - VALUES.keys())]
+    queries = []
+    for values, more in VALUES.items():
+        try:
+            objects = render(tools, chart, values, more)
+        except RuntimeError as error:
+            problems.append(f"{values}: {error}")
+            continue
+        found = [
+            *reference_problems(objects),
+            *security_problems(objects),
+            *_commands(objects),
+            *_custom(tools, objects),
+        ]
+        problems += [f"{values}: {problem}" for problem in found]
+        queries += [(f"{values}: {where}", query) for where, query in _queries(objects)]
+    return problems + query_problems(tools, queries)
+
+
+def check_values(root: Path, tools: Tools) -> list[str]:
+    """Give the chart values that it has to refuse."""
+    problems = []
+    for named, more in REFUSED.items():
+        command: list[str | Path] = [tools.helm, "template", "distillex", chart_of(root), *more]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode == 0:
+            problems.append(f"accepted: {' '.join(more) or 'no values'}")
+        elif named not in done.stderr.replace(".", "/") and named not in done.stderr:
+            problems.append(f"{' '.join(more)}: refused, but {named} is not named: {done.stderr.strip()[-300:]}")
+    return problems
+
+
+def check_gate(root: Path, tools: Tools) -> list[str]:
+    """Let Envoy read the gate of each file of values."""
+    problems = []
+    with tempfile.TemporaryDirectory() as folder:
+        secrets = make_secrets(root, Path(folder))
+        for values, more in VALUES.items():
+            for where, container in containers_of(render(tools, chart_of(root), values, more)):
+                if container["name"] == "gate" and (problem := gate_problem(tools, container["args"], secrets)):
+                    problems.append(f"{values}: {where}: {problem}")
+    return problems
+
+
+def check_schemas(root: Path, tools: Tools) -> list[str]:
+    """Validate all objects against every supported version of Kubernetes, the containers of KServe's too."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for values, more in VALUES.items():
+            objects = [each for each in render(tools, chart_of(root), values, more) if _group(each) not in CUSTOM]
+            files.append(_written(Path(folder) / values, objects))
+        files.append(
+            _written(Path(folder) / "kserve.yaml", [_as_pod(each) for each in _kserve(root, "ServingRuntime")])
+        )
+        program = Path(__file__).with_name("kubernetes_schemas.py")
+        said_ = output([tools.python / "python", program, ",".join(VERSIONS), *files])
+    return [line.removeprefix(f"{folder}/") for line in said_.splitlines()]
+
+
+def check_kserve(root: Path, tools: Tools) -> list[str]:  # noqa: ARG001
+    """Check that the InferenceService asks for what the ServingRuntime offers, and the runtime's command."""
+    [runtime], [service] = _kserve(root, "ServingRuntime"), _kserve(root, "InferenceService")
+    offered, asked = runtime["spec"], service["spec"]["predictor"]["model"]
+    [container] = offered["containers"]
+    formats = [each["name"] for each in offered["supportedModelFormats"]]
+    problems = [
+        text
+        for fine, text in (
+            (asked["runtime"] == runtime["metadata"]["name"], f"the runtime {asked['runtime']} is not there"),
+            (asked["modelFormat"]["name"] in formats, f"the format {asked['modelFormat']['name']} is not offered"),
+            (asked["protocolVersion"] in offered["protocolVersions"], "the protocol is not offered"),
+            (container["name"] == "kserve-container", "KServe looks for a container named kserve-container"),
+        )
+        if not fine
+    ]
+    named = f"ServingRuntime/{runtime['metadata']['name']}"
+    return (
+        problems + container_problems(named, offered, container) + list(filter(None, [problem_of(container["args"])]))
+    )
+
+
+def _kserve(root: Path, kind: str) -> list[Object]:
+    files = sorted((root / "deploy/kserve").glob("*.yaml"))
+    objects = [each for file in files for each in yaml.safe_load_all(file.read_text(encoding="utf-8")) if each]
+    return [each for each in objects if each["kind"] == kind]
+
+
+def _as_pod(runtime: Object) -> Object:
+    """The part of a ServingRuntime that is a pod's."""
+    own = {"supportedModelFormats", "protocolVersions", "multiModel", "annotations", "labels"}
+    spec = {key: value for key, value in runtime["spec"].items() if key not in own}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": runtime["metadata"], "spec": spec}
+
+
+def _written(file: Path, objects: list[Object]) -> Path:
+    file.write_text(yaml.safe_dump_all(objects, allow_unicode=True), encoding="utf-8")
+    return file
+
+
+def _group(found: Object) -> str:
+    return str(found["apiVersion"]).partition("/")[0]
+
+
+def _custom(tools: Tools, objects: list[Object]) -> list[str]:
+    program = Path(__file__).with_name("custom_resources.mjs")
+    custom = json.dumps([each for each in objects if _group(each) in CUSTOM])
+    return output(["node", program, tools.node_modules], given=custom).splitlines()
+
+
+def _queries(objects: list[Object]) -> Iterator[tuple[str, str]]:
+    for found in objects:
+        if found["kind"] == "ScaledObject":
+            for trigger in found["spec"].get("triggers", ()):
+                yield f"ScaledObject/{found['metadata']['name']}", trigger["metadata"]["query"]
+
+
+def _commands(objects: list[Object]) -> list[str]:
+    return [
+        f"{where}: {problem}"
+        for where, container in containers_of(objects)
+        if (arguments := container.get("args")) and (problem := problem_of(arguments))
+    ]

@@ -1,0 +1,98 @@
+"""The compose file: its form, the commands in it, and that its parts name each other rightly."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from own_commands import gate_problem, options_of, problem_of
+from programs import said
+from tools import Tools
+
+OWN_IMAGE = "distillex:cpu"
+
+
+def check_compose(root: Path, tools: Tools) -> list[str]:
+    """Let dclint read the file (its schema too); then what no schema knows."""
+    folder = root / "deploy/compose"
+    dclint: list[str | Path] = ["node", tools.node_modules / "dclint/bin/dclint.cjs"]
+    found = said([*dclint, "--config", folder / ".dclintrc.yaml", "--max-warnings", "0", folder / "compose.yaml"])
+    if found:
+        return [found]
+    compose = yaml.safe_load((folder / "compose.yaml").read_text(encoding="utf-8"))
+    services = compose["services"]
+    problems = [f"{name}: {problem}" for name, each in services.items() for problem in _hardening(each)]
+    problems += [
+        f"{name}: {problem}"
+        for name, each in services.items()
+        if each["image"] == OWN_IMAGE and (problem := problem_of(each["command"]))
+    ]
+    return problems or [*_meeting(folder, services), *_files(folder, compose)]
+
+
+def check_gate(root: Path, tools: Tools) -> list[str]:
+    """Let Envoy read the gate's configuration, with the certificates that secrets.sh makes."""
+    compose = yaml.safe_load((root / "deploy/compose/compose.yaml").read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        secrets = make_secrets(root, Path(folder))
+        problem = gate_problem(tools, compose["services"]["gate"]["command"], secrets)
+    return [problem] if problem else []
+
+
+def make_secrets(root: Path, folder: Path) -> Path:
+    """Run secrets.sh in a folder; return where its files lie."""
+    script = folder / "secrets.sh"
+    script.write_bytes((root / "deploy/compose/secrets.sh").read_bytes())
+    subprocess.run(["sh", script, "distillex.example"], check=True, capture_output=True, env=dict(os.environ))
+    return folder / "secrets"
+
+
+def _hardening(service: dict[str, Any]) -> list[str]:
+    wanted = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
+    return [f"{key}: {value} is missing" for key, value in wanted.items() if service.get(key) != value] + [
+        f"{key}: nothing of this is needed" for key in ("privileged", "cap_add", "user") if key in service
+    ]
+
+
+def _meeting(folder: Path, services: dict[str, Any]) -> list[str]:
+    """Ports and names at which the services meet."""
+    server, gate = options_of(services["server"]["command"]), options_of(services["gate"]["command"])
+    scraped = yaml.safe_load((folder / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    targets = {(each["names"][0], each["port"]) for job in scraped for each in job["dns_sd_configs"]}
+    published = {port.split(":")[-1] for port in services["gate"]["ports"]}
+    return [
+        text
+        for fine, text in (
+            (gate["upstream"] == f"server:{server['grpc_port']}", f"gate: --upstream {gate['upstream']} is no server"),
+            (targets == {("server", server["metrics_port"]), ("gate", gate["status_port"])}, f"scraped: {targets}"),
+            (published == {str(gate["grpc_port"])}, f"gate: publishes {published}, and listens at {gate['grpc_port']}"),
+            (str(gate["status_port"]) in str(services["gate"]["healthcheck"]), "gate: its health check asks elsewhere"),
+            ("ports" not in services["server"], "server: is published, past the gate"),
+            (set(services["server"]["networks"]) == {"servers"}, "server: is on other networks than 'servers'"),
+            (server["host"] == "0.0.0.0", f"server: listens at {server['host']}"),
+            (server["expose_metrics"] is True, "server: does not expose its metrics"),
+        )
+        if not fine
+    ]
+
+
+def _files(folder: Path, compose: dict[str, Any]) -> list[str]:
+    """Files that are mounted or read."""
+    written = {"admin_token", "grafana_password", "tls.crt", "tls.key"}
+    problems = [
+        f"secret {name}: secrets.sh writes no {secret['file']}"
+        for name, secret in compose["secrets"].items()
+        if Path(secret["file"]).name not in written
+    ]
+    for name, service in compose["services"].items():
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            if source.startswith(".") and not (folder / source).exists():
+                problems.append(f"{name}: {source} does not exist")
+            elif not source.startswith(".") and source not in compose["volumes"]:
+                problems.append(f"{name}: the volume {source} is not declared")
+    return problems

@@ -1,0 +1,86 @@
+"""Prometheus' configuration, rules and their tests; every query of rules, dashboard and chart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from programs import output, said
+from tools import Tools
+
+EXPORTED = Path(__file__).with_name("exported_metrics.txt")
+ITSELF = ("up",)
+"""What Prometheus knows itself."""
+DASHBOARD_VARIABLES = {"$__rate_interval": "5m"}
+
+
+def check_rules(root: Path, tools: Tools) -> list[str]:
+    """Let promtool read the configuration, the rules and the rules' tests; each alert has to be tested."""
+    rules = root / "deploy/prometheus/distillex.rules.yml"
+    tests = rules.with_name("distillex.rules.test.yml")
+    problems = [
+        said([tools.promtool, "check", "config", "--syntax-only", root / "deploy/compose/prometheus.yml"]),
+        said([tools.promtool, "check", "rules", rules]),
+        said([tools.promtool, "test", "rules", tests]),
+    ]
+    alerts = {rule["alert"] for rule in _rules(rules)}
+    cases = yaml.safe_load(tests.read_text(encoding="utf-8"))["tests"]
+    fired = {each["alertname"] for case in cases for each in case["alert_rule_test"] if each["exp_alerts"]}
+    problems += [f"{tests.name}: no test sets {alert} off" for alert in sorted(alerts - fired)]
+    page = (root / "docs/deploy.md").read_text(encoding="utf-8")
+    problems += [
+        f"docs/deploy.md does not say what to do about {alert}" for alert in sorted(alerts) if alert not in page
+    ]
+    return [problem for problem in problems if problem]
+
+
+def check_dashboard(root: Path, tools: Tools) -> list[str]:
+    """Parse every query of the dashboard and of the rules; each reads metrics that are exported."""
+    file = root / "deploy/grafana/dashboards/distillex.json"
+    try:
+        dashboard = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        return [f"{file.name}: {error}"]
+    queries = [
+        (f"{file.name}: {panel['title']}", target["expr"])
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", ())
+    ]
+    for variable, value in DASHBOARD_VARIABLES.items():
+        queries = [(where, query.replace(variable, value)) for where, query in queries]
+    problems = [f"{file.name}: {panel['title']}: no query" for panel in dashboard["panels"] if _is_empty(panel)]
+    rules = root / "deploy/prometheus/distillex.rules.yml"
+    queries += [(f"{rules.name}: {rule['alert']}", rule["expr"]) for rule in _rules(rules)]
+    return problems + query_problems(tools, queries)
+
+
+def query_problems(tools: Tools, queries: Sequence[tuple[str, str]]) -> list[str]:
+    """Return what is wrong with queries, each with the place where it stands."""
+    program = Path(__file__).with_name("promql_names.py")
+    lines = "".join(json.dumps(query) + "\n" for _, query in queries)
+    answers = map(json.loads, output([tools.python / "python", program], given=lines).splitlines())
+    known = exported_metrics()
+    problems = []
+    for (where, query), answer in zip(queries, answers, strict=True):
+        if "error" in answer:
+            problems.append(f"{where}: {answer['error']}: {query}")
+        else:
+            problems += [f"{where}: nothing exports {name}" for name in answer["names"] if name not in known]
+    return problems
+
+
+def exported_metrics() -> set[str]:
+    """Return the metrics that queries may read: those of servers and gates, and those that servers will export."""
+    lines = EXPORTED.read_text(encoding="utf-8").splitlines()
+    return {*ITSELF, *(line.split()[1] for line in lines if line and not line.startswith("#"))}
+
+
+def _rules(file: Path) -> list[dict[str, str]]:
+    groups = yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def _is_empty(panel: dict[str, object]) -> bool:
+    return panel["type"] != "row" and not panel.get("targets")

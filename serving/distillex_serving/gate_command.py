@@ -1,0 +1,111 @@
+"""Command ``distillex gate``."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from distillex.command.options import EXIT_NOT_STARTED, EXIT_PRECONDITION, fail
+from distillex_matcher.cores import usable_cores
+from rich.logging import RichHandler
+
+from distillex_serving.addresses import own_address
+from distillex_serving.embedded import ServerError
+from distillex_serving.gate import Gate, GateLimits, GateOptions, Servers
+from distillex_serving.gate.before import workers_for
+from distillex_serving.gate.configuration import envoy_configuration
+from distillex_serving.gate.options import DEFAULT_MODELS
+from distillex_serving.preconditions import PreconditionError, check_port_numbers
+from distillex_serving.stop_signals import stop_on_signals
+from distillex_serving.supervision import start_all, supervise
+from distillex_serving.tls_files import TlsFiles
+
+UNIX = "unix:"
+
+
+def gate(
+    upstream: Annotated[
+        str,
+        typer.Option(
+            help="Servers behind the gate: HOST:PORT of their gRPC, each address of the name being one of them, or "
+            "unix:PATH."
+        ),
+    ],
+    model: Annotated[
+        list[str] | None, typer.Option(help="A model that callers may name; give it again for more.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    grpc_port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8001,
+    status_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of /live, /ready (both of the gate itself) and /metrics, over HTTP; by default none.",
+            min=1,
+            max=65535,
+        ),
+    ] = None,
+    max_request_mib: Annotated[float, typer.Option(help="Largest request, in MiB.", min=0.01, max=1024)] = 8.0,
+    max_connections: Annotated[int, typer.Option(help="Connections at once.", min=1)] = 1024,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads; by default one, and one more for each four cores.", min=1)
+    ] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM certificate.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM key.")] = None,
+    tls_client_ca: Annotated[Path | None, typer.Option(help="PEM CA; demands client certificates.")] = None,
+    print_configuration: Annotated[
+        bool, typer.Option("--print", help="Print the configuration for an Envoy of your own, and end. Keep it secret.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Envoy's own log.")] = False,
+) -> None:
+    """Put the gate (Envoy) before servers that run elsewhere; Ctrl-C or SIGTERM lets calls in flight end, and stops it.
+
+    It lets through what clients need, and bounds the rest (docs/security.md); `distillex serve --host` has one of its
+    own. The printed configuration holds a secret that is drawn anew each time: whoever knows it gets a request past
+    the filter if that ever fails.
+
+    Exit codes: 0 stopped as asked, 2 an option cannot be used or Envoy is not installed, 3 it did not become ready.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
+    try:
+        behind = _servers(upstream)
+        check_port_numbers({"--grpc-port": grpc_port, "--status-port": status_port or 0})
+        tls = TlsFiles.of(tls_certificate, tls_key, tls_client_ca)
+        if tls is not None:
+            tls.check()
+        options = GateOptions(
+            address=own_address(host),
+            port=grpc_port,
+            models=tuple(model or DEFAULT_MODELS),
+            tls=tls,
+            status_port=status_port,
+            limits=GateLimits(int(max_request_mib * 2**20), max_connections),
+            workers=workers or workers_for(usable_cores()),
+        )
+        if print_configuration:
+            typer.echo(json.dumps(envoy_configuration(options, behind, Path("/tmp/envoy-admin")), indent=1))
+            return
+        stop = stop_on_signals()
+        front = Gate(options, upstream=behind, verbose=verbose)
+        try:
+            if start_all([front], stop):
+                typer.echo(f"ready: gRPC {front.grpc_url}, before {upstream}")
+                supervise([front], stop)
+        finally:
+            front.close()
+    except PreconditionError as error:
+        fail("gate", str(error), EXIT_PRECONDITION)
+    except ServerError as error:
+        fail("gate", str(error), EXIT_NOT_STARTED)
+    typer.echo("stopped")
+
+
+def _servers(text: str) -> Path | Servers:
+    if text.startswith(UNIX):
+        return Path(text.removeprefix(UNIX))
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise PreconditionError(f"--upstream {text!r}: HOST:PORT or unix:PATH is accepted")
+    return Servers(host.strip("[]"), int(port))

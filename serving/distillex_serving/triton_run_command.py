@@ -1,0 +1,65 @@
+"""Command ``distillex triton``."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from distillex.command.options import EXIT_PRECONDITION, LexiconDirectory, TokenFile, admin_token, fail
+from distillex.locations import shipped_lexicons
+
+from distillex_serving.addresses import LOOPBACK, in_brackets, own_address
+from distillex_serving.preconditions import PreconditionError, check_base_lexicon, check_folder, check_port_numbers
+from distillex_serving.triton_command import TritonCommand, model_environment
+
+
+def triton(
+    repository: Annotated[Path, typer.Option(help="Model repository that 'distillex repository' wrote.")],
+    lexicon_dir: LexiconDirectory = None,
+    host: Annotated[
+        str, typer.Option(help="Address of gRPC and metrics, without TLS: a gate stands before it. HTTP: 127.0.0.1.")
+    ] = LOOPBACK,
+    grpc_port: Annotated[int, typer.Option()] = 8001,
+    http_port: Annotated[int, typer.Option()] = 8000,
+    metrics_port: Annotated[int, typer.Option()] = 8002,
+    admin_token_file: TokenFile = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Triton's informational log.")] = False,
+) -> None:
+    """Become the tritonserver of this machine (NVIDIA's image), closed as the embedded server is.
+
+    The Triton in PATH replaces this process. It loads nothing at run time, its APIs for shared memory, models, traces
+    and logging are closed, and HTTP stays on the loopback address.
+    """
+    try:
+        binary = shutil.which("tritonserver")
+        if binary is None:
+            raise PreconditionError(
+                "tritonserver is not in PATH: this command is for NVIDIA's Triton image; elsewhere "
+                "'distillex serve' brings a server of its own"
+            )
+        lexicons = lexicon_dir or shipped_lexicons()
+        check_folder(repository, "the model repository", "--repository")
+        check_folder(lexicons, "the directory of lexicons", "--lexicon-dir")
+        check_base_lexicon(lexicons)
+        check_port_numbers({"--grpc-port": grpc_port, "--http-port": http_port, "--metrics-port": metrics_port})
+        address = own_address(host)
+        command = TritonCommand(
+            repository=repository.resolve(),
+            backends=Path(binary).absolute().parents[1] / "backends",
+            grpc=(in_brackets(address), grpc_port),
+            http=(LOOPBACK, http_port),
+            metrics=(address, metrics_port),
+            shared_memory_prefix=f"distillex-{secrets.token_hex(4)}-",
+            tls=None,
+            verbose=verbose,
+        )
+        environment = model_environment(os.environ, lexicons, admin_token(admin_token_file))
+        os.execve(binary, [binary, *command.arguments()], environment)
+    except PreconditionError as error:
+        fail("triton", str(error), EXIT_PRECONDITION)
+    except OSError as error:
+        fail("triton", f"{error.filename}: {error.strerror}", EXIT_PRECONDITION)

@@ -1,0 +1,76 @@
+"""A broken file of deploy/ is refused, with what is wrong in the message: one change each, on a copy."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from server_under_test import ROOT
+
+CHART = "deploy/helm/distillex"
+SERVER, GATE = f"{CHART}/templates/server.yaml", f"{CHART}/templates/gate.yaml"
+RULES, DASHBOARD = "deploy/prometheus/distillex.rules.yml", "deploy/grafana/dashboards/distillex.json"
+COMPOSE = "deploy/compose/compose.yaml"
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A copy of what the checks read."""
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy", symlinks=True, ignore=shutil.ignore_patterns("secrets"))
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs/deploy.md", tmp_path / "docs")
+    return tmp_path
+
+
+BROKEN = {
+    # What is broken: the check that finds it, the file, what is replaced there, by what, what the check says.
+    "an image's user": ("dockerfiles", "deploy/Dockerfile", "USER 10001:10001", "USER root", "DL3002"),
+    "what an image installs": ("dockerfiles", "deploy/Dockerfile.cpu", "--no-install-recommends ", "", "DL3015"),
+    "a script": ("dockerfiles", "deploy/compose/secrets.sh", 'cd "$folder"', "cd $folder", "SC2086"),
+    "a key of the compose file": ("compose", COMPOSE, "cap_drop:", "cap_dorp:", "NOT have additional properties"),
+    "an upstream": ("compose", COMPOSE, "--upstream=server:8001", "--upstream=server:8003", "8003"),
+    "an option": ("compose", COMPOSE, "- --no-gate", "- --without-gate", "--without-gate"),
+    "a writable container": ("compose", COMPOSE, "read_only: true", "read_only: false", "read_only"),
+    "a scraped port": ("compose", "deploy/compose/prometheus.yml", "port: 8002", "port: 8003", "8003"),
+    "a gate without key": ("compose gate", COMPOSE, "- --tls-key=/run/secrets/tls_key", "", "--tls-key"),
+    "a rule's expression": ("rules", RULES, "sum(rate(nv", "sum(rate((nv", "parse error"),
+    "a rule's threshold": ("rules", RULES, "> 0.02", "> 0.2", "DistillexErrorRate"),
+    "a rule's duration": ("rules", RULES, "for: 15m", "for: fifteen", "fifteen"),
+    "a rule without test": ("rules", RULES, "DistillexRestarts", "DistillexStarts", "DistillexStarts"),
+    "an alert that no page explains": ("rules", "docs/deploy.md", "DistillexDown", "", "DistillexDown"),
+    "a panel's query": ("dashboard", DASHBOARD, "sum by (instance) (", "sum by (instance (", "sum by"),
+    "a panel's metric": ("dashboard", DASHBOARD, "nv_inference_count", "nv_inferences", "nv_inferences"),
+    "a rule's metric": ("dashboard", RULES, "(nv_inference_request_failure", "(nv_fails", "nv_fails"),
+    "a port's name": ("chart", SERVER, "targetPort: grpc", "targetPort: gprc", "gprc"),
+    "a scraped name": ("chart", f"{CHART}/templates/monitoring.yaml", "port: metrics", "port: metric", "metric"),
+    "a probe's port": ("chart", SERVER, "port: 8001\n            periodSeconds: 5", "port: 8000", "8000"),
+    "a port of the gate": ("chart", GATE, "- --status-port=9901", "- --status-port=9902", "9902"),
+    "the gate's upstream": ("chart", GATE, "svc:8001", "svc:8002x", "8002x"),
+    "the gate's option": ("chart", GATE, "- --max-connections=", "- --connections=", "--connections"),
+    "root": ("chart", f"{CHART}/templates/_helpers.tpl", "runAsNonRoot: true", "runAsNonRoot: false", "runAsNonRoot"),
+    "a field of KEDA's": ("chart", f"{CHART}/templates/autoscaling.yaml", "triggers:", "trigers:", "triggers"),
+    "KEDA's query": ("chart", f"{CHART}/templates/autoscaling.yaml", "[2m]", "[2x]", "2x"),
+    "a value": ("chart", f"{CHART}/values-gpu.yaml", "runtime: triton", "runtime: trition", "runtime"),
+    "a value's name": ("chart", f"{CHART}/values-cpu.yaml", "minReplicas", "minimum", "minimum"),
+    "the schema": ("chart values", f"{CHART}/values.schema.json", '"minimum": 0', '"minimum": -9', "replicas=-1"),
+    "the chart's gate": ("chart gate", GATE, "- --tls-key=/run/secrets/tls/tls.key", "", "--tls-key"),
+    "a type": ("chart schemas", SERVER, "containerPort: 8001", "containerPort: x", "'x' is not"),
+    "a field": ("chart schemas", SERVER, "periodSeconds: 2", "periodSecond: 2", "periodSecond"),
+    "KServe's format": (
+        "kserve",
+        "deploy/kserve/inference-service.yaml",
+        "name: distillex\n      protocol",
+        "name: x\n      protocol",
+        "the format x",
+    ),
+}
+
+
+@pytest.mark.parametrize(("check", "file", "old", "new", "says"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_file_is_refused(problems, tree, check, file, old, new, says):
+    place = tree / file
+    text = place.read_text(encoding="utf-8")
+    assert old in text, f"{file} has changed: this test breaks nothing"
+    place.write_text(text.replace(old, new), encoding="utf-8")
+    found = "\n".join(problems(check, tree))
+    assert says in found, found

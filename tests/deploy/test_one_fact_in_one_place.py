@@ -1,0 +1,84 @@
+"""What deploy/ repeats of the code is what the code says."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+import yaml
+from distillex_serving.gate import GateLimits
+from server_under_test import ROOT
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+CHART = ROOT / "deploy/helm/distillex"
+
+
+def project(folder):
+    return tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def lines_of(name):
+    lines = (ROOT / "deploy/requirements" / name).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_images_and_chart_have_the_version_of_the_distribution():
+    version = project(ROOT)["version"]
+    for dockerfile in ("Dockerfile", "Dockerfile.cpu"):
+        assert f'image.version="{version}"' in (ROOT / "deploy" / dockerfile).read_text(encoding="utf-8")
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert (chart["version"], chart["appVersion"]) == (version, version)
+
+
+def test_the_images_install_what_the_distributions_ask_for():
+    own, client = project(ROOT), project(ROOT / "client")
+    extras = own["optional-dependencies"]
+    asked = {*own["dependencies"], *extras["serve"], *extras["gate"], *client["dependencies"]}
+    asked -= {f"distillex-client=={own['version']}", "numpy>=1.23"}
+    assert set(lines_of("image.in")) == asked
+
+
+@pytest.mark.parametrize("name", ["image", "build"])
+def test_every_requirement_of_the_images_is_locked_with_its_hashes(name):
+    locked = "\n".join(lines_of(f"{name}.txt"))
+    for wanted in lines_of(f"{name}.in"):
+        package = re.match(r"[\w-]+", wanted)[0]
+        assert re.search(rf"^{package}(\[\w+\])?==\S+ \\\n    --hash=sha256:", locked, re.MULTILINE), package
+
+
+def test_the_gate_of_the_chart_has_the_limits_of_the_code():
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))["gate"]
+    limits = GateLimits()
+    assert values["maxRequestMib"] * 2**20 == limits.max_request_bytes
+    assert values["maxConnections"] == limits.max_connections
+
+
+def test_rules_and_dashboard_of_the_chart_are_those_of_prometheus_and_grafana():
+    assert (CHART / "files/distillex.rules.yml").resolve() == ROOT / "deploy/prometheus/distillex.rules.yml"
+    assert (CHART / "files/distillex.json").resolve() == ROOT / "deploy/grafana/dashboards/distillex.json"
+
+
+def test_the_build_context_has_what_the_wheels_are_built_of_and_nothing_else(tools):
+    from image_root import context_files
+    from tools import ToolMissingError
+
+    try:
+        [packages] = (tools.python.parent / "lib").glob("python*/site-packages")
+    except ToolMissingError as error:
+        pytest.skip(str(error))
+    sys.path.append(str(packages))
+    try:
+        files = {str(file) for file in context_files(ROOT)}
+    finally:
+        sys.path.remove(str(packages))
+    wanted = {"pyproject.toml", "client/pyproject.toml", "models/student-cluener/model.onnx", "lexicons/base/CURRENT"}
+    assert wanted <= files
+    assert {"deploy/requirements/image.txt", "serving/triton_guard/division_guard.cpp", "LICENSE"} <= files
+    tops = {file.partition("/")[0] for file in files}
+    assert not tops & {"tests", "docs", "build", ".git", "benchmarks", "load_tests"}
+    assert not [file for file in files if "secrets/" in file or file.endswith(".safetensors")]
