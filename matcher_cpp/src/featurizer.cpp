@@ -104,10 +104,12 @@ Featurizer Featurizer::with_base(std::shared_ptr<const Lexicon> base) const {
     Featurizer other(*this);
     other.base_types_.clear();
     if (base) {
-        // One base lexicon serves models of different labels: a word of a type that this one lacks tells it nothing.
+        // One base lexicon serves models of different labels: a word of a type that this one lacks tells it
+        // nothing.
         other.base_types_ = other.map_types(*base);
         const auto& ids = other.base_types_;
-        if (std::all_of(ids.begin(), ids.end(), [](std::int32_t id) { return id == 0; })) other.check_types(*base);
+        if (std::all_of(ids.begin(), ids.end(), [](std::int32_t id) { return id == 0; }))
+            other.check_types(*base);
     }
     other.base_ = std::move(base);
     return other;
