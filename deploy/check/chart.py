@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -31,6 +33,8 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "gate.tls.secretName": (),
     "additional properties 'replica'": (TLS, "--set=server.replica=3"),
     "server/replicas": (TLS, "--set=server.replicas=-1"),
+    "server.strategy": (TLS, "--set=server.strategy.maxSurge=0"),
+    "server/strategy/maxSurge": (TLS, "--set=server.strategy.maxSurge=-1"),
     "server/runtime": (TLS, "--set=server.runtime=tritonserver"),
     "gate/service/port": (TLS, "--set=gate.service.port=70000"),
     "images/cpu/tag": (TLS, "--set=images.cpu.tag=a b"),
@@ -65,6 +69,31 @@ def render(tools: Tools, chart: Path, values: str, more: Sequence[str]) -> list[
     return [each for each in yaml.safe_load_all(text) if each]
 
 
+def check_page(root: Path, tools: Tools) -> list[str]:
+    """Render the chart as docs/deploy.md says; each image that it then names is one that the page builds and pushes."""
+    page = (root / "docs/deploy.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    page = page.replace("REGISTRY", "registry.example")
+    installs = re.findall(r"^helm install .*$", page, re.MULTILINE)
+    built, pushed = (
+        set(re.findall(pattern, page)) for pattern in (r"docker build .*?-t (\S+) \.", r"docker push (\S+)")
+    )
+    problems = [f"docs/deploy.md: {image} is pushed, and not built" for image in sorted(pushed - built)]
+    problems += [
+        f"docs/deploy.md: no helm install with {values}"
+        for values in ("values-cpu.yaml", "values-gpu.yaml")
+        if not any(values in line for line in installs)
+    ]
+    for line in installs:
+        try:
+            text = output([tools.helm, "template", *shlex.split(line)[2:]], cwd=root)
+        except RuntimeError as error:
+            problems.append(f"docs/deploy.md: {line}: {error}")
+            continue
+        images = {each["image"] for _, each in containers_of([each for each in yaml.safe_load_all(text) if each])}
+        problems += [f"docs/deploy.md: {line}: nothing pushes {image}" for image in sorted(images - pushed)]
+    return problems
+
+
 def check_chart(root: Path, tools: Tools) -> list[str]:
     """Lint and render the chart with each file of values; check how the objects name each other, and their security."""
     chart = chart_of(root)
@@ -83,6 +112,7 @@ def check_chart(root: Path, tools: Tools) -> list[str]:
             *reference_problems(objects),
             *security_problems(objects),
             *_commands(objects),
+            *_rollouts(objects),
             *_custom(tools, objects),
         ]
         problems += [f"{values}: {problem}" for problem in found]
@@ -193,3 +223,13 @@ def _commands(objects: list[Object]) -> list[str]:
         for where, container in containers_of(objects)
         if (arguments := container.get("args")) and (problem := problem_of(arguments))
     ]
+
+
+def _rollouts(objects: list[Object]) -> Iterator[str]:
+    """GPUs are given whole: a pod more than there are GPUs would wait for ever, and with it the update."""
+    for found in objects:
+        if found["kind"] == "Deployment":
+            limits = [each["resources"]["limits"] for each in found["spec"]["template"]["spec"]["containers"]]
+            surge = found["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+            if any("gpu" in name for each in limits for name in each) and surge != 0:
+                yield f"Deployment/{found['metadata']['name']}: maxSurge is {surge}, where each pod holds a GPU"
