@@ -63,9 +63,9 @@ BROKEN = {
     "a name without quotes": (
         "chart schemas",
         SERVER,
-        "topologyKey: {{ . | quote }}",
-        "topologyKey: {{ . }}",
-        "topologyKey",
+        "{{ . | quote }}\n          when",
+        "{{ . }}\n          when",
+        "123 is not",
     ),
     "a value": ("chart", f"{CHART}/values-gpu.yaml", "runtime: triton", "runtime: trition", "runtime"),
     "a value's name": ("chart", f"{CHART}/values-cpu.yaml", "minReplicas", "minimum", "minimum"),
