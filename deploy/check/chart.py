@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -27,14 +29,42 @@ VALUES: dict[str, tuple[str, ...]] = {
     "values-keda.yaml": (),
 }
 """Each file of values, and what a user adds to it."""
+HARD = tuple(
+    f"--set-string={value}"
+    for value in (
+        *("fullnameOverride=true", "nameOverride=1e3", "images.cpu.repository=1", "images.cpu.tag=20"),
+        *("server.runtimeClassName=on", "server.priorityClassName=123", "server.topologySpread.keys={123,a/b}"),
+        *("server.repository.existingClaim=1e3", "images.triton.repository=1", "images.triton.tag=20"),
+        *("gate.tls.issuer.name=123", "gate.tls.clientCaSecretName=false", "gate.tls.dnsNames={*.example.org,123}"),
+        *("adminToken.existingSecret=0123", "adminToken.key=1.5", "lexicons.claim.storageClassName=yes"),
+    )
+)
+"""Texts that are something else where YAML finds them without quotes."""
+CASES = {
+    **{values: (values, more) for values, more in VALUES.items()},
+    "values-keda.yaml with hard names": ("values-keda.yaml", ("--set=server.runtime=triton", *HARD)),
+}
+"""What is rendered and checked: by a name, the file of values and what is added to it."""
 REFUSED: dict[str, tuple[str, ...]] = {
     "gate.tls.secretName": (),
     "additional properties 'replica'": (TLS, "--set=server.replica=3"),
     "server/replicas": (TLS, "--set=server.replicas=-1"),
+    "server.strategy": (TLS, "--set=server.strategy.maxSurge=0"),
+    "server/strategy/maxSurge": (TLS, "--set=server.strategy.maxSurge=-1"),
     "server/runtime": (TLS, "--set=server.runtime=tritonserver"),
     "gate/service/port": (TLS, "--set=gate.service.port=70000"),
     "images/cpu/tag": (TLS, "--set=images.cpu.tag=a b"),
     "images/cpu/digest": (TLS, "--set=images.cpu.digest=sha256:1234"),
+    "'/nameOverride'": (TLS, "--set=nameOverride=a b"),
+    "'/fullnameOverride'": (TLS, "--set=fullnameOverride=Distillex"),
+    "server/topologySpread/keys/0": (TLS, "--set=server.topologySpread.keys={a: b}"),
+    "gate/tls/dnsNames/0": (TLS, "--set=gate.tls.dnsNames={*}"),
+    "gate.insecure=true serves without TLS: it cannot be given with gate.tls.secretName": (
+        TLS,
+        "--set=gate.insecure=true",
+    ),
+    "gate.tls.clientCaSecretName": ("--set=gate.insecure=true", "--set=gate.tls.clientCaSecretName=x"),
+    "gate.tls.issuer.name": ("--set=gate.insecure=true", "--set=gate.tls.issuer.name=x"),
     "autoscaling/kind": (TLS, "--set=autoscaling.kind=vpa"),
     "autoscaling.keda.prometheusAddress": (TLS, "--set=autoscaling.kind=keda"),
     "lexicons.volume=claim": (TLS, "--set=adminToken.existingSecret=admin"),
@@ -65,6 +95,31 @@ def render(tools: Tools, chart: Path, values: str, more: Sequence[str]) -> list[
     return [each for each in yaml.safe_load_all(text) if each]
 
 
+def check_page(root: Path, tools: Tools) -> list[str]:
+    """Render the chart as docs/deploy.md says; each image that it then names is one that the page builds and pushes."""
+    page = (root / "docs/deploy.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    page = page.replace("REGISTRY", "registry.example")
+    installs = re.findall(r"^helm install .*$", page, re.MULTILINE)
+    built, pushed = (
+        set(re.findall(pattern, page)) for pattern in (r"docker build .*?-t (\S+) \.", r"docker push (\S+)")
+    )
+    problems = [f"docs/deploy.md: {image} is pushed, and not built" for image in sorted(pushed - built)]
+    problems += [
+        f"docs/deploy.md: no helm install with {values}"
+        for values in ("values-cpu.yaml", "values-gpu.yaml")
+        if not any(values in line for line in installs)
+    ]
+    for line in installs:
+        try:
+            text = output([tools.helm, "template", *shlex.split(line)[2:]], cwd=root)
+        except RuntimeError as error:
+            problems.append(f"docs/deploy.md: {line}: {error}")
+            continue
+        images = {each["image"] for _, each in containers_of([each for each in yaml.safe_load_all(text) if each])}
+        problems += [f"docs/deploy.md: {line}: nothing pushes {image}" for image in sorted(images - pushed)]
+    return problems
+
+
 def check_chart(root: Path, tools: Tools) -> list[str]:
     """Lint and render the chart with each file of values; check how the objects name each other, and their security."""
     chart = chart_of(root)
@@ -73,20 +128,21 @@ def check_chart(root: Path, tools: Tools) -> list[str]:
     here = {path.name for path in chart.glob("values*.yaml")}
     problems = [f"{name}: no case of the checks renders it" for name in sorted(here - VALUES.keys())]
     queries = []
-    for values, more in VALUES.items():
+    for case, (values, more) in CASES.items():
         try:
             objects = render(tools, chart, values, more)
         except RuntimeError as error:
-            problems.append(f"{values}: {error}")
+            problems.append(f"{case}: {error}")
             continue
         found = [
             *reference_problems(objects),
             *security_problems(objects),
             *_commands(objects),
+            *_rollouts(objects),
             *_custom(tools, objects),
         ]
-        problems += [f"{values}: {problem}" for problem in found]
-        queries += [(f"{values}: {where}", query) for where, query in _queries(objects)]
+        problems += [f"{case}: {problem}" for problem in found]
+        queries += [(f"{case}: {where}", query) for where, query in _queries(objects)]
     return problems + query_problems(tools, queries)
 
 
@@ -108,10 +164,10 @@ def check_gate(root: Path, tools: Tools) -> list[str]:
     problems = []
     with tempfile.TemporaryDirectory() as folder:
         secrets = make_secrets(root, Path(folder))
-        for values, more in VALUES.items():
+        for case, (values, more) in CASES.items():
             for where, container in containers_of(render(tools, chart_of(root), values, more)):
                 if container["name"] == "gate" and (problem := gate_problem(tools, container["args"], secrets)):
-                    problems.append(f"{values}: {where}: {problem}")
+                    problems.append(f"{case}: {where}: {problem}")
     return problems
 
 
@@ -119,9 +175,9 @@ def check_schemas(root: Path, tools: Tools) -> list[str]:
     """Validate all objects against every supported version of Kubernetes, the containers of KServe's too."""
     with tempfile.TemporaryDirectory() as folder:
         files = []
-        for values, more in VALUES.items():
+        for case, (values, more) in CASES.items():
             objects = [each for each in render(tools, chart_of(root), values, more) if _group(each) not in CUSTOM]
-            files.append(_written(Path(folder) / values, objects))
+            files.append(_written(Path(folder) / case, objects))
         files.append(
             _written(Path(folder) / "kserve.yaml", [_as_pod(each) for each in _kserve(root, "ServingRuntime")])
         )
@@ -193,3 +249,13 @@ def _commands(objects: list[Object]) -> list[str]:
         for where, container in containers_of(objects)
         if (arguments := container.get("args")) and (problem := problem_of(arguments))
     ]
+
+
+def _rollouts(objects: list[Object]) -> Iterator[str]:
+    """GPUs are given whole: a pod more than there are GPUs would wait for ever, and with it the update."""
+    for found in objects:
+        if found["kind"] == "Deployment":
+            limits = [each["resources"]["limits"] for each in found["spec"]["template"]["spec"]["containers"]]
+            surge = found["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+            if any("gpu" in name for each in limits for name in each) and surge != 0:
+                yield f"Deployment/{found['metadata']['name']}: maxSurge is {surge}, where each pod holds a GPU"

@@ -13,7 +13,7 @@ def said(command: Sequence[str | Path], *, given: str | None = None, cwd: Path |
     return None if done.returncode == 0 else (done.stdout + done.stderr).strip() or f"exit code {done.returncode}"
 
 
-def output(command: Sequence[str | Path], *, given: str | None = None) -> str:
+def output(command: Sequence[str | Path], *, given: str | None = None, cwd: Path | None = None) -> str:
     """Return what a program printed.
 
     Raises
@@ -21,7 +21,7 @@ def output(command: Sequence[str | Path], *, given: str | None = None) -> str:
     RuntimeError
         Where it failed; holds what it said.
     """
-    done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, input=given, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode != 0:
         raise RuntimeError((done.stderr or done.stdout).strip())
     return done.stdout

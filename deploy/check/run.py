@@ -40,6 +40,7 @@ CHECKS = {
     "rules": Check(monitoring.check_rules),
     "dashboard": Check(monitoring.check_dashboard),
     "chart": Check(chart.check_chart),
+    "chart page": Check(chart.check_page),
     "chart values": Check(chart.check_values),
     "chart gate": Check(chart.check_gate),
     "chart schemas": Check(chart.check_schemas),

@@ -10,30 +10,48 @@ mkdir -p "$folder"
 # The folder keeps others out. The files are readable, because containers read them under another user.
 chmod 700 "$folder"
 cd "$folder"
+# What is made gets its name once it is whole: a run that fails leaves nothing that the next one would take for good.
+new=$(mktemp -d ./new.XXXXXX)
+trap 'rm -rf "$new"' EXIT
+trap 'exit 1' HUP INT TERM
 
-if ! [ -e tls.crt ] && ! [ -e tls.key ]; then
+silent_if_well() {
+  "$@" 2> "$new/said" || { cat "$new/said" >&2; exit 1; }
+}
+
+for pair in "tls.crt tls.key" "tls.key tls.crt"; do
+  if [ -e "${pair% *}" ] && ! [ -e "${pair#* }" ]; then
+    echo "secrets/${pair% *} is there, secrets/${pair#* } is not: put it beside it, or take the one away to have both made" >&2
+    exit 1
+  fi
+done
+if ! [ -e tls.crt ]; then
   names="DNS:localhost,IP:127.0.0.1"
   for name; do
     case $name in
+      *:*) names="$names,IP:$name" ;;
       *[!0-9.]*) names="$names,DNS:$name" ;;
       *) names="$names,IP:$name" ;;
     esac
   done
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=Distillex CA" \
+  silent_if_well openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=Distillex CA" \
     -addext "basicConstraints=critical,CA:TRUE" -addext "keyUsage=critical,keyCertSign" \
-    -keyout ca.key -out ca.crt 2>/dev/null
-  openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=distillex" \
-    -keyout tls.key -out request.pem 2>/dev/null
-  printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth\n' "$names" > extensions
-  openssl x509 -req -in request.pem -CA ca.crt -CAkey ca.key -days 397 -sha256 -extfile extensions -out tls.crt 2>/dev/null
-  rm request.pem extensions
-  chmod 600 ca.key
-  chmod 644 tls.key
+    -keyout "$new/ca.key" -out "$new/ca.crt"
+  silent_if_well openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=distillex" \
+    -keyout "$new/tls.key" -out "$new/request.pem"
+  printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth\n' "$names" > "$new/extensions"
+  silent_if_well openssl x509 -req -in "$new/request.pem" -CA "$new/ca.crt" -CAkey "$new/ca.key" -CAcreateserial -days 397 \
+    -sha256 -extfile "$new/extensions" -out "$new/tls.crt"
+  chmod 600 "$new/ca.key"
+  chmod 644 "$new/tls.key"
+  mv "$new/ca.key" "$new/ca.crt" "$new/tls.key" "$new/tls.crt" .
   echo "secrets/tls.crt, tls.key: for $names, valid for 397 days; clients trust secrets/ca.crt"
 fi
 for secret in admin_token grafana_password; do
   if ! [ -e $secret ]; then
-    openssl rand -hex 24 > $secret
+    silent_if_well openssl rand -hex -out "$new/$secret" 24
+    chmod 644 "$new/$secret"
+    mv "$new/$secret" .
     echo "secrets/$secret: drawn"
   fi
 done

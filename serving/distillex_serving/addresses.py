@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 import socket
 
 from distillex_serving.preconditions import PreconditionError
 
 LOOPBACK = "127.0.0.1"
+_NAME = re.compile(r"(?=.{1,253}\.?\Z)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.(?!\Z)|\.?\Z))+")
 ANY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1"}
 
 
@@ -35,6 +38,22 @@ def own_address(host: str) -> str:
             f"({os.strerror(error.errno or 0)}); 0.0.0.0 listens at all of them"
         ) from None
     return str(address[0])
+
+
+def is_host(text: str) -> bool:
+    """Return whether it is a host name, an IPv4 address, or an IPv6 address in brackets; nothing is looked up."""
+    kind: type[ipaddress.IPv4Address | ipaddress.IPv6Address] = ipaddress.IPv4Address
+    address = text
+    if text.startswith("[") and text.endswith("]"):
+        kind, address = ipaddress.IPv6Address, text[1:-1]
+    elif not re.search(r"(?:^|\.)[0-9]+\.?\Z", text):
+        return _NAME.fullmatch(text) is not None
+    # A name whose last part is a number is an address.
+    try:
+        kind(address)
+    except ValueError:
+        return False
+    return True
 
 
 def reachable(host: str, port: int) -> str:

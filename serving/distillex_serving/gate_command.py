@@ -12,7 +12,7 @@ from distillex.command.options import EXIT_NOT_STARTED, EXIT_PRECONDITION, fail
 from distillex_matcher.cores import usable_cores
 from rich.logging import RichHandler
 
-from distillex_serving.addresses import own_address
+from distillex_serving.addresses import is_host, own_address
 from distillex_serving.embedded import ServerError
 from distillex_serving.gate import Gate, GateLimits, GateOptions, Servers
 from distillex_serving.gate.before import workers_for
@@ -103,9 +103,13 @@ def gate(
 
 
 def _servers(text: str) -> Path | Servers:
-    if text.startswith(UNIX):
-        return Path(text.removeprefix(UNIX))
-    host, colon, port = text.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise PreconditionError(f"--upstream {text!r}: HOST:PORT or unix:PATH is accepted")
+    path = text.removeprefix(UNIX)
+    if path != text and path.strip():
+        return Path(path)
+    host, _, port = text.rpartition(":")
+    if not (is_host(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise PreconditionError(
+            f"--upstream {text!r}: HOST:PORT or unix:PATH is accepted, HOST being a name, an IPv4 address or an IPv6 "
+            "address in brackets"
+        )
     return Servers(host.strip("[]"), int(port))

@@ -63,6 +63,37 @@ def test_rules_and_dashboard_of_the_chart_are_those_of_prometheus_and_grafana():
     assert (CHART / "files/distillex.json").resolve() == ROOT / "deploy/grafana/dashboards/distillex.json"
 
 
+def test_pages_name_the_release_of_nvidias_images_that_the_dockerfile_builds_on():
+    dockerfile = (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
+    [release] = re.findall(r"^ARG TRITON_IMAGE=nvcr\.io/nvidia/tritonserver:(\S+)$", dockerfile, re.MULTILINE)
+    files = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").rglob("*")]
+    texts = {file: file.read_text(encoding="utf-8") for file in files if file.is_file() and file.suffix != ".pyc"}
+    named = {file.name: set(re.findall(r"nvcr\.io/nvidia/\w+:([\w.-]+)", text)) for file, text in texts.items()}
+    assert {name: found for name, found in named.items() if found - {release}} == {}
+    assert {"Dockerfile", "serving.md", "deploy.md"} <= {name for name, found in named.items() if found}
+
+
+def selectors(name):
+    """Models of the time in the queue and of the time of computing, as a file of queries selects them."""
+    text = (ROOT / "deploy" / name).read_text(encoding="utf-8").replace('\\"', '"')
+    found = re.findall(r'nv_inference_(queue|compute)_\w+\{(model\W+"[^"]*")', text)
+    assert len(found) == len(re.findall(r"nv_inference_(?:queue|compute)_", text))
+    return set(found)
+
+
+def test_rules_dashboard_and_keda_weigh_waiting_against_computing_by_the_same_models():
+    rules = selectors("prometheus/distillex.rules.yml")
+    assert {of for of, _ in rules} == {"queue", "compute"}
+    assert len(rules) == 2
+    assert selectors("helm/distillex/templates/autoscaling.yaml") == rules
+    assert selectors("grafana/dashboards/distillex.json") == rules
+
+
+def test_the_oldest_keda_that_will_do_is_named_wherever_keda_is_chosen():
+    for text in (CHART / "values.yaml", CHART / "templates/autoscaling.yaml", ROOT / "docs/deploy.md"):
+        assert "2.18 or newer" in text.read_text(encoding="utf-8")
+
+
 def test_the_build_context_has_what_the_wheels_are_built_of_and_nothing_else(tools):
     from image_root import context_files
     from tools import ToolMissingError

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 tritonclient = pytest.importorskip("tritonclient.grpc")
 from distillex_serving.embedded import EmbeddedServer  # noqa: E402
+from distillex_serving.gate import Servers  # noqa: E402
+from distillex_serving.gate.configuration import GET_CONNECTIONS  # noqa: E402
 from distillex_serving.gate.gate import find_envoy  # noqa: E402
-from distillex_serving.preconditions import free_port  # noqa: E402
+from distillex_serving.gate_command import _servers  # noqa: E402
+from distillex_serving.preconditions import PreconditionError, free_port  # noqa: E402
 from plain_triton import extract  # noqa: E402
 from server_under_test import server_options, why_no_gate, why_no_server  # noqa: E402
 
@@ -51,6 +58,16 @@ def gate():
         if process.poll() is None:
             process.terminate()
         process.communicate(timeout=30)
+
+
+def is_ended(connection):
+    connection.settimeout(0.05)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
 
 
 def answer_of(client):
@@ -110,11 +127,71 @@ def test_the_printed_configuration_is_one_that_envoy_takes_and_has_a_secret_of_i
     assert printed[0] != printed[1]
 
 
-@pytest.mark.parametrize("upstream", ["server", "server:", ":8001", "server:0", "server:65536", "server:８００１"])
+@pytest.mark.parametrize(
+    "upstream",
+    [
+        *("server", "server:", ":8001", "server:0", "server:65536", "server:８００１"),
+        *("http://h:8001", " :8001", "h/x:1", "a:b:8001", "unix:", "unix: ", "::1:8001", "[server]:8001", "[::1:8001"),
+        *("1.2.3.400:8001", "h h:8001", "-h:8001", "h..h:8001", "服务器:8001", "h\n:8001", "[]:8001"),
+    ],
+)
 def test_servers_without_a_name_or_a_port_are_refused(upstream):
-    done = subprocess.run([*COMMAND, "--upstream", upstream], capture_output=True, text=True)
+    with pytest.raises(PreconditionError) as caught:
+        _servers(upstream)
+    assert str(caught.value).startswith(f"--upstream {upstream!r}: HOST:PORT or unix:PATH is accepted, HOST being")
+
+
+def test_the_command_names_an_upstream_that_it_refuses():
+    done = subprocess.run([*COMMAND, "--upstream", "http://h:8001"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert f"--upstream {upstream!r}: HOST:PORT or unix:PATH is accepted" in done.stderr
+    assert "--upstream 'http://h:8001': HOST:PORT or unix:PATH is accepted" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("upstream", "servers"),
+    [
+        ("server:8001", Servers("server", 8001)),
+        ("x-server.prod.svc:8001", Servers("x-server.prod.svc", 8001)),
+        ("my_server.:1", Servers("my_server.", 1)),
+        ("127.0.0.1:65535", Servers("127.0.0.1", 65535)),
+        ("[::1]:8001", Servers("::1", 8001)),
+        ("unix:/run/triton:1", Path("/run/triton:1")),
+    ],
+)
+def test_names_addresses_and_sockets_are_accepted(upstream, servers):
+    assert _servers(upstream) == servers
+
+
+def test_a_socket_whose_path_is_too_long_is_named_and_the_temporary_folder_is_not_blamed(tmp_path):
+    path = f"/run/{'long' * 30}/triton"
+    done = subprocess.run([*COMMAND, "--upstream", f"unix:{path}"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"{path}: its {len(path)} bytes are too many for a Unix socket (107 at most)" in done.stderr
+    assert "TMPDIR" not in done.stderr
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    done = subprocess.run([*COMMAND, "--upstream", "s:1"], capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    assert re.search(rf"{folder}/\S+: its \d+ bytes are too many .*; set TMPDIR to a shorter one", done.stderr)
+
+
+def test_callers_who_hold_all_connections_do_not_make_the_probes_fail_nor_probes_the_callers(gate):
+    status = free_port()
+    _, url = gate("--upstream", "unix:/nowhere", "--status-port", str(status), "--max-connections", "2")
+    address = ("127.0.0.1", int(url.rpartition(":")[2]))
+    with contextlib.ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(socket.create_connection(address, timeout=5))
+        assert fetch(f"http://127.0.0.1:{status}/live")[0] == 200
+        assert fetch(f"http://127.0.0.1:{status}/ready")[0] == 200
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.create_connection(("127.0.0.1", status), timeout=5)) for _ in range(80)]
+        refused = pytest.raises(tritonclient.InferenceServerException, match="upstream connect error")
+        with tritonclient.InferenceServerClient(url) as client, refused:
+            client.is_server_live()
+        # What the two probes above held may not be free yet.
+        assert 80 - GET_CONNECTIONS <= sum(map(is_ended, probes)) <= 82 - GET_CONNECTIONS
 
 
 def test_a_status_port_that_is_the_port_of_grpc_is_refused():

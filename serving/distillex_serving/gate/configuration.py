@@ -23,6 +23,8 @@ from distillex_serving.tls_files import TlsFiles
 
 FILTER = Path(__file__).with_name("filter.lua")
 _ADMIN = "admin"
+GET_CONNECTIONS = 64
+"""Connections at once of each listener for probes and Prometheus."""
 SOFT_HEAP_BYTES = 96 * 1024 * 1024
 """Above so much the gate gives freed memory back to the system."""
 
@@ -49,13 +51,13 @@ def envoy_configuration(options: GateOptions, upstream: Path | Servers, admin: P
         Unix socket to open for Envoy's own administration (readiness, statistics).
     """
     status_listeners = [] if options.status_port is None else [_status_listener(options.address, options.status_port)]
+    get_listeners = [*(_http_listener(options.address, door) for door in options.http_doors), *status_listeners]
     return {
         "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
         "static_resources": {
             "listeners": [
                 _listener(options),
-                *(_http_listener(options.address, door) for door in options.http_doors),
-                *status_listeners,
+                *get_listeners,
             ],
             "clusters": [
                 _triton_cluster("triton", upstream, options.limits.max_calls),
@@ -70,7 +72,16 @@ def envoy_configuration(options: GateOptions, upstream: Path | Servers, admin: P
         # nghttp2 instead of Envoy's newer codec: an eighth less CPU a call, 0.97 instead of 0.94 of the throughput
         # without a gate (benchmarks/bench_gate.py).
         "layered_runtime": {
-            "layers": [{"name": "codec", "static_layer": {"envoy.reloadable_features.http2_use_oghttp2": False}}]
+            "layers": [
+                {"name": "codec", "static_layer": {"envoy.reloadable_features.http2_use_oghttp2": False}},
+                {
+                    "name": "connections",
+                    "static_layer": {
+                        f"envoy.resource_limits.listener.{each['name']}.connection_limit": GET_CONNECTIONS
+                        for each in get_listeners
+                    },
+                },
+            ]
         },
         "memory_allocator_manager": {
             "bytes_to_release": 32 * 1024 * 1024,
@@ -173,6 +184,8 @@ def _get_listener(
         "address": _socket_address(host, port),
         "per_connection_buffer_limit_bytes": 64 * 1024,
         "enable_reuse_port": False,
+        # Callers who hold all connections of gRPC must not make probes fail: it has a limit of its own.
+        "ignore_global_conn_limit": True,
         "filter_chains": [{"filters": [_manager_filter(manager)]}],
     }
 

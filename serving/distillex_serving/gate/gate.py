@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import http.client
 import importlib.util
+import os
 import signal
 import socket
 import subprocess
@@ -60,7 +61,7 @@ class Gate:
     Raises
     ------
     PreconditionError
-        When Envoy is not installed, or the temporary folder's name is too long for a socket.
+        When Envoy is not installed, or the path of a socket is too long.
     """
 
     name = "the gate"
@@ -75,13 +76,13 @@ class Gate:
         self._folder = self._workspace.path
         self.upstream: Path | Servers = upstream or self._folder / "triton:1"
         self._process: subprocess.Popen[str] | None = None
-        sockets = [self._folder / "admin", *([self.upstream] if isinstance(self.upstream, Path) else [])]
-        if max(len(str(path).encode()) for path in sockets) > LONGEST_SOCKET_PATH:
+        try:
+            _check_socket_path(self._folder / "triton:1", "; set TMPDIR to a shorter one")
+            if isinstance(self.upstream, Path):
+                _check_socket_path(self.upstream)
+        except PreconditionError:
             self.close()
-            raise PreconditionError(
-                f"{self._folder}: the name is too long for a Unix socket ({LONGEST_SOCKET_PATH} bytes at most); "
-                "set TMPDIR to a shorter one"
-            )
+            raise
 
     @property
     def grpc_socket(self) -> Path:
@@ -223,6 +224,13 @@ class Gate:
             return connection.getresponse().read().decode()
         finally:
             connection.close()
+
+
+def _check_socket_path(path: Path, remedy: str = "") -> None:
+    if (length := len(os.fsencode(path))) > LONGEST_SOCKET_PATH:
+        raise PreconditionError(
+            f"{path}: its {length} bytes are too many for a Unix socket ({LONGEST_SOCKET_PATH} at most){remedy}"
+        )
 
 
 class _AdminConnection(http.client.HTTPConnection):

@@ -13,8 +13,8 @@
 {{- end }}
 
 {{- define "distillex.release" -}}
-app.kubernetes.io/name: {{ include "distillex.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "distillex.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* Of a component: dict "component" NAME "root" . */}}
@@ -39,6 +39,10 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 
 {{- define "distillex.tlsSecret" -}}
+{{- $tls := .Values.gate.tls }}
+{{- if and .Values.gate.insecure (or $tls.secretName $tls.clientCaSecretName $tls.issuer.name) }}
+{{- fail "gate.insecure=true serves without TLS: it cannot be given with gate.tls.secretName, gate.tls.clientCaSecretName or gate.tls.issuer.name" }}
+{{- end }}
 {{- if .Values.gate.tls.secretName }}{{ .Values.gate.tls.secretName }}
 {{- else if .Values.gate.tls.issuer.name }}{{ include "distillex.fullname" . }}-tls
 {{- else if not .Values.gate.insecure }}
