@@ -105,7 +105,7 @@ sbom: install-test
 # make sign-models KEY=signing.pem (its password: DISTILLEX_SIGNING_PASSWORD); make verify-models KEY=signing.pub
 STUDENTS = $(wildcard models/student-*)
 sign-models:
-	for model in $(STUDENTS); do $(BIN)/distillex models sign $$model --key $(KEY) --ignore model.safetensors || exit 1; done
+	for model in $(STUDENTS); do $(BIN)/distillex models sign $$model --key $(KEY) || exit 1; done
 verify-models:
 	for model in $(STUDENTS); do $(BIN)/distillex models verify $$model --key $(KEY) || exit 1; done
 

@@ -7,7 +7,7 @@
 #
 #     python benchmarks/bench_gpu.py --export-only    # build/gpu: the networks, made without a GPU
 #     pip wheel --no-deps -w WHEELS . ./client        # this project, with its C++ module
-#     pip download -d WHEELS 'onnxruntime-gpu>=1.22,<1.27' 'nvidia-pytriton>=0.5.12,<1' 'numpy>=1.23,<2' 'tritonclient[grpc]' \
+#     pip download -d WHEELS 'onnxruntime-gpu>=1.23,<1.27' 'nvidia-pytriton>=0.5.12,<1' 'numpy>=1.23,<2' 'tritonclient[grpc]' \
 #       typer rich safetensors transformers accelerate pytorch-crf pyyaml onnx onnxscript
 #
 # onnxruntime-gpu is that of PyTorch's CUDA, whose libraries serve it too: below 1.27 for 12, later ones for 13. It lies where

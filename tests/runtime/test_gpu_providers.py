@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import types
 from pathlib import Path
 
 import distillex
@@ -133,7 +134,15 @@ def test_the_provider_is_chosen_by_the_gpu_and_by_what_is_installed(asked, gpu, 
         ),
         ("tensorrt-rtx", RTX_4090, False, True, "is not installed: pip install onnxruntime-ep-nv-tensorrt-rtx-cu12"),
         ("auto", A100, True, False, r"no provider for GPU 0 \(NVIDIA A100.*its plugin for TensorRT-RTX does not take"),
-        ("cuda", RTX_4090, True, False, "has no provider for GPU 0"),
+        (
+            "cuda",
+            RTX_4090,
+            True,
+            False,
+            r"no provider for GPU 0.*Provider: pip .*; or use --gpu-provider tensorrt-rtx: tensorrt-rtx takes this",
+        ),
+        ("cuda", A100, True, False, r"its plugin for TensorRT-RTX does not take GPU 0 \(NVIDIA A100.*'\)$"),
+        ("cuda", RTX_4090, False, False, r"no provider for GPU 0.*Provider: pip .*'\)$"),
     ],
 )
 def test_a_provider_that_is_missing_or_refuses_the_gpu_is_named_with_what_to_do(asked, gpu, plugin, cuda, sentence):
@@ -213,6 +222,73 @@ def test_a_memory_limit_leaves_the_cuda_provider_alone(two_gpus, monkeypatch):
     assert resolve(Device(0, memory_mib=500)).provider is Provider.CUDA
     with pytest.raises(DeviceError, match="tensorrt-rtx has no memory limit"):
         resolve(Device(0, Provider.TENSORRT_RTX, 500))
+
+
+def test_a_memory_limit_that_leaves_no_provider_is_named_where_the_plugin_would_take_the_gpu(two_gpus, monkeypatch):
+    monkeypatch.setattr(providers, "_has_plugin", lambda: True)
+    monkeypatch.setattr(providers, "_has_cuda", lambda: False)
+    both = "; or give no memory limit and use --gpu-provider tensorrt-rtx: tensorrt-rtx takes this GPU"
+    for device, ending in (
+        (Device(0, memory_mib=500), "; or give no memory limit: tensorrt-rtx takes this GPU"),
+        (Device(0, Provider.CUDA, 500), both),
+        (Device(1, memory_mib=500), "')"),  # an H200, which the plugin does not take
+    ):
+        with pytest.raises(DeviceError, match="has no provider for GPU") as told:
+            resolve(device)
+        assert str(told.value).endswith(ending)
+
+
+def network_of_one_operator(path):
+    onnx = pytest.importorskip("onnx")
+    values = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n"]) for name in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Neg", ["x"], ["y"])], "g", *([value] for value in values))
+    onnx.save(onnx.helper.make_model(graph, ir_version=9, opset_imports=[onnx.helper.make_opsetid("", 18)]), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("failure", "sentence"),
+    [
+        ("CUDA failure 2: out of memory ; GPU=0", "too little memory on GPU 0 .*: the network cannot be opened there"),
+        ("CUDNN_STATUS_ALLOC_FAILED", "too little memory on GPU 0 .*: the network cannot be opened there"),
+        ("CUDA failure 100", "GPU 0 .*: the network cannot be opened there: CUDA failure 100"),
+    ],
+)
+def test_a_gpu_that_fails_as_a_network_is_opened_is_told_and_no_cpu_takes_its_place(
+    two_gpus, tmp_path, monkeypatch, capsys, failure, sentence
+):
+    """The session's constructor is ONNX Runtime's own; what fails in it is the CUDA provider's stand-in."""
+    create = onnxruntime.InferenceSession._create_inference_session
+    opened = []
+
+    def fails(session, asked, *more):
+        opened.append(asked)
+        if any(each[0] == "CUDAExecutionProvider" for each in asked):
+            raise RuntimeError(failure)
+        session._fallback_providers = ["CPUExecutionProvider"]
+        create(session, asked, *more)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "_create_inference_session", fails)
+    path = network_of_one_operator(tmp_path / "model.onnx")
+    with pytest.raises(DeviceError, match=sentence):
+        providers.open_session(path, Device(0, Provider.CUDA), {})
+    assert len(opened) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_a_plugin_that_takes_no_part_in_the_session_is_told(two_gpus, tmp_path, monkeypatch):
+    class Options(onnxruntime.SessionOptions):
+        def add_provider_for_devices(self, *_):
+            """Ask for nothing."""
+
+    device = types.SimpleNamespace(ep_name="NvTensorRTRTXExecutionProvider", ep_options={"device_id": "0"})
+    device.memory_info = lambda _: None
+    monkeypatch.setattr(providers, "register_plugin", lambda: None)
+    monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: [device], raising=False)
+    monkeypatch.setattr(providers, "_session_options", Options)
+    path = network_of_one_operator(tmp_path / "model.onnx")
+    with pytest.raises(DeviceError, match=r"tensorrt-rtx does not start on GPU 0 \(NVIDIA GeForce RTX 4090"):
+        providers.open_session(path, Device(0, Provider.TENSORRT_RTX), {})
 
 
 def test_the_providers_are_told_device_limit_and_shapes():

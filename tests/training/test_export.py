@@ -9,6 +9,7 @@ from distillex_matcher import CrfParameters, FeatureLayout
 from distillex_matcher.exported import EXPORTED_FILES, ExportedFiles
 from distillex_training.export.folder import export_folder, put_in_place, staged
 from distillex_training.export.onnx import ParityError, export_onnx, inputs_of, open_session, random_inputs
+from distillex_training.export.parity import largest_of
 from distillex_training.export.quantize import QuantizedEmbedding, quantize_tables
 from distillex_training.models import Student, StudentConfig, load_model, save_model
 
@@ -95,6 +96,29 @@ def test_a_model_that_differs_is_not_written(toy_student, tmp_path, monkeypatch)
     with pytest.raises(ParityError, match="differs from PyTorch"):
         export_onnx(model, layout, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("half", [False, True])
+def test_emissions_that_are_no_numbers_are_not_written(toy_student, tmp_path, value, half):
+    model, _, layout = load_model(toy_student)
+    with torch.no_grad():
+        model.tag.bias.fill_(value)
+    with pytest.raises(ParityError, match="differs from PyTorch by nan"):
+        export_onnx(model, layout, tmp_path / "model.onnx", half=half)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_largest_difference_is_that_of_any_run_on_real_tokens_and_keeps_what_is_no_number():
+    real = np.array([[True, False]])
+    expected = np.array([[[1.0, -3.0], [0.0, 0.0]]])
+    padding = np.array([[[1.0, -3.0], [np.nan, 9.0]]])
+    assert largest_of([(padding, expected, real), (expected + 0.5, expected, real)]) == (0.5, 3.0)
+    for value in (np.nan, np.inf, -np.inf):
+        wrong = np.array([[[1.0, value], [0.0, 0.0]]])
+        for runs in ([(wrong, expected, real), (expected, expected, real)], [(expected, wrong, real)]):
+            for order in (runs, runs[::-1]):
+                assert np.isnan(largest_of(order)[0])
 
 
 def test_a_network_is_opened_with_a_thread_for_each_usable_core(exported, monkeypatch):
@@ -221,6 +245,8 @@ def test_a_network_alone_is_not_put_beside_the_crf_of_another_model(toy_student,
         ("file/model.onnx", "onnx", "/file is a file: a folder is expected there"),
         ("folder.onnx", "onnx", "/folder.onnx is a folder: a file is expected there"),
         ("network", "onnx", "--target onnx writes one file, NAME.onnx; "),
+        ("x.gpu.onnx", "gpu", "--target gpu writes model.gpu.onnx into a folder; give a folder, not a file's name ("),
+        ("x.plan", "gpu", "--target gpu writes model.gpu.onnx into a folder; give a folder, not a file's name ("),
         ("model.onnx", "folder", "/model.onnx is a file's name; a model is exported to a folder, with --target onnx"),
         (
             "model.plan",
@@ -242,3 +268,14 @@ def test_a_network_holds_no_paths_of_this_machine(exported):
     content = (exported / "model.onnx").read_bytes()
     assert str(Path(__file__).parents[2]).encode() not in content
     assert b"site-packages" not in content
+
+
+def test_options_that_would_do_nothing_are_refused(toy_student, toy, tmp_path):
+    text = ("--calibration", str(toy / "raw.txt"))
+    for options, said in (
+        (text, "--calibration belongs to --int8 static or dynamic; it is tables"),
+        ((*text, "--int8", "none"), "--calibration belongs to --int8 static or dynamic; it is none"),
+        (("--base", str(toy / "base.lex")), "--base is for the calibration text; give --calibration as well"),
+    ):
+        assert exporting(toy_student, tmp_path, *options) == (1, f"distillex export: {said}")
+    assert names(tmp_path) == set()

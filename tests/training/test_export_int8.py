@@ -164,6 +164,20 @@ def test_an_int8_network_that_picks_other_labels_is_refused(toy_student, calibra
     assert not path.exists()
 
 
+def test_emissions_that_are_no_numbers_agree_with_none(toy_student, calibration, tmp_path):
+    model, _, layout = load_model(toy_student)
+    export_onnx(model, layout, tmp_path / "model.onnx")
+    network = onnx.load(tmp_path / "model.onnx")
+    last = network.graph.node[-1]
+    assert list(last.output) == ["EMISSIONS"]
+    last.output[0] = "finite"
+    network.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(np.nan), "nan"))
+    network.graph.node.append(onnx.helper.make_node("Add", ["finite", "nan"], ["EMISSIONS"]))
+    onnx.save(network, tmp_path / "nan.onnx")
+    assert int8_module.label_agreement(tmp_path / "model.onnx", tmp_path / "model.onnx", calibration) == 1
+    assert int8_module.label_agreement(tmp_path / "model.onnx", tmp_path / "nan.onnx", calibration) == 0
+
+
 @pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (3, 4), (5, 2)])
 def test_a_convolution_as_a_product_gives_the_same(kernel, dilation):
     convolution = torch.nn.Conv1d(6, 10, kernel, padding=dilation * (kernel - 1) // 2, dilation=dilation)

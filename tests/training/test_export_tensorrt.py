@@ -8,6 +8,7 @@ import json
 import shutil
 import types
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -28,7 +29,7 @@ from distillex_training.export.plan_builder import (
 )
 from distillex_training.export.plan_metadata import PlanMetadata, sha256_of
 from distillex_training.export.plan_profile import PlanTensor, ShapeRange, check_interface, optimization_profile
-from distillex_training.export.tensorrt import export_plan
+from distillex_training.export.tensorrt import compare_plan, export_plan
 from distillex_training.models import load_model
 
 
@@ -172,6 +173,12 @@ def test_the_command_writes_a_plan_for_rtx_with_layout_crf_and_metadata(rtx, toy
         ("tensorrt-rtx", ("--version-compatible",), "tensorrt"),
         ("tensorrt", ("--compute-capability", "8.9"), "tensorrt-rtx"),
         ("folder", ("--compute-capability", "8.9"), "tensorrt-rtx"),
+        ("gpu", ("--int8", "none"), "folder or onnx"),
+        ("tensorrt", ("--int8", "tables"), "folder or onnx"),
+        ("tensorrt-rtx", ("--calibration", __file__), "folder or onnx"),
+        ("gpu", ("--base", "1.lex"), "folder or onnx"),
+        ("folder", ("--precision", "fp16"), "gpu, tensorrt or tensorrt-rtx"),
+        ("folder", ("--precision", "fp32"), "gpu, tensorrt or tensorrt-rtx"),
     ],
 )
 def test_an_option_of_another_target_is_refused(toy_student, tmp_path, target, option, theirs):
@@ -253,7 +260,7 @@ def built(monkeypatch, gpu_networks):
     network, _ = gpu_networks("student")
     monkeypatch.setattr(tensorrt_module, "export_onnx", lambda model, layout, path, **_: shutil.copy(network, path))
     measured = types.SimpleNamespace(difference=0.5)
-    module = types.SimpleNamespace(__version__="11.4.0")
+    measured.module = module = types.SimpleNamespace(__version__="11.4.0")
     monkeypatch.setattr(tensorrt_module, "load_library", lambda _: module)
     monkeypatch.setattr(tensorrt_module, "build_plan", lambda *_: BuiltPlan(b"plan", {}, ()))
     monkeypatch.setattr(tensorrt_module, "compare_plan", lambda *_: (measured.difference, 1.0))
@@ -293,6 +300,19 @@ def test_a_plan_for_other_gpus_than_that_here_is_not_run(built, monkeypatch, toy
     export_plan(toy_student, tmp_path / "student.rtx", PlanOptions(), TENSORRT_RTX)
     metadata = json.loads((tmp_path / "student.rtx.json").read_text(encoding="utf-8"))
     assert (metadata["compute_capabilities"], metadata["gpu"], metadata["difference"]) == (["8.9"], None, None)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_plan_whose_emissions_are_no_numbers_is_refused(built, monkeypatch, toy_student, tmp_path, half):
+    engine = types.SimpleNamespace(create_execution_context=lambda: None)
+    built.module.Runtime = lambda _: types.SimpleNamespace(deserialize_cuda_engine=lambda _: engine)
+    built.module.Logger = type("Logger", (), {"WARNING": 0, "__init__": lambda *_: None})
+    monkeypatch.setattr(tensorrt_module, "compare_plan", compare_plan)
+    shape = (1 + 4 * 2,)
+    monkeypatch.setattr(tensorrt_module, "_run", lambda _, inputs: np.full((*inputs[0].shape, *shape), np.nan))
+    with pytest.raises(TensorRtError, match="differ from ONNX Runtime by nan; accepted"):
+        export_plan(toy_student, tmp_path, PlanOptions(half=half))
+    assert names(tmp_path) == set()
 
 
 # On a GPU.

@@ -23,6 +23,9 @@ class Target(str, enum.Enum):
     TENSORRT_RTX = "tensorrt-rtx"
 
 
+FOR_CPU = (Target.FOLDER, Target.ONNX)
+FOR_GPU = (Target.GPU, Target.TENSORRT, Target.TENSORRT_RTX)
+BASE_LEXICON = Path("lexicons/base/1.lex")
 NETWORK_SUFFIXES = {".onnx": Target.ONNX, ".plan": Target.TENSORRT, ".rtx": Target.TENSORRT_RTX}
 
 
@@ -48,19 +51,22 @@ def export(
         ),
     ] = Target.FOLDER,
     int8: Annotated[
-        Int8,
+        Int8 | None,
         typer.Option(
-            help="Of ONNX for CPUs. tables: a student's embedding rows; static: convolutions and products too, with "
-            "--calibration; dynamic: products without calibration; none: all float32."
+            help="Of ONNX for CPUs. tables (the default): a student's embedding rows; static: convolutions and "
+            "products too, with --calibration; dynamic: products without calibration; none: all float32."
         ),
-    ] = Int8.TABLES,
+    ] = None,
     calibration: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Raw text, one sentence a line, for static int8.")
     ] = None,
-    base: Annotated[Path, typer.Option(help="Compiled base lexicon, for the calibration text.")] = Path(
-        "lexicons/base/1.lex"
-    ),
-    precision: Annotated[Precision, typer.Option(help="Of a network for GPUs, or a plan.")] = Precision.FP16,
+    base: Annotated[
+        Path | None,
+        typer.Option(help=f"Compiled base lexicon, for the calibration text. By default {BASE_LEXICON}."),
+    ] = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Of a network for GPUs, or a plan. By default fp16.")
+    ] = None,
     compute_capability: Annotated[
         list[str] | None,
         typer.Option(help="GPU that a plan of tensorrt-rtx is for, such as 8.9; may be repeated. By default all."),
@@ -87,19 +93,28 @@ def export(
     _check_belongs(compute_capability, "--compute-capability", target, Target.TENSORRT_RTX)
     _check_belongs(timing_cache, "--timing-cache", target, Target.TENSORRT)
     _check_belongs(version_compatible, "--version-compatible", target, Target.TENSORRT)
+    _check_belongs(precision, "--precision", target, *FOR_GPU)
+    for given, option in ((int8, "--int8"), (calibration, "--calibration"), (base, "--base")):
+        _check_belongs(given, option, target, *FOR_CPU)
+    int8 = int8 or Int8.TABLES
+    if calibration is not None and int8 not in (Int8.STATIC, Int8.DYNAMIC):
+        _fail(f"--calibration belongs to --int8 static or dynamic; it is {int8.value}")
+    if base is not None and calibration is None:
+        _fail("--base is for the calibration text; give --calibration as well")
+    half = precision is not Precision.FP32
     try:
         if target in (Target.TENSORRT, Target.TENSORRT_RTX):
             options = PlanOptions(
-                half=precision is Precision.FP16,
+                half=half,
                 compute_capabilities=tuple(compute_capability or ()),
                 timing_cache=timing_cache,
                 version_compatible=version_compatible,
             )
             files = export_plan(model, output, options, TENSORRT if target is Target.TENSORRT else TENSORRT_RTX)
         elif target is Target.GPU:
-            files = export_gpu_folder(model, output, half=precision is Precision.FP16)
+            files = export_gpu_folder(model, output, half=half)
         else:
-            files = _export_for_cpu(model, output, target, int8, calibration, base)
+            files = _export_for_cpu(model, output, target, int8, calibration, base or BASE_LEXICON)
     except (ParityError, TensorRtError, LexiconError, ValueError, OSError) as error:
         _fail(str(error))
     for file in files:
@@ -136,13 +151,17 @@ def _check_name(output: Path, target: Target) -> None:
     if target is Target.ONNX and output.suffix != ".onnx":
         _fail(f"--target onnx writes one file, NAME.onnx; {output} is not named so")
     asked = NETWORK_SUFFIXES.get(output.suffix)
+    if target is Target.GPU and asked is not None:
+        _fail(f"--target gpu writes model.gpu.onnx into a folder; give a folder, not a file's name ({output})")
     if asked not in (None, target):
         _fail(f"{output} is a file's name; a model is exported to a folder, with --target {asked.value} to a file")
 
 
-def _check_belongs(given: object, option: str, target: Target, theirs: Target) -> None:
-    if given and target is not theirs:
-        _fail(f"{option} belongs to --target {theirs.value}; the target is {target.value}")
+def _check_belongs(given: object, option: str, target: Target, *theirs: Target) -> None:
+    if given and target not in theirs:
+        *others, last = (each.value for each in theirs)
+        names = f"{', '.join(others)} or {last}" if others else last
+        _fail(f"{option} belongs to --target {names}; the target is {target.value}")
 
 
 def _fail(message: str) -> NoReturn:

@@ -24,15 +24,17 @@ def sign_model(
     folder: Folder,
     key: Annotated[
         Path,
-        typer.Option(help=f"Private key, PEM, elliptic curve. The password of an encrypted one: {PASSWORD_VARIABLE}."),
+        typer.Option(
+            help=f"Private key, PEM, of P-256, P-384 or P-521. The password of an encrypted one: {PASSWORD_VARIABLE}."
+        ),
     ],
     signature: Signature = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(help="A file of the folder that is not shipped, such as model.safetensors; again for more."),
+        typer.Option(help="A file of the folder that is not shipped; verify does not check it. Again for more."),
     ] = None,
 ) -> None:
-    """Sign all files of a model; the signature holds the checksum of each."""
+    """Sign all files of a model but those ignored; the signature holds the checksum of each."""
     password = os.environ.get(PASSWORD_VARIABLE) or None
     try:
         place = sign(folder, key, password=password, signature=signature, ignored=ignore or ())
@@ -47,9 +49,13 @@ def verify_model(
     key: Annotated[Path, typer.Option(help="Public key, PEM, of the one who signed it.")],
     signature: Signature = None,
 ) -> None:
-    """Check that a model is what was signed; exit code 1 where a file was changed, added or taken away."""
+    """Check that a model is what was signed; exit code 1 where a file was changed, added or taken away.
+
+    Files that are there but were ignored when it was signed are named: nothing is known of them.
+    """
     try:
-        verify(folder, key, signature=signature)
+        unsigned = verify(folder, key, signature=signature)
     except SigningError as error:
         fail("models verify", str(error))
-    typer.echo(f"{folder}: as signed")
+    not_checked = f"; ignored when it was signed, and not checked: {', '.join(unsigned)}" if unsigned else ""
+    typer.echo(f"{folder}: as signed{not_checked}")

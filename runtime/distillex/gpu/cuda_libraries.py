@@ -16,7 +16,7 @@ from distillex.gpu.driver import Driver, Gpu
 
 CAPABILITY_CUDA_13 = (7, 5)
 """The oldest GPUs that CUDA 13 runs on."""
-LAST_CUDA_12 = "onnxruntime-gpu[cuda,cudnn]>=1.22,<1.27"
+LAST_CUDA_12 = "onnxruntime-gpu[cuda,cudnn]>=1.23,<1.27"
 FIRST_CUDA_13 = "onnxruntime-gpu[cuda,cudnn]>=1.27"
 CUDA_LIBRARY = Path(onnxruntime.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
 OF_CUDA = re.compile(rb"(?<=\0)(lib(?:cublasLt|cublas|cudart|curand|cuda))(\.so\.\d+)(?=\0)")

@@ -37,7 +37,7 @@ RTX_CAPABILITIES = ((8, 6), (8, 9))
 RTX_FROM = (12, 0)
 """The plugin (0.5) takes these compute capabilities and all from this one on; others it does not offer."""
 OUT_OF_MEMORY = re.compile(
-    r"out of memory|Failed to allocate memory|smaller than requested bytes|CUBLAS_STATUS_ALLOC_FAILED|bad_alloc"
+    r"out of memory|Failed to allocate memory|smaller than requested bytes|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED|bad_alloc"
 )
 NOT_CAPTURED = "cannot use the graph capture feature"
 """What ONNX Runtime says where a part of the network was left to the CPU."""
@@ -75,12 +75,12 @@ def resolve(device: Device) -> Device:
     limited = device.memory_mib is not None
     if limited and device.provider is Provider.TENSORRT_RTX:
         raise DeviceError("the provider tensorrt-rtx has no memory limit: give none, or use the provider cuda")
-    has_plugin = _has_plugin() and not limited
-    return device.with_provider(choose(device.provider, find_gpu(device.gpu), has_plugin, _has_cuda()))
+    gpu = find_gpu(device.gpu)
+    return device.with_provider(choose(device.provider, gpu, _has_plugin(), _has_cuda(), limited=limited))
 
 
-def choose(asked: Provider, gpu: Gpu, has_plugin: bool, has_cuda: bool) -> Provider:
-    """Return the provider to use.
+def choose(asked: Provider, gpu: Gpu, has_plugin: bool, has_cuda: bool, *, limited: bool = False) -> Provider:
+    """Return the provider to use; ``limited``: one that keeps a memory limit.
 
     Raises
     ------
@@ -101,11 +101,15 @@ def choose(asked: Provider, gpu: Gpu, has_plugin: bool, has_cuda: bool) -> Provi
                 f"-cu13), beside onnxruntime {onnxruntime.__version__}"
             )
         return asked
-    if asked is Provider.AUTO and has_plugin and takes_rtx:
+    if asked is Provider.AUTO and has_plugin and takes_rtx and not limited:
         return Provider.TENSORRT_RTX
     if has_cuda:
         return Provider.CUDA
-    raise DeviceError(_no_provider(gpu, has_plugin))
+    changes = ["give no memory limit"] if limited else []
+    if asked is Provider.CUDA:
+        changes.append("use --gpu-provider tensorrt-rtx")
+    instead = f"; or {' and '.join(changes)}: tensorrt-rtx takes this GPU" if has_plugin and takes_rtx else ""
+    raise DeviceError(_no_provider(gpu, has_plugin and not takes_rtx) + instead)
 
 
 def open_session(path: Path, device: Device, profile: Mapping[str, tuple[str, str, str]]) -> Session:
@@ -145,7 +149,7 @@ def open_session(path: Path, device: Device, profile: Mapping[str, tuple[str, st
                     continue
                 raise
             if NAMES[Provider.CUDA] not in session.get_providers():
-                # ONNX Runtime goes on with the CPU and writes a line on its standard error.
+                # The provider's library was not loaded: ONNX Runtime goes on and writes a line on its standard error.
                 raise DeviceError(why_no_cuda(gpu))
             return Session(session, provider, gpu, graphs)
     raise AssertionError("unreachable")
@@ -199,12 +203,10 @@ def translated(where: object, what: str) -> Any:
 
 def _open(path: Path, options: onnxruntime.SessionOptions, providers: list[Any] | None) -> onnxruntime.InferenceSession:
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=providers)
+        # Where opening or a run fails, ONNX Runtime would otherwise go on with a new session on the CPU.
+        return onnxruntime.InferenceSession(path, options, providers=providers, enable_fallback=0)
     except (InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
         raise LayoutError(f"{path}: cannot be opened: {_first_line(error)}") from None
-    # A run that fails would otherwise be tried again on the CPU, in a new session.
-    session.disable_fallback()
-    return session
 
 
 def _session_options() -> onnxruntime.SessionOptions:
@@ -224,6 +226,8 @@ def _open_rtx(path: Path, device: Device, gpu: Gpu, profile: Mapping[str, tuple[
     options = _session_options()
     options.add_provider_for_devices(found[:1], rtx_options(profile, str(gpu.ordinal), device.graphs))
     session = _open(path, options, None)
+    if name not in session.get_providers():
+        raise DeviceError(f"the provider tensorrt-rtx does not start on {gpu}; ONNX Runtime's own lines above say why")
     memory_info = found[0].memory_info(onnxruntime.OrtDeviceMemoryType.DEFAULT)
     return Session(session, device.provider, gpu, device.graphs, memory_info)
 
@@ -257,7 +261,7 @@ def _has_cuda() -> bool:
     return NAMES[Provider.CUDA] in onnxruntime.get_available_providers()
 
 
-def _no_provider(gpu: Gpu, has_plugin: bool) -> str:
+def _no_provider(gpu: Gpu, plugin_refuses: bool) -> str:
     found = ", ".join(onnxruntime.get_available_providers())
     if len(_installed("onnxruntime", "onnxruntime-gpu")) == 2:
         both = " and ".join(_installed("onnxruntime", "onnxruntime-gpu"))
@@ -265,7 +269,7 @@ def _no_provider(gpu: Gpu, has_plugin: bool) -> str:
             f"{both} are both installed, and the files of the first lie over those of the second: pip uninstall "
             "onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu again"
         )
-    plugin = f" (its plugin for TensorRT-RTX does not take {gpu})" if has_plugin else ""
+    plugin = f" (its plugin for TensorRT-RTX does not take {gpu})" if plugin_refuses else ""
     return (
         f"ONNX Runtime {onnxruntime.__version__} has no provider for {gpu} here, only {found}{plugin}: pip uninstall "
         f"onnxruntime, then pip install '{FIRST_CUDA_13}' (CUDA 12: '{LAST_CUDA_12}')"

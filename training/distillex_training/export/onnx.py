@@ -28,6 +28,7 @@ from torch import nn
 
 from distillex_training.evaluate import EmissionFunction
 from distillex_training.export.cpu import CpuStudent, keep_residuals_apart
+from distillex_training.export.parity import largest_of
 from distillex_training.export.plain_graph import make_plain
 from distillex_training.export.slots import ONNX_FORMS
 from distillex_training.models import Student, Teacher
@@ -227,20 +228,18 @@ def largest_difference(model: nn.Module, layout: FeatureLayout, path: Path) -> t
     Returns
     -------
     tuple
-        Largest absolute difference, largest absolute emission.
+        As of :func:`~distillex_training.export.parity.largest_of`.
     """
     session = open_session(path)
-    worst = largest = 0.0
-    for batch, tokens in CHECKED_SHAPES:
+
+    def run(batch: int, tokens: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
         inputs = inputs_of(model, layout, batch, tokens, seed=tokens)
         with torch.no_grad():
             expected = model(*inputs).numpy()
         feeds = {name: tensor.numpy() for name, tensor in zip(INPUT_NAMES, inputs, strict=True)}
-        found = session.run([OUTPUT_NAME], feeds)[0]
-        real = inputs[0].numpy() != 0
-        worst = max(worst, float(np.abs(found - expected)[real].max()))
-        largest = max(largest, float(np.abs(expected[real]).max()))
-    return worst, largest
+        return session.run([OUTPUT_NAME], feeds)[0], expected, inputs[0].numpy() != 0
+
+    return largest_of(run(batch, tokens) for batch, tokens in CHECKED_SHAPES)
 
 
 def open_session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:

@@ -71,10 +71,11 @@ def _sum_without_casts(graph: onnx.GraphProto, known: Mapping[str, Any]) -> None
         widened = made_by.get(total.input[0])
         if widened is None or not _casts_to(widened, onnx.TensorProto.FLOAT):
             continue
-        if known[widened.input[0]].elem_type == onnx.TensorProto.FLOAT16:
+        source = known.get(widened.input[0])
+        if source is not None and source.elem_type == onnx.TensorProto.FLOAT16:
             total.input[0], total.output[0] = widened.input[0], narrowed.output[0]
             graph.node.remove(narrowed)
 
 
 def _casts_to(node: onnx.NodeProto, kind: int) -> bool:
-    return node.op_type == "Cast" and int(node.attribute[0].i) == kind
+    return node.op_type == "Cast" and any(each.name == "to" and each.i == kind for each in node.attribute)

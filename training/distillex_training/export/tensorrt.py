@@ -16,9 +16,11 @@ import numpy as np
 import torch
 from distillex_matcher import CrfParameters, FeatureLayout
 from distillex_matcher.exported import PLAN_FILE, RTX_PLAN_FILE
+from numpy.typing import NDArray
 
 from distillex_training.export.folder import check_network_alone, put_in_place, staged
 from distillex_training.export.onnx import INPUT_NAMES, OUTPUT_NAME, export_onnx, open_session, random_inputs
+from distillex_training.export.parity import largest_of
 from distillex_training.export.plan_builder import (
     TENSORRT,
     Library,
@@ -153,7 +155,7 @@ def compare_plan(
     Returns
     -------
     tuple
-        Largest absolute difference of an emission, and what is accepted.
+        Largest absolute difference of an emission (NaN where one is no finite number), and what is accepted.
     """
     runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
     if options.version_compatible:
@@ -163,17 +165,14 @@ def compare_plan(
         raise TensorRtError("TensorRT cannot load the plan that it has built; its own log above says why")
     context = engine.create_execution_context()
     session = open_session(onnx_path)
-    worst = largest = 0.0
-    for batch, tokens in CHECKED_SHAPES:
-        if not layout.buckets[0] <= tokens <= layout.buckets[-1]:
-            continue
+
+    def run(batch: int, tokens: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
         inputs = random_inputs(layout, batch, tokens, seed=tokens)
         feeds = {name: tensor.numpy() for name, tensor in zip(INPUT_NAMES, inputs, strict=True)}
-        expected = session.run([OUTPUT_NAME], feeds)[0]
-        found = _run(context, inputs)
-        real = feeds[INPUT_NAMES[0]] != 0
-        worst = max(worst, float(np.abs(found - expected)[real].max()))
-        largest = max(largest, float(np.abs(expected[real]).max()))
+        return _run(context, inputs), session.run([OUTPUT_NAME], feeds)[0], feeds[INPUT_NAMES[0]] != 0
+
+    least, most = layout.buckets[0], layout.buckets[-1]
+    worst, largest = largest_of(run(batch, tokens) for batch, tokens in CHECKED_SHAPES if least <= tokens <= most)
     return worst, (HALF_TOLERANCE if options.half else FLOAT_TOLERANCE) * largest
 
 
