@@ -12,13 +12,19 @@ import tritonclient.grpc as triton
 from distillex_client import Extractor
 from distillex_serving.embedded import EMBEDDED_LAYOUTS, EmbeddedServer, ServerError
 from distillex_serving.preconditions import PreconditionError
+from distillex_serving.repository import Layout
 from server_under_test import server_options
 
 pytestmark = pytest.mark.server
 TEXT = "张三毕业于北京大学，后来在中国人民银行担任行长。"
 
 
-@pytest.fixture(scope="module", params=EMBEDDED_LAYOUTS, ids=lambda layout: layout.value)
+# Of the layout gpu, which needs networks of its own, tests/training/test_gpu_network.py.
+@pytest.fixture(
+    scope="module",
+    params=[layout for layout in EMBEDDED_LAYOUTS if layout is not Layout.GPU],
+    ids=lambda layout: layout.value,
+)
 def with_teacher(request, tiny_teacher, lexicon_directory):
     options = server_options(lexicon_directory, teacher=tiny_teacher, layout=request.param)
     with EmbeddedServer(options) as running:

@@ -114,7 +114,8 @@ def test_a_real_server_that_stands_still_is_noticed(monkeypatch):
         assert [watching.standstill() for _ in range(20)] == [None] * 20
         os.kill(server.pid, signal.SIGSTOP)
         try:
-            told = [watching.standstill() for _ in range(PATIENCE)]
+            # A look may be answered before the signal has reached every thread.
+            told = [watching.standstill() for _ in range(PATIENCE + 3)]
         finally:
             os.kill(server.pid, signal.SIGCONT)
         assert told[-1] == "tritonserver answers no longer"
