@@ -6,7 +6,7 @@ import contextlib
 import filecmp
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from distillex_matcher import CrfParameters, FeatureLayout, Features, LayoutError
@@ -15,7 +15,7 @@ from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE
 
 from distillex_training.export.int8 import Int8, export_quantized
 from distillex_training.export.onnx import export_onnx
-from distillex_training.models import load_model
+from distillex_training.models import Student, Teacher, load_model
 from distillex_training.models.directory import CONFIG_FILE, WEIGHTS_FILE
 
 LOG = logging.getLogger("distillex.export")
@@ -51,11 +51,13 @@ def export_folder(
     ValueError
         For a folder that cannot hold this model.
     """
-    model, crf, layout = load_model(model_directory)
-    parameters = crf.parameters_for_serving()
-    with staged(model_directory, folder) as staging:
-        export_quantized(model, layout, staging / NETWORK_FILE, int8, calibration, crf=parameters)
-        return put_in_place(staging, folder, layout, parameters)
+    return _export(
+        model_directory,
+        folder,
+        lambda model, layout, staging, crf: export_quantized(
+            model, layout, staging / NETWORK_FILE, int8, calibration, crf=crf
+        ),
+    )
 
 
 def export_gpu_folder(model_directory: Path, folder: Path, *, half: bool = True) -> list[Path]:
@@ -80,10 +82,23 @@ def export_gpu_folder(model_directory: Path, folder: Path, *, half: bool = True)
     ValueError
         For a folder that cannot hold this model.
     """
+    return _export(
+        model_directory,
+        folder,
+        lambda model, layout, staging, crf: export_onnx(model, layout, staging / GPU_NETWORK_FILE, crf=crf, half=half),
+    )
+
+
+def _export(
+    model_directory: Path,
+    folder: Path,
+    write: Callable[[Student | Teacher, FeatureLayout, Path, CrfParameters], object],
+) -> list[Path]:
+    """Load a model, let ``write`` put its network into a folder, and move that in place with the files beside it."""
     model, crf, layout = load_model(model_directory)
     parameters = crf.parameters_for_serving()
     with staged(model_directory, folder) as staging:
-        export_onnx(model, layout, staging / GPU_NETWORK_FILE, crf=parameters, half=half)
+        write(model, layout, staging, parameters)
         return put_in_place(staging, folder, layout, parameters)
 
 
