@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from distillex_matcher.lexicon_store import BASE_NAME, LexiconStore
+
 
 def shipped_models() -> Path:
     """Return the folder of the shipped models."""
@@ -20,3 +22,9 @@ def shipped(module: str, name: str) -> Path:
     package = Path(module).resolve().parent
     packaged = package / name
     return packaged if packaged.is_dir() else package.parents[1] / name
+
+
+def shipped_base_lexicon() -> Path:
+    """Return the file of the shipped base lexicon."""
+    store = LexiconStore(shipped_lexicons())
+    return store.directory / BASE_NAME / f"{store.current_version(BASE_NAME)}.lex"

@@ -1,72 +1,230 @@
-"""Settings that make no sense are refused before the first work, by name."""
+"""Settings that make no sense are refused before the first work, by name, in one sentence."""
 
 import dataclasses
+import subprocess
+import sys
 import typing
 from pathlib import Path
 
 import pytest
 from distillex.command.main import application
-from distillex_training.accepted import ACCEPTED, Checked
-from distillex_training.config import ConfigError, PretrainRun, StudentRun, TeacherRun, read_config
-from distillex_training.models import StudentConfig, TeacherConfig
+from distillex_training.config import (
+    ConfigError,
+    PretrainRun,
+    StudentConfig,
+    StudentRun,
+    TeacherConfig,
+    TeacherRun,
+    read_config,
+)
+from distillex_training.config.losses import LOSSES
+from distillex_training.config.messages import RENAMED, accepted, keys, schema_of
 from typer.testing import CliRunner
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "training" / "configs").glob("*.yaml"))
+KINDS = {"pretrain": PretrainRun, "teacher": TeacherRun}
 STUDENT = [
     *("loop.gradient_clip=0", "loop.gradient_clip=-1", "learning_rate=0", "learning_rate=.nan", "learning_rate=.inf"),
     *("table_learning_rate=-1", "crf_learning_rate=0", "loop.warm_up=1.5", "loop.warm_up=-0.1", "loop.weight_decay=-1"),
-    *("distillation.gold_repeats=-1", "distillation.best_paths=-1", "distillation.hidden=-1"),
-    *("distillation.minimum_confidence=1.5", "student.character_dropout=1", "student.dropout=1.5", "student.head=0"),
+    *("distillation.gold_repeats=-1", "distillation.losses.k_best=-1", "distillation.losses.hidden_mse=.nan"),
+    *("distillation.minimum_confidence=1.5", "student.character_dropout=1", "student.dropout=3", "student.head=0"),
     *("student.character_embedding=0", "student.dilations=[]", "student.dilations=[0]", "student.width=0"),
-    *("student.width=-3", "student.bigram_hash_size=0", "student.encoder=foo", "augmentation.wrong_spans=[-1]"),
+    *("student.width=-3", "student.bigram_hash_size=0", "student.encoder=lstm", "augmentation.wrong_spans=[-1]"),
     *("augmentation.gold_probabilities=[]", "loop.seed=-1", "data.raw_limit=-1", "data.minimum_count=0"),
+    *("loop.epochs=-1", "loop.epochs=2.5", "loop.epochs=true", "loop.fused=1", "data.train=null", "data=3"),
 ]
+
+
+def run_command(*arguments):
+    return CliRunner().invoke(application, [str(each) for each in arguments])
 
 
 @pytest.mark.parametrize("setting", STUDENT)
 def test_a_students_setting_that_makes_no_sense_is_refused_in_one_line(toy, tmp_path, setting):
-    arguments = ["distill", str(toy / "student.yaml"), "-o", str(tmp_path / "run"), "--set", setting]
-    result = CliRunner().invoke(application, arguments)
-    name = setting.split("=")[0].split(".")[-1]
+    result = run_command("distill", toy / "student.yaml", "-o", tmp_path / "run", "--set", setting)
+    name = setting.split("=")[0]
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
-    assert f" {name} is " in result.stderr
+    assert f"student.yaml with --set {setting}: {name}" in result.stderr
     assert " is accepted" in result.stderr
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("loop.epoch=3", "unknown key 'loop.epoch'; did you mean 'loop.epochs'?"),
+        ("epochs=3", "unknown key 'epochs'; did you mean 'loop.epochs'?"),
+        ("distillation.losses.vitebi=1", "unknown loss 'vitebi'; did you mean 'viterbi'?"),
+        ("data.train.x=1", 'data.train is "train.jsonl", which has no keys'),
+        ("data.raw=[a", "'[a' is not YAML"),
+        ("data.train=nowhere.jsonl", "data.train.0.path: nowhere.jsonl: no such file"),
+        ("data.dev=trian.jsonl", "data.dev.0.path: trian.jsonl: no such file"),
+        ("data.types=[company, nmae]", "the label 'name' (96 of 96 sentences) is unknown; did you mean 'nmae'?"),
+        ("initial=nowhere", "initial: nowhere: no such folder"),
+        ("initial=student.yaml", "is a file; a model directory is accepted"),
+        ("distillation.gold_repeats=0", "gold_repeats is 0 and teacher names none: there is nothing to learn from"),
+        ("data.raw=train.json", "data.raw: train.json: no such file"),
+        ("data.lexicon=dev.jsonl", "dev.jsonl"),
+        ("data.mentions=[{type: nmae, words: [raw.txt]}]", "did you mean 'name'? one of company, name is accepted"),
+        ("everyday.slots=[{name: shop, type: shop, words: [raw.txt]}]", "has the type 'shop'; accepted: company, name"),
+    ],
+)
+def test_a_first_mistake_is_answered_in_one_line_before_torch_is_imported(toy, tmp_path, setting, said):
+    result = run_command("distill", toy / "student.yaml", "-o", tmp_path / "run", "--set", setting)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert said in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_answer_needs_no_torch(toy, tmp_path):
+    program = (
+        "import sys\n"
+        "from distillex.command.main import application\n"
+        "try:\n    application()\n"
+        "finally:\n    print([name for name in ('torch', 'transformers', 'accelerate') if name in sys.modules])\n"
+    )
+    for setting in ("data.types=[company, nmae]", "loop.epochs=-1", "data.train=nowhere"):
+        arguments = ["distill", str(toy / "student.yaml"), "-o", str(tmp_path / "run"), "--set", setting]
+        done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "[]\n"), done.stderr
+
+
+def test_a_teacher_needs_raw_text_to_label(toy, toy_teacher, tmp_path):
+    result = run_command(
+        *("distill", toy / "student.yaml", "-o", tmp_path / "run", "--set", f"distillation.teacher={toy_teacher}")
+    )
+    assert result.exit_code == 1
+    assert "distillation.teacher labels the raw text, but data.raw names none" in result.stderr
+
+
+def test_a_teacher_of_other_types_and_a_model_of_the_other_kind_are_refused_first(
+    toy, toy_teacher, toy_student, other_types, tmp_path
+):
+    given = [f"--set={key}={value}" for key, value in other_types.items()]
+    taught = ["--set", f"data.raw={toy}/raw.txt", "--set", f"distillation.teacher={toy_teacher}"]
+    result = run_command("distill", toy / "student.yaml", "-o", tmp_path / "run", *given, *taught)
+    assert "labels company, name; the training file, company, person" in result.stderr
+    result = run_command(*("distill", toy / "student.yaml", "-o", tmp_path / "run", "--set", f"initial={toy_teacher}"))
+    assert f"initial: {toy_teacher} is not a student, but a teacher" in result.stderr
+    large = ["--set", "distillation.start_from_teacher=true", "--set", "student.character_embedding=999"]
+    result = run_command("distill", toy / "student.yaml", "-o", tmp_path / "run", *taught, *large)
+    assert "student.character_embedding is 999; the teacher's has 16 dimensions" in result.stderr
+
+
+def test_an_encoder_that_can_only_be_a_folder_has_to_be_there(teacher_configuration, toy_encoder, tmp_path):
+    def said(encoder):
+        result = run_command(
+            *("finetune", teacher_configuration, "-o", tmp_path / "run", "--set", f"encoder={encoder}")
+        )
+        assert result.exit_code == 1
+        return result.stderr
+
+    assert f"did you mean {toy_encoder}?" in said(f"{toy_encoder}s")
+    (tmp_path / "empty").mkdir()
+    assert "holds no config.json" in said(tmp_path / "empty")
+    assert "is a file; a folder, or a name" in said(teacher_configuration)
+
+
+def test_every_fault_of_a_file_is_named_at_once(toy, tmp_path):
+    text = (toy / "student.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "student.yaml"
+    path.write_text(
+        text.replace("epochs: 4", "epochs: 0").replace("learning_rate: 1e-2", "learning_rat: 1"), encoding="utf-8"
+    )
+    with pytest.raises(ConfigError) as raised:
+        read_config(path, StudentRun)
+    assert str(raised.value).splitlines() == [
+        f"{path}: loop.epochs is 0; at least 1 is accepted",
+        f"{path}: unknown key 'learning_rat'; did you mean 'learning_rate'? accepted keys: "
+        + ", ".join(each.name for each in dataclasses.fields(StudentRun)),
+    ]
+
+
+@pytest.mark.parametrize("content", ["", "- a", "3", "a: [", "&a [*a]", "[" * 5000, "? [a]\n: 1", "\0"])
+def test_what_is_no_configuration_is_refused(tmp_path, content):
+    path = tmp_path / "a.yaml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"a\.yaml"):
+        read_config(path, StudentRun)
+
+
+def test_a_number_in_a_key_is_a_place_in_a_list(toy):
+    two = {"data.dev": "[dev.jsonl, {path: train.jsonl}]", "data.dev.1.path": "dev.jsonl"}
+    run = read_config(toy / "student.yaml", StudentRun, two)
+    assert [each.path for each in run.data.dev] == [toy / "dev.jsonl"] * 2
+    with pytest.raises(ConfigError, match=r"data\.dev is a list; its places are data\.dev\.0 to data\.dev\.1"):
+        read_config(toy / "student.yaml", StudentRun, two | {"data.dev.2.path": "dev.jsonl"})
+
+
+def test_numbers_are_those_of_yaml_1_2(toy):
+    run = read_config(toy / "student.yaml", StudentRun, {"learning_rate": "2e-3", "table_learning_rate": "1E+1"})
+    assert (run.learning_rate, run.table_learning_rate) == (0.002, 10.0)
+
+
 def test_a_transformer_whose_width_has_no_heads_is_refused(toy):
-    with pytest.raises(ConfigError, match="width is 30; with a transformer a multiple of 4 is accepted"):
+    with pytest.raises(ConfigError, match="student: width is 30; with a transformer a multiple of 4 is accepted"):
         read_config(toy / "student.yaml", StudentRun, {"student.encoder": "transformer", "student.width": "30"})
 
 
-def dataclasses_of(kind):
-    yield kind
-    for hint in typing.get_type_hints(kind).values():
-        if dataclasses.is_dataclass(hint):
-            yield from dataclasses_of(hint)
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_key_of_an_earlier_version_is_answered_with_its_present_name(toy, tmp_path, old, new):
+    with pytest.raises(ConfigError, match=f"'{old}' is called '{new}' now"):
+        read_config(toy / "student.yaml", StudentRun, {old: "1.0"})
+    text = (toy / "student.yaml").read_text(encoding="utf-8")
+    (toy / "old.yaml").write_text(f"{text}distillation: {{{old.split('.')[1]}: 1.0}}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"'{old}' is called '{new}' now"):
+        read_config(toy / "old.yaml", StudentRun)
+    assert new in {f"distillation.losses.{name}" for name in LOSSES}
 
 
-def says_what_is_accepted(hint):
-    if any(isinstance(each, ACCEPTED) for each in getattr(hint, "__metadata__", ())):
-        return True
-    return any(says_what_is_accepted(each) for each in typing.get_args(hint))
+def test_every_loss_has_a_function():
+    assert [loss.resolve().__name__ for loss in LOSSES.values()] == list(LOSSES)
 
 
-def is_numeric(hint):
-    return hint in (int, float) or any(is_numeric(each) for each in typing.get_args(hint))
+def test_a_loss_that_is_not_named_is_off(toy):
+    assert read_config(toy / "student.yaml", StudentRun).distillation.switched_on == ("k_best",)
+    run = read_config(toy / "student.yaml", StudentRun, {"distillation.losses.token_kl": "0.5"})
+    assert run.distillation.switched_on == ("token_kl",)
 
 
 @pytest.mark.parametrize("root", [StudentRun, TeacherRun, PretrainRun, StudentConfig, TeacherConfig])
-def test_every_number_says_what_it_accepts(root):
-    for kind in dataclasses_of(root):
-        plain, full = typing.get_type_hints(kind), typing.get_type_hints(kind, include_extras=True)
-        numbers = [name for name, hint in plain.items() if is_numeric(hint)]
-        assert [name for name in numbers if not says_what_is_accepted(full[name])] == []
-        assert issubclass(kind, Checked) or not numbers
+def test_every_setting_says_what_it_accepts_and_none_takes_another_type_in_silence(root):
+    schema = schema_of(root)
+    assert "another value" not in accepted(schema, schema)
+
+    def loose(kind, prefix=""):
+        for name, hint in typing.get_type_hints(kind, include_extras=True).items():
+            if hint in (int, float, bool):
+                yield prefix + name
+            elif dataclasses.is_dataclass(hint):
+                yield from loose(hint, f"{prefix}{name}.")
+
+    assert list(loose(root)) == []
+    assert len(list(keys(schema))) >= len(dataclasses.fields(root))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_the_committed_configurations_are_accepted(path):
-    kinds = {"pretrain": PretrainRun, "teacher": TeacherRun}
-    read_config(path, kinds.get(path.stem.split("-")[0], StudentRun))
+    read_config(path, KINDS.get(path.stem.split("-")[0], StudentRun))
+
+
+def test_a_configuration_that_comes_with_distillex_is_found_by_its_name(tmp_path, monkeypatch):
+    from distillex_training.config.shipped import find_config
+
+    monkeypatch.chdir(tmp_path)
+    assert find_config(Path("student-own-data")).samefile(find_config(Path("student-own-data.yaml")))
+    with pytest.raises(ConfigError, match=r"student-own-dat: no such file; did you mean student-own-data\?"):
+        find_config(Path("student-own-dat"))
+    (tmp_path / "mine.yaml").touch()
+    with pytest.raises(ConfigError, match=r"mime\.yaml: no such file; did you mean mine\.yaml\?"):
+        find_config(Path("mime.yaml"))
+
+
+def test_the_base_lexicon_is_found_from_any_folder(toy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (toy / "student.yaml").read_text(encoding="utf-8").replace("lexicon: base.lex, ", "")
+    (toy / "without.yaml").write_text(text, encoding="utf-8")
+    lexicon = read_config(toy / "without.yaml", StudentRun).data.lexicon
+    assert lexicon.is_absolute()
+    assert lexicon.stat().st_size > 1_000_000

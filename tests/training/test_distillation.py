@@ -8,6 +8,7 @@ import pytest
 import torch
 from distillex_matcher import CrfDecoder, LabelScheme, Lexicon
 from distillex_training.config import ConfigError, StudentRun, TeacherRun, read_config
+from distillex_training.config.losses import LOSSES
 from distillex_training.distill import (
     DistillationTask,
     build_student,
@@ -19,13 +20,13 @@ from distillex_training.distill import (
 )
 from distillex_training.ensemble import Ensemble
 from distillex_training.finetune import finetune
+from distillex_training.lessons import Lesson
 from distillex_training.models import load_model
 from distillex_training.tagging import read_data
 from distillex_training.teacher_cache import BATCH_SIZE, JoinedCaches, TeacherCache, Wanted, label_raw_text
 from distillex_training.teacher_outputs import Outputs, files_of, finished, is_whole, rows_of
 
-LOSSES = ("viterbi", "marginals", "posteriors", "best_paths", "emission_error", "emission_divergence", "hidden")
-EVERY_LOSS = {f"distillation.{name}": "0.5" for name in LOSSES} | {
+EVERY_LOSS = {f"distillation.losses.{name}": "0.5" for name in LOSSES} | {
     "distillation.paths": "3",
     "student.owned_bigrams": "true",
     "student.owned_words": "true",
@@ -81,9 +82,9 @@ def test_distillation_interrupted_and_resumed_ends_like_one_that_was_not(toy, to
 @pytest.mark.parametrize("loss", [*LOSSES, "gold"])
 def test_each_loss_is_a_switch_of_its_own(toy, toy_teacher, everything, tmp_path, loss):
     _, cache = everything
-    off = {f"distillation.{name}": "0.0" for name in LOSSES}
+    off = {f"distillation.losses.{name}": "0.0" for name in LOSSES}
     if loss != "gold":
-        off |= {"distillation.gold_repeats": "0", f"distillation.{loss}": "1.0", "distillation.paths": "3"}
+        off |= {"distillation.gold_repeats": "0", f"distillation.losses.{loss}": "1.0", "distillation.paths": "3"}
     run = student_run(toy, toy_teacher, cache, **off, **{"loop.epochs": "8"})
     distill(run, tmp_path)
     rows = read_metrics(tmp_path)
@@ -93,7 +94,7 @@ def test_each_loss_is_a_switch_of_its_own(toy, toy_teacher, everything, tmp_path
 
 
 def test_the_teacher_s_marginals_follow_the_characters_that_were_not_exchanged(toy, toy_teacher, everything, tmp_path):
-    losses = {"distillation.best_paths": "0.0", "distillation.viterbi": "1.0", "distillation.marginals": "0.5"}
+    losses = {"distillation.losses": "{viterbi: 1.0, token_kl: 0.5}"}
     run = student_run(toy, toy_teacher, everything[1], **losses, **{"augmentation.exchanged": "1.0"})
     data = read_run_data(run, toy_teacher)
     cache = label_raw_text([toy_teacher], data, everything[1])
@@ -108,7 +109,8 @@ def test_the_teacher_s_marginals_follow_the_characters_that_were_not_exchanged(t
     for batch in (batch for batch in task.batches(0) if batch[0] >= len(data.train)):
         features = task.batch(batch, 0)
         rows = [index - len(data.train) for index in batch]
-        marginals = task._marginals(features, rows)
+        emissions = torch.zeros(*features.labels.shape, len(crf.scheme))
+        marginals = Lesson(emissions, None, crf, features, cache, rows, run.distillation).marginals
         assert marginals.shape[:2] == features.labels.shape
         for number, row in enumerate(rows):
             before = cache.marginals([row], len(cache.text(row)))[0]
@@ -152,7 +154,7 @@ def test_a_teacher_learns_from_an_earlier_one_on_raw_text(
         "data.raw": f"[{toy}/raw.txt]",
         "distillation.teacher": str(toy_teacher),
         "distillation.cache": str(everything[1]),
-        "distillation.hidden": "0.1",
+        "distillation.losses": "{k_best: 1.0, hidden_mse: 0.1}",
     }
     finetune(read_config(teacher_configuration, TeacherRun, overrides), tmp_path)
     alone, both = (read_metrics(run)[0]["step"] for run in (toy_teacher.parent, tmp_path))
@@ -164,13 +166,13 @@ def test_a_teacher_learns_from_an_earlier_one_on_raw_text(
 
 
 def test_self_training_and_adversarial_steps_are_not_combined(teacher_configuration, toy_teacher, tmp_path):
-    overrides = {"distillation.teacher": str(toy_teacher), "adversarial": "0.5"}
+    overrides = {"data.raw": "[raw.txt]", "distillation.teacher": str(toy_teacher), "adversarial": "0.5"}
     with pytest.raises(ConfigError, match=r"adversarial: not together with distillation\.teacher"):
         finetune(read_config(teacher_configuration, TeacherRun, overrides), tmp_path)
 
 
 def test_a_run_with_nothing_to_learn_from_is_refused(toy, toy_teacher, everything, tmp_path):
-    off = {f"distillation.{name}": "0.0" for name in LOSSES} | {"distillation.gold_repeats": "0"}
+    off = {"distillation.losses": "{viterbi: 0.0}", "distillation.gold_repeats": "0"}
     with pytest.raises(ConfigError, match="gold_repeats is 0 and no loss is on"):
         distill(student_run(toy, toy_teacher, everything[1], **off), tmp_path)
 
@@ -434,9 +436,8 @@ def test_a_model_beside_the_teacher_has_its_entity_types_and_a_teacher(
         distill(run, tmp_path / "run")
     with pytest.raises(ConfigError, match=r"other/best labels company, person; .* company, name"):
         Ensemble([toy_teacher, other / "best"], Lexicon.load(run.data.lexicon))
-    alone = student_run(toy, "null", everything[1], **{"distillation.beside": f"[{toy_student}]"})
-    with pytest.raises(ConfigError, match=r"distillation\.beside names models, but distillation\.teacher none"):
-        distill(alone, tmp_path / "run")
+    with pytest.raises(ConfigError, match="distillation: beside names models, but teacher none"):
+        student_run(toy, "null", everything[1], **{"distillation.beside": f"[{toy_student}]"})
 
 
 def test_a_student_begins_with_another_one_or_with_the_teachers_characters(toy, toy_teacher, everything, tmp_path):

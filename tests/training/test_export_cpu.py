@@ -24,7 +24,13 @@ def student_of(layout, **options):
     sizes = {"width": 16, "dilations": (1, 2), "bigram_hash_size": 64, "head": 24, **options}
     torch.manual_seed(1)
     student = Student(
-        StudentConfig(len(layout.vocabulary), len(layout.types), layout.word_hash_size, ("name",), **sizes)
+        StudentConfig(
+            vocabulary=len(layout.vocabulary),
+            lexicon_types=len(layout.types),
+            word_hash_size=layout.word_hash_size,
+            entity_types=("name",),
+            **sizes,
+        )
     ).eval()
     for parameter in student.parameters():
         if parameter.dim() == 1:

@@ -100,7 +100,16 @@ def test_a_transformer_with_trigrams_and_a_sentences_mean_is_as_plain(tmp_path):
     parts = {"encoder": "transformer", "context": True, "trigram_embedding": 8, "trigram_hash_size": 64}
     torch.manual_seed(1)
     student = Student(
-        StudentConfig(8, 1, 64, ("name",), width=16, dilations=(1, 2), bigram_hash_size=64, **parts)
+        StudentConfig(
+            vocabulary=8,
+            lexicon_types=1,
+            word_hash_size=64,
+            entity_types=("name",),
+            width=16,
+            dilations=(1, 2),
+            bigram_hash_size=64,
+            **parts,
+        )
     ).eval()
     export_onnx(student, layout, tmp_path / "model.onnx", half=True)
     graph = onnx.load(tmp_path / "model.onnx").graph

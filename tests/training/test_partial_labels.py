@@ -168,7 +168,7 @@ def test_a_labelled_file_is_its_path_or_an_object(toy, run_of):
     assert run.data.train == (TrainingCorpus(train), TrainingCorpus(dev, weight=0.5, per_epoch=7))
     assert run.data.dev == (Corpus(dev),)
     assert run.data.test == (Corpus(dev, declaration),)
-    assert run_of(train={"path": train, "weight": "2e0"}, dev=[dev]).data.train == (TrainingCorpus(train, weight=2.0),)
+    assert run_of(train={"path": train, "weight": 2}, dev=[dev]).data.train == (TrainingCorpus(train, weight=2.0),)
 
 
 @pytest.mark.parametrize(
@@ -176,9 +176,12 @@ def test_a_labelled_file_is_its_path_or_an_object(toy, run_of):
     [
         ([{"path": "a", "weight": -1}], "weight"),
         ([{"path": "a", "per_epoch": 1.5}], "per_epoch"),
-        ([{"path": "a", "share": 1}], "unknown key 'share'; accepted keys: path, declaration, weight, per_epoch"),
-        ([{"weight": 1}], "the key 'path' is missing"),
-        ([3], "expected keys and values, not 3"),
+        (
+            [{"path": "a", "share": 1}],
+            "unknown key 'data.train.0.share'; accepted keys: path, declaration, weight, per_epoch",
+        ),
+        ([{"weight": 1}], r"the key 'data\.train\.0\.path' is missing"),
+        ([3], r"data\.train\.0 is 3; a path or the keys path, declaration, weight, per_epoch is accepted"),
         ([], "train"),
     ],
 )
@@ -188,7 +191,7 @@ def test_what_is_no_labelled_file_is_refused(toy, run_of, train, message):
 
 
 def test_a_development_file_has_no_weight(toy, run_of):
-    with pytest.raises(ConfigError, match="dev: unknown key 'weight'; accepted keys: path, declaration"):
+    with pytest.raises(ConfigError, match=r"unknown key 'data\.dev\.0\.weight'; accepted keys: path, declaration"):
         run_of(train=str(toy / "train.jsonl"), dev=[{"path": str(toy / "dev.jsonl"), "weight": 1.0}])
 
 

@@ -180,11 +180,10 @@ def test_the_command_names_the_difference_and_tells_a_finished_run(toy, finished
     assert (code, "learning_rate: 0.01 then, 0.001 now" in output) == (1, True)
 
 
-def test_processes_and_accumulation_together_are_one_setting(toy, monkeypatch):
+def test_processes_and_accumulation_together_are_one_setting(toy):
     alone = record_of(student(toy, loop__accumulate="2"))
-    monkeypatch.setattr("distillex_training.processes.count", lambda: 2)
-    assert differences(alone, record_of(student(toy))) == []
-    (difference,) = differences(alone, record_of(student(toy, loop__accumulate="2")))
+    assert differences(alone, record_of(student(toy), processes=2)) == []
+    (difference,) = differences(alone, record_of(student(toy, loop__accumulate="2"), processes=2))
     assert difference == "loop.accumulate: 2 then, 4 now"
 
 
@@ -199,8 +198,8 @@ def test_nothing_has_no_checksum(tmp_path):
         ("loop.batch_size=-1", "batch_size is -1; at least 1"),
         ("loop.averaging=1.0", r"averaging is 1\.0; at least 0 and less than 1"),
         ("loop.steps=-1", "steps is -1; at least 0"),
-        ("data.train.more=1", "'train' holds 'train.jsonl', which has no keys"),
-        ("loop.seed=[", r"loop\.seed: '\[' is not YAML"),
+        ("data.train.more=1", 'data.train is "train.jsonl", which has no keys'),
+        ("loop.seed=[", r"--set loop\.seed=\[: '\[' is not YAML"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_by_name(toy, setting, message):

@@ -119,7 +119,7 @@ def test_all_rows_see_the_same_part_of_each_corpus_in_its_share_of_an_epoch(plan
     [
         ([{"name": "a"}, {"name": "A"}], "rows: names are needed that tell them apart, not 'a'"),
         ([{"name": "mean", "mean_of": ["a"]}, {"name": "a"}], "rows: mean: 'a' is no earlier run; there are: "),
-        ([{"name": "a", "head": "softmax"}], "head is 'softmax'; one of crf, spans is accepted"),
+        ([{"name": "a", "head": "softmax"}], 'head is "softmax"; one of crf, spans is accepted'),
     ],
 )
 def test_a_plan_that_cannot_be_carried_out_is_refused(plan, rows, message):

@@ -167,13 +167,16 @@ def test_a_key_that_stands_twice_is_refused(toy, tmp_path, before, after):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"loop.epoch": "3"}, "unknown key 'epoch'; accepted keys: epochs,"),
-        ({"loop.epochs": "many"}, "'many' is not of type int"),
-        ({"student.dilations": "3"}, "3 is not a list"),
-        ({"learning_rate": "fast"}, "'fast' is not a number"),
-        ({"data": "{train: a}"}, "the key 'dev' is missing"),
+        ({"loop.epoch": "3"}, r"unknown key 'loop\.epoch'; did you mean 'loop\.epochs'\? accepted keys: epochs,"),
+        ({"loop.epochs": "many"}, 'loop.epochs is "many"; a whole number at least 1 is accepted'),
+        (
+            {"student.dilations": "3"},
+            "student.dilations is 3; a list: a whole number at least 1, at least one is accepted",
+        ),
+        ({"learning_rate": "fast"}, 'learning_rate is "fast"; a number more than 0 is accepted'),
+        ({"data": "{train: a}"}, r"the key 'data\.dev' is missing"),
         ({"distillation.paths": "0"}, "paths is 0; at least 1"),
-        ({"distillation.temperature": "0"}, r"temperature is 0\.0; more than 0"),
+        ({"distillation.temperature": "0"}, "temperature is 0; more than 0"),
         ({"augmentation.wrong_spans": "[]"}, r"wrong_spans is \[\]; a list of at least one value"),
         ({"augmentation.exchanged": "1.5"}, r"exchanged is 1\.5; at least 0 and at most 1"),
     ],

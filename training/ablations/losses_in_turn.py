@@ -30,8 +30,8 @@ sys.path.insert(0, str(ROOT / "training" / "evidence"))
 from record_run import record  # noqa: E402
 from results_file import RESULTS  # noqa: E402
 
-BEST_SEQUENCE = {"distillation.viterbi": "1.0"}
-WITH_MARGINALS = BEST_SEQUENCE | {"distillation.marginals": "0.5"}
+BEST_SEQUENCE = {"distillation.losses.viterbi": "1.0"}
+WITH_MARGINALS = BEST_SEQUENCE | {"distillation.losses.token_kl": "0.5"}
 MORE_BIGRAMS = WITH_MARGINALS | {"student.bigram_hash_size": "131072"}
 OWNED_BIGRAMS = MORE_BIGRAMS | {"student.owned_bigrams": "true"}
 GOLD_ALONE = "gold alone"
@@ -40,12 +40,12 @@ SETTINGS: dict[str, dict[str, str]] = {
     "gold, best sequence": BEST_SEQUENCE,
     "gold, best sequence, marginals": WITH_MARGINALS,
     "gold, best sequence, marginals at temperature 2": WITH_MARGINALS | {"distillation.temperature": "2.0"},
-    "gold, best sequence, CRF posteriors": BEST_SEQUENCE | {"distillation.posteriors": "0.5"},
-    "gold, five best sequences": {"distillation.best_paths": "1.0"},
-    "gold, best sequence, squared error of emissions": BEST_SEQUENCE | {"distillation.emission_error": "0.1"},
-    "gold, best sequence, divergence of emissions": BEST_SEQUENCE | {"distillation.emission_divergence": "0.5"},
-    "gold, best sequence, hidden states": BEST_SEQUENCE | {"distillation.hidden": "0.5"},
-    "gold, best sequence, marginals, hidden states": WITH_MARGINALS | {"distillation.hidden": "0.5"},
+    "gold, best sequence, CRF posteriors": BEST_SEQUENCE | {"distillation.losses.crf_marginal_kl": "0.5"},
+    "gold, five best sequences": {"distillation.losses.k_best": "1.0"},
+    "gold, best sequence, squared error of emissions": BEST_SEQUENCE | {"distillation.losses.logit_mse": "0.1"},
+    "gold, best sequence, divergence of emissions": BEST_SEQUENCE | {"distillation.losses.logit_kl": "0.5"},
+    "gold, best sequence, hidden states": BEST_SEQUENCE | {"distillation.losses.hidden_mse": "0.5"},
+    "gold, best sequence, marginals, hidden states": WITH_MARGINALS | {"distillation.losses.hidden_mse": "0.5"},
     "gold, best sequence, marginals; hidden characters": WITH_MARGINALS | {"student.character_dropout": "0.1"},
     "gold, best sequence, marginals; exchanged entities": WITH_MARGINALS | {"augmentation.exchanged": "0.5"},
     "gold, best sequence, marginals; twice the bigrams": MORE_BIGRAMS,

@@ -19,16 +19,16 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from statistics import mean
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from distillex_matcher.layout import write_atomically
-from distillex_training.accepted import Checked, Count, NotEmpty, OneOf, Seed, Size
 from distillex_training.average import average
 from distillex_training.config import ConfigError, Corpus, TeacherRun, TrainingCorpus, read_config
+from distillex_training.config.values import Count, InputFile, NotEmpty, Seed, Size, settings
 from distillex_training.data.records import DataError
 from distillex_training.finetune import finetune
 from distillex_training.models.encoders import EncoderError
@@ -50,7 +50,7 @@ HEADS: dict[str, tuple[type[TeacherRun], Callable[..., dict[str, float]]]] = {
 }
 
 
-@dataclass(frozen=True)
+@settings(frozen=True)
 class MeasuredSet(Corpus):
     """Development sentences."""
 
@@ -60,14 +60,14 @@ class MeasuredSet(Corpus):
     """So many, drawn at random; 0: all."""
 
 
-@dataclass(frozen=True)
-class Row(Checked):
+@settings(frozen=True)
+class Row:
     """A step: a run, or the mean of earlier ones."""
 
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
     """Dotted keys of the configuration, over those of all rows."""
-    head: Annotated[str, OneOf(tuple(HEADS))] = CRF
+    head: Literal["crf", "spans"] = "crf"
     train: tuple[TrainingCorpus, ...] = ()
     """What it is trained on in place of all corpora."""
     mean_of: tuple[str, ...] = ()
@@ -79,13 +79,13 @@ class Row(Checked):
         return "-".join(re.findall(r"[0-9a-z.]+", self.name.lower()))
 
 
-@dataclass(frozen=True)
-class Plan(Checked):
+@settings(frozen=True)
+class Plan:
     """All rows, and what they share."""
 
-    config: Path
-    measured: Annotated[tuple[MeasuredSet, ...], NotEmpty()]
-    rows: Annotated[tuple[Row, ...], NotEmpty()]
+    config: InputFile
+    measured: Annotated[tuple[MeasuredSet, ...], NotEmpty]
+    rows: Annotated[tuple[Row, ...], NotEmpty]
     sentences: Size
     """Of an epoch of all corpora; with several epochs the same ones again."""
     further: tuple[TrainingCorpus, ...] = ()
@@ -95,7 +95,6 @@ class Plan(Checked):
     """Of what is drawn."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         for kind, names in (("rows", [row.folder for row in self.rows]), ("measured", [s.name for s in self.measured])):
             if twice := sorted({name for name in names if not name or names.count(name) > 1}):
                 raise ValueError(f"{kind}: names are needed that tell them apart, not {twice[0]!r}")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from distillex_training.config import ConfigError
+from distillex_training.config.model_directory import read_description
 from distillex_training.models import Student, Teacher, load_model, save_model
 
 
@@ -48,7 +49,8 @@ def average(directories: Sequence[Path], output: Path, *, half_precision: bool =
         for part, other_part in ((model, other), (crf, other_crf)):
             refusal = f"{directory}: not begun with the same model as {first}"
             _move_towards(part, other_part.state_dict(), 1 / count, refusal)
-    save_model(output, model, crf, layout, half_precision=half_precision)
+    lexicon = read_description(first).lexicon
+    save_model(output, model, crf, layout, half_precision=half_precision, lexicon=lexicon)
 
 
 def _sizes(model: Student | Teacher) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 from distillex_matcher import CrfParameters, Featurizer, Lexicon
 
 from distillex_training.config import ConfigError, Corpus
+from distillex_training.config.model_directory import read_description
 from distillex_training.data.labelled import Sentence
 from distillex_training.data.measured import MeasuredFile, read_measured
 from distillex_training.evaluate import (
@@ -143,7 +144,8 @@ def calibrate(
     if prefer is not None:
         crf.prefer = prefer
     after = [each.at(temperature, parameters) for each in scored]
-    save_model(output, model, crf, layout, half_precision=half_precision)
+    lexicon = read_description(directory).lexicon
+    save_model(output, model, crf, layout, half_precision=half_precision, lexicon=lexicon)
     return Calibration(temperature, tuple(map(FileCalibration, files, before, after)))
 
 

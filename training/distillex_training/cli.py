@@ -1,74 +1,24 @@
-"""Commands ``distillex pretrain | finetune | distill | average | calibrate | evaluate``; each imports what it needs."""
+"""Commands ``distillex average | calibrate | evaluate``; each imports what it needs."""
 
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 import typer
-from distillex_matcher.cores import usable_cores
-from rich.logging import RichHandler
+from distillex.locations import shipped_base_lexicon
+
+from distillex_training.console import fail, log_to_the_terminal, use_threads
 
 if TYPE_CHECKING:
     from distillex_training.config import Corpus
 
-Config = Annotated[
-    Path, typer.Argument(exists=True, dir_okay=False, help="YAML file, such as training/configs/*.yaml.")
+
+Base = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="Compiled base lexicon; by default the one that comes with it."),
 ]
-Output = Annotated[
-    Path, typer.Option("--output", "-o", help="Run directory: checkpoint, metrics, best/; of one run alone.")
-]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="KEY=VALUE over the file, such as --set loop.seed=2; repeatable.")
-]
-Threads = Annotated[int, typer.Option(help="CPU threads; 0: torch's choice, at most one a usable core.")]
-MaxSteps = Annotated[
-    int | None, typer.Option(min=1, help="Stop with a checkpoint after so many more steps; the same command goes on.")
-]
-
-
-def pretrain(
-    config: Config,
-    output: Output,
-    init: Annotated[
-        str | None, typer.Option(help="Encoder to go on from (name or directory); wins over the file's `init`.")
-    ] = None,
-    setting: Settings = None,
-    threads: Threads = 0,
-    max_steps: MaxSteps = None,
-) -> None:
-    """Train an encoder as a masked language model on raw text. Resumes where it was interrupted."""
-    from distillex_training.config import PretrainRun, read_config
-    from distillex_training.pretrain import pretrain as run
-
-    _prepare(threads)
-    overrides = _overrides(setting) | ({"init": init} if init is not None else {})
-    _run(lambda: run(read_config(config, PretrainRun, overrides), output, max_steps=max_steps), output)
-
-
-def finetune(
-    config: Config, output: Output, setting: Settings = None, threads: Threads = 0, max_steps: MaxSteps = None
-) -> None:
-    """Fine-tune a teacher: a pretrained encoder with lexicon features and a CRF. Resumes where it was interrupted."""
-    from distillex_training.config import TeacherRun, read_config
-    from distillex_training.finetune import finetune as run
-
-    _prepare(threads)
-    _run(lambda: run(read_config(config, TeacherRun, _overrides(setting)), output, max_steps=max_steps), output)
-
-
-def distill(
-    config: Config, output: Output, setting: Settings = None, threads: Threads = 0, max_steps: MaxSteps = None
-) -> None:
-    """Train a student, from a teacher's predictions or from gold labels alone. Resumes where it was interrupted."""
-    from distillex_training.config import StudentRun, read_config
-    from distillex_training.distill import distill as run
-
-    _prepare(threads)
-    _run(lambda: run(read_config(config, StudentRun, _overrides(setting)), output, max_steps=max_steps), output)
 
 
 def average(
@@ -86,7 +36,7 @@ def average(
     try:
         run(models, output, half_precision=half_precision)
     except (ConfigError, LayoutError, ModelDirectoryError, OSError) as error:
-        _fail("average", str(error))
+        fail("average", str(error))
     typer.echo(f"the mean of {len(models)} models: {output}")
 
 
@@ -101,7 +51,7 @@ def calibrate(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model directory to write.")],
-    base: Annotated[Path, typer.Option(help="Compiled base lexicon.")] = Path("lexicons/base/1.lex"),
+    base: Base = None,
     half_precision: Annotated[bool, typer.Option("--half-precision", help="Store the weights as float16.")] = False,
     prefer: Annotated[
         float | None,
@@ -118,12 +68,13 @@ def calibrate(
 
     from distillex_training.calibrate import calibrate as run
 
-    _prepare(0)
+    log_to_the_terminal()
+    use_threads()
     try:
         corpora = [_corpus(each) for each in data]
-        done = run(model, corpora, base, output, half_precision=half_precision, prefer=prefer)
+        done = run(model, corpora, base or shipped_base_lexicon(), output, half_precision=half_precision, prefer=prefer)
     except (LexiconError, OSError, ValueError) as error:
-        _fail("calibrate", str(error))
+        fail("calibrate", str(error))
     for file in done.files:
         for line in file.read.lines():
             typer.echo(line)
@@ -143,7 +94,7 @@ def _corpus(argument: str) -> Corpus:
     path, _, declaration = (argument, "", "") if Path(argument).exists() else argument.partition("=")
     for each in (path, declaration):
         if each and not Path(each).is_file():
-            _fail("calibrate", f"{each}: no such file; DATA is FILE or FILE=DECLARATION")
+            fail("calibrate", f"{each}: no such file; DATA is FILE or FILE=DECLARATION")
     return Corpus(Path(path), Path(declaration) if declaration else None)
 
 
@@ -166,7 +117,7 @@ def evaluate(
             "that the model does not have are left out and counted.",
         ),
     ] = None,
-    base: Annotated[Path, typer.Option(help="Compiled base lexicon.")] = Path("lexicons/base/1.lex"),
+    base: Base = None,
     train: Annotated[
         Path | None, typer.Option(help="The training file: entities whose surface is not in it are unseen.")
     ] = None,
@@ -190,14 +141,15 @@ def evaluate(
     from distillex_training.export.onnx import onnx_emissions, open_session
     from distillex_training.lexicon_evaluation import evaluate_conditions
     from distillex_training.models import load_model
-    from distillex_training.models.directory import exported_network, longest_input
+    from distillex_training.models.directory import exported_network, longest_input, other_lexicon
     from distillex_training.reliability import PICTURES, draw_reliability
 
-    _prepare(0)
+    log_to_the_terminal()
+    use_threads()
     _check_writable("evaluate", "--json", json_file)
     _check_writable("evaluate", "--reliability", reliability)
     if reliability is not None and reliability.suffix not in PICTURES:
-        _fail("evaluate", f"--reliability: {reliability} is no picture; accepted endings: {', '.join(PICTURES)}")
+        fail("evaluate", f"--reliability: {reliability} is no picture; accepted endings: {', '.join(PICTURES)}")
     emissions_of: EmissionFunction
     try:
         network = exported_network(model)
@@ -215,18 +167,21 @@ def evaluate(
         known: set[str] = set()
         if train is not None:
             known = {s.text[e.start : e.end] for s in read_labelled(train)[0] for e in s.spans}
+        lexicon_of_words = Lexicon.load(base or shipped_base_lexicon())
+        if network is None and (note := other_lexicon(model, lexicon_of_words)):
+            typer.echo(note, err=True)
         domain = Lexicon.from_tsv(lexicon, name=lexicon.stem) if lexicon is not None else None
         results = evaluate_conditions(
-            *(layout, emissions_of, decoder, measured.sentences, known, Lexicon.load(base)),
+            *(layout, emissions_of, decoder, measured.sentences, known, lexicon_of_words),
             domain=domain,
             seed=seed,
             groups=measured.groups,
             trimmed=measured.trim,
         )
     except NotFiniteError as error:
-        _fail("evaluate", f"{model}: {error}")
+        fail("evaluate", f"{model}: {error}")
     except (LexiconError, OSError, ValueError) as error:
-        _fail("evaluate", str(error))
+        fail("evaluate", str(error))
     for line in report_lines(measured, results):
         typer.echo(line)
     if json_file is not None:
@@ -236,56 +191,7 @@ def evaluate(
         draw_reliability(with_base(results).reliability, reliability)
 
 
-def _prepare(threads: int) -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
-    logging.getLogger("distillex").setLevel(logging.INFO)
-    torch.set_num_threads(threads or min(torch.get_num_threads(), usable_cores()))
-
-
 def _check_writable(command: str, option: str, path: Path | None) -> None:
     """Refuse a file that could not be written, before the work that it is to hold the outcome of."""
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        _fail(command, f"{option}: {path} cannot be written: {path.parent} is no folder, or {path.name} is one")
-
-
-def _overrides(settings: list[str] | None) -> dict[str, str]:
-    overrides = {}
-    for item in settings or []:
-        key, separator, value = item.partition("=")
-        if not separator:
-            _fail("--set", f"{item!r} is not KEY=VALUE")
-        overrides[key] = value
-    return overrides
-
-
-def _run(train: Any, output: Path) -> None:
-    from distillex_matcher import LayoutError, LexiconError
-
-    from distillex_training.config import ConfigError
-    from distillex_training.data.labelled import DataError
-    from distillex_training.evaluate import NotFiniteError
-    from distillex_training.models.directory import ModelDirectoryError
-    from distillex_training.models.encoders import EncoderError
-    from distillex_training.run_record import RunDirectoryError
-    from distillex_training.training_loop import DivergenceError
-
-    refusals = (
-        *(ConfigError, DataError, DivergenceError, EncoderError),
-        *(LayoutError, LexiconError, ModelDirectoryError, NotFiniteError, RunDirectoryError),
-    )
-    try:
-        best = train()
-    except refusals as error:
-        _fail("training", str(error))
-    except KeyboardInterrupt:
-        _fail("training", f"interrupted; the same command goes on from {output / 'checkpoint.pt'}", 130)
-    if not best:
-        typer.echo(f"stopped before the first evaluation; the same command goes on from {output / 'checkpoint.pt'}")
-        return
-    metric, name = ("f1", "development F1") if "f1" in best else ("masked_accuracy", "held-out masked accuracy")
-    typer.echo(f"best {name} {best[metric]:.4f}; model in {output / 'best'}")
-
-
-def _fail(command: str, message: str, code: int = 1) -> NoReturn:
-    typer.echo(f"distillex {command}: {message}", err=True)
-    raise typer.Exit(code)
+        fail(command, f"{option}: {path} cannot be written: {path.parent} is no folder, or {path.name} is one")

@@ -14,45 +14,34 @@ from distillex_matcher import Featurizer
 from torch import Tensor, nn
 
 from distillex_training import processes
-from distillex_training.config import ConfigError, DataConfig, DistillationConfig, StudentRun, StudentSizes
-from distillex_training.data.batches import Batch, make_batch
-from distillex_training.data.everyday import Everyday, EverydayConfig, EverydaySentences
+from distillex_training.config import (
+    ConfigError,
+    DataConfig,
+    DistillationConfig,
+    EverydayConfig,
+    StudentRun,
+    StudentSizes,
+)
+from distillex_training.config.losses import LOSSES, Needs
+from distillex_training.config.messages import sentence
+from distillex_training.config.model_directory import read_description
+from distillex_training.data.batches import make_batch
+from distillex_training.data.everyday import Everyday, EverydaySentences
 from distillex_training.data.labelled import GoldSpan, Sentence
 from distillex_training.data.substitution import substituted_sentences, unchanged
+from distillex_training.lessons import Caches, Lesson
 from distillex_training.lexicon import LexiconAugmenter, ListedWords
-from distillex_training.losses import (
-    best_paths_likelihood,
-    emission_divergence,
-    emission_error,
-    hidden_error,
-    marginal_cross_entropy,
-    posterior_cross_entropy,
-)
 from distillex_training.models import ConstrainedCrf, Student, StudentConfig, Teacher, load_model
-from distillex_training.models.directory import read_model_config
 from distillex_training.models.initial import start_from
 from distillex_training.run_directory import train_in
 from distillex_training.tagging import GoldTask, TaggingData, read_data
-from distillex_training.teacher_cache import JoinedCaches, TeacherCache, Wanted, label_raw_text
+from distillex_training.teacher_cache import JoinedCaches, Wanted, label_raw_text
 
 LOG = logging.getLogger("distillex.training")
-Caches = TeacherCache | JoinedCaches
 CERTAIN = 0.8
 """The teacher's posterior of an entity that others may be exchanged for."""
 SEED_OF_NEW_LAYERS = 1
 """Of those that a student begun with another one does not take over."""
-BY_CHARACTER = ("best_paths", "emission_error", "emission_divergence", "hidden")
-"""Losses against what the teacher said of each character, which is not known of a new one: with them raw sentences stay
-as they are, and labelled ones alone are changed (``augmentation.exchanged``, ``augmentation.noisy``)."""
-TEACHER_LOSSES = (
-    "viterbi",
-    "marginals",
-    "posteriors",
-    "best_paths",
-    "emission_error",
-    "emission_divergence",
-    "hidden",
-)
 
 
 class DistillationTask(GoldTask):
@@ -79,16 +68,14 @@ class DistillationTask(GoldTask):
         self._switches = switches
         self._cache = cache
         self._gold_count = len(self.sentences)
-        self._teaches = cache is not None and any(getattr(switches, name) > 0 for name in TEACHER_LOSSES)
-        if not self._teaches and switches.gold_repeats == 0:
-            raise ConfigError(f"distillation: gold_repeats is 0 and no loss is on ({', '.join(TEACHER_LOSSES)})")
-        self._raw_stays = any(getattr(switches, name) > 0 for name in BY_CHARACTER)
+        self._teaches = cache is not None and bool(switches.switched_on)
+        self._raw_stays = not all(LOSSES[name].needs.known_of_new_characters for name in switches.switched_on)
         if cache is not None:
             kept = cache.confident(switches.minimum_confidence)
             LOG.info("%d of %d raw sentences kept by the teacher's confidence", len(kept), len(cache))
             self._raw_rows = kept
             self.sentences = [*self.sentences, *(sentence_of(cache, row) for row in kept)]
-            if switches.hidden > 0:
+            if switches.reads(Needs.HIDDEN):
                 self.model.projection = nn.Linear(self.model.tagger.hidden_width, cache.hidden_width)
                 self._groups.append({"params": list(self.model.projection.parameters()), "lr": projection_rate})
 
@@ -133,7 +120,9 @@ class DistillationTask(GoldTask):
         emissions, hidden = emissions[:, 1:-1].float(), hidden[:, 1:-1].float()
         rows = [self._raw_rows[i - self._gold_count] for i in batch]
         with torch.autocast(emissions.device.type, enabled=False):
-            return self._teacher_losses(emissions, hidden, features, rows)
+            projected = None if self.model.projection is None else self.model.projection(hidden)
+            lesson = Lesson(emissions, projected, self.model.crf, features, self._cache, rows, switches)
+            return lesson.loss()
 
     def sentence(self, index: int, epoch: int) -> Sentence:
         """Return a labelled, raw or everyday sentence by its number."""
@@ -158,50 +147,6 @@ class DistillationTask(GoldTask):
         features = make_batch(self.featurizer, self.model.crf.scheme, chosen, overlays, indices)
         return self._gold_loss(features.to(self.model.crf.allowed_starts.device))
 
-    def _teacher_losses(self, emissions: Tensor, hidden: Tensor, features: Batch, rows: list[int]) -> Tensor:
-        """Weighted sum of the losses that are switched on. *Shape:* emissions [B, C, L], hidden [B, C, W]."""
-        assert self._cache is not None
-        cache, switches, crf, mask = self._cache, self._switches, self.model.crf, features.mask
-        characters, device = emissions.shape[1], emissions.device
-        total = torch.zeros((), device=device)
-        if switches.viterbi > 0:
-            total = total + switches.viterbi * crf.loss(emissions, features.labels, mask)
-        if switches.marginals > 0 or switches.posteriors > 0:
-            marginals = self._marginals(features, rows)
-            if switches.marginals > 0:
-                loss = marginal_cross_entropy(emissions, marginals, mask, switches.temperature)
-                total = total + switches.marginals * loss
-            if switches.posteriors > 0:
-                total = total + switches.posteriors * posterior_cross_entropy(emissions, crf.scores(), marginals, mask)
-        if switches.best_paths > 0:
-            paths, scores = (tensor.to(device) for tensor in cache.paths(rows, characters))
-            loss = best_paths_likelihood(emissions, crf.scores(), paths, scores, mask, switches.temperature)
-            total = total + switches.best_paths * loss
-        if switches.emission_error > 0 or switches.emission_divergence > 0:
-            theirs = cache.emissions(rows, characters).to(device)
-            if switches.emission_error > 0:
-                total = total + switches.emission_error * emission_error(emissions, theirs, mask)
-            if switches.emission_divergence > 0:
-                loss = emission_divergence(emissions, theirs, mask, switches.temperature)
-                total = total + switches.emission_divergence * loss
-        if self.model.projection is not None:
-            projected = self.model.projection(hidden)
-            loss = hidden_error(projected, cache.hidden(rows, characters).to(device), mask)
-            total = total + switches.hidden * loss
-        return total
-
-    def _marginals(self, features: Batch, rows: list[int]) -> Tensor:
-        """The teacher's marginals where it saw the character, the label itself elsewhere. *Shape:* [B, C, L]."""
-        assert self._cache is not None
-        device = features.labels.device
-        longest = max(len(self._cache.text(row)) for row in rows)
-        theirs = self._cache.marginals(rows, longest).to(device)
-        labels = theirs.shape[2]
-        origins = features.origins.unsqueeze(-1)
-        moved = theirs.gather(1, origins.clamp(min=0).expand(-1, -1, labels))
-        certain = nn.functional.one_hot(features.labels, labels).to(moved.dtype)
-        return torch.where(origins >= 0, moved, certain)
-
 
 def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, ConstrainedCrf]:
     """Return a new student, or one that begins with the initial one that the run names."""
@@ -216,7 +161,7 @@ def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, Constrai
     try:
         student = Student(StudentConfig(**sizes))
     except ValueError as error:
-        raise ConfigError(f"student: {error}") from None
+        raise ConfigError(f"student: {sentence(error, StudentConfig)}") from None
     if run.student.owned_bigrams or run.student.owned_words:
         # Raw text that no teacher labels is not trained on.
         texts = [*(s.text for s in data.train), *(data.raw if run.distillation.teacher is not None else ())]
@@ -307,9 +252,9 @@ def start_from_teacher(student: Student, teacher: Student | Teacher) -> None:
 def wanted_parts(switches: DistillationConfig) -> Wanted:
     """Return the parts of the teacher's outputs that the switched-on losses read."""
     return Wanted(
-        emissions=switches.emission_error > 0 or switches.emission_divergence > 0,
-        hidden=switches.hidden > 0,
-        paths=switches.paths if switches.best_paths > 0 else 0,
+        emissions=switches.reads(Needs.EMISSIONS),
+        hidden=switches.reads(Needs.HIDDEN),
+        paths=switches.paths if switches.reads(Needs.PATHS) else 0,
     )
 
 
@@ -332,12 +277,10 @@ def labelled_by_teacher(switches: DistillationConfig, config: DataConfig, data: 
         For a teacher that labels other entity types than the training file does, or one beside none.
     """
     if switches.teacher is None:
-        if switches.beside:
-            raise ConfigError("distillation.beside names models, but distillation.teacher none")
         return None
     teachers = (switches.teacher, *switches.beside)
     for teacher in teachers:
-        labels = read_model_config(teacher).entity_types
+        labels = read_description(teacher).config.entity_types
         if labels != data.entity_types:
             key = "teacher" if teacher == switches.teacher else "beside"
             theirs, ours = (", ".join(types) for types in (labels, data.entity_types))
@@ -382,7 +325,9 @@ def is_table(name: str) -> bool:
     return name.endswith("embedding.weight")
 
 
-def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -> dict[str, float]:
+def distill(
+    run: StudentRun, directory: Path, *, max_steps: int | None = None, resume_with_changes: bool = False
+) -> dict[str, float]:
     """Train (or go on training) a student in a run directory; the best epoch is in ``directory/best``.
 
     Returns
@@ -393,13 +338,16 @@ def distill(run: StudentRun, directory: Path, *, max_steps: int | None = None) -
     Raises
     ------
     ConfigError
-        For settings that exclude each other.
+        For settings that do not go together with the data or with each other.
     RunDirectoryError
         For a directory that holds another run.
     """
-    if run.initial is not None and run.distillation.start_from_teacher:
-        raise ConfigError("distillation.start_from_teacher is true; with initial, which has characters, give false")
-    return train_in(directory, run, lambda: _task(run), tested=bool(run.data.test), max_steps=max_steps)
+    return train_in(
+        *(directory, run, lambda: _task(run)),
+        tested=bool(run.data.test),
+        max_steps=max_steps,
+        resume_with_changes=resume_with_changes,
+    )
 
 
 def _task(run: StudentRun) -> DistillationTask:
@@ -413,10 +361,11 @@ def _task(run: StudentRun) -> DistillationTask:
     data = read_data(run.data, word_hash_size=run.student.word_hash_size, layout=layout)
     if run.student.owned_words and run.initial is None:
         data = dataclasses.replace(data, layout=data.layout.with_distinct_words())
-    cache = labelled_by_teacher(run.distillation, run.data, data)
     student, crf = build_student(run, data)
     if teacher is not None and run.distillation.start_from_teacher:
         start_from_teacher(student, teacher)
+    # The long part comes last: what is wrong with the student is said before it.
+    cache = labelled_by_teacher(run.distillation, run.data, data)
     tables = sum(p.numel() for n, p in student.named_parameters() if is_table(n))
     everything = sum(p.numel() for p in student.parameters())
     LOG.info("student: %.2f M parameters, %.2f M of them in tables", everything / 1e6, tables / 1e6)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from distillex.locations import shipped_base_lexicon
 from rich.logging import RichHandler
 
 from distillex_training.export.int8 import Int8
@@ -25,7 +26,6 @@ class Target(str, enum.Enum):
 
 FOR_CPU = (Target.FOLDER, Target.ONNX)
 FOR_GPU = (Target.GPU, Target.TENSORRT, Target.TENSORRT_RTX)
-BASE_LEXICON = Path("lexicons/base/1.lex")
 NETWORK_SUFFIXES = {".onnx": Target.ONNX, ".plan": Target.TENSORRT, ".rtx": Target.TENSORRT_RTX}
 
 
@@ -62,7 +62,7 @@ def export(
     ] = None,
     base: Annotated[
         Path | None,
-        typer.Option(help=f"Compiled base lexicon, for the calibration text. By default {BASE_LEXICON}."),
+        typer.Option(help="Compiled base lexicon, for the calibration text; by default the one that comes with it."),
     ] = None,
     precision: Annotated[
         Precision | None, typer.Option(help="Of a network for GPUs, or a plan. By default fp16.")
@@ -114,7 +114,7 @@ def export(
         elif target is Target.GPU:
             files = export_gpu_folder(model, output, half=half)
         else:
-            files = _export_for_cpu(model, output, target, int8, calibration, base or BASE_LEXICON)
+            files = _export_for_cpu(model, output, target, int8, calibration, base or shipped_base_lexicon())
     except (ParityError, TensorRtError, LexiconError, ValueError, OSError) as error:
         _fail(str(error))
     for file in files:

@@ -100,7 +100,9 @@ def begin_with(directory: Path, teacher: Teacher, crf: ConstrainedCrf, layout: F
         raise ConfigError(f"{directory}: {error}") from None
 
 
-def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) -> dict[str, float]:
+def finetune(
+    run: TeacherRun, directory: Path, *, max_steps: int | None = None, resume_with_changes: bool = False
+) -> dict[str, float]:
     """Fine-tune (or go on fine-tuning) a teacher in a run directory; the best epoch is in ``directory/best``.
 
     Returns
@@ -111,13 +113,16 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
     Raises
     ------
     ConfigError
-        For settings that exclude each other.
+        For settings that do not go together with the data or with each other.
     RunDirectoryError
         For a directory that holds another run.
     """
-    if run.distillation.teacher is not None and run.adversarial > 0:
-        raise ConfigError("adversarial: not together with distillation.teacher")
-    return train_in(directory, run, lambda: _task(run), tested=bool(run.data.test), max_steps=max_steps)
+    return train_in(
+        *(directory, run, lambda: _task(run)),
+        tested=bool(run.data.test),
+        max_steps=max_steps,
+        resume_with_changes=resume_with_changes,
+    )
 
 
 def new_teacher(run: TeacherRun, data: TaggingData, kind: Callable[[TeacherConfig, nn.Module], T]) -> T:
@@ -157,11 +162,12 @@ def _task(run: TeacherRun) -> GoldTask:
     earlier = run.distillation.teacher
     layout = load_model(earlier)[2] if earlier is not None else None
     data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout)
-    cache = labelled_by_teacher(run.distillation, run.data, data)
     teacher = new_teacher(run, data, Teacher)
     crf = ConstrainedCrf(data.entity_types)
     if run.initial is not None:
         begin_with(run.initial, teacher, crf, data.layout)
+    # The long part comes last: what is wrong with the teacher is said before it.
+    cache = labelled_by_teacher(run.distillation, run.data, data)
     LOG.info("teacher: %.2f M parameters", sum(p.numel() for p in teacher.parameters()) / 1e6)
     arguments = (teacher, crf, data, run.augmentation, run.loop, layerwise_groups(teacher, crf, run))
     if cache is not None:

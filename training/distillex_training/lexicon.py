@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated
 
 from distillex_matcher import Lexicon, is_word
 
-from distillex_training.accepted import Checked, Count, NotEmpty, Share
+from distillex_training.config.augmentation import AugmentationConfig
 from distillex_training.data.labelled import Sentence
 
 LONGEST_WRONG_SPAN = 8
@@ -22,32 +20,6 @@ LONGEST_BY_CHANCE = 4
 """Longer words do not stand in a text by chance."""
 NAME_TAGS = ("nr", "ns", "nt", "nz", "eng", "x")
 """Parts of speech of the base lexicon that are names, or say nothing."""
-
-
-@dataclass(frozen=True)
-class AugmentationConfig(Checked):
-    """How an overlay is drawn for a sentence."""
-
-    gold_probabilities: Annotated[tuple[Share, ...], NotEmpty()] = (0.0, 0.0, 0.5, 1.0)
-    """p is drawn from these, once a sentence."""
-    highest_deletion: Share = 0.3
-    """q is drawn from U(0, this), once a sentence."""
-    wrong_spans: Annotated[tuple[Count, ...], NotEmpty()] = (0, 0, 1, 2)
-    """The number of wrong entries is drawn from these."""
-    near_miss: Share = 0.3
-    """Share of the wrong entries that are a gold span grown or shrunk by one character, or a gold span with a wrong
-    type."""
-    base_words: Share = 0.0
-    """Share of the other wrong entries that are a word of the base lexicon, with a random type."""
-    listed_words: Share = 0.0
-    """Share of what is left that are a word of the run's word lists (``everyday.slots``) which stands there by chance:
-    across the words of the base lexicon, or as a common one of them."""
-    bare_titles: Share = 0.0
-    """Share of the right entries that go without the 《》 of their spans."""
-    exchanged: Share = 0.0
-    """Probability that about half of a sentence's entities are exchanged for others of their type in an epoch."""
-    noisy: Share = 0.0
-    """Probability that a sentence is typed with less care in an epoch: without punctuation, with emoji."""
 
 
 NO_AUGMENTATION = AugmentationConfig((0.0,), 0.0, (0,), 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import time
@@ -75,6 +76,11 @@ class PretrainTask:
         self._tokens = self._guesses = self._hits = self._batches = 0
         self._since = time.monotonic()
         self._tokens_at_evaluation, self._evaluated = 0, time.monotonic()
+
+    @property
+    def meaning(self) -> str:
+        """Checksum of the vocabulary."""
+        return hashlib.sha256("\n".join(self._vocabulary).encode()).hexdigest()
 
     @property
     def model(self) -> MaskedLanguageModel:
@@ -236,7 +242,9 @@ def pretraining_vocabulary(run: PretrainRun) -> tuple[tuple[str, ...], int]:
     return (*ours, *others), len(ours)
 
 
-def pretrain(run: PretrainRun, directory: Path, *, max_steps: int | None = None) -> dict[str, float]:
+def pretrain(
+    run: PretrainRun, directory: Path, *, max_steps: int | None = None, resume_with_changes: bool = False
+) -> dict[str, float]:
     """Train (or go on training) an encoder in a run directory.
 
     ``directory/encoder`` holds the encoder as of the last checkpoint, ``directory/best`` the one that guessed best on
@@ -255,7 +263,11 @@ def pretrain(run: PretrainRun, directory: Path, *, max_steps: int | None = None)
     RunDirectoryError
         For a directory that holds another run.
     """
-    best = train_in(directory, run, lambda: _task(run, directory), max_steps=max_steps)
+    best = train_in(
+        *(directory, run, lambda: _task(run, directory)),
+        max_steps=max_steps,
+        resume_with_changes=resume_with_changes,
+    )
     if (directory / METRICS).exists() and processes.is_first():
         draw_curves(directory / METRICS, directory / "curve.png", (("loss", "dev_loss"), ("masked_accuracy",)))
     return best
@@ -265,9 +277,7 @@ def _task(run: PretrainRun, directory: Path) -> PretrainTask:
     torch.manual_seed(run.loop.seed)
     vocabulary, guessed = pretraining_vocabulary(run)
     lexicon = None
-    if run.whole_word:
-        if run.lexicon is None:
-            raise ConfigError("whole_word: true needs the key 'lexicon' (distillex lexicon build)")
+    if run.whole_word and run.lexicon is not None:
         lexicon = Lexicon.load(run.lexicon)
     with processes.first_goes_ahead():
         corpus = tokenise(directory / "corpus", run.raw, vocabulary, lexicon, run.sequence_length - 2)
@@ -284,8 +294,6 @@ def _task(run: PretrainRun, directory: Path) -> PretrainTask:
     else:
         loaded, original = None, dict(run.encoder)
         kept = {}
-        if "model_type" not in original:
-            raise ConfigError("encoder: the key 'model_type' is missing (such as albert or bert)")
         check_settings(original["model_type"], {k: v for k, v in original.items() if k != "model_type"})
     settings = dropout_settings(original["model_type"], run.dropout, run.attention_dropout)
     encoder = new_encoder(original | settings | {"attn_implementation": run.attention}, len(vocabulary))

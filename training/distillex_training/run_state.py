@@ -8,9 +8,10 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from distillex_matcher.layout import write_atomically
@@ -24,6 +25,10 @@ LOG = logging.getLogger("distillex.training")
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
 BEST = "best"
+PICKING = ("data.dev", "held_out")
+"""Settings that decide which weights are picked."""
+MEANING = ("data.", "distillation.teacher", "init", "minimum_count", "raw")
+"""Settings that decide what the rows of the weights stand for."""
 FINISHED = "finished.json"
 """Metrics of the best evaluation of a run that is over."""
 
@@ -173,6 +178,7 @@ class RunState:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "average": None if self.average is None else (self.average.steps, self.average.state),
+            "meaning": self.task.meaning,
             "progress": vars(self.state),
             "random": torch.get_rng_state(),
             "random_of_all": others,
@@ -192,13 +198,16 @@ class RunState:
         if processes.is_first():
             write_atomically(self.directory / FINISHED, json.dumps(self.state.best) + "\n")
 
-    def restore(self) -> Progress:
+    def restore(self, changed: Sequence[str] = ()) -> Progress:
         """Go back to the checkpoint, if there is one; cut off metrics that were written after it.
+
+        With ``changed`` settings the interrupted epoch begins anew, the optimiser has the rates of now, and with other
+        development data the best so far is none.
 
         Raises
         ------
         RunDirectoryError
-            For a checkpoint that cannot be read, or whose best weights are missing.
+            For a checkpoint that cannot be read, whose best weights are missing, or that does not fit what has changed.
         """
         path = self.directory / CHECKPOINT
         if not path.exists():
@@ -213,11 +222,15 @@ class RunState:
             ) from None
         if content["progress"]["best"]:
             check_best(self.directory)
-        self.task.model.load_state_dict(content["model"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.schedule.load_state_dict(content["schedule"])
-        if self.average is not None and content["average"] is not None:
-            steps, tensors = content["average"]
+        if changed:
+            self._check_meaning(content.get("meaning"), changed)
+        try:
+            self.task.model.load_state_dict(content["model"])
+            self._restore_optimizer(content, changed)
+        except (RuntimeError, ValueError) as error:
+            raise RunDirectoryError(self._not_fitting(" ".join(str(error).split()), changed)) from None
+        if self.average is not None:
+            steps, tensors = content["average"] or (0, self.task.model.state_dict())
             self.average.steps = steps
             for name, tensor in tensors.items():
                 self.average.state[name].copy_(tensor)
@@ -227,9 +240,49 @@ class RunState:
         if content.get("random_cuda") and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(content["random_cuda"])
         self.state = Progress(**content["progress"])
+        if changed:
+            self._begin_epoch_anew(changed)
         self._keep_metrics(self.state.rows)
         LOG.info("resuming at epoch %d, batch %d", self.state.epoch + 1, self.state.batch)
         return self.state
+
+    def _restore_optimizer(self, content: dict[str, Any], changed: Sequence[str]) -> None:
+        configured = [
+            {name: value for name, value in group.items() if name != "params"} for group in self.optimizer.param_groups
+        ]
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.schedule.load_state_dict(content["schedule"])
+        if changed:  # the checkpoint holds the rates of then
+            for group, own in zip(self.optimizer.param_groups, configured, strict=True):
+                group.update(own)
+            self.schedule.base_lrs = [group["initial_lr"] for group in self.optimizer.param_groups]
+            self.schedule.last_epoch -= 1
+            self.schedule.step()
+
+    def _check_meaning(self, earlier: str | None, changed: Sequence[str]) -> None:
+        data = [key for key in changed if key.startswith(MEANING) and not key.startswith(PICKING)]
+        if earlier == self.task.meaning or (earlier is None and not data):
+            return
+        reason = "its vocabulary, entity types or lexicon types are others"
+        if earlier is None:
+            reason = "it does not say which vocabulary it was begun with, and what was changed may make another one"
+        raise RunDirectoryError(self._not_fitting(reason, changed))
+
+    def _not_fitting(self, reason: str, changed: Sequence[str]) -> str:
+        return (
+            f"{self.directory / CHECKPOINT} does not fit {', '.join(changed) or 'the settings'}: {reason}. A run "
+            "cannot go on with this change; begin another one in another directory, perhaps with initial: "
+            f"{self.directory / BEST}"
+        )
+
+    def _begin_epoch_anew(self, changed: Sequence[str]) -> None:
+        state = self.state
+        if state.batch:
+            LOG.warning("epoch %d begins anew, since settings have changed", state.epoch + 1)
+        state.batch, state.loss_sum, state.loss_count, state.without_gain = 0, 0.0, 0, 0
+        if any(key.startswith(PICKING) for key in changed):
+            LOG.warning("the best so far was picked on other development data: the next evaluation is the best")
+            state.best = {}
 
     def _keep_metrics(self, rows: int) -> None:
         path = self.directory / METRICS

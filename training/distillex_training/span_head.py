@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from distillex_matcher.layout import write_atomically
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from distillex_training.accepted import Rate, Size
 from distillex_training.config import ConfigError, TeacherRun
+from distillex_training.config.values import Rate, Size, Switch, settings
 from distillex_training.data.batches import length_bucketed_batches, make_batch
 from distillex_training.data.labelled import Sentence
 from distillex_training.data.substitution import unchanged
@@ -42,7 +41,7 @@ CHARACTERS_AT_ONCE = 2048
 """Padded characters of a batch that is labelled: the scores of spans grow with the square of a sentence's length."""
 
 
-@dataclass(frozen=True)
+@settings(frozen=True)
 class SpanHeadRun(TeacherRun):
     """A :class:`TeacherRun` with a span head; ``crf_learning_rate`` has no effect."""
 
@@ -50,7 +49,7 @@ class SpanHeadRun(TeacherRun):
     """Of query and key; even."""
     span_learning_rate: Rate = 2e-3
     """Of the span head."""
-    loss_by_type: bool = False
+    loss_by_type: Switch = False
     """A row of the loss for each sentence and type, as published, in place of one for each sentence."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from distillex_matcher import FeatureLayout, Featurizer, Lexicon
 from torch import Tensor, nn
 
 from distillex_training import evaluate
-from distillex_training.config import Corpus, DataConfig
+from distillex_training.config import AugmentationConfig, Corpus, DataConfig, LoopConfig
 from distillex_training.data.batches import Batch, length_bucketed_batches, make_batch
 from distillex_training.data.convert import text_key
 from distillex_training.data.declaration import read_declaration
@@ -27,9 +28,8 @@ from distillex_training.data.substitution import MentionExchanger, joined, uncha
 from distillex_training.data.vocabulary import build_vocabulary
 from distillex_training.data.words import read_words
 from distillex_training.evaluate import ScoredSpan
-from distillex_training.lexicon import AugmentationConfig, LexiconAugmenter
+from distillex_training.lexicon import LexiconAugmenter
 from distillex_training.models import ConstrainedCrf, Student, Teacher, load_model, save_model
-from distillex_training.training_loop import LoopConfig
 
 LOG = logging.getLogger("distillex.training")
 
@@ -209,6 +209,13 @@ class GoldTask:
         self._parts = data.parts or (TrainingPart(len(data.train)),)
 
     @property
+    def meaning(self) -> str:
+        """Checksum of vocabulary, lexicon types and entity types."""
+        layout = self.data.layout
+        named = (*layout.vocabulary, "", *layout.types, "", *self.data.entity_types)
+        return hashlib.sha256("\n".join(named).encode()).hexdigest()
+
+    @property
     def model(self) -> TaggingModel:
         """Tagger and CRF."""
         return self._model
@@ -332,7 +339,8 @@ class GoldTask:
 
     def save(self, directory: Path) -> None:
         """Write a model directory."""
-        save_model(directory, self.model.tagger, self.model.crf, self.data.layout)
+        lexicon = self.data.base.checksum
+        save_model(directory, self.model.tagger, self.model.crf, self.data.layout, lexicon=lexicon)
 
     def publish(self, directory: Path) -> None:
         """Nothing: the best model alone is of use."""

@@ -16,6 +16,11 @@ class Task(Protocol):
     """The entry of :meth:`evaluate` that decides which weights are kept; more is better."""
 
     @property
+    def meaning(self) -> str:
+        """What the rows of the weights stand for: tasks in which it is equal may go on with each other's weights."""
+        ...
+
+    @property
     def model(self) -> nn.Module:
         """All trained parameters, the CRF's included."""
         ...

@@ -6,8 +6,7 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -16,47 +15,26 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 
 from distillex_training import processes
-from distillex_training.accepted import Checked, Count, Rate, Seed, ShareBelowOne, Size, Weight
-from distillex_training.run_record import WITHOUT_EFFECT
+from distillex_training.config.loop import LoopConfig
 from distillex_training.run_state import RunState, WeightAverage
 from distillex_training.task import Task
 
 LOG = logging.getLogger("distillex.training")
 
 
-@dataclass(frozen=True)
-class LoopConfig(Checked):
-    """How to optimise."""
-
-    epochs: Size = 20
-    steps: Count = 0
-    """Optimiser steps of the run; 0 lets ``epochs`` decide, else the run ends here, wherever the epoch is."""
-    evaluate_steps: Count = 0
-    """Evaluate every so many steps besides the end of each epoch; 0: at the end of each epoch only."""
-    batch_size: Size = 32
-    max_characters: Size = 4096
-    """Padded characters of a batch."""
-    warm_up: ShareBelowOne = 0.1
-    """Share of all steps over which the learning rates rise."""
-    weight_decay: Weight = 0.01
-    gradient_clip: Rate = 1.0
-    accumulate: Size = 1
-    averaging: ShareBelowOne = 0.999
-    """Decay of the exponential moving average of the weights that is evaluated and saved; 0 turns it off."""
-    bf16: bool = False
-    fused: bool = False
-    """AdamW in one pass over the weights: faster, and equal up to rounding."""
-    patience: Count = 0
-    """Stop after so many evaluations without a better one; 0 never stops early."""
-    checkpoint_minutes: Weight = field(default=5.0, metadata=WITHOUT_EFFECT)
-    seed: Seed = 1
-
-
 class DivergenceError(RuntimeError):
     """A run's loss is no number any more."""
 
 
-def fit(task: Task, config: LoopConfig, directory: Path, *, max_steps: int | None = None) -> dict[str, float]:
+def fit(
+    task: Task,
+    config: LoopConfig,
+    directory: Path,
+    *,
+    max_steps: int | None = None,
+    changed: Sequence[str] = (),
+    restored: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
     """Train, resuming from ``directory`` if a checkpoint lies there; the best epoch is saved in ``directory/best``.
 
     Parameters
@@ -69,6 +47,10 @@ def fit(task: Task, config: LoopConfig, directory: Path, *, max_steps: int | Non
         Run directory: ``checkpoint.pt``, ``metrics.jsonl``, ``best/``.
     max_steps
         Stop (with a checkpoint) after so many steps of this call; for tests and time limits.
+    changed
+        Keys of settings that are others than those of the checkpoint: the epoch that was interrupted begins anew.
+    restored
+        Called when the checkpoint, if there is one, is read and fits.
 
     Returns
     -------
@@ -80,7 +62,7 @@ def fit(task: Task, config: LoopConfig, directory: Path, *, max_steps: int | Non
     DivergenceError
         When a loss is not finite.
     RunDirectoryError
-        For a checkpoint that cannot be read.
+        For a checkpoint that cannot be read, or does not fit what has changed.
     """
     directory.mkdir(parents=True, exist_ok=True)
     processes.wait()
@@ -98,7 +80,8 @@ def fit(task: Task, config: LoopConfig, directory: Path, *, max_steps: int | Non
     run = RunState(task, directory, optimizer, schedule, average)
     if processes.rank():
         torch.manual_seed(config.seed + processes.rank())  # dropout differs from process to process
-    state = run.restore()
+    state = run.restore(changed)
+    restored()
 
     def finished() -> bool:
         stopped = config.patience > 0 and state.without_gain >= config.patience

@@ -15,15 +15,15 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from statistics import mean
 from typing import Annotated, Any
 
 from distillex_matcher.exported import NETWORK_FILE
 from distillex_matcher.layout import write_atomically
-from distillex_training.accepted import Checked, NotEmpty
 from distillex_training.config import ConfigError, read_config
+from distillex_training.config.values import NotEmpty, settings
 from distillex_training.evaluation_report import BASE
 from record_run import count_parameters
 
@@ -33,7 +33,7 @@ LARGEST_PICTURE = 40_000
 """Bytes: it lies in every clone and package."""
 
 
-@dataclass(frozen=True)
+@settings(frozen=True)
 class EntityType:
     """A line on a type of the model."""
 
@@ -54,20 +54,20 @@ class EntityType:
             raise ValueError(f"example of {self.type}: {self.example!r} has no entity between 【 and 】")
 
 
-@dataclass(frozen=True)
-class Domains(Checked):
+@settings(frozen=True)
+class Domains:
     """Domains whose mean F1 is told."""
 
     name: str
-    of: Annotated[tuple[str, ...], NotEmpty()]
+    of: Annotated[tuple[str, ...], NotEmpty]
 
 
-@dataclass(frozen=True)
-class Card(Checked):
+@settings(frozen=True)
+class Card:
     """What a person says of a model."""
 
     summary: str
-    types: Annotated[tuple[EntityType, ...], NotEmpty()]
+    types: Annotated[tuple[EntityType, ...], NotEmpty]
     use: str
     limits: str
     licence: str

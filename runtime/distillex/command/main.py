@@ -49,14 +49,18 @@ COMMANDS: dict[str, LazyCommand] = {
     ),
     "models": LazyCommand("distillex.command.models_command", "app", "Sign models, and check signatures.", "signing"),
     "data": LazyCommand("distillex_training.data_cli", "app", "Convert, check and count labelled files.", "train"),
+    "init": LazyCommand(
+        "distillex_training.init_cli", "init", "Write commented configurations for your own labelled files.", "train"
+    ),
+    "runs": LazyCommand("distillex_training.runs_cli", "app", "List, show and compare run directories.", "train"),
     "pretrain": LazyCommand(
-        "distillex_training.cli", "pretrain", "Train an encoder as a masked language model on raw text.", "train"
+        "distillex_training.train_cli", "pretrain", "Train an encoder as a masked language model on raw text.", "train"
     ),
     "finetune": LazyCommand(
-        "distillex_training.cli", "finetune", "Fine-tune a teacher with lexicon features and a CRF.", "train"
+        "distillex_training.train_cli", "finetune", "Fine-tune a teacher with lexicon features and a CRF.", "train"
     ),
     "distill": LazyCommand(
-        "distillex_training.cli",
+        "distillex_training.train_cli",
         "distill",
         "Train a student, from a teacher or from gold labels alone.",
         "train",

@@ -11,17 +11,15 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-from distillex_training.accepted import Checked, Count, Range, Share, Weight
+from distillex_training.config.augmentation import EverydayConfig
 from distillex_training.data.labelled import GoldSpan, Sentence
 from distillex_training.data.records import DataError, Problem, read_lines
 from distillex_training.data.substitution import crossing, disjoint
 from distillex_training.data.times import TIME, times_beside
 from distillex_training.data.words import is_filling, read_words
-from distillex_training.lexicon import AugmentationConfig
 
 ALTERNATIVES = re.compile(r"\(([^()]*)\)")
 SLOT = re.compile(r"\{([a-z_]+)([0-9]*)\}")
@@ -32,45 +30,6 @@ LONGEST_PIECE = 32
 """Code points of a piece of a labelled sentence."""
 DEPTH = 4
 """Forms may name slots that have forms themselves, so deep."""
-
-
-@dataclass(frozen=True)
-class SlotConfig(Checked):
-    """What a slot of the templates is filled with. One of its sources is drawn, then one of its words."""
-
-    name: str
-    type: str | None = None
-    """Entity type of its words; without one they are plain text, which a lexicon may hold with a wrong type."""
-    words: tuple[Path, ...] = ()
-    """Word lists, one word a line."""
-    mentions: bool = False
-    """Whether the entities of its type in the training file are words of it as well."""
-    forms: tuple[str, ...] = ()
-    """Templates of words, such as ``{place}(公安局|教育局)``."""
-
-
-@dataclass(frozen=True)
-class EverydayConfig(Checked):
-    """Everyday sentences beside the labelled ones."""
-
-    sentences: Count = 0
-    """So many of them in an epoch."""
-    templates: tuple[Path, ...] = ()
-    slots: tuple[SlotConfig, ...] = ()
-    pieces: Share = 0.3
-    """Share that are pieces of labelled sentences, half of the entities exchanged for words of a slot of their type."""
-    crossed: Share = 0.5
-    """Share of the words that are new: the beginning of one and the end of another."""
-    longest_word: Annotated[int, Range(at_least=2)] = 16
-    """Longer words of the lists are left out. Code points."""
-    mistyped: Share = 0.5
-    """Share of the plain words that come with an entity type."""
-    weight: Weight = 1.0
-    """Of their CRF likelihood."""
-    augmentation: AugmentationConfig = field(
-        default_factory=lambda: AugmentationConfig(gold_probabilities=(0.0, 1.0, 1.0, 1.0, 1.0))
-    )
-    """How their overlays are drawn."""
 
 
 @dataclass(frozen=True)

@@ -6,31 +6,40 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from distillex_matcher import FeatureLayout
+from distillex_matcher import FeatureLayout, Lexicon
 from distillex_matcher.exported import CRF_FILE, NETWORK_FILE, PLAN_FILE, refuse_former_shape
 from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE, write_atomically
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from distillex_training.config.model_directory import (
+    CONFIG_FILE,
+    LEXICON,
+    PREFER,
+    WEIGHTS_FILE,
+    ModelDirectoryError,
+    read_description,
+)
+from distillex_training.config.student import StudentConfig
+from distillex_training.config.teacher import TeacherConfig
 from distillex_training.models.crf import ConstrainedCrf
-from distillex_training.models.student import Student, StudentConfig
-from distillex_training.models.teacher import Teacher, TeacherConfig
+from distillex_training.models.student import Student
+from distillex_training.models.teacher import Teacher
 
-KINDS: dict[str, type[StudentConfig | TeacherConfig]] = {"student": StudentConfig, "teacher": TeacherConfig}
-
-
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-PREFER = "prefer"
-"""In config.json: what trust ``prefer`` adds (:class:`~distillex_matcher.CrfParameters`)."""
+__all__ = [
+    "CONFIG_FILE",
+    "WEIGHTS_FILE",
+    "ModelDirectoryError",
+    "exported_network",
+    "load_model",
+    "longest_input",
+    "other_lexicon",
+    "save_model",
+    "write_weights",
+]
 TWO_MODELS = "The directory holds files of two models: copy all files of one"
-
-
-class ModelDirectoryError(ValueError):
-    """A model directory is incomplete, of an unknown kind, or holds files of two models."""
 
 
 def save_model(
@@ -40,10 +49,12 @@ def save_model(
     layout: FeatureLayout,
     *,
     half_precision: bool = False,
+    lexicon: str | None = None,
 ) -> None:
     """Write a model directory; each file is replaced atomically. What was exported there before is removed.
 
-    ``half_precision`` stores the weights as float16 (the CRF stays float32).
+    ``half_precision`` stores the weights as float16 (the CRF stays float32); ``lexicon`` is the checksum of the base
+    lexicon that the model was trained with.
 
     Raises
     ------
@@ -54,6 +65,8 @@ def save_model(
     config = {"format": 1, "kind": kind, **dataclasses.asdict(model.config)}
     if crf.prefer is not None:
         config[PREFER] = crf.prefer
+    if lexicon is not None:
+        config[LEXICON] = lexicon
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     if half_precision:
         tensors = {
@@ -84,43 +97,6 @@ def _half(name: str, tensor: torch.Tensor) -> torch.Tensor:
     return half
 
 
-def read_model_config(directory: Path) -> StudentConfig | TeacherConfig:
-    """Read what a model directory says of its model, without the weights.
-
-    Raises
-    ------
-    ModelDirectoryError
-        For a missing or wrong file, or an unknown kind.
-    """
-    return _read_config(directory)[0]
-
-
-def _read_config(directory: Path) -> tuple[StudentConfig | TeacherConfig, float | None]:
-    """Return the model's configuration, and what trust ``prefer`` adds; raises as :func:`read_model_config`."""
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        if not (directory / name).exists():
-            raise ModelDirectoryError(f"{directory / name}: missing; a model directory is written by training")
-    path = directory / CONFIG_FILE
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ModelDirectoryError(f"{path}: not JSON: {error}") from None
-    if not isinstance(config, dict):
-        raise ModelDirectoryError(f"{path}: {type(config).__name__}; an object is expected")
-    kind = config.pop("kind", None)
-    config.pop("format", None)
-    if kind not in KINDS:
-        raise ModelDirectoryError(f"{directory}: unknown kind {kind!r}; known kinds: {', '.join(KINDS)}")
-    prefer = config.pop(PREFER, None)
-    if prefer is not None and (isinstance(prefer, bool) or not isinstance(prefer, (int, float))):
-        raise ModelDirectoryError(f"{path}: {PREFER} is {prefer!r}; a number is accepted")
-    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    try:
-        return KINDS[kind](**fields), prefer
-    except (TypeError, ValueError) as error:
-        raise ModelDirectoryError(f"{path}: {error}") from None
-
-
 def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, FeatureLayout]:
     """Read a model directory; the model is in evaluation mode, in float32.
 
@@ -131,7 +107,8 @@ def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, Feat
     ModelDirectoryError
         For another missing or wrong file, an unknown kind, and files of two models.
     """
-    config, prefer = _read_config(directory)
+    described = read_description(directory)
+    config = described.config
     layout = FeatureLayout.load(directory)
     _check_layout(directory, config, layout)
     path = directory / WEIGHTS_FILE
@@ -141,7 +118,7 @@ def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, Feat
         tensors = load_file(path)
         model.load_state_dict(_part(tensors, "model."))
         crf.load_state_dict(_part(tensors, "crf."))
-        crf.prefer = prefer
+        crf.prefer = described.prefer
     except SafetensorError as error:
         raise ModelDirectoryError(f"{path}: cannot be read: {error}") from None
     except (RuntimeError, TypeError, ValueError) as error:  # settings, or tensors that are missing or of other sizes
@@ -191,6 +168,17 @@ def exported_network(path: Path) -> Path | None:
     refuse_former_shape(path)
     raise ModelDirectoryError(
         f"{path}: {WEIGHTS_FILE} (of a trained model) and {NETWORK_FILE} (of an exported one) are missing"
+    )
+
+
+def other_lexicon(directory: Path, base: Lexicon) -> str:
+    """Say that a model was trained with another base lexicon than this; empty where it was not, or does not say."""
+    trained = read_description(directory).lexicon
+    if trained is None or trained == base.checksum:
+        return ""
+    return (
+        f"{directory} was trained with the base lexicon {trained[:12]}…; this is {base.checksum[:12]}…, so that scores "
+        "may be lower than they were in training"
     )
 
 

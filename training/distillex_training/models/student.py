@@ -7,83 +7,18 @@ the lexicon features once more beside the encoder's output, a two-layer head.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from distillex_training.accepted import Checked, Count, HashSize, NotEmpty, OneOf, ShareBelowOne, Size
+from distillex_training.config.student import ATTENTION_HEADS, StudentConfig
 from distillex_training.data.vocabulary import MASK_ID, SPECIAL_TOKENS
 from distillex_training.models.dropout import Dropout
 from distillex_training.models.fusion import LexiconFusion
 from distillex_training.models.owners import give_rows, no_owners, owned_rows
 
 BIGRAM_FACTOR = 31337
-LARGEST_HASHED = 2**16
-"""Ids up to here, times the factor and plus another id, stay within int32."""
-ENCODER_NAMES = ("gated_cnn", "separable_cnn", "transformer")
-ATTENTION_HEADS = 4
-LARGEST_PAIRED = 46_340
-"""The square of this many ids is within int32."""
-
-
-@dataclass(frozen=True)
-class StudentConfig(Checked):
-    """Sizes of a student."""
-
-    vocabulary: Size
-    lexicon_types: Count
-    word_hash_size: HashSize
-    entity_types: tuple[str, ...]
-    encoder: Annotated[str, OneOf(ENCODER_NAMES)] = "gated_cnn"
-    """``gated_cnn``, ``separable_cnn`` or ``transformer``."""
-    width: Size = 128
-    dilations: Annotated[tuple[Size, ...], NotEmpty()] = (1, 2, 4, 8, 1)
-    """One layer each (the transformer uses their number)."""
-    character_embedding: Size = 96
-    bigram_embedding: Size = 32
-    bigram_hash_size: HashSize = 32768
-    owned_bigrams: bool = False
-    """Each row of the bigram table belongs to one bigram, the most frequent of those that hash to it; all others share
-    row 0, so that bigrams which training never met do not take the vectors of those it did."""
-    owned_words: bool = False
-    """The same for the table of lexicon words; a word that owns no row has its type alone, like one added at run
-    time."""
-    trigram_embedding: Count = 0
-    """Width of the hashed trigrams; 0: none."""
-    trigram_hash_size: HashSize = 65536
-    lexicon_embedding: Size = 32
-    head: Size = 128
-    dropout: ShareBelowOne = 0.3
-    word_dropout: ShareBelowOne = 0.2
-    character_dropout: ShareBelowOne = 0.0
-    """Share of the characters, and with them their bigrams, that training hides: the rest has to tell the label."""
-    context: bool = False
-    """The mean over the sentence joins every character half way up the layers."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_sizes_together(self.encoder, self.width, self.trigram_embedding, self.bigram_hash_size)
-        if self.owned_bigrams and self.vocabulary > LARGEST_PAIRED:
-            raise ValueError(
-                f"a vocabulary of {self.vocabulary}; with owned bigrams at most {LARGEST_PAIRED} is accepted"
-            )
-
-
-def check_sizes_together(encoder: str, width: int, trigram_embedding: int, bigram_hash_size: int) -> None:
-    """Check sizes that are right alone but not together.
-
-    Raises
-    ------
-    ValueError
-        Where they are not; the message names one, its value and what is accepted.
-    """
-    if encoder == "transformer" and width % ATTENTION_HEADS:
-        raise ValueError(f"width is {width}; with a transformer a multiple of {ATTENTION_HEADS} is accepted")
-    if trigram_embedding and bigram_hash_size > LARGEST_HASHED:
-        raise ValueError(f"bigram_hash_size is {bigram_hash_size}; with trigrams at most {LARGEST_HASHED} is accepted")
 
 
 class GatedConvolution(nn.Module):
@@ -167,9 +102,11 @@ class ThinTransformerLayer(nn.Module):
         return output
 
 
-ENCODERS: dict[str, type[nn.Module]] = dict(
-    zip(ENCODER_NAMES, (GatedConvolution, SeparableConvolution, ThinTransformerLayer), strict=True)
-)
+ENCODERS: dict[str, type[nn.Module]] = {
+    "gated_cnn": GatedConvolution,
+    "separable_cnn": SeparableConvolution,
+    "transformer": ThinTransformerLayer,
+}
 
 
 class Student(nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
-from distillex_training.accepted import Checked, Count, HashSize, ShareBelowOne, Size
+from distillex_training.config.teacher import TeacherConfig
 from distillex_training.data.vocabulary import SPECIAL_TOKENS
 from distillex_training.models.dropout import Dropout
 from distillex_training.models.encoders import (
@@ -24,22 +23,6 @@ from distillex_training.models.fusion import LexiconFusion
 
 UNREADABLE = (OSError, RuntimeError, SafetensorError, ValueError)
 """What transformers raises for an encoder that is missing or damaged."""
-
-
-@dataclass(frozen=True)
-class TeacherConfig(Checked):
-    """Sizes of a teacher; ``encoder_config`` is the encoder's own transformers configuration."""
-
-    vocabulary: Size
-    lexicon_types: Count
-    word_hash_size: HashSize
-    entity_types: tuple[str, ...]
-    encoder_config: dict[str, Any]
-    lexicon_embedding: Size = 48
-    lexicon_width: Size = 128
-    head: Size = 256
-    dropout: ShareBelowOne = 0.2
-    word_dropout: ShareBelowOne = 0.2
 
 
 class Teacher(nn.Module):

@@ -1,0 +1,30 @@
+"""Run configurations: one YAML file per published result, checked before anything heavy is imported."""
+
+from distillex_training.config.augmentation import AugmentationConfig, EverydayConfig, SlotConfig
+from distillex_training.config.data import Corpus, DataConfig, MentionLists, TrainingCorpus
+from distillex_training.config.distillation import DistillationConfig
+from distillex_training.config.loop import LoopConfig
+from distillex_training.config.reading import ConfigError, read_config
+from distillex_training.config.runs import PretrainRun, StudentRun, TeacherRun
+from distillex_training.config.student import StudentConfig, StudentSizes
+from distillex_training.config.teacher import TeacherConfig
+
+__all__ = [
+    "AugmentationConfig",
+    "ConfigError",
+    "Corpus",
+    "DataConfig",
+    "DistillationConfig",
+    "EverydayConfig",
+    "LoopConfig",
+    "MentionLists",
+    "PretrainRun",
+    "SlotConfig",
+    "StudentConfig",
+    "StudentRun",
+    "StudentSizes",
+    "TeacherConfig",
+    "TeacherRun",
+    "TrainingCorpus",
+    "read_config",
+]

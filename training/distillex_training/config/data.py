@@ -1,0 +1,87 @@
+"""What a run reads."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Annotated, Any
+
+from distillex.locations import shipped_base_lexicon
+from pydantic import model_validator
+
+from distillex_training.config.values import (
+    Count,
+    InputFile,
+    NotEmpty,
+    OneAlone,
+    Seed,
+    Size,
+    Weight,
+    settings,
+)
+
+
+@settings(frozen=True)
+class Corpus:
+    """A labelled file; in a configuration its path alone will do, and one alone for a list of them."""
+
+    path: InputFile
+    """Labelled JSON Lines."""
+    declaration: InputFile | None = None
+    """YAML that says what its types mean (docs/training.md); without one they are the model's own, and all are
+    labelled."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+
+@settings(frozen=True)
+class TrainingCorpus(Corpus):
+    """A labelled file to train on."""
+
+    weight: Weight = 1.0
+    """Of its sentences' losses."""
+    per_epoch: Count = 0
+    """So many of its sentences are drawn for each epoch; more than it holds repeats them. 0: each once."""
+
+
+@settings(frozen=True)
+class MentionLists:
+    """Words that may stand for an entity of a type."""
+
+    type: str
+    """The entity type."""
+    words: Annotated[tuple[InputFile, ...], NotEmpty, OneAlone()]
+    """Word lists, one word a line; a list is drawn, then a word of it."""
+    longest: Size = 16
+    """Longer words are left out. Code points."""
+
+
+@settings(frozen=True)
+class DataConfig:
+    """Files of a run; relative paths are looked for beside the configuration file, then in the working folder."""
+
+    train: Annotated[tuple[TrainingCorpus, ...], NotEmpty, OneAlone()]
+    """Labelled files to train on."""
+    dev: Annotated[tuple[Corpus, ...], NotEmpty, OneAlone()]
+    """What the best epoch is picked on: by the mean of their F1."""
+    lexicon: InputFile = field(default_factory=shipped_base_lexicon)
+    """Compiled base lexicon (``distillex lexicon build``); by default the one that comes with distillex."""
+    test: Annotated[tuple[Corpus, ...], OneAlone()] = ()
+    """What the picked model is measured on once, at the end (``test.json``)."""
+    types: tuple[str, ...] = ()
+    """The model's entity types; without them all that the training files label."""
+    mentions: tuple[MentionLists, ...] = ()
+    """Where entities are exchanged for others of their type, half of those come from these lists."""
+    raw: Annotated[tuple[InputFile, ...], OneAlone()] = ()
+    """Unlabelled text, one sentence a line, or labelled files (``.jsonl``) of whatever types: for the vocabulary, and
+    for the teacher to label."""
+    raw_max_length: Size = 80
+    """Longer raw sentences are left out. Code points."""
+    raw_limit: Count = 0
+    """Use so many raw sentences, drawn with ``seed``; 0 uses all."""
+    seed: Seed = 1
+    """Of what is drawn from the raw text or made of it: one labelling by the teacher does for all ``loop.seed``."""
+    minimum_count: Size = 2
+    """Characters seen less often are left out of the vocabulary."""

@@ -1,0 +1,182 @@
+"""The runs that a configuration file describes."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from distillex_training.config.augmentation import AugmentationConfig, EverydayConfig
+from distillex_training.config.data import DataConfig
+from distillex_training.config.distillation import DistillationConfig
+from distillex_training.config.loop import LoopConfig
+from distillex_training.config.student import StudentSizes
+from distillex_training.config.values import (
+    NAMES_CONTENT,
+    WITHOUT_EFFECT,
+    HashSize,
+    InputFile,
+    ModelDirectory,
+    NotEmpty,
+    OneAlone,
+    Rate,
+    SequenceLength,
+    ShareAboveZero,
+    ShareBelowOne,
+    Size,
+    Switch,
+    Weight,
+    settings,
+)
+
+
+@settings(frozen=True)
+class StudentRun:
+    """``distillex distill``."""
+
+    data: DataConfig
+    """What it reads."""
+    student: StudentSizes = field(default_factory=StudentSizes)
+    """Its sizes."""
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    """What it learns from."""
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """How the lexicon of a training sentence is drawn."""
+    everyday: EverydayConfig = field(default_factory=EverydayConfig)
+    """Everyday sentences beside the labelled ones."""
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    """How to optimise."""
+    learning_rate: Rate = 2e-3
+    """Of all that has no rate of its own."""
+    table_learning_rate: Rate | None = None
+    """Of the embedding tables; like ``learning_rate`` where it is not given."""
+    crf_learning_rate: Rate = 1e-2
+    """Of the CRF."""
+    initial: ModelDirectory | None = None
+    """Model directory of a student to begin with: its sizes, its vocabulary; its entity types may be others."""
+
+    def __post_init__(self) -> None:
+        """Check what is right alone but not together.
+
+        Raises
+        ------
+        ValueError
+            Naming the keys.
+        """
+        _check_teacher_reads(self.data, self.distillation)
+        if self.initial is not None and self.distillation.start_from_teacher:
+            raise ValueError("distillation.start_from_teacher is true; with initial, which has characters, give false")
+
+
+@settings(frozen=True)
+class TeacherRun:
+    """``distillex finetune``."""
+
+    data: DataConfig
+    """What it reads."""
+    encoder: str = field(metadata=NAMES_CONTENT)
+    """What ``AutoModel.from_pretrained`` takes: a name or a directory; or a teacher's model directory: its encoder."""
+    initial: ModelDirectory | None = None
+    """Model directory of a teacher to begin with, of the same encoder and sizes; its entity types may be others."""
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """How the lexicon of a training sentence is drawn."""
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    """How to optimise."""
+    encoder_learning_rate: Weight = 7e-5
+    """Of the encoder's top layer."""
+    layer_decay: ShareAboveZero = 0.92
+    """Each layer has this times the rate of the one above; the embeddings are a layer below the lowest."""
+    learning_rate: Rate = 1e-3
+    """Of fusion and head."""
+    crf_learning_rate: Rate = 1e-2
+    """Of the CRF."""
+    word_hash_size: HashSize = 32768
+    """Rows of the table of lexicon words."""
+    lexicon_embedding: Size = 48
+    """Width of the tables of lexicon words and types."""
+    lexicon_width: Size = 128
+    """Width of the lexicon features."""
+    head: Size = 256
+    """Width of the two-layer head."""
+    dropout: ShareBelowOne = 0.2
+    """Of the head's input and within it."""
+    word_dropout: ShareBelowOne = 0.2
+    """Share of the lexicon words whose own vector training hides; their type stays."""
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    """With ``distillation.teacher``: learn from an earlier teacher's predictions on raw text too (self-training)."""
+    adversarial: Weight = 0.0
+    """Length of the adversarial step on the embeddings of a sentence; 0 trains without, more costs twice the time."""
+
+    def __post_init__(self) -> None:
+        """Check what is right alone but not together.
+
+        Raises
+        ------
+        ValueError
+            Naming the keys.
+        """
+        _check_teacher_reads(self.data, self.distillation)
+        if self.adversarial > 0 and self.distillation.teacher is not None:
+            raise ValueError("adversarial: not together with distillation.teacher")
+
+
+@settings(frozen=True)
+class PretrainRun:
+    """``distillex pretrain``; ``loop.batch_size`` counts sequences, an epoch is all of the raw text."""
+
+    raw: Annotated[tuple[InputFile, ...], NotEmpty, OneAlone()]
+    """Unlabelled text, one sentence a line."""
+    init: str | None = field(default=None, metadata=NAMES_CONTENT)
+    """Encoder to go on from: what ``AutoModel.from_pretrained`` takes; without it ``encoder`` is trained from zero."""
+    encoder: dict[str, Any] = field(default_factory=dict)
+    """transformers configuration of a new encoder: ``model_type`` and sizes."""
+    lexicon: InputFile | None = None
+    """Compiled base lexicon, for whole-word masking."""
+    whole_word: Switch = True
+    """Hide the words of the base lexicon whole."""
+    masked_share: ShareAboveZero = 0.15
+    """Share of the characters that are guessed."""
+    sequence_length: SequenceLength = 128
+    """Tokens, ``[CLS]`` and ``[SEP]`` included."""
+    minimum_count: Size = 2
+    """Characters seen less often are left out of the vocabulary."""
+    held_out: Size = 2000
+    """Sentences that are not trained on but measured on (at most a tenth of all)."""
+    learning_rate: Rate = 2e-4
+    """Of the encoder."""
+    head_learning_rate: Rate = 1e-3
+    """Of the new head."""
+    dropout: ShareBelowOne = 0.1
+    """Of the layers."""
+    attention_dropout: ShareBelowOne = 0.0
+    """Of the attention."""
+    attention: Literal["sdpa", "eager"] = "sdpa"
+    """How transformers computes attention: ``sdpa`` (fused, best on a GPU) or ``eager`` (a quarter faster on a CPU)."""
+    half_precision: Switch = True
+    """Store the encoder as float16."""
+    log_batches: Size = field(default=50, metadata=WITHOUT_EFFECT)
+    """A line in the log every so many batches."""
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    """How to optimise."""
+
+    def __post_init__(self) -> None:
+        """Check what is right alone but not together.
+
+        Raises
+        ------
+        ValueError
+            Naming the keys.
+        """
+        if self.whole_word and self.lexicon is None:
+            raise ValueError("whole_word: true needs the key 'lexicon' (distillex lexicon build)")
+        if self.init is None and "model_type" not in self.encoder:
+            raise ValueError(
+                "encoder: the key 'model_type' is missing (such as albert or bert); or name an encoder, init"
+            )
+
+
+def _check_teacher_reads(data: DataConfig, distillation: DistillationConfig) -> None:
+    if distillation.teacher is not None and not data.raw:
+        raise ValueError(
+            "distillation.teacher labels the raw text, but data.raw names none; data.raw: [FILE] is accepted, "
+            "or distillation.teacher: null"
+        )

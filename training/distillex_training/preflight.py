@@ -1,0 +1,221 @@
+"""What can be checked of a run before the first minute of work, and before torch is imported.
+
+Paths, the lexicon, model directories and their entity types, and every labelled file against the types.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from distillex_matcher import Lexicon
+
+from distillex_training.config import ConfigError, PretrainRun, StudentRun, TeacherRun
+from distillex_training.config.model_directory import read_description
+from distillex_training.config.suggestions import nearest
+from distillex_training.config.values import Kept
+from distillex_training.data.declaration import read_declaration
+from distillex_training.data.everyday import EverydaySentences
+from distillex_training.data.labelled import LabelledFile, entity_types_of, read_splits
+from distillex_training.data.raw import is_json
+from distillex_training.data.records import DataError
+
+ENCODER_CONFIG = "config.json"
+BEGINNING = 1 << 16
+"""Bytes of a raw file that are looked at."""
+
+
+def check_run(run: StudentRun | TeacherRun | PretrainRun) -> None:
+    """Check what a run reads.
+
+    Raises
+    ------
+    ConfigError
+        For paths that are missing (all of them), an encoder that is not there, or models that do not fit.
+    DataError
+        For labelled files that are wrong: one error names all problems.
+    LexiconError
+        For a damaged lexicon.
+    ModelDirectoryError
+        For a damaged model directory.
+    """
+    missing = [line for key, path, kind in _kept_paths(run) if (line := _missing(key, path, kind))]
+    if missing:
+        raise ConfigError("\n".join(missing))
+    if isinstance(run, PretrainRun):
+        check_encoder("init", run.init)
+        raw, lexicon = run.raw, run.lexicon
+    else:
+        raw, lexicon = run.data.raw, run.data.lexicon
+    if isinstance(run, TeacherRun):
+        check_encoder("encoder", run.encoder)
+    for path in raw:
+        _check_raw(path)
+    if lexicon is not None:
+        Lexicon.load(lexicon)
+    if not isinstance(run, PretrainRun):
+        _check_models(run, _check_labelled(run))
+
+
+def check_encoder(key: str, encoder: str | None) -> None:
+    """Check that a folder that an encoder's name can only mean is there and holds one.
+
+    Raises
+    ------
+    ConfigError
+        Where it is not.
+    """
+    if encoder is None:
+        return
+    folder = Path(encoder)
+    if folder.is_dir():
+        if not (folder / ENCODER_CONFIG).is_file():
+            raise ConfigError(f"{key}: {encoder} holds no {ENCODER_CONFIG}: it is no encoder, and no teacher's model")
+    elif folder.exists():
+        raise ConfigError(
+            f"{key}: {encoder} is a file; a folder, or a name of an encoder on the Hugging Face hub, is accepted"
+        )
+    elif encoder.startswith((".", "/", "~")) or encoder.count("/") > 1 or _is_in_a_folder(folder):
+        raise ConfigError(f"{key}: {_not_there(folder, 'folder')}")
+
+
+def _is_in_a_folder(path: Path) -> bool:
+    return bool(path.parent.name) and path.parent.is_dir()
+
+
+def _kept_paths(value: Any, prefix: str = "") -> Iterator[tuple[str, Path, str]]:
+    """Yield key, path and kind of what has to be there."""
+    hints = typing.get_type_hints(type(value), include_extras=True)
+    for each in dataclasses.fields(value):
+        key, held = prefix + each.name, getattr(value, each.name)
+        kind = _kind(hints[each.name])
+        if dataclasses.is_dataclass(held):
+            yield from _kept_paths(held, f"{key}.")
+        elif isinstance(held, tuple) and any(map(dataclasses.is_dataclass, held)):
+            for i, item in enumerate(held):
+                yield from _kept_paths(item, f"{key}.{i}.")
+        elif kind and held is not None:
+            for path in held if isinstance(held, tuple) else (held,):
+                yield key, path, kind
+
+
+def _kind(hint: Any) -> str:
+    if typing.get_origin(hint) is Annotated:
+        inner, *extras = typing.get_args(hint)
+        return next((each.kind for each in extras if isinstance(each, Kept)), "") or _kind(inner)
+    return next((found for each in typing.get_args(hint) if (found := _kind(each))), "")
+
+
+def _missing(key: str, path: Path, kind: str) -> str:
+    if kind == "file" and path.is_dir():
+        return f"{key}: {path} is a folder; a file is accepted"
+    if kind == "folder" and path.is_file():
+        return f"{key}: {path} is a file; a model directory is accepted"
+    if not path.exists():
+        return f"{key}: {_not_there(path, kind)}"
+    return "" if os.access(path, os.R_OK) else f"{key}: {path} cannot be read: permission denied"
+
+
+def _not_there(path: Path, kind: str) -> str:
+    """Say that a path is missing, and what beside it may have been meant."""
+    there = path.parent
+    while not there.is_dir():
+        there = there.parent
+    wanted = path.relative_to(there).parts[0]
+    meant = nearest(wanted, sorted(each.name for each in there.iterdir()))
+    beside = f"; did you mean {there / meant}?" if meant else ""
+    where = "" if path.is_absolute() else " (looked for beside the configuration and in the working folder)"
+    return f"{path}: no such {kind}{where}{beside}"
+
+
+def _check_raw(path: Path) -> None:
+    with path.open("rb") as file:
+        beginning = file.read(BEGINNING)
+    first = next((line for line in beginning.decode("utf-8", "replace").splitlines() if line.strip()), "")
+    if not first:
+        raise ConfigError(f"data.raw: {path} holds no sentence")
+    if path.suffix != ".jsonl" and is_json(first):
+        raise ConfigError(f"data.raw: {path} holds JSON, not sentences; texts are read of files named .jsonl")
+
+
+def _check_labelled(run: StudentRun | TeacherRun) -> tuple[str, ...]:
+    """Read every labelled file and what is made of it; returns the entity types."""
+    data = run.data
+    train, measured = (
+        [
+            LabelledFile(
+                each.path, None if each.declaration is None else read_declaration(each.declaration, data.types)
+            )
+            for each in corpora
+        ]
+        for corpora in (data.train, (*data.dev, *data.test))
+    )
+    try:
+        parts, _, _ = read_splits(train, measured, data.types)
+    except DataError:
+        _check_types(train, measured, data.types)
+        raise
+    sentences = [sentence for part in parts for sentence in part]
+    types = tuple(sorted(data.types)) or entity_types_of(sentences)
+    for i, each in enumerate(data.mentions):
+        if each.type not in types:
+            meant = nearest(each.type, types)
+            suggestion = f"did you mean {meant!r}? " if meant else ""
+            raise ConfigError(
+                f"data.mentions.{i}.type is {each.type!r}; {suggestion}one of {', '.join(types)} is accepted"
+            )
+    if isinstance(run, StudentRun):
+        EverydaySentences(run.everyday, types, sentences)
+    return types
+
+
+def _check_types(train: list[LabelledFile], measured: list[LabelledFile], types: tuple[str, ...]) -> None:
+    """Say in one sentence that a file has labels that the model does not, where a list of its lines would not."""
+    in_training = set().union(*(file.records(()).types for file in train))
+    known = types or tuple(sorted(in_training))
+    for file in (*train, *measured):
+        if file.declaration is not None:
+            continue
+        records = file.records(()).records
+        for name in sorted({kind for record in records for span in record.spans for kind in span.types} - set(known)):
+            count = sum(any(name in span.types for span in record.spans) for record in records)
+            meant = nearest(name, known)
+            suggestion = f"; did you mean {meant!r}?" if meant else ""
+            source = "data.types has" if types else "the training files have"
+            raise ConfigError(
+                f"{file.path}: the label {name!r} ({count:,} of {len(records):,} sentences) is unknown{suggestion}; "
+                f"{source} {', '.join(known)} (a declaration says what other labels mean: docs/training.md)"
+            )
+
+
+def _check_models(run: StudentRun | TeacherRun, types: tuple[str, ...]) -> None:
+    switches = run.distillation
+    teachers = [("distillation.teacher", switches.teacher)] if switches.teacher is not None else []
+    teachers += [(f"distillation.beside.{i}", path) for i, path in enumerate(switches.beside)]
+    for key, path in teachers:
+        theirs = read_description(path).config.entity_types
+        if tuple(theirs) != types:
+            raise ConfigError(f"{key}: {path} labels {', '.join(theirs)}; the training file, {', '.join(types)}")
+    if run.initial is not None:
+        wanted = "student" if isinstance(run, StudentRun) else "teacher"
+        kind = read_description(run.initial).kind
+        if kind != wanted:
+            raise ConfigError(f"initial: {run.initial} is not a {wanted}, but a {kind}")
+    if isinstance(run, StudentRun) and switches.start_from_teacher and switches.teacher is not None:
+        _check_start(run, switches.teacher)
+
+
+def _check_start(run: StudentRun, teacher: Path) -> None:
+    config = read_description(teacher).config
+    width = getattr(config, "character_embedding", None)
+    if width is None:
+        settings = getattr(config, "encoder_config", {})
+        width = settings.get("embedding_size", settings.get("hidden_size"))
+    if isinstance(width, int) and run.student.character_embedding > width:
+        raise ConfigError(
+            f"student.character_embedding is {run.student.character_embedding}; the teacher's has {width} dimensions"
+        )

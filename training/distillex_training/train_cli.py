@@ -1,0 +1,150 @@
+"""Commands ``distillex pretrain | finetune | distill``: a run is checked before torch is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from distillex_training.config import ConfigError, PretrainRun, StudentRun, TeacherRun, read_config
+from distillex_training.config.shipped import find_config
+from distillex_training.console import fail, log_to_the_terminal, use_threads
+
+T = TypeVar("T", PretrainRun, StudentRun, TeacherRun)
+
+Config = Annotated[
+    Path,
+    typer.Argument(
+        help="YAML file, such as 'distillex init' writes, or the name of one that comes with distillex "
+        "(training/configs). docs/configuration.md lists its keys."
+    ),
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Run directory: checkpoint, metrics, best/; of one run alone.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE over the file, such as --set loop.seed=2; repeatable.")
+]
+Threads = Annotated[int, typer.Option(help="CPU threads; 0: torch's choice, at most one a usable core.")]
+MaxSteps = Annotated[
+    int | None, typer.Option(min=1, help="Stop with a checkpoint after so many more steps; the same command goes on.")
+]
+ResumeWithChanges = Annotated[
+    bool,
+    typer.Option(
+        "--resume-with-changes",
+        help="Go on in a run directory with other settings or data than it was begun with, and say what changes.",
+    ),
+]
+
+
+def pretrain(
+    config: Config,
+    output: Output,
+    init: Annotated[
+        str | None, typer.Option(help="Encoder to go on from (name or directory); wins over the file's `init`.")
+    ] = None,
+    setting: Settings = None,
+    threads: Threads = 0,
+    max_steps: MaxSteps = None,
+    resume_with_changes: ResumeWithChanges = False,
+) -> None:
+    """Train an encoder as a masked language model on raw text. Resumes where it was interrupted."""
+    overrides = _overrides(setting) | ({"init": init} if init is not None else {})
+    checked = _checked(config, PretrainRun, overrides)
+    from distillex_training.pretrain import pretrain as run
+
+    use_threads(threads)
+    _run(lambda: run(checked, output, max_steps=max_steps, resume_with_changes=resume_with_changes), output)
+
+
+def finetune(
+    config: Config,
+    output: Output,
+    setting: Settings = None,
+    threads: Threads = 0,
+    max_steps: MaxSteps = None,
+    resume_with_changes: ResumeWithChanges = False,
+) -> None:
+    """Fine-tune a teacher: a pretrained encoder with lexicon features and a CRF. Resumes where it was interrupted."""
+    checked = _checked(config, TeacherRun, _overrides(setting))
+    from distillex_training.finetune import finetune as run
+
+    use_threads(threads)
+    _run(lambda: run(checked, output, max_steps=max_steps, resume_with_changes=resume_with_changes), output)
+
+
+def distill(
+    config: Config,
+    output: Output,
+    setting: Settings = None,
+    threads: Threads = 0,
+    max_steps: MaxSteps = None,
+    resume_with_changes: ResumeWithChanges = False,
+) -> None:
+    """Train a student, from a teacher's predictions or from gold labels alone. Resumes where it was interrupted."""
+    checked = _checked(config, StudentRun, _overrides(setting))
+    from distillex_training.distill import distill as run
+
+    use_threads(threads)
+    _run(lambda: run(checked, output, max_steps=max_steps, resume_with_changes=resume_with_changes), output)
+
+
+def _checked(config: Path, kind: type[T], overrides: dict[str, str]) -> T:
+    """Read a configuration and check what it names, in seconds."""
+    from distillex_matcher import LexiconError
+
+    from distillex_training.config.model_directory import ModelDirectoryError
+    from distillex_training.data.records import DataError
+    from distillex_training.preflight import check_run
+
+    log_to_the_terminal()
+    try:
+        path = find_config(config)
+        run = read_config(path, kind, overrides)
+        try:
+            check_run(run)
+        except ConfigError as error:
+            raise ConfigError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
+    except (ConfigError, DataError, LexiconError, ModelDirectoryError, OSError) as error:
+        fail("training", str(error))
+    return run
+
+
+def _overrides(settings: list[str] | None) -> dict[str, str]:
+    overrides = {}
+    for item in settings or []:
+        key, separator, value = item.partition("=")
+        if not separator:
+            fail("--set", f"{item!r} is not KEY=VALUE")
+        overrides[key] = value
+    return overrides
+
+
+def _run(train: Callable[[], dict[str, float]], output: Path) -> None:
+    from distillex_matcher import LayoutError, LexiconError
+
+    from distillex_training.config.model_directory import ModelDirectoryError
+    from distillex_training.data.labelled import DataError
+    from distillex_training.evaluate import NotFiniteError
+    from distillex_training.models.encoders import EncoderError
+    from distillex_training.run_record import RunDirectoryError
+    from distillex_training.training_loop import DivergenceError
+
+    refusals = (
+        *(ConfigError, DataError, DivergenceError, EncoderError),
+        *(LayoutError, LexiconError, ModelDirectoryError, NotFiniteError, RunDirectoryError),
+    )
+    try:
+        best = train()
+    except refusals as error:
+        fail("training", str(error))
+    except KeyboardInterrupt:
+        fail("training", f"interrupted; the same command goes on from {output / 'checkpoint.pt'}", 130)
+    if not best:
+        typer.echo(f"stopped before the first evaluation; the same command goes on from {output / 'checkpoint.pt'}")
+        return
+    metric, name = ("f1", "development F1") if "f1" in best else ("masked_accuracy", "held-out masked accuracy")
+    typer.echo(f"best {name} {best[metric]:.4f}; model in {output / 'best'}")
