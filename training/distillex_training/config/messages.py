@@ -164,7 +164,7 @@ def bounds(node: Schema) -> str:
         ("maximum", "at most"),
         ("exclusiveMaximum", "less than"),
     )
-    return " and ".join(f"{words} {node[name]:g}" for name, words in said if name in node)
+    return " and ".join(f"{words} {node[name]}" for name, words in said if name in node)
 
 
 def accepted(node: Schema, schema: Schema) -> str:
