@@ -59,7 +59,7 @@ def test_a_students_setting_that_makes_no_sense_is_refused_in_one_line(toy, tmp_
         ("data.train.x=1", 'data.train is "train.jsonl", which has no keys'),
         ("data.raw=[a", "'[a' is not YAML"),
         ("data.train=nowhere.jsonl", "data.train.0.path: nowhere.jsonl: no such file"),
-        ("data.dev=trian.jsonl", "data.dev.0.path: trian.jsonl: no such file"),
+        ("data.dev=trian.jsonl", "toy0/train.jsonl?"),
         ("data.types=[company, nmae]", "the label 'name' (96 of 96 sentences) is unknown; did you mean 'nmae'?"),
         ("initial=nowhere", "initial: nowhere: no such folder"),
         ("initial=student.yaml", "is a file; a model directory is accepted"),

@@ -29,8 +29,15 @@ BEGINNING = 1 << 16
 """Bytes of a raw file that are looked at."""
 
 
-def check_run(run: StudentRun | TeacherRun | PretrainRun) -> None:
+def check_run(run: StudentRun | TeacherRun | PretrainRun, folder: Path = Path()) -> None:
     """Check what a run reads.
+
+    Parameters
+    ----------
+    run
+        Its settings.
+    folder
+        That of the configuration file: what a missing path may mean is looked for there too.
 
     Raises
     ------
@@ -43,7 +50,7 @@ def check_run(run: StudentRun | TeacherRun | PretrainRun) -> None:
     ModelDirectoryError
         For a damaged model directory.
     """
-    missing = [line for key, path, kind in _kept_paths(run) if (line := _missing(key, path, kind))]
+    missing = [line for key, path, kind in _kept_paths(run) if (line := _missing(key, path, kind, folder))]
     if missing:
         raise ConfigError("\n".join(missing))
     if isinstance(run, PretrainRun):
@@ -110,26 +117,30 @@ def _kind(hint: Any) -> str:
     return next((found for each in typing.get_args(hint) if (found := _kind(each))), "")
 
 
-def _missing(key: str, path: Path, kind: str) -> str:
+def _missing(key: str, path: Path, kind: str, folder: Path) -> str:
     if kind == "file" and path.is_dir():
         return f"{key}: {path} is a folder; a file is accepted"
     if kind == "folder" and path.is_file():
         return f"{key}: {path} is a file; a model directory is accepted"
     if not path.exists():
-        return f"{key}: {_not_there(path, kind)}"
+        return f"{key}: {_not_there(path, kind, folder)}"
     return "" if os.access(path, os.R_OK) else f"{key}: {path} cannot be read: permission denied"
 
 
-def _not_there(path: Path, kind: str) -> str:
+def _not_there(path: Path, kind: str, folder: Path = Path()) -> str:
     """Say that a path is missing, and what beside it may have been meant."""
+    found = next(filter(None, map(_like, (folder / path, path))), None)
+    beside = f"; did you mean {found}?" if found else ""
+    where = "" if path.is_absolute() else " (looked for beside the configuration and in the working folder)"
+    return f"{path}: no such {kind}{where}{beside}"
+
+
+def _like(path: Path) -> Path | None:
     there = path.parent
     while not there.is_dir():
         there = there.parent
-    wanted = path.relative_to(there).parts[0]
-    meant = nearest(wanted, sorted(each.name for each in there.iterdir()))
-    beside = f"; did you mean {there / meant}?" if meant else ""
-    where = "" if path.is_absolute() else " (looked for beside the configuration and in the working folder)"
-    return f"{path}: no such {kind}{where}{beside}"
+    meant = nearest(path.relative_to(there).parts[0], sorted(each.name for each in there.iterdir()), cutoff=0.75)
+    return there / meant if meant else None
 
 
 def _check_raw(path: Path) -> None:
@@ -184,10 +195,10 @@ def _check_types(train: list[LabelledFile], measured: list[LabelledFile], types:
         for name in sorted({kind for record in records for span in record.spans for kind in span.types} - set(known)):
             count = sum(any(name in span.types for span in record.spans) for record in records)
             meant = nearest(name, known)
-            suggestion = f"; did you mean {meant!r}?" if meant else ""
+            suggestion = f"did you mean {meant!r}? " if meant else ""
             source = "data.types has" if types else "the training files have"
             raise ConfigError(
-                f"{file.path}: the label {name!r} ({count:,} of {len(records):,} sentences) is unknown{suggestion}; "
+                f"{file.path}: the label {name!r} ({count:,} of {len(records):,} sentences) is unknown; {suggestion}"
                 f"{source} {', '.join(known)} (a declaration says what other labels mean: docs/training.md)"
             )
 

@@ -105,7 +105,7 @@ def _checked(config: Path, kind: type[T], overrides: dict[str, str]) -> T:
         path = find_config(config)
         run = read_config(path, kind, overrides)
         try:
-            check_run(run)
+            check_run(run, path.parent)
         except ConfigError as error:
             raise ConfigError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
     except (ConfigError, DataError, LexiconError, ModelDirectoryError, OSError) as error:
