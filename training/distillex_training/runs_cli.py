@@ -26,20 +26,28 @@ def list_runs(
     if not folder.is_dir():
         fail("runs list", f"{folder}: no such folder")
     table = Table("run", "command", "state", "epoch", "step", "best", "test", "begun")
-    count = 0
+    damage = []
     for directory in find_runs(folder):
         try:
             run = read_run(directory)
         except RunDirectoryError as error:
-            table.add_row(str(directory), "", f"damaged: {error}")
+            table.add_row(str(directory.relative_to(folder)), "", "damaged")
+            damage.append(str(error))
             continue
-        count += 1
         table.add_row(
-            *(str(directory), run.command, run.state, _number(run.last.get("epoch")), _number(run.last.get("step"))),
+            *(
+                str(directory.relative_to(folder)),
+                run.command,
+                run.state,
+                _number(run.last.get("epoch")),
+                _number(run.last.get("step")),
+            ),
             *(_score(run.best), _score(run.test.get("f1")), str(run.record.get("begun", "")).replace("T", " ")[:16]),
         )
     _print(table)
-    typer.echo(f"{count} runs in {folder}")
+    typer.echo(f"{table.row_count - len(damage)} runs in {folder}")
+    for line in damage:
+        typer.echo(line)
 
 
 @app.command()
