@@ -150,6 +150,16 @@ def test_a_finished_run_goes_on_with_more_epochs(toy, tmp_path):
     assert (tmp_path / "run" / "test.json").exists()
 
 
+def test_a_run_killed_just_after_its_settings_changed_goes_on_with_those_of_now(toy, stopped, tmp_path):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    changed = student(toy, learning_rate="1e-4", data__dev="train.jsonl")
+    distill(changed, run, resume_with_changes=True, max_steps=0)
+    saved = torch.load(run / "checkpoint.pt", weights_only=True)
+    assert saved["optimizer"]["param_groups"][0]["initial_lr"] == 1e-4
+    assert (saved["progress"]["best"], saved["progress"]["batch"], saved["progress"]["step"]) == ({}, 0, 8)
+    assert distill(changed, run)["f1"] == rows_of(run)[-1]["f1"]
+
+
 def test_the_best_on_other_development_data_is_forgotten(toy, stopped, tmp_path, caplog):
     run = shutil.copytree(stopped, tmp_path / "run")
     with caplog.at_level("INFO", "distillex.training"):

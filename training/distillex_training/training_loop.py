@@ -81,6 +81,8 @@ def fit(
     if processes.rank():
         torch.manual_seed(config.seed + processes.rank())  # dropout differs from process to process
     state = run.restore(changed)
+    if changed:
+        run.save_checkpoint()  # before the record says that the settings are those of now
     restored()
 
     def finished() -> bool:
