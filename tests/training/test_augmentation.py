@@ -1,8 +1,9 @@
 import random
 
 from distillex_matcher import Lexicon
+from distillex_training.config import AugmentationConfig
 from distillex_training.data.labelled import GoldSpan, Sentence
-from distillex_training.lexicon import NO_AUGMENTATION, AugmentationConfig, LexiconAugmenter
+from distillex_training.lexicon import NO_AUGMENTATION, LexiconAugmenter
 
 SENTENCE = Sentence("北斗软件的赵伟昨天说", (GoldSpan(0, 4, "company"), GoldSpan(5, 7, "name")))
 BASE = Lexicon.from_entries([("昨天", "t", 0.5), ("软件", "n", 0.5)])

@@ -16,11 +16,10 @@ import logging
 from pathlib import Path
 
 from distillex_matcher import Lexicon
-from distillex_training.config import StudentRun, read_config
+from distillex_training.config import AugmentationConfig, StudentRun, read_config
 from distillex_training.data.labelled import read_labelled
 from distillex_training.distill import distill
 from distillex_training.evaluate import torch_emissions
-from distillex_training.lexicon import AugmentationConfig
 from distillex_training.lexicon_evaluation import ConditionResult, evaluate_conditions
 from distillex_training.models import load_model
 

@@ -21,6 +21,30 @@ else:
     )
     """``@settings(frozen=True)``: a dataclass whose fields are checked; a text under a field describes it."""
 
+__all__ = [
+    "NAMES_CONTENT",
+    "WITHOUT_EFFECT",
+    "Count",
+    "HashSize",
+    "InputFile",
+    "Kept",
+    "ModelDirectory",
+    "NotEmpty",
+    "OneAlone",
+    "OutputPath",
+    "Rate",
+    "Seed",
+    "SequenceLength",
+    "Share",
+    "ShareAboveZero",
+    "ShareBelowOne",
+    "Size",
+    "Switch",
+    "Weight",
+    "WordLength",
+    "settings",
+]
+
 Switch = Annotated[bool, Strict()]
 Size = Annotated[int, Strict(), Ge(1)]
 Count = Annotated[int, Strict(), Ge(0)]
