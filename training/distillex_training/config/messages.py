@@ -62,7 +62,7 @@ def problems(error: ValidationError, kind: Any) -> Iterator[tuple[str, str]]:
             yield key, f"{key} is {shown(each['input'])}; {wanted} is accepted"
 
 
-def sentence(error: ValueError, kind: Any) -> str:
+def sentence(error: Exception, kind: Any) -> str:
     """Return what is wrong with settings that were made in Python, in one line."""
     if not isinstance(error, ValidationError):
         return str(error)
