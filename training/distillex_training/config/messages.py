@@ -45,7 +45,8 @@ def problems(error: ValidationError, kind: Any) -> Iterator[tuple[str, str]]:
     found = error.errors(include_url=False)
     for each in found:
         location: Location = tuple(each["loc"])
-        if each["type"] == "too_short" and any(location == other["loc"][:-1] for other in found):
+        within = [other for other in found if len(other["loc"]) > len(location)]
+        if each["type"] == "too_short" and any(other["loc"][: len(location)] == location for other in within):
             continue  # a list whose values are wrong is told to lack them as well
         key = ".".join(map(str, location))
         if each["type"] in UNKNOWN_KEY:
@@ -56,9 +57,9 @@ def problems(error: ValidationError, kind: Any) -> Iterator[tuple[str, str]]:
             yield key, f"{key}: {each['ctx']['error']}" if key else str(each["ctx"]["error"])
         else:
             node = at(schema, location)
-            within = "type" not in each["type"] and "parsing" not in each["type"]
+            of_type = "type" not in each["type"] and "parsing" not in each["type"]
             limits = next(filter(None, map(bounds, _forms(node, schema))), "")
-            wanted = limits if within and limits else accepted(node, schema)
+            wanted = limits if of_type and limits else accepted(node, schema)
             yield key, f"{key} is {shown(each['input'])}; {wanted} is accepted"
 
 
@@ -82,9 +83,10 @@ def _of_unknown_key(location: Location, schema: Schema) -> str:
     known = list(properties(at(schema, tuple(above)), schema))
     meant = nearest(str(last), known)
     if meant is None:
-        elsewhere = {each.rpartition(".")[2]: each for each in keys(schema)}
-        found = nearest(str(last), elsewhere)
-        meant = elsewhere[found] if found else None
+        everywhere = list(keys(schema))
+        found = nearest(str(last), {each.rpartition(".")[2] for each in everywhere})
+        places = [each for each in everywhere if each.rpartition(".")[2] == found]
+        meant = places[0] if len(places) == 1 else None
     else:
         meant = ".".join(map(str, (*above, meant)))
     suggestion = f"did you mean {meant!r}? " if meant else ""
