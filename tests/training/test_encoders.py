@@ -2,7 +2,15 @@
 
 import pytest
 import torch
-from distillex_training.config import ConfigError, PretrainRun, TeacherRun, read_config
+from distillex_training.config import (
+    ConfigError,
+    Corpus,
+    DataConfig,
+    PretrainRun,
+    TeacherRun,
+    TrainingCorpus,
+    read_config,
+)
 from distillex_training.finetune import finetune, layerwise_groups
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, load_model
 from distillex_training.models.encoders import (
@@ -57,7 +65,8 @@ def emissions(teacher, ids):
 
 
 def rates_of(teacher, decay):
-    run = TeacherRun(data=None, encoder="", encoder_learning_rate=1.0, layer_decay=decay, learning_rate=7.0)
+    data = DataConfig((TrainingCorpus(Path("train.jsonl")),), (Corpus(Path("dev.jsonl")),))
+    run = TeacherRun(data, encoder="", encoder_learning_rate=1.0, layer_decay=decay, learning_rate=7.0)
     groups = layerwise_groups(teacher, ConstrainedCrf(("name",)), run)
     rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
     assert len(rates) == sum(len(group["params"]) for group in groups)
