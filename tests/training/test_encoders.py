@@ -1,5 +1,7 @@
 """Encoders of several kinds, tiny and random: rates of their layers, their settings' names, and that they come back."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from distillex_training.config import (
