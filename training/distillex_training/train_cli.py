@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -11,6 +12,9 @@ import typer
 from distillex_training.config import ConfigError, PretrainRun, StudentRun, TeacherRun, read_config
 from distillex_training.config.shipped import find_config
 from distillex_training.console import fail, log_to_the_terminal, use_threads
+
+if find_spec("torch") is None:  # it is imported later, but a run needs it
+    raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
 T = TypeVar("T", PretrainRun, StudentRun, TeacherRun)
 
