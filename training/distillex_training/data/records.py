@@ -165,15 +165,26 @@ def span_problems(
     return problems
 
 
-def read_text(path: Path, encoding: str = UTF_8) -> str:
-    """Read a whole file, a byte order mark and carriage returns left out.
+def read_text(path: Path, encoding: str = UTF_8, content: bytes | None = None) -> str:
+    """Read a whole file, a byte order mark and carriage returns left out; ``content``: its bytes, where they were read.
 
     Raises
     ------
     DataError
         For a file that cannot be read, or that holds a byte which is not of the encoding.
     """
-    content = _bytes_of(path)
+    text = decoded(path, encoding, bytes_of(path) if content is None else content)
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def decoded(path: Path, encoding: str, content: bytes) -> str:
+    """Return the text of a file's bytes as it stands.
+
+    Raises
+    ------
+    DataError
+        For a byte that is not of the encoding.
+    """
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -183,7 +194,7 @@ def read_text(path: Path, encoding: str = UTF_8) -> str:
         raise DataError(f"{error}; such as utf-8, gb18030, big5, utf-16 are known") from None
     if text != (plain := _chinese_utf_8(content)) and plain:
         raise DataError(f"{path}: UTF-8 as it stands; read as {encoding} it would be other text: leave --encoding out")
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return text
 
 
 def lines_of(text: str) -> list[tuple[int, str]]:
@@ -211,7 +222,14 @@ def _hint(content: bytes) -> str:
     return ""
 
 
-def _bytes_of(path: Path) -> bytes:
+def bytes_of(path: Path) -> bytes:
+    """Read a file.
+
+    Raises
+    ------
+    DataError
+        Where it cannot be read.
+    """
     try:
         return path.read_bytes()
     except OSError as error:
@@ -228,7 +246,7 @@ def read_lines(path: Path) -> tuple[list[tuple[int, str]], list[Problem]]:
     """
     lines: list[tuple[int, str]] = []
     problems: list[Problem] = []
-    for number, line in enumerate(_bytes_of(path).removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+    for number, line in enumerate(bytes_of(path).removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         try:
             lines.append((number, line.decode("utf-8").removesuffix("\r")))
         except UnicodeDecodeError as error:
