@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from distillex_matcher import normalize
-from distillex_matcher.layout import write_atomically
 
 from distillex_training.data.formats import arrow, brat
 from distillex_training.data.formats.options import ReadingOptions
 from distillex_training.data.formats.reading import Reading, Source
 from distillex_training.data.formats.registry import Format, read
+from distillex_training.data.labelled import SENTENCE_END
 from distillex_training.data.records import DataError, Record
 
 
@@ -85,6 +87,29 @@ def split(records: Sequence[Record], dev_share: float, seed: int) -> tuple[list[
     return train, dev
 
 
-def write_records(path: Path, records: Sequence[Record]) -> None:
-    """Write records as our JSON Lines, atomically."""
-    write_atomically(path, "".join(record.json_line() for record in records))
+def sentences_of(record: Record) -> list[Record]:
+    """Cut a text after each end of a sentence that lies in no span; pieces of white space alone are left out."""
+    ends = (match.end() for match in SENTENCE_END.finditer(record.text))
+    cuts = [end for end in ends if not any(span.start < end < span.end for span in record.spans)]
+    bounds = dict.fromkeys([0, *cuts, len(record.text)])
+    return [part for begin, end in pairwise(bounds) if (part := _part(record, begin, end)) is not None]
+
+
+def _part(record: Record, begin: int, end: int) -> Record | None:
+    """Return a part of a record without white space at its ends, None where there is nothing else."""
+    content = record.text[begin:end]
+    if not content.strip():
+        return None
+    inside = [span for span in record.spans if begin <= span.start and span.end <= end]
+    first = min([begin + len(content) - len(content.lstrip()), *(span.start for span in inside)])
+    last = max([begin + len(content.rstrip()), *(span.end for span in inside)])
+    return dataclasses.replace(
+        record,
+        text=record.text[first:last],
+        spans=tuple(dataclasses.replace(span, start=span.start - first, end=span.end - first) for span in inside),
+        open=tuple(
+            dataclasses.replace(each, start=max(each.start, first) - first, end=min(each.end, last) - first)
+            for each in record.open
+            if each.start < last and first < each.end
+        ),
+    )

@@ -25,6 +25,9 @@ FOREIGN_KEYS = frozenset(
         "tokens",
         "result_list",
         "result",
+        "ents",
+        "paragraphs",
+        "tokenized_text",
     )
 )
 """Where other tools' files keep their labels."""
@@ -283,11 +286,8 @@ def read_records(
         if not line.strip():
             file.blank_lines += 1
             continue
-        if labelled and not file.records and not file.types and (foreign := _foreign_keys(line)):
-            reason = (
-                f'no "entities", but {", ".join(map(repr, foreign))}: the file is not in this format; '
-                "'distillex data convert' makes a training file of it"
-            )
+        if labelled and not file.records and not file.types and (foreign := _foreign(line, first=not file.problems)):
+            reason = f"{foreign}: the file is not in this format; 'distillex data convert' makes a training file of it"
             file.problems.append(Problem(path, number, reason))
             break
         parsed = _parse(line, labelled)
@@ -301,15 +301,18 @@ def read_records(
     return file
 
 
-def _foreign_keys(line: str) -> list[str]:
-    """Return the keys of a record that is not in our format: its labels stand elsewhere."""
+def _foreign(line: str, *, first: bool) -> str:
+    """Say how a file's first record is not one of ours but of another tool; empty where it is, or is nothing known."""
     try:
         record = json.loads(line)
-    except (ValueError, RecursionError):
-        return []
+    except (ValueError, RecursionError) as error:
+        return f"not JSON ({error})" if first and (line.lstrip()[:1] != "{" or line.strip() == "{") else ""
+    if first and isinstance(record, list) and any(isinstance(each, dict | list) for each in record):
+        return "an array, not an object a line"
     if not isinstance(record, dict) or "entities" in record:
-        return []
-    return [key for key in record if key in FOREIGN_KEYS]
+        return ""
+    keys = [key for key in record if key in FOREIGN_KEYS]
+    return f'no "entities", but {", ".join(map(repr, keys))}' if keys else ""
 
 
 @dataclass
@@ -347,6 +350,7 @@ def _parse(line: str, labelled: bool) -> _Parsed:
             )
         else:
             parsed.spans.append(span)
+            parsed.reasons += _disagreement(parsed.text, span, entity.get("text"))
     for each in open_spans if isinstance(open_spans, list) else [open_spans]:
         stretch = _open_span(each)
         if stretch is None:
@@ -371,6 +375,14 @@ def _span(entity: Any) -> GoldSpan | None:
     if not isinstance(kind, str) or not _are_names([kind]) or not _are_names(also):
         return None
     return GoldSpan(start, end, kind, tuple(dict.fromkeys(each for each in also if each != kind)))
+
+
+def _disagreement(text: str, span: GoldSpan, surface: Any) -> list[str]:
+    """Say where a span is not what its entity says that it is; one outside the text is said elsewhere."""
+    found = text[span.start : span.end]
+    if not isinstance(surface, str) or found == surface or not 0 <= span.start < span.end <= len(text):
+        return []
+    return [f"the span [{span.start}, {span.end}) {span.type} is {found!r}, not {surface!r}"]
 
 
 def _open_span(value: Any) -> OpenSpan | None:

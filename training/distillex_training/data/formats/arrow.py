@@ -72,8 +72,6 @@ def write_parquet(records: Sequence[Record], output: Output) -> None:
         Without pyarrow.
     """
     pyarrow = _pyarrow(output.path)
-    import pyarrow.parquet
-
     names = tag_names(sorted({span.type for record in records for span in record.spans}), output.scheme)
     numbers = {name: number for number, name in enumerate(names)}
     tags = [[numbers[tag] for tag in tags_of(len(each.text), each.spans, output.scheme)] for each in records]
@@ -99,6 +97,7 @@ def tag_names(types: Sequence[str], scheme: Scheme) -> list[str]:
 def _pyarrow(path: Path) -> Any:
     try:
         import pyarrow
+        import pyarrow.parquet
     except ImportError:
         raise DataError(f"{path}: Parquet and Arrow files need pyarrow: pip install pyarrow") from None
     return pyarrow
@@ -106,8 +105,6 @@ def _pyarrow(path: Path) -> Any:
 
 def _table(source: Source) -> Any:
     pyarrow = _pyarrow(source.path)
-    import pyarrow.parquet
-
     path = source.path
     try:
         if not path.is_dir():

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from distillex_matcher.layout import write_atomically
 
-from distillex_training.data.formats.offsets import BYTE_ORDER_MARK
 from distillex_training.data.formats.reading import Labelled, Reading, Source
 from distillex_training.data.formats.writing import Output
 from distillex_training.data.records import DataError, GoldSpan, Record, bytes_of, decoded, lines_of
 
+BYTE_ORDER_MARK = "\ufeff"
 TEXT_SUFFIX, ANNOTATION_SUFFIX = ".txt", ".ann"
 CONFIGURATION, CONFIGURATION_SUFFIX = "annotation.conf", ".conf"
 ENTITY = re.compile(r"T\S+\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
@@ -46,8 +48,8 @@ def read_brat(source: Source) -> Reading:
     path = source.path.with_suffix(TEXT_SUFFIX)
     if not path.is_file():
         raise DataError(f"{source.path}: no text beside it: {path} is missing")
-    # Line ends stay as they are: offsets count them.
-    text = decoded(path, source.options.encoding, bytes_of(path)).removeprefix(BYTE_ORDER_MARK)
+    # Line ends and a byte order mark stay as they are: offsets count them.
+    text = decoded(path, source.options.encoding, bytes_of(path))
     lines = [(number, line) for number, line in lines_of(source.text) if line.strip()]
     triggers = {line.split("\t")[1].split(" ")[0].rpartition(":")[2] for _, line in lines if _is_event(line)}
     labelled: list[Labelled] = []
@@ -68,6 +70,9 @@ def read_brat(source: Source) -> Reading:
             span, reason = _span(match[1], match[2], match[3], text)
             labelled += [] if span is None else [span]
             reasons += [] if span is not None else [f"line {number}: {reason}"]
+    if text.startswith(BYTE_ORDER_MARK):
+        text = text.removeprefix(BYTE_ORDER_MARK)
+        labelled = [(replace(span, start=span.start - 1, end=span.end - 1), surface) for span, surface in labelled]
     reading.add(1, text, labelled, reasons)
     if passed_over:
         reading.notes.append(f"{source.path}: {passed_over} annotations passed over that are no entities")
@@ -114,7 +119,7 @@ def _span(kind: str, places: str, surface: str | None, text: str) -> tuple[Label
     start, end = pieces[0][0], pieces[-1][1]
     if len(pieces) == 1:
         return (GoldSpan(start, end, kind), surface), ""
-    for (_, before), (after, _) in zip(pieces, pieces[1:], strict=False):
+    for (_, before), (after, _) in itertools.pairwise(pieces):
         if before > after or text[before:after].strip():
             return None, f"{kind} {places} {surface!r} is in pieces: an entity is one stretch of text here"
     return (GoldSpan(start, end, kind), None), ""

@@ -61,9 +61,8 @@ def write_conllu(records: Sequence[Record], output: Output) -> None:
         lines = [f"# sent_id = {number}", f"{TEXT_COMMENT}{record.text}"]
         words = [(i, character) for i, character in enumerate(record.text) if not character.isspace()]
         for identity, (i, character) in enumerate(words, start=1):
-            misc = [f"NER={tags[i]}"] if tags[i] != OUTSIDE else []
-            misc += [] if record.text[i + 1 : i + 2].isspace() else ["SpaceAfter=No"]
-            columns = [str(identity), character, *["_"] * (COLUMNS - 3), "|".join(misc) or "_"]
+            misc = [f"NER={tags[i]}", *([] if record.text[i + 1 : i + 2].isspace() else ["SpaceAfter=No"])]
+            columns = [str(identity), character, *["_"] * (COLUMNS - 3), "|".join(misc)]
             lines.append("\t".join(columns))
         sentences.append("\n".join(lines) + "\n\n")
     write_atomically(output.path, "".join(sentences))

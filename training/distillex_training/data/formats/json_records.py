@@ -30,7 +30,11 @@ def json_values(reading: Reading, content: str) -> Iterator[tuple[int, Any]]:
     number, line = next(((number, line) for number, line in lines_of(content) if line.strip()), (1, ""))
     first = _parsed(line)
     rest = content.split("\n", number)[number:]
-    if isinstance(first, list) and not any(map(str.strip, rest)) and all(isinstance(each, dict | list) for each in first):
+    if (
+        isinstance(first, list)
+        and not any(map(str.strip, rest))
+        and all(isinstance(each, dict | list) for each in first)
+    ):
         # One line that is an array: of values, or a single value that is one (a text and what is known of it).
         yield from json_array(reading, content)
     elif first is not None:

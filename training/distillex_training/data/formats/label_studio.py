@@ -94,7 +94,9 @@ def is_task(value: Any) -> bool:
     """Tell whether a value is a task with its labels."""
     if not isinstance(value, dict):
         return False
-    if "data" in value and any(isinstance(value.get(key), list) for key in ("annotations", "completions", "predictions")):
+    if "data" in value and any(
+        isinstance(value.get(key), list) for key in ("annotations", "completions", "predictions")
+    ):
         return isinstance(value["data"], dict)
     if "result" in value and "task" in value:
         return True
@@ -170,7 +172,9 @@ def _text_of(data: dict[str, Any], results: list[Any]) -> tuple[str | None, str]
         return next(iter(texts.values())), ""
     if isinstance(data.get("text"), list):
         return None, ELSEWHERE["paragraphlabels"]
-    values = [result["value"] for result in results if isinstance(result, dict) and isinstance(result.get("value"), dict)]
+    values = [
+        result["value"] for result in results if isinstance(result, dict) and isinstance(result.get("value"), dict)
+    ]
     fitting = [text for text in texts.values() if values and all(_fits(text, value) for value in values)]
     if len(fitting) == 1:
         return fitting[0], ""

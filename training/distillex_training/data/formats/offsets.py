@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BYTE_ORDER_MARK = "\ufeff"
-
 
 @dataclass(frozen=True)
 class Count:
@@ -15,13 +13,11 @@ class Count:
     utf_16: bool = False
     line_end: int = 0
     """What ``\\r\\n`` and ``\\n`` count alike; 0: as many as they have."""
-    first: int = 0
-    """The offset of the first character."""
 
     def code_points(self, text: str) -> dict[int, int]:
         """Return the position in code points of each offset that lies between two characters."""
         position_of: dict[int, int] = {}
-        offset = self.first
+        offset = 0
         for position, character in enumerate(text):
             position_of.setdefault(offset, position)
             if self.line_end and character == "\r" and text[position + 1 : position + 2] == "\n":
@@ -40,7 +36,6 @@ COUNTS = (
     Count("with each line end as one character", line_end=1),
     Count("in UTF-16 units, with each line end as one", utf_16=True, line_end=1),
     Count("with each line end as two characters", line_end=2),
-    Count("from a byte order mark on", first=1),
 )
 
 

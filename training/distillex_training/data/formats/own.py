@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from distillex_matcher.layout import write_atomically
 
@@ -20,4 +21,9 @@ def read_own(source: Source) -> Reading:
 
 def write_own(records: Sequence[Record], output: Output) -> None:
     """Write records, with all that they hold."""
-    write_atomically(output.path, "".join(record.json_line() for record in records))
+    write_records(output.path, records)
+
+
+def write_records(path: Path, records: Sequence[Record]) -> None:
+    """Write records as our JSON Lines, atomically."""
+    write_atomically(path, "".join(record.json_line() for record in records))

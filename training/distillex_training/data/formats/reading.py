@@ -20,7 +20,7 @@ class Source:
     """A file to read (or a folder, for a format that is one)."""
 
     path: Path
-    options: ReadingOptions = ReadingOptions()
+    options: ReadingOptions = field(default_factory=ReadingOptions)
 
     @cached_property
     def content(self) -> bytes:
@@ -50,7 +50,7 @@ class Reading:
     """What a reader found in a file: every record of it is in ``records``, or named in ``problems``."""
 
     path: Path
-    options: ReadingOptions = ReadingOptions()
+    options: ReadingOptions = field(default_factory=ReadingOptions)
     records: list[Record] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     refused: int = 0
@@ -95,11 +95,13 @@ class Reading:
     def finish(self, *, counts_tokens: bool = False) -> Reading:
         """Note what was put right; ``counts_tokens``: spans were made of tokens, so that no count is in doubt."""
         for how, count in self._repaired.items():
-            self.notes.append(f"{self.path}: {count} spans were counted {how}; put right by the surfaces given for them")
+            self.notes.append(
+                f"{self.path}: {count} spans were counted {how}; put right by the surfaces given for them"
+            )
         if self._doubtful and not counts_tokens:
             self.notes.append(
-                f"{self.path}: {self._doubtful} labelled texts hold characters such as emoji, which some tools count as "
-                "two, and no surface to check spans by; taken as code points (--offsets code-points, or utf-16)"
+                f"{self.path}: {self._doubtful} labelled texts hold characters such as emoji, which some tools count "
+                "as two, and no surface to check spans by; taken as code points (--offsets code-points, or utf-16)"
             )
         return self
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from distillex_training.data.formats import (
@@ -27,7 +27,6 @@ from distillex_training.data.formats import (
     uie,
 )
 from distillex_training.data.formats.json_records import first_values
-from distillex_training.data.formats.options import ReadingOptions
 from distillex_training.data.formats.reading import Reading, Source
 from distillex_training.data.formats.tags import is_tag
 from distillex_training.data.formats.writing import Output
@@ -81,7 +80,7 @@ class FileFormat:
         """Tell why a record cannot be written."""
         found = []
         spans = record.spans
-        if not self.nests and any(a.end > b.start for a, b in zip(spans, spans[1:], strict=False)):
+        if not self.nests and any(a.end > b.start for a, b in itertools.pairwise(spans)):
             found.append("its spans overlap (--flatten keeps the longer ones)")
         if not self.partial and (record.open or any(span.also for span in spans)):
             found.append('it is labelled in part ("open", "also")')
@@ -191,9 +190,7 @@ def _of_json(source: Source) -> Format:
     """Tell the format by the first record that has a label, else by the keys of the first record."""
     values = first_values(source)
     if not values:
-        raise DataError(
-            f"{source.path}: begins like JSON but its first line is none; name the format with --format"
-        )
+        raise DataError(f"{source.path}: begins like JSON but its first line is none; name the format with --format")
     likely: Format | None = None
     for value in values:
         kind, certainty = _of_value(value)

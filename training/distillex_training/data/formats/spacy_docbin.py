@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,13 @@ def read_docbin(source: Source) -> Reading:
     DataError
         Without spaCy, or for a file that it does not read.
     """
-    spacy = _spacy(source.path)
+    _require_spacy(source.path)
     from spacy.tokens import DocBin
+    from spacy.vocab import Vocab
 
     reading = Reading(source.path, source.options)
-    language = spacy.blank("xx")
     try:
-        documents = list(DocBin().from_bytes(source.content).get_docs(language.vocab))
+        documents = list(DocBin().from_bytes(source.content).get_docs(Vocab()))
     except Exception as error:  # whatever zlib, msgpack or spaCy raise for bytes that are none
         raise DataError(f"{source.path}: spaCy does not read it as a DocBin: {error}") from None
     for number, document in enumerate(documents, start=1):
@@ -43,17 +44,18 @@ def read_docbin(source: Source) -> Reading:
 
 
 def write_docbin(records: Sequence[Record], output: Output) -> None:
-    """Write documents of the language ``zh``, a token a character; overlapping spans go to the group ``sc``.
+    """Write documents, a token a character; overlapping spans go to the group ``sc``.
 
     Raises
     ------
     DataError
         Without spaCy.
     """
-    spacy = _spacy(output.path)
+    _require_spacy(output.path)
     from spacy.tokens import DocBin
+    from spacy.vocab import Vocab
 
-    vocabulary = spacy.blank("xx").vocab
+    vocabulary = Vocab()
     documents = DocBin(attrs=["ENT_IOB", "ENT_TYPE", "SPACY"], store_user_data=False)
     for record in records:
         documents.add(_document(record, vocabulary))
@@ -73,9 +75,6 @@ def _document(record: Record, vocabulary: Any) -> Any:
     return document
 
 
-def _spacy(path: Path) -> Any:
-    try:
-        import spacy
-    except ImportError:
-        raise DataError(f"{path}: a .spacy file needs spaCy: pip install 'distillex[spacy]'") from None
-    return spacy
+def _require_spacy(path: Path) -> None:
+    if importlib.util.find_spec("spacy") is None:
+        raise DataError(f"{path}: a .spacy file needs spaCy: pip install 'distillex[spacy]'")

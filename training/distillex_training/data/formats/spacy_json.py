@@ -37,7 +37,7 @@ def read_spacy_json(source: Source) -> Reading:
                 continue
             case {"paragraphs": _}:
                 raise DataError(
-                    f"{source.path}: the training format of spaCy 2; 'python -m spacy convert' makes a .spacy file of it"
+                    f"{source.path}: spaCy 2's training format; 'python -m spacy convert' makes a .spacy file of it"
                 )
             case _:
                 reading.refuse(line, f'expected [text, {{"entities": …}}], found {str(value)[:60]}')
@@ -63,7 +63,9 @@ def is_spacy(value: Any) -> bool:
 
 def _pairs(reading: Reading, source: Source) -> Iterator[tuple[int, Any]]:
     for line, value in json_values(reading, source.text):
-        if isinstance(value, dict) and isinstance(held := next((value[k] for k in TEXT_KEYS if k in value), None), list):
+        if isinstance(value, dict) and isinstance(
+            held := next((value[k] for k in TEXT_KEYS if k in value), None), list
+        ):
             yield from ((line, pair) for pair in held)
         else:
             yield line, value

@@ -195,9 +195,7 @@ def _spans_bioes(sentence: Tagged, _: Scheme) -> tuple[list[GoldSpan], list[Reas
             broken.append(_unended(opened, token))
             opened = None
         elif opened is None and token.position in "IE":
-            broken.append(
-                (token.line, f"{token.name}{token.position}-{token.type} without a B-{token.type} before it")
-            )
+            broken.append((token.line, f"{token.name}{token.position}-{token.type} without a B-{token.type} before it"))
         if token.position == "B":
             opened, begin = token, start
         elif token.position == "S":

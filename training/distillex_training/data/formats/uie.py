@@ -1,4 +1,4 @@
-"""PaddleNLP's UIE: ``{"content": …, "result_list": [{"text", "start", "end"}], "prompt": TYPE}``, a line for each type."""
+"""PaddleNLP's UIE: ``{"content": …, "result_list": [{"text", "start", "end"}], "prompt": TYPE}``, a line a type."""
 
 from __future__ import annotations
 
