@@ -52,20 +52,20 @@ def random_records(count, seed):
 @pytest.mark.parametrize("kind", WRITTEN)
 def test_what_is_written_and_read_again_is_the_same(tmp_path, kind):
     # A file of many records, and files of few, whose first record tells the format.
-    files = [list(random_records(80, 1)), *(list(random_records(2, seed)) for seed in range(2, 14))]
+    files = [list(random_records(80, 1)), [record("#", ())], *(list(random_records(2, seed)) for seed in range(2, 14))]
     refused = 0
     for number, records in enumerate(files):
         path = tmp_path / str(number)
         try:
             exported = write(kind, records, path)
-        except DataError as error:
-            assert "no record can be written" in str(error) or "there is no entity of any" in str(error)
+        except DataError:
+            refused += len(records)
             assert not path.exists()
             continue
         refused += exported.refused
         assert len(exported.records) + exported.refused == len(records)
         assert read_back(path) == [(each.text, each.spans) for each in exported.records]
-    assert refused < 0.9 * 80
+    assert refused < 0.9 * sum(map(len, files))
 
 
 @pytest.mark.parametrize("scheme", [Scheme.BIO2, Scheme.BIOES, Scheme.BMES, Scheme.BILOU])

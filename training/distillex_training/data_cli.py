@@ -166,7 +166,9 @@ def export(
     format_: WrittenFormat,
     model: Annotated[
         Path | None,
-        typer.Option(help="A model's folder, trained or exported: it labels the texts, for people to look over."),
+        typer.Option(
+            exists=True, help="A model's folder, trained or exported: it labels the texts, for people to look over."
+        ),
     ] = None,
     flatten: Flatten = False,
     scheme: WrittenScheme = Scheme.BIO2,
@@ -210,7 +212,7 @@ def select(
         list[Path], typer.Argument(help="Raw text, one sentence a line, or .jsonl files, whose texts are read.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="A file; of brat an empty or new folder.")],
-    model: Annotated[Path, typer.Option(help="A model's folder, trained or exported.")],
+    model: Annotated[Path, typer.Option(exists=True, help="A model's folder, trained or exported.")],
     count: Annotated[int, typer.Option("--number", "-n", min=1, help="How many sentences to choose.")],
     format_: WrittenFormat = Format.LABEL_STUDIO,
     labelled: Annotated[

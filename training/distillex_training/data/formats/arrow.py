@@ -99,7 +99,7 @@ def _pyarrow(path: Path) -> Any:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise DataError(f"{path}: Parquet and Arrow files need pyarrow: pip install pyarrow") from None
+        raise DataError(f"{path}: Parquet and Arrow files need pyarrow: pip install 'distillex[parquet]'") from None
     return pyarrow
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from distillex_matcher.layout import write_atomically
@@ -68,7 +68,8 @@ def write_columns(records: Sequence[Record], output: Output) -> None:
 
 def _blocks(content: str, reading: Reading) -> Iterator[list[Line]]:
     """Yield the lines of each sentence, split into columns."""
-    width = _width(_columns(line) for _, line in lines_of(content) if line.strip(" \t") and not line.startswith("#"))
+    lines = [line for _, line in lines_of(content) if line.strip(" \t")]
+    width = _width(map(_columns, [line for line in lines if not line.startswith("#")] or lines))
     block: list[Line] = []
     separators = comments = 0
     for number, line in [*lines_of(content), (0, "")]:
@@ -87,7 +88,7 @@ def _blocks(content: str, reading: Reading) -> Iterator[list[Line]]:
         reading.notes.append(f"{reading.path}: {comments} comments (#) passed over")
 
 
-def _width(lines: Iterator[list[str]]) -> int:
+def _width(lines: Iterable[list[str]]) -> int:
     return max(Counter(map(len, lines)).most_common(1), default=(0, 0))[0]
 
 
