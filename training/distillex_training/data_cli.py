@@ -241,7 +241,9 @@ def select(
 
     _check_output("select", format_, scheme, output)
     try:
-        known = [record.text for file in input_files(labelled) for record in read_any(file).records] if labelled else []
+        readings = [read_any(file) for file in input_files(labelled)] if labelled else []
+        _name_problems(readings)
+        known = [record.text for reading in readings for record in reading.records]
         found = _prelabelled(inputs, model, base)
         selected = choose(found, count, labelled=known, resemblance=resemblance)
         if not selected.chosen:
