@@ -174,7 +174,10 @@ def test_prodigy_examples_that_were_not_accepted_are_passed_over(read):
             task(*GOOD) | {"data": {"text": [{"author": "a", "text": TEXT}]}},
             "task 1: labels of a dialogue are not read; label its turns as texts of their own",
         ),
-        ({"id": 1, "text": TEXT, "annotator": 1}, "task 1: not annotated"),
+        (
+            {"id": 1, "text": TEXT, "annotator": 1},
+            "task 1: not annotated, or without entities: JSON-MIN does not tell them apart; export JSON",
+        ),
     ],
     ids=["two labels", "no label", "no labels", "web page", "dialogue", "not annotated"],
 )

@@ -202,7 +202,9 @@ def _prediction(task: dict[str, Any]) -> list[Any] | None:
 def _not_annotated(task: dict[str, Any]) -> str:
     if _prediction(task) is not None:
         return "not annotated: a model's predictions alone (--predictions takes them)"
-    return "not annotated (no annotation, or all cancelled)" if "data" in task else "not annotated"
+    if "data" in task:
+        return "not annotated (no annotation, or all cancelled)"
+    return "not annotated, or without entities: JSON-MIN does not tell them apart; export JSON"
 
 
 def _spans(results: list[Any]) -> tuple[list[Labelled], list[str], int]:
