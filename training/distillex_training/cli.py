@@ -179,18 +179,14 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure a model: F1 per type and domain, faults, calibration, and how it uses a lexicon on unseen entities."""
-    from distillex.network_check import check_network
     from distillex_matcher import Lexicon, LexiconError
-    from distillex_matcher.exported import ExportedFiles
 
     from distillex_training.data.labelled import read_labelled
     from distillex_training.data.measured import read_measured
-    from distillex_training.evaluate import EmissionFunction, NotFiniteError, torch_emissions
+    from distillex_training.evaluate import NotFiniteError
     from distillex_training.evaluation_report import figures, report_lines, with_base
-    from distillex_training.export.onnx import onnx_emissions, open_session
     from distillex_training.lexicon_evaluation import evaluate_conditions
-    from distillex_training.models import load_model
-    from distillex_training.models.directory import exported_network, longest_input
+    from distillex_training.opened_model import open_model
     from distillex_training.reliability import PICTURES, draw_reliability
 
     _prepare(0)
@@ -198,26 +194,16 @@ def evaluate(
     _check_writable("evaluate", "--reliability", reliability)
     if reliability is not None and reliability.suffix not in PICTURES:
         _fail("evaluate", f"--reliability: {reliability} is no picture; accepted endings: {', '.join(PICTURES)}")
-    emissions_of: EmissionFunction
     try:
-        network = exported_network(model)
-        if network is not None:
-            files = ExportedFiles.beside(network)
-            session = open_session(network)
-            check_network(session, files)
-            layout, decoder, emissions_of = files.layout, files.crf.decoder(files.layout), onnx_emissions(session)
-            limit = layout.buckets[-1]
-        else:
-            tagger, crf, layout = load_model(model)
-            decoder, emissions_of = crf.decoder(layout), torch_emissions(tagger)
-            limit = longest_input(tagger, layout)
-        measured = read_measured(data, declaration, decoder.scheme.entity_types, max_length=limit - 2)
+        opened = open_model(model)
+        layout, decoder = opened.layout, opened.decoder
+        measured = read_measured(data, declaration, decoder.scheme.entity_types, max_length=opened.longest_input - 2)
         known: set[str] = set()
         if train is not None:
             known = {s.text[e.start : e.end] for s in read_labelled(train)[0] for e in s.spans}
         domain = Lexicon.from_tsv(lexicon, name=lexicon.stem) if lexicon is not None else None
         results = evaluate_conditions(
-            *(layout, emissions_of, decoder, measured.sentences, known, Lexicon.load(base)),
+            *(layout, opened.emissions_of, decoder, measured.sentences, known, Lexicon.load(base)),
             domain=domain,
             seed=seed,
             groups=measured.groups,

@@ -48,7 +48,9 @@ COMMANDS: dict[str, LazyCommand] = {
         "distillex.command.lexicon", "app", "Build, inspect, seed, push, list, roll back and prune lexicons.", "lexicon"
     ),
     "models": LazyCommand("distillex.command.models_command", "app", "Sign models, and check signatures.", "signing"),
-    "data": LazyCommand("distillex_training.data_cli", "app", "Convert, check and count labelled files.", "train"),
+    "data": LazyCommand(
+        "distillex_training.data_cli", "app", "Convert, export, select, check and count labelled files.", "train"
+    ),
     "pretrain": LazyCommand(
         "distillex_training.cli", "pretrain", "Train an encoder as a masked language model on raw text.", "train"
     ),
