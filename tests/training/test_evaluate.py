@@ -102,6 +102,29 @@ def test_wrong_entries_end_where_the_text_holds_no_more():
     assert random_entries([Sentence("赵", ())], TYPES, 5, {}, seed=1) == {}
 
 
+class Drawn(list):
+    """Sentences that count how often one of them is drawn."""
+
+    times = 0
+
+    def __getitem__(self, index):
+        self.times += 1
+        return super().__getitem__(index)
+
+
+def test_wrong_entries_of_bare_names_end_after_so_many_draws():
+    names = ["".join(pair) for pair in itertools.product("赵钱孙李周吴郑王冯陈", "一二三四五六七八九十")]
+    bare = [Sentence(name, (GoldSpan(0, 2, "name"),)) for name in names]
+    # Now and then a draw finds a word: that must not begin the count anew.
+    rare = [Sentence(f"{name}{number:03}", (GoldSpan(0, 2, "name"),)) for number, name in enumerate(names[:5])]
+    sentences = Drawn(bare * 100 + rare)
+    right = right_entries(sentences, ())
+    sentences.times = 0
+    wrong = random_entries(sentences, TYPES, len(right), right, seed=1)
+    assert 0 < len(wrong) < len(right) == len(names)
+    assert sentences.times <= 20 * len(names) + 10_000
+
+
 def test_a_surface_that_no_lexicon_holds_is_no_entry():
     sentence = Sentence("甲" * 300, (GoldSpan(0, 255, "name"), GoldSpan(0, 256, "name")))
     assert [len(word) for word in right_entries([sentence], ())] == [255]
