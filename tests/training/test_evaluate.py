@@ -225,6 +225,20 @@ def test_an_exported_model_is_given_by_its_folder_or_its_network(evaluate, toy, 
     assert (code, "ONNX Runtime cannot run it" in output) == (1, True), output
 
 
+def test_a_network_under_a_name_of_its_own_can_be_measured(evaluate, toy, toy_student, tmp_path):
+    from distillex.command.main import application
+
+    (tmp_path / "networks").mkdir()
+    network = tmp_path / "networks" / "mine.onnx"
+    for _ in range(2):
+        done = CliRunner().invoke(application, ["export", str(toy_student), "-o", str(network), "--target", "onnx"])
+        assert done.exit_code == 0, done.output
+    files = {path.name for path in network.parent.iterdir()}
+    assert files == {"mine.onnx", "features.json", "vocabulary.txt", "crf.json"}
+    code, output = evaluate(toy / "dev.jsonl", model=network)
+    assert (code, "| base | 0 |" in output) == (0, True), output
+
+
 @pytest.mark.parametrize("kind", ["student", "teacher", "serving/student"])
 def test_a_folder_of_an_earlier_version_is_told_what_changed(evaluate, toy, tmp_path, kind):
     network = tmp_path / kind / "1" / "model.onnx"

@@ -12,6 +12,7 @@ from distillex_training.data.labelled import Sentence
 from distillex_training.evaluate import (
     EmissionFunction,
     Report,
+    ScoredSpan,
     Scores,
     predict_with_scores,
     recall_by_surface,
@@ -34,6 +35,8 @@ class ConditionResult:
     condition: str
     entries: int
     """Entries laid over the base lexicon."""
+    predicted: list[list[ScoredSpan]]
+    """What the model found in each sentence, trimmed."""
     measures: Measures
     seen: Scores
     unseen: Scores
@@ -186,5 +189,6 @@ def evaluate_conditions(
         )
         predicted = trim(sentences, found, trimmed)
         seen, unseen = recall_by_surface(sentences, without_scores(predicted), known_surfaces)
-        results.append(ConditionResult(name, len(overlay), measure(sentences, predicted, groups), seen, unseen))
+        measures = measure(sentences, predicted, groups)
+        results.append(ConditionResult(name, len(overlay), predicted, measures, seen, unseen))
     return results

@@ -10,7 +10,14 @@ from typing import Any
 
 import torch
 from distillex_matcher import FeatureLayout
-from distillex_matcher.exported import CRF_FILE, NETWORK_FILE, PLAN_FILE, refuse_former_shape
+from distillex_matcher.exported import (
+    CONFIG_FILE,
+    CRF_FILE,
+    NETWORK_FILE,
+    PLAN_FILE,
+    WEIGHTS_FILE,
+    refuse_former_shape,
+)
 from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE, write_atomically
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -21,9 +28,6 @@ from distillex_training.models.teacher import Teacher, TeacherConfig
 
 KINDS: dict[str, type[StudentConfig | TeacherConfig]] = {"student": StudentConfig, "teacher": TeacherConfig}
 
-
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 PREFER = "prefer"
 """In config.json: what trust ``prefer`` adds (:class:`~distillex_matcher.CrfParameters`)."""
 TWO_MODELS = "The directory holds files of two models: copy all files of one"
