@@ -67,6 +67,9 @@ SEEN = """
 return [...document.querySelectorAll('article')].filter(e => e.offsetParent !== null)
   .map(e => e.querySelector('.where').textContent)
 """
+CHOOSE = """
+[...document.querySelectorAll('label')].find(e => e.firstChild.textContent.trim() === arguments[0]).click()
+"""
 WIDTHS = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
 COLOURS = """
 const mark = getComputedStyle(document.querySelector('mark'));
@@ -92,10 +95,7 @@ def test_a_kind_of_error_is_chosen_without_a_script(opened):
     both = ["sentence 1: missed", 'sentence 2: in"vented (2)', 'sentence 3: missed, in"vented']
     assert opened.execute_script(SEEN) == both
     for label, expected in (("missed", [0, 2]), ('in"vented', [1, 2]), ("all", [0, 1, 2])):
-        opened.execute_script(
-            "[...document.querySelectorAll('label')].find(e => e.firstChild.textContent.trim() === arguments[0]).click()",
-            label,
-        )
+        opened.execute_script(CHOOSE, label)
         assert opened.execute_script(SEEN) == [both[number] for number in expected]
 
 
