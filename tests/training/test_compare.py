@@ -139,13 +139,16 @@ def test_predictions_beside_the_gold_labels_are_never_taken_for_each_other(compa
     both = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (files / "both.jsonl").write_text(both, encoding="utf-8")
     code, said = compare(files / "both.jsonl", files / "both.jsonl", files / "gold.jsonl")
-    assert (code, "both.jsonl: 'entities' and 'predicted' hold entities: --entities-field says which" in said) == (
+    assert (code, "both.jsonl: 'entities' and 'predicted' may hold what was found: --entities-field" in said) == (
         1,
         True,
     )
     options = ("--entities-field", "predicted")
     code, said = compare(files / "both.jsonl", files / "both.jsonl", files / "gold.jsonl", *options)
     assert (code, "both.jsonl | 0.8000 |" in said) == (0, True), said
+    none = "".join(json.dumps(json.loads(each) | {"predicted": []}) + "\n" for each in GOLD.splitlines())
+    (files / "none.jsonl").write_text(none, encoding="utf-8")
+    assert "may hold what was found" in compare(files / "none.jsonl", files / "one.jsonl", files / "gold.jsonl")[1]
     code, said = compare(files / "one.jsonl", files / "both.jsonl", files / "gold.jsonl", *options)
     assert (code, "one.jsonl:1: no object with 'predicted'" in said) == (1, True), said
 

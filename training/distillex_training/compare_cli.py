@@ -33,7 +33,7 @@ def compare(
         Path | None, typer.Option(help="Compiled base lexicon; by default the one that comes with distillex.")
     ] = None,
     entities_field: Annotated[
-        str | None, typer.Option(help="Key of the found entities in a file; by default the only one that holds some.")
+        str | None, typer.Option(help="Key of the found entities in a file; by default the only one that can be it.")
     ] = None,
     resamples: Annotated[int, typer.Option(min=100, max=1_000_000, help="Of the bootstrap.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 1,

@@ -10,10 +10,10 @@ from pathlib import Path
 from distillex_training.data.labelled import GoldSpan, Sentence
 from distillex_training.data.measured import MeasuredFile
 from distillex_training.evaluate import ScoredSpan
-from distillex_training.evaluation_report import confusion_columns, confusion_rows
+from distillex_training.evaluation_report import confusion_columns, confusion_rows, pairs_in
 from distillex_training.lexicon_evaluation import ConditionResult
 from distillex_training.sentence_page import Mark, PageTable, Reading, ShownSentence, sentence_page
-from distillex_training.span_errors import ERRORS, Outcome, Pair, count_errors, pairs_of
+from distillex_training.span_errors import ERRORS, Outcome, Pair, count_errors
 
 MEANINGS = {
     Outcome.BOUNDARY: "found with other bounds and the right type",
@@ -36,7 +36,7 @@ def evaluation_page(model: Path, file: MeasuredFile, result: ConditionResult) ->
     result
         What was found in them.
     """
-    pairs = [pairs_of(*each) for each in zip(file.sentences, result.predicted, strict=True)]
+    pairs = pairs_in(file, result)
     counts = count_errors(pairs)
     rows = confusion_rows(counts)
     columns = confusion_columns(rows)

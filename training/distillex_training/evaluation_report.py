@@ -21,12 +21,8 @@ def with_base(results: Sequence[ConditionResult]) -> ConditionResult:
     return next(result for result in results if result.condition == BASE)
 
 
-def pairs_with_base(file: MeasuredFile, results: Sequence[ConditionResult]) -> list[list[Pair]]:
-    """Return what became of each entity of each sentence, with the base lexicon alone."""
-    return _pairs(file, with_base(results))
-
-
-def _pairs(file: MeasuredFile, result: ConditionResult) -> list[list[Pair]]:
+def pairs_in(file: MeasuredFile, result: ConditionResult) -> list[list[Pair]]:
+    """Return what became of each entity of each sentence under a lexicon condition."""
     return [pairs_of(*each) for each in zip(file.sentences, result.predicted, strict=True)]
 
 
@@ -58,7 +54,7 @@ def report_lines(file: MeasuredFile, results: Sequence[ConditionResult]) -> Iter
         f"({measures.faulty_share:.1%}); an entity found in {measures.wrongly_filled:,} of the "
         f"{measures.without_entities:,} without any"
     )
-    yield from error_lines(count_errors(pairs_with_base(file, results)))
+    yield from error_lines(count_errors(pairs_in(file, with_base(results))))
     reliability = measures.reliability
     yield (
         f"\nscores: mean {reliability.mean_score:.4f} at a precision of {reliability.precision:.4f}, calibration error "
@@ -71,7 +67,7 @@ def figures(model: Path, file: MeasuredFile, results: Sequence[ConditionResult])
     listed = []
     for result in results:
         measures, micro = result.measures, result.report.micro
-        errors = count_errors(_pairs(file, result))
+        errors = count_errors(pairs_in(file, result))
         listed.append(
             {
                 "model": str(model),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,9 @@ from distillex_training.data.labelled import Sentence, disjoint_records
 from distillex_training.data.records import DataError, Record, read_lines, read_records
 from distillex_training.evaluate import ScoredSpan
 
+LOG = logging.getLogger("distillex.compare")
 ENTITIES = "entities"
+KEYS = {"start", "end", "type"}
 SHOWN = 30
 """Characters of a text in a message."""
 
@@ -25,12 +28,12 @@ def read_found(path: Path, field: str | None = None) -> list[Record]:
     path
         JSON Lines.
     field
-        The key of the entities; None: the only key that holds some.
+        The key of the entities; None: the only key that can be it.
 
     Raises
     ------
     DataError
-        For lines that are no such object, and for a file in which several keys hold entities.
+        For lines that are no such object, and for a file in which several keys may hold them.
     """
     lines, problems = read_lines(path)
     if problems:
@@ -42,7 +45,10 @@ def read_found(path: Path, field: str | None = None) -> list[Record]:
     file = read_records(path, text="\n".join(_with_entities(line, name) for _, line in lines))
     if file.problems:
         raise DataError.of(file.problems)
-    return disjoint_records(path, file.records)[0]
+    records, changed = disjoint_records(path, file.records)
+    if changed:
+        LOG.warning("%s: %d found entities are left out; %s", path, len(changed), changed[0])
+    return records
 
 
 def align(found: Sequence[Record], sentences: Sequence[Sentence], data: Path) -> list[list[ScoredSpan]]:
@@ -93,10 +99,17 @@ def _start(text: str) -> str:
 
 
 def _field_of(path: Path, lines: Sequence[str]) -> str:
-    fields = {key for line in lines for key, value in _object(line).items() if _holds_entities(value)}
+    """Return the key of the entities; one that never holds any may be that of a model that found none."""
+    values: dict[str, bool] = {}
+    for line in lines:
+        for key, value in _object(line).items():
+            values[key] = values.get(key, True) and _are_entities(value)
+    fields = sorted(key for key, are_entities in values.items() if are_entities)
     if len(fields) > 1:
-        raise DataError(f"{path}: {' and '.join(map(repr, sorted(fields)))} hold entities: --entities-field says which")
-    return fields.pop() if fields else ENTITIES
+        raise DataError(
+            f"{path}: {' and '.join(map(repr, fields))} may hold what was found: --entities-field says which"
+        )
+    return fields[0] if fields else ENTITIES
 
 
 def _with_entities(line: str, name: str) -> str:
@@ -114,7 +127,5 @@ def _object(line: str) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _holds_entities(value: Any) -> bool:
-    return isinstance(value, list) and any(
-        isinstance(each, dict) and {"start", "end", "type"} <= set(each) for each in value
-    )
+def _are_entities(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) and set(each) >= KEYS for each in value)
