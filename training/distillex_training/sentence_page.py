@@ -32,9 +32,13 @@ p, li { margin: .3rem 0; }
 table { border-collapse: collapse; font-size: .85rem; margin: .8rem 0; }
 th, td { border-bottom: 1px solid var(--line); padding: .2rem .6rem; text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-input { margin: .4rem .2rem .4rem 0; }
-label { margin-right: .8rem; }
-label span, .where, .note { color: var(--soft); font-size: .8rem; }
+input { position: absolute; opacity: 0; }
+label { display: inline-block; border: 1px solid var(--line); border-radius: 1rem; padding: .1rem .7rem;
+  margin: .15rem .3rem .15rem 0; cursor: pointer; }
+input:checked + label { background: var(--ink); color: var(--back); }
+input:focus-visible + label { outline: 2px solid var(--soft); outline-offset: 2px; }
+.where, .note { color: var(--soft); font-size: .8rem; }
+label span { font-size: .8rem; }
 article { border-top: 1px solid var(--line); padding: .6rem 0; }
 .reading { display: grid; grid-template-columns: 4rem 1fr; gap: .5rem; margin: .1rem 0; }
 .reading b { color: var(--soft); font: .75rem/2.4 system-ui, sans-serif; overflow-wrap: anywhere; }
