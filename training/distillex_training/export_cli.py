@@ -150,7 +150,7 @@ def _export_for_cpu(
 
 def _check_name(output: Path, target: Target) -> None:
     if target is Target.ONNX and output.suffix != ".onnx":
-        _fail(f"--target onnx writes one file, NAME.onnx; {output} is not named so")
+        _fail(f"--target onnx writes the network as NAME.onnx; {output} is not named so")
     asked = NETWORK_SUFFIXES.get(output.suffix)
     if target is Target.GPU and asked is not None:
         _fail(f"--target gpu writes model.gpu.onnx into a folder; give a folder, not a file's name ({output})")
