@@ -153,6 +153,21 @@ def test_predictions_beside_the_gold_labels_are_never_taken_for_each_other(compa
     assert (code, "one.jsonl:1: no object with 'predicted'" in said) == (1, True), said
 
 
+def test_a_declaration_says_what_the_types_of_the_data_mean(compare, files):
+    data = line(TEXTS[0], (0, 2, "PER")) + line(TEXTS[1], (0, 4, "ORG"), (5, 7, "LOC")) + line(TEXTS[2])
+    (files / "foreign.jsonl").write_text(data, encoding="utf-8")
+    (files / "foreign.yaml").write_text(
+        "types: {PER: name, ORG: [company, government], LOC: none}\nopen: [time]\n", encoding="utf-8"
+    )
+    government = line(TEXTS[0], (0, 2, "name")) + line(TEXTS[1], (0, 4, "government")) + line(TEXTS[2], (0, 2, "time"))
+    (files / "government.jsonl").write_text(government, encoding="utf-8")
+    options = ("--declaration", files / "foreign.yaml")
+    code, said = compare(files / "one.jsonl", files / "government.jsonl", files / "foreign.jsonl", *options)
+    assert code == 0, said
+    assert said.count(".jsonl | 1.0000 | 1.0000 | 1.0000 |") == 2
+    assert "they differ in 0 sentences" in said
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
