@@ -409,16 +409,11 @@ def _keep_inputs(command: str, output: Path, inputs: Sequence[Path]) -> None:
 
 def _prelabelled(inputs: Sequence[Path], model: Path, base: Path | None) -> list[Prelabelled]:
     """Have a model label raw text."""
-    from distillex.locations import shipped_lexicons
-    from distillex_matcher import Lexicon
-    from distillex_matcher.lexicon_store import BASE_NAME, LexiconStore
+    from distillex_training.data.prelabel import prelabel
+    from distillex_training.opened_model import open_base, open_model
 
-    from distillex_training.data.prelabel import EDGES, prelabel
-    from distillex_training.opened_model import open_model
-
-    opened = open_model(model)
-    lexicon = LexiconStore(shipped_lexicons()).current(BASE_NAME).lexicon if base is None else Lexicon.load(base)
-    limit = opened.longest_input - EDGES
+    opened, lexicon = open_model(model), open_base(base)
+    limit = opened.longest_text
     texts, longer = read_raw(inputs, max_length=limit)
     if longer:
         typer.echo(f"{longer:,} sentences of more than {limit} characters were left out", err=True)

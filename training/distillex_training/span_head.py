@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from distillex_matcher import FeatureLayout, Featurizer, LabelScheme
+from distillex_matcher.exported import CONFIG_FILE, WEIGHTS_FILE
 from distillex_matcher.layout import write_atomically
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ from distillex_training.data.substitution import unchanged
 from distillex_training.evaluate import NotFiniteError, ScoredSpan
 from distillex_training.finetune import layerwise_groups, new_teacher
 from distillex_training.models import ConstrainedCrf, Student, Teacher, TeacherConfig
-from distillex_training.models.directory import CONFIG_FILE, WEIGHTS_FILE, ModelDirectoryError, write_weights
+from distillex_training.models.directory import ModelDirectoryError, write_weights
 from distillex_training.models.global_pointer import (
     EfficientGlobalPointer,
     best_spans,

@@ -31,6 +31,9 @@ COMMANDS: dict[str, LazyCommand] = {
     "extract": LazyCommand(
         "distillex.command.extract_command", "extract", "Extract entities from files, on this machine's cores.", "serve"
     ),
+    "predict": LazyCommand(
+        "distillex.command.extract_command", "predict", "Extract with a model, such as one just trained.", "serve"
+    ),
     "serve": LazyCommand("distillex_serving.serve_command", "serve", "Start the embedded Triton server.", "serve"),
     "repository": LazyCommand(
         "distillex_serving.repository_command",
@@ -72,7 +75,13 @@ COMMANDS: dict[str, LazyCommand] = {
     "evaluate": LazyCommand(
         "distillex_training.cli",
         "evaluate",
-        "Measure a model: F1, seen and unseen entities, lexicons.",
+        "Measure a model: F1, errors by kind, seen and unseen entities, lexicons.",
+        "train",
+    ),
+    "compare": LazyCommand(
+        "distillex_training.compare_cli",
+        "compare",
+        "Tell whether one model is better than another, and where they differ.",
         "train",
     ),
     "export": LazyCommand(

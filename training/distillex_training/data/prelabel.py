@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 from distillex_training.data.records import GoldSpan, Record
 from distillex_training.evaluate import Emissions, decode
 from distillex_training.log_partition import LogPartition
-from distillex_training.opened_model import OpenedModel
+from distillex_training.opened_model import EDGES, OpenedModel
 
 BATCH_SIZE = 32
-EDGES = 2
-"""Tokens beside the code points: ``[CLS]`` and ``[SEP]``."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ def prelabel(texts: Sequence[str], model: OpenedModel, base: Lexicon, source: Pa
     Parameters
     ----------
     texts
-        Each of at most ``model.longest_input - 2`` code points.
+        Each of at most ``model.longest_text`` code points.
     model, base
         What labels them.
     source
