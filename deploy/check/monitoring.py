@@ -72,7 +72,7 @@ def query_problems(tools: Tools, queries: Sequence[tuple[str, str]]) -> list[str
 
 
 def exported_metrics() -> set[str]:
-    """Return the metrics that queries may read: those of servers and gates, and those that servers will export."""
+    """Return the metrics that queries may read: those of servers and gates."""
     lines = EXPORTED.read_text(encoding="utf-8").splitlines()
     return {*ITSELF, *(line.split()[1] for line in lines if line and not line.startswith("#"))}
 
