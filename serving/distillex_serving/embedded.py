@@ -33,6 +33,7 @@ from distillex_serving.progress import ProgressWatch
 from distillex_serving.repository import Layout, compose
 from distillex_serving.stub_python import write_environment
 from distillex_serving.tls_files import TlsFiles
+from distillex_serving.tracing import Tracing
 from distillex_serving.triton_command import TritonCommand, triton_environment
 from distillex_serving.triton_log import reasons
 from distillex_serving.workspace import Workspace, remove_leftovers
@@ -75,6 +76,8 @@ class ServerOptions:
     """Without one, the server refuses lexicons over the network."""
     start_timeout_s: float = 60.0
     verbose: bool = False
+    tracing: Tracing | None = None
+    """Where spans of requests go; nowhere by default."""
 
 
 class EmbeddedServer:
@@ -294,6 +297,7 @@ class EmbeddedServer:
             shared_memory_prefix=f"{workspace.name}-",
             tls=options.tls,
             verbose=options.verbose,
+            tracing=options.tracing,
         )
 
     def _grpc_listener(self) -> tuple[str, int]:

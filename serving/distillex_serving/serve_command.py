@@ -34,6 +34,8 @@ from distillex_serving.service import Service
 from distillex_serving.stop_signals import stop_on_signals
 from distillex_serving.supervision import start_all, supervise
 from distillex_serving.tls_files import TlsFiles
+from distillex_serving.tracing import TRACED_OF
+from distillex_serving.tracing_options import TraceEndpoint, TraceEvery, tracing_of
 
 START_TIMEOUT_S, GPU_START_TIMEOUT_S = 60.0, 300.0
 
@@ -115,6 +117,8 @@ def serve(
         float | None,
         typer.Option(help="Seconds to wait until the models are ready; by default 60, with a GPU 300."),
     ] = None,
+    trace_endpoint: TraceEndpoint = None,
+    trace_every: TraceEvery = TRACED_OF,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Triton's own log.")] = False,
 ) -> None:
     """Start the embedded Triton server; Ctrl-C or SIGTERM stops it.
@@ -125,6 +129,7 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
     try:
         tls = TlsFiles.of(tls_certificate, tls_key, tls_client_ca)
+        tracing = tracing_of(trace_endpoint, trace_every)
         check_working_folder()
         chosen = _device(device, gpu_provider, gpu_memory_mib, gpu_graphs, layout)
         layout = Layout.GPU if chosen.gpu is not None and layout is Layout.FUSED else layout
@@ -151,6 +156,7 @@ def serve(
         admin_token=admin_token(admin_token_file),
         start_timeout_s=_start_timeout(chosen) if start_timeout is None else start_timeout,
         verbose=verbose,
+        tracing=tracing,
     )
     stop = stop_on_signals()
     guarded = gate if gate is not None else not is_loopback(host)
