@@ -1,4 +1,4 @@
-"""Every query of the dashboard, and every alert, before a real Prometheus that scrapes a real server and a real gate."""
+"""Every query of the dashboard and every alert, before a real Prometheus that scrapes a real server and gate."""
 
 from __future__ import annotations
 
@@ -128,6 +128,11 @@ def _has_begun(prometheus):
         return False
 
 
+def _title(parameter):
+    """Of a panel or an alert: the test's name has it, and leaves the query out."""
+    return "" if re.search(r"[({]", parameter) else parameter
+
+
 def wait_for_values(prometheus, query):
     deadline = time.monotonic() + PATIENCE_S
     while not (values := prometheus.values(query)) and time.monotonic() < deadline:
@@ -135,12 +140,12 @@ def wait_for_values(prometheus, query):
     return values
 
 
-@pytest.mark.parametrize(("title", "query"), dashboard_queries(ROOT))
+@pytest.mark.parametrize(("title", "query"), dashboard_queries(ROOT), ids=_title)
 def test_a_panel_has_data(prometheus, title, query):
     assert wait_for_values(prometheus, query), f"{title}: {query}"
 
 
-@pytest.mark.parametrize(("alert", "query"), alert_queries(ROOT))
+@pytest.mark.parametrize(("alert", "query"), alert_queries(ROOT), ids=_title)
 def test_an_alert_judges_a_number_and_is_still_while_nothing_is_wrong(prometheus, alert, query):
     if alert not in NOTHING_WITHOUT_A_FAULT:
         number, found = THRESHOLD.subn("", query)
