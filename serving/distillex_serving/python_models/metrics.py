@@ -15,6 +15,8 @@ import triton_python_backend_utils as pb_utils
 
 from distillex_serving.python_models.answers import log_error
 
+STOP_TIMEOUT_S = 3.0
+
 
 class Series:
     """Metrics by name and labels, made when they are first told.
@@ -49,8 +51,8 @@ class Reporter:
     Parameters
     ----------
     tell
-        Called in that thread, at once and then every period. Where it fails, the log says so, and it is called no more:
-        texts are answered without metrics too.
+        Called in that thread, at once and then every period. Where it fails, the log says so once, and texts are
+        answered without metrics.
     period_s
         Seconds.
     """
@@ -64,16 +66,22 @@ class Reporter:
     def stop(self) -> None:
         """Tell what is left, and end."""
         self._end.set()
-        self._thread.join()
+        # A Triton that ends may answer no more.
+        self._thread.join(STOP_TIMEOUT_S)
 
     def _run(self) -> None:
-        try:
-            self._tell()
-            while not self._end.wait(self._period_s):
+        complaint, last = "", False
+        while True:
+            try:
                 self._tell()
-            self._tell()
-        except Exception as error:  # a Triton without metrics, or with another interface
-            log_error(f"the models' own metrics are not told: {error}")
+                complaint = ""
+            except Exception as error:  # a Triton without metrics, a directory that cannot be read
+                if str(error) != complaint:
+                    complaint = str(error)
+                    log_error(f"the models' own metrics are not told: {complaint}")
+            if last:
+                return
+            last = self._end.wait(self._period_s)
 
 
 def _kept(metric: Any) -> Any:
