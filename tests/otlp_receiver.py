@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +53,7 @@ class OtlpReceiver:
         command += ["--pid-file", f"{self._folder.name}/pid", "--log-file", f"{self._folder.name}/own"]
         with self._log.open("w") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output)
+        self._wait(lambda: self._listens(port))
         return self
 
     def __exit__(
@@ -69,11 +72,25 @@ class OtlpReceiver:
         """Spans that came so far."""
         return [ReceivedSpan(**found.groupdict()) for found in SPAN.finditer(self.written)]
 
-    def wait_for(self, name: str, timeout_s: float = 60) -> ReceivedSpan:
-        """Return the first span of a name, as soon as it has come."""
+    def wait_for(self, name: str, count: int = 1) -> list[ReceivedSpan]:
+        """Return the spans of a name, as soon as so many have come."""
+        self._wait(lambda: len(self._named(name)) >= count)
+        return self._named(name)
+
+    def _named(self, name: str) -> list[ReceivedSpan]:
+        return [span for span in self.spans() if span.name == name]
+
+    def _wait(self, holds: Callable[[], bool], timeout_s: float = 60) -> None:
         deadline = time.monotonic() + timeout_s
-        while not (found := [span for span in self.spans() if span.name == name]):
+        while not holds():
             assert time.monotonic() < deadline, self.written[-4000:]
             assert self._process.poll() is None, self.written[-4000:]
             time.sleep(0.1)
-        return found[0]
+
+    @staticmethod
+    def _listens(port: int) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), 5).close()
+        except OSError:
+            return False
+        return True
