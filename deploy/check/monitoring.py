@@ -11,14 +11,16 @@ from programs import output, said
 from tools import Tools
 
 EXPORTED = Path(__file__).with_name("exported_metrics.txt")
+DASHBOARD = Path("deploy/grafana/dashboards/distillex.json")
+RULES = Path("deploy/prometheus/distillex.rules.yml")
 ITSELF = ("up",)
 """What Prometheus knows itself."""
-DASHBOARD_VARIABLES = {"$__rate_interval": "5m"}
+DASHBOARD_VARIABLES = {"$__rate_interval": "5m", "$instance": ".*"}
 
 
 def check_rules(root: Path, tools: Tools) -> list[str]:
     """Let promtool read the configuration, the rules and the rules' tests; each alert has to be tested."""
-    rules = root / "deploy/prometheus/distillex.rules.yml"
+    rules = root / RULES
     tests = rules.with_name("distillex.rules.test.yml")
     problems = [
         said([tools.promtool, "check", "config", "--syntax-only", root / "deploy/compose/prometheus.yml"]),
@@ -38,22 +40,29 @@ def check_rules(root: Path, tools: Tools) -> list[str]:
 
 def check_dashboard(root: Path, tools: Tools) -> list[str]:
     """Parse every query of the dashboard and of the rules; each reads metrics that are exported."""
-    file = root / "deploy/grafana/dashboards/distillex.json"
+    file = root / DASHBOARD
     try:
-        dashboard = json.loads(file.read_text(encoding="utf-8"))
+        panels = json.loads(file.read_text(encoding="utf-8"))["panels"]
     except ValueError as error:
         return [f"{file.name}: {error}"]
-    queries = [
-        (f"{file.name}: {panel['title']}", target["expr"])
-        for panel in dashboard["panels"]
-        for target in panel.get("targets", ())
-    ]
-    for variable, value in DASHBOARD_VARIABLES.items():
-        queries = [(where, query.replace(variable, value)) for where, query in queries]
-    problems = [f"{file.name}: {panel['title']}: no query" for panel in dashboard["panels"] if _is_empty(panel)]
-    rules = root / "deploy/prometheus/distillex.rules.yml"
-    queries += [(f"{rules.name}: {rule['alert']}", rule["expr"]) for rule in _rules(rules)]
+    problems = [f"{file.name}: {panel['title']}: no query" for panel in panels if _is_empty(panel)]
+    queries = [(f"{DASHBOARD.name}: {title}", query) for title, query in dashboard_queries(root)]
+    queries += [(f"{RULES.name}: {alert}", query) for alert, query in alert_queries(root)]
     return problems + query_problems(tools, queries)
+
+
+def dashboard_queries(root: Path) -> list[tuple[str, str]]:
+    """Return each query of the dashboard with its panel's title, as Grafana sends it."""
+    panels = json.loads((root / DASHBOARD).read_text(encoding="utf-8"))["panels"]
+    queries = [(panel["title"], target["expr"]) for panel in panels for target in panel.get("targets", ())]
+    for variable, value in DASHBOARD_VARIABLES.items():
+        queries = [(title, query.replace(variable, value)) for title, query in queries]
+    return queries
+
+
+def alert_queries(root: Path) -> list[tuple[str, str]]:
+    """Return each alert's expression with its name."""
+    return [(rule["alert"], rule["expr"]) for rule in _rules(root / RULES)]
 
 
 def query_problems(tools: Tools, queries: Sequence[tuple[str, str]]) -> list[str]:
@@ -72,7 +81,7 @@ def query_problems(tools: Tools, queries: Sequence[tuple[str, str]]) -> list[str
 
 
 def exported_metrics() -> set[str]:
-    """Return the metrics that queries may read: those of servers and gates, and those that servers will export."""
+    """Return the metrics that queries may read: those of servers and gates."""
     lines = EXPORTED.read_text(encoding="utf-8").splitlines()
     return {*ITSELF, *(line.split()[1] for line in lines if line and not line.startswith("#"))}
 

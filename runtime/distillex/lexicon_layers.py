@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from distillex_matcher import FeatureLayout, Featurizer, Lexicon, LexiconError, parse_trust
@@ -24,6 +24,8 @@ from distillex.refused import RefusedError
 from distillex.request_lexicons import Limits, RequestLexicons
 
 LOG = logging.getLogger("distillex.lexicons")
+REQUEST_LABEL = "request"
+"""Of the words that came with a text."""
 LONGEST_TRUST = 256
 """Bytes; no level and no number needs as many."""
 
@@ -48,6 +50,8 @@ class Layers:
     """Why a text's lexicons, or their trust, cannot be used."""
     trusts: list[str | float | None] | None = None
     """How far the words of each text's lexicons are obeyed that have no trust of their own; None: nobody says."""
+    request_words: list[int] = field(default_factory=list)
+    """How many words came with each text that brought some."""
 
 
 class LexiconLayers:
@@ -135,6 +139,8 @@ class LexiconLayers:
                 for layer in self._layers(name, own, found):
                     overlays[row].append(layer.lexicon)
                     labels[row] += f"+{layer.label}"
+                    if layer.label == REQUEST_LABEL:
+                        layers.request_words.append(len(layer.lexicon))
             except RefusedError as error:
                 overlays[row].clear()
                 layers.refused[row] = str(error)
@@ -189,7 +195,7 @@ class LexiconLayers:
                 raise known
             layers.append(known)
         if words and len(own := self._request_lexicon(words)):
-            layers.append(Layer(own, "request"))
+            layers.append(Layer(own, REQUEST_LABEL))
         return layers
 
     def _say_what_stays(self, name: str, label: str, error: Exception) -> None:

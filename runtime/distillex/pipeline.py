@@ -70,6 +70,8 @@ class Answers:
     """Which lexicons answered, such as ``base@1+finance@3``."""
     refused: list[str | None]
     """Why a text, or what came with it, was refused."""
+    request_words: int = 0
+    """How many words came with the texts."""
 
 
 class Pipeline:
@@ -150,7 +152,7 @@ class Pipeline:
             for row, problem in enumerate(refused):
                 if problem is not None:
                     entities[row], errors[row] = b"[]", problem
-        return Answers(entities, layers.labels, errors)
+        return Answers(entities, layers.labels, errors, sum(layers.request_words))
 
     def extract(
         self,

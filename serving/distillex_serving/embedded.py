@@ -26,6 +26,7 @@ from distillex.models import DEFAULT_MODEL, find_model
 from distillex_serving import preconditions
 from distillex_serving.addresses import LOOPBACK, in_brackets, own_address, reachable
 from distillex_serving.locations import shipped_configurations
+from distillex_serving.log_format import LogFormat, shown
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.process_log import ProcessLog
 from distillex_serving.processes import command_line, session_members, status_of
@@ -33,6 +34,7 @@ from distillex_serving.progress import ProgressWatch
 from distillex_serving.repository import Layout, compose
 from distillex_serving.stub_python import write_environment
 from distillex_serving.tls_files import TlsFiles
+from distillex_serving.tracing import Tracing
 from distillex_serving.triton_command import TritonCommand, triton_environment
 from distillex_serving.triton_log import reasons
 from distillex_serving.workspace import Workspace, remove_leftovers
@@ -75,6 +77,10 @@ class ServerOptions:
     """Without one, the server refuses lexicons over the network."""
     start_timeout_s: float = 60.0
     verbose: bool = False
+    log_format: LogFormat = LogFormat.TEXT
+    """As JSON, tritonserver's lines are shown whether ``verbose`` or not."""
+    tracing: Tracing | None = None
+    """Where spans of requests go; nowhere by default."""
 
 
 class EmbeddedServer:
@@ -92,7 +98,8 @@ class EmbeddedServer:
         self.options = options or ServerOptions()
         self._process: subprocess.Popen[str] | None = None
         self._workspace: Workspace | None = None
-        self._log = ProcessLog(show=self.options.verbose, keeps=lambda line: NO_GPU.search(line) is None)
+        show = shown("tritonserver", self.options.log_format, verbose=self.options.verbose, hides=NO_GPU)
+        self._log = ProcessLog(show=show, keeps=lambda line: NO_GPU.search(line) is None)
         self._progress: ProgressWatch | None = None
         self.device = self.options.device
         """With the provider that was chosen, once started."""
@@ -294,6 +301,7 @@ class EmbeddedServer:
             shared_memory_prefix=f"{workspace.name}-",
             tls=options.tls,
             verbose=options.verbose,
+            tracing=options.tracing,
         )
 
     def _grpc_listener(self) -> tuple[str, int]:

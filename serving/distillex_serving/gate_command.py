@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from distillex.command.options import EXIT_NOT_STARTED, EXIT_PRECONDITION, fail
+from distillex.command.options import EXIT_NOT_STARTED, EXIT_PRECONDITION
 from distillex_matcher.cores import usable_cores
-from rich.logging import RichHandler
 
 from distillex_serving.addresses import is_host, own_address
+from distillex_serving.command_log import configure_logging, fail_in, say
 from distillex_serving.embedded import ServerError
 from distillex_serving.gate import Gate, GateLimits, GateOptions, Servers
 from distillex_serving.gate.before import workers_for
 from distillex_serving.gate.configuration import envoy_configuration
 from distillex_serving.gate.options import DEFAULT_MODELS
+from distillex_serving.log_format import LogFormat
 from distillex_serving.preconditions import PreconditionError, check_port_numbers
 from distillex_serving.stop_signals import stop_on_signals
 from distillex_serving.supervision import start_all, supervise
@@ -58,6 +58,9 @@ def gate(
     print_configuration: Annotated[
         bool, typer.Option("--print", help="Print the configuration for an Envoy of your own, and end. Keep it secret.")
     ] = False,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="json: one object a line, of Envoy's lines too.")
+    ] = LogFormat.TEXT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Envoy's own log.")] = False,
 ) -> None:
     """Put the gate (Envoy) before servers that run elsewhere; Ctrl-C or SIGTERM lets calls in flight end, and stops it.
@@ -68,7 +71,7 @@ def gate(
 
     Exit codes: 0 stopped as asked, 2 an option cannot be used or Envoy is not installed, 3 it did not become ready.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
+    configure_logging(log_format)
     try:
         behind = _servers(upstream)
         check_port_numbers({"--grpc-port": grpc_port, "--status-port": status_port or 0})
@@ -88,18 +91,18 @@ def gate(
             typer.echo(json.dumps(envoy_configuration(options, behind, Path("/tmp/envoy-admin")), indent=1))
             return
         stop = stop_on_signals()
-        front = Gate(options, upstream=behind, verbose=verbose)
+        front = Gate(options, upstream=behind, verbose=verbose, log_format=log_format)
         try:
             if start_all([front], stop):
-                typer.echo(f"ready: gRPC {front.grpc_url}, before {upstream}")
+                say(f"ready: gRPC {front.grpc_url}, before {upstream}", log_format)
                 supervise([front], stop)
         finally:
             front.close()
     except PreconditionError as error:
-        fail("gate", str(error), EXIT_PRECONDITION)
+        fail_in(log_format, "gate", str(error), EXIT_PRECONDITION)
     except ServerError as error:
-        fail("gate", str(error), EXIT_NOT_STARTED)
-    typer.echo("stopped")
+        fail_in(log_format, "gate", str(error), EXIT_NOT_STARTED)
+    say("stopped", log_format)
 
 
 def _servers(text: str) -> Path | Servers:

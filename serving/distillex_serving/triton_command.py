@@ -11,6 +11,7 @@ from pathlib import Path
 from distillex_serving import preconditions
 from distillex_serving.addresses import for_http
 from distillex_serving.tls_files import TlsFiles
+from distillex_serving.tracing import Tracing
 
 GUARD = Path(__file__).with_name("triton_guard.so")
 """Keeps a division by zero from ending tritonserver (``serving/triton_guard``); an installed distribution has it."""
@@ -31,6 +32,7 @@ class TritonCommand:
     shared_memory_prefix: str
     tls: TlsFiles | None
     verbose: bool
+    tracing: Tracing | None = None
 
     def arguments(self) -> list[str]:
         """Return tritonserver's arguments."""
@@ -53,6 +55,8 @@ class TritonCommand:
             "--exit-timeout-secs=10",
             f"--log-info={'true' if self.verbose else 'false'}",
         ]
+        if self.tracing is not None:
+            arguments += self.tracing.arguments()
         if self.tls is not None:
             arguments += [
                 "--grpc-use-ssl=1",

@@ -14,6 +14,8 @@ from distillex.locations import shipped_lexicons
 
 from distillex_serving.addresses import LOOPBACK, in_brackets, own_address
 from distillex_serving.preconditions import PreconditionError, check_base_lexicon, check_folder, check_port_numbers
+from distillex_serving.tracing import TRACED_OF
+from distillex_serving.tracing_options import TraceEndpoint, TraceEvery, tracing_of
 from distillex_serving.triton_command import TritonCommand, model_environment
 
 
@@ -27,6 +29,8 @@ def triton(
     http_port: Annotated[int, typer.Option()] = 8000,
     metrics_port: Annotated[int, typer.Option()] = 8002,
     admin_token_file: TokenFile = None,
+    trace_endpoint: TraceEndpoint = None,
+    trace_every: TraceEvery = TRACED_OF,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Triton's informational log.")] = False,
 ) -> None:
     """Become the tritonserver of this machine (NVIDIA's image), closed as the embedded server is.
@@ -56,6 +60,7 @@ def triton(
             shared_memory_prefix=f"distillex-{secrets.token_hex(4)}-",
             tls=None,
             verbose=verbose,
+            tracing=tracing_of(trace_endpoint, trace_every),
         )
         environment = model_environment(os.environ, lexicons, admin_token(admin_token_file))
         os.execve(binary, [binary, *command.arguments()], environment)

@@ -47,7 +47,6 @@ def test_servers_and_gates_export_the_metrics_that_are_read(server):
         assert listed("gate") <= exported(f"http://127.0.0.1:{gate.options.status_port}/metrics")
     finally:
         gate.close()
-    assert listed("planned").isdisjoint(exported(server.metrics_url))
 
 
 def test_of_an_ensemble_the_models_wait_and_the_extractor_counts_what_they_compute(lexicon_directory):

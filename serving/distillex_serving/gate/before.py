@@ -58,6 +58,7 @@ def put_gate_before(options: ServerOptions, limits: GateLimits | None = None) ->
             workers=workers_for(usable_cores()),
         ),
         verbose=options.verbose,
+        log_format=options.log_format,
     )
     behind = dataclasses.replace(
         options,

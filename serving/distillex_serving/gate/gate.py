@@ -18,6 +18,7 @@ from distillex_serving.addresses import reachable
 from distillex_serving.embedded import ServerError
 from distillex_serving.gate.configuration import envoy_configuration, write_configuration
 from distillex_serving.gate.options import GateOptions, Servers
+from distillex_serving.log_format import LogFormat, shown
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.process_log import ProcessLog
 from distillex_serving.workspace import Workspace
@@ -66,12 +67,19 @@ class Gate:
 
     name = "the gate"
 
-    def __init__(self, options: GateOptions, *, upstream: Path | Servers | None = None, verbose: bool = False) -> None:
+    def __init__(
+        self,
+        options: GateOptions,
+        *,
+        upstream: Path | Servers | None = None,
+        verbose: bool = False,
+        log_format: LogFormat = LogFormat.TEXT,
+    ) -> None:
         self.options = options
         self.port = options.port
         self._binary = find_envoy()
         self._verbose = verbose
-        self._log = ProcessLog(show=verbose)
+        self._log = ProcessLog(show=shown("envoy", log_format, verbose=verbose))
         self._workspace = Workspace()
         self._folder = self._workspace.path
         self.upstream: Path | Servers = upstream or self._folder / "triton:1"

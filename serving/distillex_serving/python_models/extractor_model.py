@@ -15,6 +15,7 @@ from distillex_matcher.lexicon_store import LexiconStore
 from distillex_serving.python_models.answers import guarded, log_to_triton, log_unexpected, refusal, refused_row
 from distillex_serving.python_models.settings import ModelSettings
 from distillex_serving.python_models.tensors import bytes_tensor, optional_rows_of, rows_of
+from distillex_serving.python_models.text_metrics import TextMetrics
 
 SENTENCE = "the text could not be extracted"
 EXIT_DEVICE_LOST = 1
@@ -38,13 +39,21 @@ class ExtractorModel:
             )
         except (LayoutError, LexiconError, DeviceError) as error:
             raise pb_utils.TritonModelException(f"{settings.name} cannot start: {error}") from None
+        self._metrics = TextMetrics(settings.name, self._pipeline.entity_types)
         pb_utils.Logger.log_info(f"{settings.name}: the network runs on {self._pipeline.where}")
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request; the texts of all are computed together."""
         read = [guarded(self._name, SENTENCE, _Rows.of, request) for request in requests]
-        answered = iter(self._answered([each for each in read if isinstance(each, _Rows)]))
+        readable = [each for each in read if isinstance(each, _Rows)]
+        if len(readable) < len(read):
+            self._metrics.count_unreadable(len(read) - len(readable))
+        answered = iter(self._answered(readable))
         return [next(answered) if isinstance(each, _Rows) else each for each in read]
+
+    def finalize(self) -> None:
+        """Tell Triton what was counted last."""
+        self._metrics.stop()
 
     def _answered(self, requests: list[_Rows]) -> list[Any]:
         if len(requests) > 1:
@@ -67,6 +76,8 @@ class ExtractorModel:
             # A GPU that failed once answers nothing more in this process. Another one is started in its place.
             log_unexpected(self._name, error)
             os._exit(EXIT_DEVICE_LOST)
+        self._metrics.count_rows(texts, answers.refused, answers.request_words)
+        self._metrics.count_entities(answers.entities)
         responses, begin = [], 0
         for request in requests:
             end = begin + len(request.texts)

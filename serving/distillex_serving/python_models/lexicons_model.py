@@ -15,6 +15,7 @@ from distillex_matcher import FeatureLayout, LayoutError, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
 
 from distillex_serving.python_models.answers import failure, guarded, log_error
+from distillex_serving.python_models.lexicon_metrics import LexiconMetrics
 from distillex_serving.python_models.settings import ModelSettings
 from distillex_serving.python_models.tensors import optional_rows_of, rows_of
 
@@ -31,10 +32,15 @@ class LexiconsModel:
             self._featurizer = FeatureLayout.load(settings.folder).featurizer()
         except LayoutError as error:
             raise pb_utils.TritonModelException(f"lexicons cannot start: {error}") from None
+        self._metrics = LexiconMetrics(self._store)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each command."""
         return [guarded("lexicons", "the command failed", self._answer, request) for request in requests]
+
+    def finalize(self) -> None:
+        """End the look at the lexicons."""
+        self._metrics.stop()
 
     def _answer(self, request: Any) -> Any:
         self._check_token(rows_of(request, "TOKEN")[0])

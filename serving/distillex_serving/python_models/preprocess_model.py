@@ -12,6 +12,7 @@ from distillex_matcher.lexicon_store import LexiconStore
 from distillex_serving.python_models.answers import guarded, log_to_triton, refusal
 from distillex_serving.python_models.settings import ModelSettings
 from distillex_serving.python_models.tensors import bytes_tensor, optional_rows_of, rows_of
+from distillex_serving.python_models.text_metrics import TextMetrics
 
 
 class PreprocessModel:
@@ -26,10 +27,15 @@ class PreprocessModel:
             self._lexicons = LexiconLayers(layout, LexiconStore(settings.lexicon_directory), settings.limits)
         except (LayoutError, LexiconError) as error:
             raise pb_utils.TritonModelException(f"{settings.name} cannot start: {error}") from None
+        self._metrics = TextMetrics(settings.name)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request."""
         return [guarded("preprocess", "the text could not be prepared", self._answer, request) for request in requests]
+
+    def finalize(self) -> None:
+        """Tell Triton what was counted last."""
+        self._metrics.stop()
 
     def _answer(self, request: Any) -> Any:
         texts = rows_of(request, "TEXT")
@@ -41,6 +47,7 @@ class PreprocessModel:
         refused = [
             of_lexicon or of_text or "" for of_lexicon, of_text in zip(layers.refused, features.errors, strict=True)
         ]
+        self._metrics.count_rows(texts, refused, sum(layers.request_words))
         if any(refused):
             if rows == 1:
                 return refusal(refused[0])
