@@ -33,6 +33,7 @@ from distillex_serving.repository import Layout, network_of
 from distillex_serving.service import Service
 from distillex_serving.stop_signals import stop_on_signals
 from distillex_serving.supervision import start_all, supervise
+from distillex_serving.tenants.options import SecretFile, TenantsFile, tenant_files
 from distillex_serving.tls_files import TlsFiles
 
 START_TIMEOUT_S, GPU_START_TIMEOUT_S = 60.0, 300.0
@@ -111,6 +112,8 @@ def serve(
     tls_key: Annotated[Path | None, typer.Option(help="PEM key for gRPC.")] = None,
     tls_client_ca: Annotated[Path | None, typer.Option(help="PEM CA; demands client certificates.")] = None,
     admin_token_file: TokenFile = None,
+    tenants: TenantsFile = None,
+    tenant_secret_file: SecretFile = None,
     start_timeout: Annotated[
         float | None,
         typer.Option(help="Seconds to wait until the models are ready; by default 60, with a GPU 300."),
@@ -125,6 +128,7 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
     try:
         tls = TlsFiles.of(tls_certificate, tls_key, tls_client_ca)
+        told = tenant_files(tenants, tenant_secret_file)
         check_working_folder()
         chosen = _device(device, gpu_provider, gpu_memory_mib, gpu_graphs, layout)
         layout = Layout.GPU if chosen.gpu is not None and layout is Layout.FUSED else layout
@@ -149,6 +153,7 @@ def serve(
         expose_metrics=expose_metrics,
         tls=tls,
         admin_token=admin_token(admin_token_file),
+        tenants=told,
         start_timeout_s=_start_timeout(chosen) if start_timeout is None else start_timeout,
         verbose=verbose,
     )
