@@ -24,8 +24,8 @@ class Certificates:
     ----------
     files
         PEM files, which may be replaced, written in place, or be links that are turned to others (Kubernetes).
-    path
-        Written for Envoy.
+    folder
+        Of the files that are written for Envoy.
 
     Raises
     ------
@@ -33,9 +33,9 @@ class Certificates:
         Where the files cannot be used at first.
     """
 
-    def __init__(self, files: TlsFiles, path: Path) -> None:
+    def __init__(self, files: TlsFiles, folder: Path) -> None:
         self._files = files
-        self._path = path
+        self._folder = folder
         self._pem = files.check()
         self._said = ""
         self._write(self._pem)
@@ -68,4 +68,5 @@ class Certificates:
             LOG.info("%s: a new certificate is in use", self._files.certificate)
 
     def _write(self, pem: TlsPem) -> None:
-        write_configuration(self._path, certificate_discovery(pem))
+        for name, content in certificate_discovery(pem).items():
+            write_configuration(self._folder / name, content)

@@ -51,7 +51,7 @@ class GateFiles:
     authorizer: Path | None = None
     """Unix socket of the service that knows the tenants; needed with them."""
     certificates: Path | None = None
-    """File that :func:`certificate_discovery` fills; None: Envoy reads the PEM files themselves, once."""
+    """Folder of the files of :func:`certificate_discovery`; None: Envoy reads the PEM files themselves, once."""
 
 
 def envoy_configuration(options: GateOptions, upstream: Path | Servers, files: GateFiles) -> dict[str, Any]:
@@ -70,6 +70,8 @@ def envoy_configuration(options: GateOptions, upstream: Path | Servers, files: G
     status_listeners = [] if options.status_port is None else [_status_listener(options.address, options.status_port)]
     get_listeners = [*(_http_listener(options.address, door) for door in options.http_doors), *status_listeners]
     return {
+        # Who asks, where secrets are read from a file.
+        "node": {"id": "gate", "cluster": "distillex"},
         "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
         "static_resources": {
             "listeners": [
@@ -405,10 +407,9 @@ def _tls(files: TlsFiles, certificates: Path | None) -> dict[str, Any]:
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
     }
     if certificates is not None:
-        source = {"path_config_source": {"path": str(certificates)}, "resource_api_version": "V3"}
-        context["tls_certificate_sds_secret_configs"] = [{"name": _CERTIFICATE, "sds_config": source}]
+        context["tls_certificate_sds_secret_configs"] = [_discovered(_CERTIFICATE, certificates)]
         if files.client_ca is not None:
-            context["validation_context_sds_secret_config"] = {"name": _AUTHORITY, "sds_config": source}
+            context["validation_context_sds_secret_config"] = _discovered(_AUTHORITY, certificates)
     else:
         context["tls_certificates"] = [
             {
@@ -426,21 +427,30 @@ def _tls(files: TlsFiles, certificates: Path | None) -> dict[str, Any]:
     )
 
 
-def certificate_discovery(pem: TlsPem) -> dict[str, Any]:
-    """Return what Envoy takes its certificate and the authority of client certificates from."""
-    secrets: list[dict[str, Any]] = [
-        {
-            "name": _CERTIFICATE,
+def _discovered(name: str, folder: Path) -> dict[str, Any]:
+    source = {"path_config_source": {"path": str(folder / f"{name}.json")}, "resource_api_version": "V3"}
+    return {"name": name, "sds_config": source}
+
+
+def certificate_discovery(pem: TlsPem) -> dict[str, dict[str, Any]]:
+    """Return the files from which Envoy takes its certificate and the authority of client certificates, by their names.
+
+    Each holds one secret: Envoy refuses a file with two.
+    """
+    secrets: dict[str, dict[str, Any]] = {
+        _CERTIFICATE: {
             "tls_certificate": {
                 "certificate_chain": {"inline_string": pem.certificate},
                 "private_key": {"inline_string": pem.key},
             },
         }
-    ]
+    }
     if pem.client_ca is not None:
-        secrets.append({"name": _AUTHORITY, "validation_context": {"trusted_ca": {"inline_string": pem.client_ca}}})
+        secrets[_AUTHORITY] = {"validation_context": {"trusted_ca": {"inline_string": pem.client_ca}}}
     kind = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
-    return {"resources": [{"@type": kind, **each} for each in secrets]}
+    return {
+        f"{name}.json": {"resources": [{"@type": kind, "name": name, **secret}]} for name, secret in secrets.items()
+    }
 
 
 def _manager_filter(settings: dict[str, Any]) -> dict[str, Any]:

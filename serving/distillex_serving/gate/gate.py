@@ -137,7 +137,7 @@ class Gate:
             preconditions.check_port(self.options.address, door.port, door.name)
         if self.options.status_port is not None:
             preconditions.check_port(self.options.address, self.options.status_port, "status")
-        files = GateFiles(self._folder / "admin", self._folder / "authorizer", self._folder / "certificates.json")
+        files = GateFiles(self._folder / "admin", self._folder / "authorizer", self._folder)
         files.admin.unlink(missing_ok=True)
         configuration = self._folder / "envoy.json"
         options = dataclasses.replace(self.options, port=self.port)
