@@ -11,6 +11,7 @@ import pytest
 
 tritonclient = pytest.importorskip("tritonclient.grpc")
 import grpc  # noqa: E402
+from distillex.command.main import application  # noqa: E402
 from distillex_matcher import Lexicon  # noqa: E402
 from distillex_matcher.lexicon_store import LexiconStore  # noqa: E402
 from distillex_serving.embedded import EmbeddedServer  # noqa: E402
@@ -21,6 +22,7 @@ from distillex_serving.tenants.files import TenantFiles  # noqa: E402
 from distillex_serving.tenants.signature import HEADER, LIFETIME_S, sign  # noqa: E402
 from plain_triton import bytes_tensor  # noqa: E402
 from server_under_test import ADMIN_TOKEN, LEXICONS, server_options, why_no_gate, why_no_server  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
 
 pytestmark = pytest.mark.server
 
@@ -334,6 +336,21 @@ def test_the_operator_s_token_is_for_every_lexicon(client):
     assert refusal(administer, client, {"action": "list"}, ACME, token="wrong")[1] == "the admin token is wrong"
 
 
+def test_the_command_pushes_with_an_api_key(stack, tmp_path):
+    words, key = tmp_path / "words.tsv", tmp_path / "key"
+    words.write_text("青石云科\tcompany\n", encoding="utf-8")
+    key.write_text(f"{ACME.text}\n", encoding="utf-8")
+
+    def push(name):
+        where = ("--url", stack.gate.grpc_url, "--api-key-file", str(key))
+        return CliRunner().invoke(application, ["lexicon", "push", name, str(words), *where])
+
+    assert "acme-pushed@1: 1 words in use" in push("acme-pushed").output
+    refused = push("globex-terms")
+    assert refused.exit_code == 1
+    assert 'may not change the lexicon "globex-terms"' in refused.output.replace("\n", " ")
+
+
 def test_our_client_says_what_a_key_is_refused_for_and_waits_for_a_rate(stack):
     from distillex_client import AccessDenied, Extractor, Retries, ServerUnavailable
 
@@ -364,3 +381,19 @@ def test_a_gate_whose_authorizer_is_gone_lets_nothing_through(stack):
         gate._authorizer = None
         with contextlib.closing(tritonclient.InferenceServerClient(gate.grpc_url)) as client:
             assert refusal(call, client, headers=bearer(ACME))[0] == "UNAVAILABLE"
+
+
+def test_serve_puts_the_tenants_before_and_behind_its_gate(serving, stack):
+    files = ("--tenants", str(stack.files.tenants), "--tenant-secret-file", str(stack.files.secret))
+    server = serving("--host", "0.0.0.0", "--lexicon-dir", str(stack.server.options.lexicon_directory), *files)
+    url = server.wait_for(r"ready: gRPC (127\.0\.0\.1:\d+) \(through the gate\)")[1]
+    with contextlib.closing(tritonclient.InferenceServerClient(url)) as client:
+        assert refusal(call, client)[0] == "UNAUTHENTICATED"
+        assert versions(call(client, headers=bearer(ACME), lexicon="finance")) == ["base@1+finance@1"]
+        assert refusal(call, client, headers=bearer(ACME), lexicon="globex-terms")[0] == "INVALID_ARGUMENT"
+
+
+def test_one_file_without_the_other_is_refused(serving, stack):
+    server = serving("--tenants", str(stack.files.tenants))
+    assert server.process.wait(60) == 2
+    assert "--tenants and --tenant-secret-file are given together" in server.process.stdout.read()

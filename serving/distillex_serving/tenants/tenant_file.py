@@ -53,6 +53,32 @@ class Tenant:
     rate: Rate | None = None
     """None: as much as it likes."""
 
+    @staticmethod
+    def read(name: str, fields: Any) -> Tenant:
+        """Read what stands in the file.
+
+        Raises
+        ------
+        ValueError
+            Says what is wrong with it.
+        """
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{name[:80]!r} is not a tenant's name: up to 63 of a-z, 0-9, '_' and '-' are accepted")
+        if not isinstance(fields, dict):
+            raise ValueError(f"{name}: an object is accepted")
+        accepted = ("keys", "lexicons", "push", "texts_per_second", "burst")
+        if unknown := sorted(fields.keys() - set(accepted)):
+            raise ValueError(f"{name}: unknown field {unknown[0]!r}; {', '.join(accepted)} are accepted")
+        keys = fields.get("keys", {})
+        if not isinstance(keys, dict):
+            raise ValueError(f"{name}: keys: an object is accepted, id to SHA-256")
+        for key, digest in keys.items():
+            if not (_ID.fullmatch(key) and isinstance(digest, str) and _DIGEST.fullmatch(digest)):
+                raise ValueError(
+                    f"{name}: the key {key[:80]!r}: 8 hexadecimal digits are accepted, and the SHA-256 of the key as 64"
+                )
+        return Tenant(name, keys, _rights(name, "lexicons", fields), _rights(name, "push", fields), _rate(name, fields))
+
     def as_json(self) -> dict[str, Any]:
         """Return what stands in the file."""
         fields: dict[str, Any] = {"keys": dict(self.keys), "lexicons": list(self.lexicons.patterns)}
@@ -93,7 +119,7 @@ class Tenants:
             raise ValueError(str(error)) from None
         if not isinstance(found, dict) or set(found) != {"tenants"} or not isinstance(found["tenants"], dict):
             raise ValueError('the file must be JSON like {"tenants": {"acme": {"keys": {…}, "lexicons": ["finance"]}}}')
-        tenants = {name: _tenant(name, fields) for name, fields in found["tenants"].items()}
+        tenants = {name: Tenant.read(name, fields) for name, fields in found["tenants"].items()}
         owners: dict[str, str] = {}
         for tenant in tenants.values():
             for key in tenant.keys:
@@ -111,25 +137,6 @@ class Tenants:
         match = KEY.fullmatch(key)
         tenant, digest = self._by_key.get(match[1], (None, _NOBODYS)) if match else (None, _NOBODYS)
         return tenant if hmac.compare_digest(digest_of(key), digest) else None
-
-
-def _tenant(name: str, fields: Any) -> Tenant:
-    if not NAME.fullmatch(name):
-        raise ValueError(f"{name[:80]!r} is not a tenant's name: up to 63 of a-z, 0-9, '_' and '-' are accepted")
-    if not isinstance(fields, dict):
-        raise ValueError(f"{name}: an object is accepted")
-    accepted = ("keys", "lexicons", "push", "texts_per_second", "burst")
-    if unknown := sorted(fields.keys() - set(accepted)):
-        raise ValueError(f"{name}: unknown field {unknown[0]!r}; {', '.join(accepted)} are accepted")
-    keys = fields.get("keys", {})
-    if not isinstance(keys, dict):
-        raise ValueError(f"{name}: keys: an object is accepted, id to SHA-256")
-    for key, digest in keys.items():
-        if not (_ID.fullmatch(key) and isinstance(digest, str) and _DIGEST.fullmatch(digest)):
-            raise ValueError(
-                f"{name}: the key {key[:80]!r}: 8 hexadecimal digits are accepted, and the SHA-256 of the key as 64"
-            )
-    return Tenant(name, keys, _rights(name, "lexicons", fields), _rights(name, "push", fields), _rate(name, fields))
 
 
 def _rights(name: str, what: str, fields: dict[str, Any]) -> LexiconRights:
