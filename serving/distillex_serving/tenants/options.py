@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from distillex_serving.preconditions import PreconditionError
-from distillex_serving.tenants.files import TenantFiles
+from distillex_serving.tenants.files import SECRET_VARIABLE, TENANTS_VARIABLE, TenantFiles
 
 TenantsFile = Annotated[
     Path | None,
     typer.Option(
         "--tenants",
+        envvar=TENANTS_VARIABLE,
         help="File of the tenants, their keys, rates and lexicons ('distillex tenant' writes it); read anew when it "
         "changes. Without it every caller may name every lexicon.",
     ),
@@ -22,6 +23,7 @@ SecretFile = Annotated[
     Path | None,
     typer.Option(
         "--tenant-secret-file",
+        envvar=SECRET_VARIABLE,
         help="File of the secret by which the gate signs whose call it is, and by which the servers know that: one a "
         "line, the first signs.",
     ),
