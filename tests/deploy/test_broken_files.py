@@ -51,7 +51,7 @@ BROKEN = {
     "an alert that no page explains": ("rules", "docs/deploy.md", "DistillexDown", "", "DistillexDown"),
     "a panel's query": ("dashboard", DASHBOARD, "sum by (instance) (", "sum by (instance (", "sum by"),
     "a panel's metric": ("dashboard", DASHBOARD, "nv_inference_count", "nv_inferences", "nv_inferences"),
-    "a rule's metric": ("dashboard", RULES, "(nv_inference_request_failure", "(nv_fails", "nv_fails"),
+    "a rule's metric": ("dashboard", RULES, "(envoy_cluster_grpc_3", "(envoy_grpc_3", "envoy_grpc_3"),
     "a port's name": ("chart", SERVER, "targetPort: grpc", "targetPort: gprc", "gprc"),
     "a scraped name": ("chart", f"{CHART}/templates/monitoring.yaml", "port: metrics", "port: metric", "metric"),
     "a probe's port": ("chart", SERVER, "port: 8001\n            periodSeconds: 5", "port: 8000", "8000"),

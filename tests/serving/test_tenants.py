@@ -16,9 +16,11 @@ from distillex_matcher import Lexicon  # noqa: E402
 from distillex_matcher.lexicon_store import LexiconStore  # noqa: E402
 from distillex_serving.embedded import EmbeddedServer  # noqa: E402
 from distillex_serving.gate import Gate, GateLimits, put_gate_before  # noqa: E402
+from distillex_serving.preconditions import PreconditionError  # noqa: E402
 from distillex_serving.repository import Layout  # noqa: E402
 from distillex_serving.tenants.api_keys import ApiKey  # noqa: E402
 from distillex_serving.tenants.files import TenantFiles  # noqa: E402
+from distillex_serving.tenants.options import tenant_files  # noqa: E402
 from distillex_serving.tenants.signature import HEADER, LIFETIME_S, sign  # noqa: E402
 from plain_triton import bytes_tensor  # noqa: E402
 from server_under_test import ADMIN_TOKEN, LEXICONS, server_options, why_no_gate, why_no_server  # noqa: E402
@@ -54,12 +56,8 @@ class Stack:
         new.replace(self.files.tenants)
 
 
-@pytest.fixture(scope="module", params=[Layout.FUSED, Layout.ENSEMBLE], ids=["fused", "ensemble"])
-def stack(request, tmp_path_factory):
-    """A gate that knows tenants, and the server behind it, which holds a lexicon of each of them."""
-    if reason := why_no_server() or why_no_gate():
-        pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("tenants")
+def laid_out(folder):
+    """Make a directory of lexicons, one of each tenant, and the tenants' files."""
     lexicons = folder / "lexicons"
     lexicons.mkdir()
     (lexicons / "base").symlink_to(LEXICONS / "base")
@@ -69,6 +67,15 @@ def stack(request, tmp_path_factory):
     files = TenantFiles(folder / "tenants.json", folder / "secret")
     files.tenants.write_text(tenants_json(), encoding="utf-8")
     files.secret.write_text(f"{SECRET}\n", encoding="utf-8")
+    return lexicons, files
+
+
+@pytest.fixture(scope="module", params=[Layout.FUSED, Layout.ENSEMBLE], ids=["fused", "ensemble"])
+def stack(request, tmp_path_factory):
+    """A gate that knows tenants, and the server behind it, which holds a lexicon of each of them."""
+    if reason := why_no_server() or why_no_gate():
+        pytest.skip(reason)
+    lexicons, files = laid_out(tmp_path_factory.mktemp("tenants"))
     options = server_options(lexicons, tenants=files, layout=request.param)
     gate, behind = put_gate_before(options, GateLimits())
     with EmbeddedServer(behind) as server, contextlib.closing(gate):
@@ -383,9 +390,12 @@ def test_a_gate_whose_authorizer_is_gone_lets_nothing_through(stack):
             assert refusal(call, client, headers=bearer(ACME))[0] == "UNAVAILABLE"
 
 
-def test_serve_puts_the_tenants_before_and_behind_its_gate(serving, stack):
-    files = ("--tenants", str(stack.files.tenants), "--tenant-secret-file", str(stack.files.secret))
-    server = serving("--host", "0.0.0.0", "--lexicon-dir", str(stack.server.options.lexicon_directory), *files)
+def test_serve_puts_the_tenants_before_and_behind_its_gate(serving, tmp_path):
+    if reason := why_no_gate():
+        pytest.skip(reason)
+    lexicons, files = laid_out(tmp_path)
+    told = ("--tenants", str(files.tenants), "--tenant-secret-file", str(files.secret))
+    server = serving("--host", "0.0.0.0", "--lexicon-dir", str(lexicons), *told)
     url = server.wait_for(r"ready: gRPC (127\.0\.0\.1:\d+) \(through the gate\)")[1]
     with contextlib.closing(tritonclient.InferenceServerClient(url)) as client:
         assert refusal(call, client)[0] == "UNAUTHENTICATED"
@@ -393,7 +403,13 @@ def test_serve_puts_the_tenants_before_and_behind_its_gate(serving, stack):
         assert refusal(call, client, headers=bearer(ACME), lexicon="globex-terms")[0] == "INVALID_ARGUMENT"
 
 
-def test_one_file_without_the_other_is_refused(serving, stack):
-    server = serving("--tenants", str(stack.files.tenants))
-    assert server.process.wait(60) == 2
-    assert "--tenants and --tenant-secret-file are given together" in server.process.stdout.read()
+def test_one_file_without_the_other_is_refused(tmp_path):
+    _, files = laid_out(tmp_path)
+    for options, says in (
+        ((files.tenants, None), "--tenants and --tenant-secret-file are given together"),
+        ((files.tenants, tmp_path / "nothing"), "nothing: No such file"),
+        ((files.secret, files.secret), "secret: the file is not JSON"),
+    ):
+        with pytest.raises(PreconditionError) as caught:
+            tenant_files(*options)
+        assert says in str(caught.value)

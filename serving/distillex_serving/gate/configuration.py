@@ -267,6 +267,13 @@ def _http_connection_manager(options: GateOptions) -> dict[str, Any]:
                 "envoy.extensions.filters.http.lua.v3.Lua",
                 default_source_code={"inline_string": _filter_source(options, mark)},
             ),
+            # Counts the servers' answers by gRPC's status: a request that is wrong is told from a server that is. It
+            # stands where a call has a server, since Envoy had a fault where it has none (CVE-2026-47204).
+            _named(
+                "envoy.filters.http.grpc_stats",
+                "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
+                stats_for_all_methods=False,
+            ),
             _router(),
         ],
     }

@@ -295,7 +295,7 @@ local function charge(handle, texts)
   }, nil, CHARGE_TIMEOUT_MS)
   local status = headers[":status"]
   if status == "200" then return nil end
-  if status == "429" then return { status = RESOURCE_EXHAUSTED, message = said } end
+  if status == "429" then return { status = RESOURCE_EXHAUSTED, message = said or "" } end
   return { status = UNAVAILABLE, message = "the gate cannot tell whether the rate allows this call" }
 end
 
