@@ -26,7 +26,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "values.yaml": (TLS, "--set-literal=lexicons.wordLists.finance=青石云科\tcompany\n"),
     "values-cpu.yaml": (TLS, "--set=tracing.endpoint=http://collector.monitoring.svc:4318", "--set=log.format=json"),
     "values-gpu.yaml": (TLS, "--set=gate.tls.clientCaSecretName=distillex-clients"),
-    "values-keda.yaml": (),
+    "values-keda.yaml": ("--set=tenants.existingSecret=distillex-tenants",),
 }
 """Each file of values, and what a user adds to it."""
 TRACED = (
@@ -40,6 +40,7 @@ HARD = tuple(
         *("server.runtimeClassName=on", "server.priorityClassName=123", "server.topologySpread.keys={123,a/b}"),
         *("server.repository.existingClaim=1e3", "images.triton.repository=1", "images.triton.tag=20"),
         *("gate.tls.issuer.name=123", "gate.tls.clientCaSecretName=false", "gate.tls.dnsNames={*.example.org,123}"),
+        *("tenants.existingSecret=0123", "tenants.tenantsKey=1.5", "tenants.secretKey=on"),
         *("adminToken.existingSecret=0123", "adminToken.key=1.5", "lexicons.claim.storageClassName=yes"),
     )
 )
@@ -77,6 +78,8 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "lexicons.volume=image": (TLS, "--set=lexicons.volume=claim", "--set=lexicons.wordLists.a=b"),
     "invalid propertyName 'Finance'": (TLS, "--set=lexicons.wordLists.Finance=b"),
     "additional properties 'token'": (TLS, "--set=adminToken.token=secret"),
+    "tenants/existingSecret": (TLS, "--set=tenants.existingSecret=A b"),
+    "additional properties 'keys'": (TLS, "--set=tenants.keys.acme=dx_1"),
     "additional properties 'key'": (TLS, "--set=gate.tls.key=secret"),
 }
 """What a refusal has to name, and the values that are refused."""

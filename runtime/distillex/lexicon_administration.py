@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from distillex_matcher import Lexicon
-from distillex_matcher.lexicon_store import LexiconStore
+from distillex_matcher.lexicon_store import BASE_NAME, LexiconStore
 
+from distillex.lexicon_rights import LexiconRights
 from distillex.refused import RefusedError
 from distillex.strict_json import parse_json
 
@@ -55,6 +56,24 @@ def run_command(
         removed = store.prune(name, command["keep"])
         return {"name": name, "removed": removed, "versions": store.versions(name)}
     return {"lexicons": [dataclasses.asdict(line) for line in store.overview()]}
+
+
+def check_right(store: LexiconStore, command: dict[str, Any], own: LexiconRights) -> None:
+    """Refuse a command of :func:`parse_command` on a lexicon that is not the caller's; nobody's is the base one.
+
+    Raises
+    ------
+    RefusedError
+        Names no lexicon that the caller did not name.
+    """
+    name = command.get("name")
+    if name is None:
+        return
+    if name == BASE_NAME or not own.allow(name):
+        theirs = ", ".join(own.patterns) or "none"
+        raise RefusedError(f"this caller may not change the lexicon {_shown(name)}; it may change: {theirs}")
+    if command["action"] != "push" and name not in store.names():
+        raise RefusedError(f"no lexicon {_shown(name)} is installed")
 
 
 def parse_command(content: bytes) -> dict[str, Any]:

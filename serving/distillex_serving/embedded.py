@@ -33,6 +33,7 @@ from distillex_serving.processes import command_line, session_members, status_of
 from distillex_serving.progress import ProgressWatch
 from distillex_serving.repository import Layout, compose
 from distillex_serving.stub_python import write_environment
+from distillex_serving.tenants.files import TenantFiles
 from distillex_serving.tls_files import TlsFiles
 from distillex_serving.tracing import Tracing
 from distillex_serving.triton_command import TritonCommand, triton_environment
@@ -75,6 +76,8 @@ class ServerOptions:
     tls: TlsFiles | None = None
     admin_token: str | None = None
     """Without one, the server refuses lexicons over the network."""
+    tenants: TenantFiles | None = None
+    """Without them, every caller may use every lexicon."""
     start_timeout_s: float = 60.0
     verbose: bool = False
     log_format: LogFormat = LogFormat.TEXT
@@ -157,7 +160,9 @@ class EmbeddedServer:
             self._workspace = workspace = Workspace()
             command = [str(triton.binary), *self._prepare(triton, workspace).arguments()]
             programs = write_environment(workspace.path / "python")
-            environment = triton_environment(triton.libraries, programs, options.lexicon_directory, options.admin_token)
+            environment = triton_environment(
+                triton.libraries, programs, options.lexicon_directory, options.admin_token, options.tenants
+            )
             self._launch(workspace, command, environment)
         except BaseException as error:
             self.stop()
@@ -302,6 +307,7 @@ class EmbeddedServer:
             tls=options.tls,
             verbose=options.verbose,
             tracing=options.tracing,
+            tenants=options.tenants is not None,
         )
 
     def _grpc_listener(self) -> tuple[str, int]:

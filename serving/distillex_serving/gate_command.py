@@ -15,12 +15,13 @@ from distillex_serving.command_log import configure_logging, fail_in, say
 from distillex_serving.embedded import ServerError
 from distillex_serving.gate import Gate, GateLimits, GateOptions, Servers
 from distillex_serving.gate.before import workers_for
-from distillex_serving.gate.configuration import envoy_configuration
+from distillex_serving.gate.configuration import GateFiles, envoy_configuration
 from distillex_serving.gate.options import DEFAULT_MODELS
 from distillex_serving.log_format import LogFormat
 from distillex_serving.preconditions import PreconditionError, check_port_numbers
 from distillex_serving.stop_signals import stop_on_signals
 from distillex_serving.supervision import start_all, supervise
+from distillex_serving.tenants.options import SecretFile, TenantsFile, tenant_files
 from distillex_serving.tls_files import TlsFiles
 
 UNIX = "unix:"
@@ -55,6 +56,11 @@ def gate(
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM certificate.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM key.")] = None,
     tls_client_ca: Annotated[Path | None, typer.Option(help="PEM CA; demands client certificates.")] = None,
+    tenants: TenantsFile = None,
+    tenant_secret_file: SecretFile = None,
+    gates: Annotated[
+        int, typer.Option(help="So many gates share the rates of the tenants: each lets its part through.", min=1)
+    ] = 1,
     print_configuration: Annotated[
         bool, typer.Option("--print", help="Print the configuration for an Envoy of your own, and end. Keep it secret.")
     ] = False,
@@ -78,17 +84,22 @@ def gate(
         tls = TlsFiles.of(tls_certificate, tls_key, tls_client_ca)
         if tls is not None:
             tls.check()
+        told = tenant_files(tenants, tenant_secret_file)
+        if print_configuration and told is not None:
+            raise PreconditionError("--print and --tenants: an Envoy of your own has nobody to ask about tenants")
         options = GateOptions(
             address=own_address(host),
             port=grpc_port,
             models=tuple(model or DEFAULT_MODELS),
             tls=tls,
+            tenants=told,
+            gates=gates,
             status_port=status_port,
             limits=GateLimits(int(max_request_mib * 2**20), max_connections),
             workers=workers or workers_for(usable_cores()),
         )
         if print_configuration:
-            typer.echo(json.dumps(envoy_configuration(options, behind, Path("/tmp/envoy-admin")), indent=1))
+            typer.echo(json.dumps(envoy_configuration(options, behind, GateFiles(Path("/tmp/envoy-admin"))), indent=1))
             return
         stop = stop_on_signals()
         front = Gate(options, upstream=behind, verbose=verbose, log_format=log_format)

@@ -32,6 +32,7 @@ from distillex_serving.repository import Layout, network_of
 from distillex_serving.service import Service
 from distillex_serving.stop_signals import stop_on_signals
 from distillex_serving.supervision import start_all, supervise
+from distillex_serving.tenants.options import SecretFile, TenantsFile, tenant_files
 from distillex_serving.tls_files import TlsFiles
 from distillex_serving.tracing import TRACED_OF
 from distillex_serving.tracing_options import TraceEndpoint, TraceEvery, tracing_of
@@ -112,6 +113,8 @@ def serve(
     tls_key: Annotated[Path | None, typer.Option(help="PEM key for gRPC.")] = None,
     tls_client_ca: Annotated[Path | None, typer.Option(help="PEM CA; demands client certificates.")] = None,
     admin_token_file: TokenFile = None,
+    tenants: TenantsFile = None,
+    tenant_secret_file: SecretFile = None,
     start_timeout: Annotated[
         float | None,
         typer.Option(help="Seconds to wait until the models are ready; by default 60, with a GPU 300."),
@@ -132,6 +135,7 @@ def serve(
     try:
         tls = TlsFiles.of(tls_certificate, tls_key, tls_client_ca)
         tracing = tracing_of(trace_endpoint, trace_every)
+        told = tenant_files(tenants, tenant_secret_file)
         check_working_folder()
         chosen = _device(device, gpu_provider, gpu_memory_mib, gpu_graphs, layout)
         layout = Layout.GPU if chosen.gpu is not None and layout is Layout.FUSED else layout
@@ -156,6 +160,7 @@ def serve(
         expose_metrics=expose_metrics,
         tls=tls,
         admin_token=admin_token(admin_token_file),
+        tenants=told,
         start_timeout_s=_start_timeout(chosen) if start_timeout is None else start_timeout,
         verbose=verbose,
         log_format=log_format,

@@ -18,7 +18,15 @@ from distillex_matcher.lexicon_store import LexiconStore, check_name
 from rich.console import Console
 from rich.table import Table
 
-from distillex.command.options import EXIT_PRECONDITION, LexiconDirectory, TokenFile, admin_token, fail
+from distillex.command.options import (
+    EXIT_PRECONDITION,
+    KeyFile,
+    LexiconDirectory,
+    TokenFile,
+    admin_token,
+    api_key,
+    fail,
+)
 from distillex.lexicon_administration import run_command
 from distillex.lexicon_files import open_lexicon
 from distillex.locations import shipped_lexicons
@@ -33,12 +41,14 @@ class Place(TlsOptions):
     """Where the lexicons lie: in a directory, or with a running server."""
 
     url: Annotated[
-        str | None, typer.Option("--url", help="HOST:PORT of a running server's gRPC; needs its admin token.")
+        str | None,
+        typer.Option("--url", help="HOST:PORT of a running server's gRPC; needs its admin token, or an API key."),
     ] = None
     lexicon_dir: LexiconDirectory = None
     admin_token_file: TokenFile = None
+    api_key_file: KeyFile = None
     insecure_token: Annotated[
-        bool, typer.Option("--insecure-token", help="Send the admin token to another machine without TLS.")
+        bool, typer.Option("--insecure-token", help="Send admin token and API key to another machine without TLS.")
     ] = False
 
     def run(self, action: str, *, content: bytes | None = None, student: str = DEFAULT_MODEL, **fields: Any) -> Any:
@@ -58,9 +68,9 @@ class Place(TlsOptions):
             return run_command(store, command, content, check)
         from distillex.lexicon_server import send_command
 
-        token = admin_token(self.admin_token_file)
+        token, key = admin_token(self.admin_token_file), api_key(self.api_key_file)
         tls, insecure = self.tls_files, self.insecure_token
-        return send_command(self.url, token, command, content, tls=tls, insecure_token=insecure)
+        return send_command(self.url, token, command, content, api_key=key, tls=tls, insecure_token=insecure)
 
 
 @app.command()

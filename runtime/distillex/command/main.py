@@ -47,6 +47,9 @@ COMMANDS: dict[str, LazyCommand] = {
     "triton": LazyCommand(
         "distillex_serving.triton_run_command", "triton", "Become this machine's tritonserver, closed.", "serve"
     ),
+    "tenant": LazyCommand(
+        "distillex_serving.tenant_command", "app", "Tenants: their API keys, rates and lexicons.", "serve"
+    ),
     "lexicon": LazyCommand(
         "distillex.command.lexicon", "app", "Build, inspect, seed, push, list, roll back and prune lexicons.", "lexicon"
     ),

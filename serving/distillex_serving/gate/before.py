@@ -53,6 +53,7 @@ def put_gate_before(options: ServerOptions, limits: GateLimits | None = None) ->
             port=options.grpc_port,
             models=("extractor", *(("extractor_teacher",) if options.teacher else ()), "lexicons"),
             tls=options.tls,
+            tenants=options.tenants,
             http_doors=tuple(doors),
             limits=limits or GateLimits(),
             workers=workers_for(usable_cores()),

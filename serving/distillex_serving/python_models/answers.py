@@ -11,6 +11,8 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 from distillex.refused import RefusedError
 
+from distillex_serving.tenants.signature import ExpiredError
+
 TRACEBACK = "Traceback (most recent call last):\n"
 
 
@@ -42,6 +44,9 @@ def guarded(model: str, sentence: str, answer: Callable[[Any], Any], request: An
         return answer(request)
     except RefusedError as error:
         return refusal(str(error))
+    except ExpiredError as error:
+        # Sent again it comes with a new signature.
+        return _error(str(error), pb_utils.TritonError.UNAVAILABLE)
     except Exception as error:  # MemoryError and RecursionError too
         log_unexpected(model, error)
         return failure(f"{sentence}; the server's log says why")
