@@ -23,7 +23,7 @@ from distillex_serving.tls_files import TlsFiles
 
 FILTER = Path(__file__).with_name("filter.lua")
 _ADMIN = "admin"
-STOPPING = ("has no available versions", "Server exiting")
+STOPPING = ("has no available versions", "Server exiting", "Server is stopping")
 """What Triton answers to calls that it does not take any more because it stops."""
 GET_CONNECTIONS = 64
 """Connections at once of each listener for probes and Prometheus."""
