@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import signal
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
 from collections import Counter
 
 import pytest
 
 tritonclient = pytest.importorskip("tritonclient.grpc")
 pytest.importorskip("psutil", reason="needs psutil: pip install 'distillex[load]'")
-from distillex_serving.preconditions import free_port  # noqa: E402
+from deployment import GateProcess, two_servers  # noqa: E402
 from plain_triton import bytes_tensor, extract  # noqa: E402
-from restarts import Served  # noqa: E402
 from server_under_test import why_no_gate, why_no_server  # noqa: E402
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -33,42 +28,21 @@ def _programs():
         pytest.skip(reason)
 
 
-class GateProcess:
-    """``distillex gate`` as a process, on ports that it has again when it is started again."""
+@contextlib.contextmanager
+def gate_before(*upstream):
+    """A gate that is asked to end, and says with its exit code that it did as asked."""
+    gate = GateProcess(upstream)
+    try:
+        yield gate
+    finally:
+        assert gate.end() == 0
 
-    def __init__(self, upstream):
-        self.port, self.status_port = free_port(), free_port()
-        ports = ["--grpc-port", str(self.port), "--status-port", str(self.status_port)]
-        self._command = [sys.executable, "-m", "distillex.command.main", "gate", "--upstream", upstream, *ports]
-        self.start()
 
-    def start(self):
-        self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        printed = []
-        for line in self.process.stdout:
-            printed.append(line)
-            if "ready: gRPC" in line:
-                return
-        raise AssertionError("".join(printed))
-
-    def end(self):
-        self.process.send_signal(signal.SIGTERM)
-        assert "stopped" in self.process.communicate(timeout=60)[0]
-        assert self.process.returncode == 0
-
-    def statistic(self, name):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.status_port}/metrics", timeout=30) as answer:
-            text = answer.read().decode()
-        return sum(
-            int(found) for found in re.findall(rf"^envoy_cluster_{name}\{{.*\"triton\w*\"\}} (\d+)$", text, re.M)
-        )
-
-    def wait_for_servers(self, number):
-        deadline = time.monotonic() + PATIENCE_S
-        # Two clusters, of small and of large calls.
-        while self.statistic("membership_healthy") != 2 * number:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+def wait_until(condition):
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 class Load:
@@ -91,13 +65,11 @@ class Load:
             thread.join()
 
     def wait_for_calls(self, more):
-        wanted, deadline = self.answered + more, time.monotonic() + PATIENCE_S
-        while self.answered < wanted and not self.failed:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wanted = self.answered + more
+        wait_until(lambda: self.answered >= wanted or self.failed)
 
     def _call(self, number):
-        balanced = [("grpc.lb_policy_name", "round_robin")]
+        balanced = [("grpc.lb_policy_name", "round_robin"), ("grpc.max_reconnect_backoff_ms", 500)]
         texts, found = ([TEXT], "张三") if number else (LARGE, "北京大学")
         with tritonclient.InferenceServerClient(self._url, channel_args=balanced) as client:
             while not self._stop.is_set():
@@ -112,58 +84,47 @@ class Load:
 
 @pytest.fixture(scope="module")
 def servers():
-    """Two real servers at one port of two addresses."""
-    port = str(free_port())
-    with contextlib.ExitStack() as stack:
-        options = [["--no-gate", "--grpc-port", port, "--host", host] for host in ("127.0.0.1", "127.0.0.2")]
-        yield [stack.enter_context(Served([*each, "--start-timeout", str(PATIENCE_S)])) for each in options]
+    with two_servers() as running:
+        yield running
 
 
 def test_servers_are_restarted_in_turn_and_no_call_fails(servers):
-    gate = GateProcess(",".join(each.url for each in servers))
-    try:
+    with gate_before(*(each.url for each in servers)) as gate:
         gate.wait_for_servers(2)
-        with Load(f"127.0.0.1:{gate.port}", 6) as load:
+        with Load(gate.url, 6) as load:
             for server in servers:
                 server.end(signal.SIGTERM)
                 load.wait_for_calls(20)
-                assert gate.statistic("membership_healthy") == 2
+                assert gate.ready_servers() == 1
                 server.start()
                 gate.wait_for_servers(2)
                 load.wait_for_calls(20)
         assert load.failed == {}
         # Calls did come to a server that took no more.
         assert gate.statistic("upstream_rq_retry_success") > 0
-    finally:
-        gate.end()
 
 
 def test_a_server_that_is_gone_takes_no_call_with_it(servers):
     """Its address still stands in the list, as after the end of a machine: calls go to the other one."""
     nobody = f"127.0.0.3:{servers[0].url.rpartition(':')[2]}"
-    gate = GateProcess(f"{nobody},{servers[0].url}")
-    try:
-        with tritonclient.InferenceServerClient(f"127.0.0.1:{gate.port}") as client:
-            gate.wait_for_servers(1)
-            for _ in range(20):
-                assert extract(client, [TEXT]).rows[0][0]["text"] == "张三"
-    finally:
-        gate.end()
+    with gate_before(nobody, servers[0].url) as gate, tritonclient.InferenceServerClient(gate.url) as client:
+        gate.wait_for_servers(1)
+        for _ in range(20):
+            assert extract(client, [TEXT]).rows[0][0]["text"] == "张三"
 
 
 def test_gates_are_restarted_in_turn_and_no_call_fails(servers):
-    gates = [GateProcess(servers[0].url) for _ in range(2)]
-    try:
+    with gate_before(servers[0].url) as first, gate_before(servers[0].url) as second:
+        gates = (first, second)
         for gate in gates:
             gate.wait_for_servers(1)
-        with Load("ipv4:" + ",".join(f"127.0.0.1:{gate.port}" for gate in gates), 4) as load:
+        with Load("ipv4:" + ",".join(gate.url for gate in gates), 4) as load:
             for gate in gates:
-                gate.end()
+                assert gate.end() == 0
                 load.wait_for_calls(20)
                 gate.start()
                 gate.wait_for_servers(1)
+                # The next one is not ended before its callers have found this one again.
+                wait_until(lambda gate=gate: gate.connections() >= 4)
                 load.wait_for_calls(20)
         assert load.failed == {}
-    finally:
-        for gate in gates:
-            gate.end()
