@@ -303,12 +303,12 @@ class LexiconStore:
         files
             Version → a compiled lexicon that can be read, on the file system of the directory; they are moved.
         in_use
-            One of them.
+            One of them, or one that is installed.
 
         Raises
         ------
         LexiconError
-            For a bad name.
+            For a bad name, or where the version to be used is neither.
         """
         with self._lock(name) as folder:
             for version, file in files.items():
@@ -318,6 +318,8 @@ class LexiconStore:
                 elif version == in_use:
                     in_use = max([*self.versions(name), *files]) + 1
                     file.replace(folder / f"{in_use}.lex")
+            if in_use not in self.versions(name):
+                raise UnknownLexiconError(f"lexicon {name!r} has no version {in_use}; versions: {self.versions(name)}")
             write_atomically(folder / CURRENT_FILE, f"{in_use}\n")
         return in_use
 

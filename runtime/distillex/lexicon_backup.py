@@ -103,7 +103,7 @@ def restore_backup(store: LexiconStore, file: IO[bytes]) -> list[RestoredLexicon
     """
     store.directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store.directory, prefix=".restore-") as folder:
-        lexicons = _unpack(file, Path(folder))
+        lexicons = _unpack(file, Path(folder), store.directory)
         return [
             RestoredLexicon(name, store.restore(name, versions, in_use), in_use)
             for name, (versions, in_use) in sorted(lexicons.items())
@@ -117,8 +117,11 @@ def _in_use(store: LexiconStore, name: str) -> tuple[int, list[str]]:
         return 0, [str(error)]
 
 
-def _unpack(file: IO[bytes], folder: Path) -> dict[str, tuple[dict[int, Path], int]]:
-    """Return the versions of each lexicon, unpacked and checked, and which one was in use."""
+def _unpack(file: IO[bytes], folder: Path, directory: Path) -> dict[str, tuple[dict[int, Path], int]]:
+    """Return the versions of each lexicon, unpacked and checked, and which one was in use.
+
+    What the directory has already is checked and not unpacked: it may have no room for it.
+    """
     found: dict[str, str] = {}
     versions: dict[str, dict[int, Path]] = {}
     in_use: dict[str, int] = {}
@@ -138,10 +141,12 @@ def _unpack(file: IO[bytes], folder: Path) -> dict[str, tuple[dict[int, Path], i
                 if parts["version"] is None:
                     in_use[parts["name"]] = int(content)
                     continue
-                path = folder / f"{parts['name']}-{parts['version']}"
-                path.write_bytes(content)
-                versions.setdefault(parts["name"], {})[int(parts["version"])] = path
                 Lexicon.from_bytes(content)
+                paths = versions.setdefault(parts["name"], {})
+                paths[int(parts["version"])] = installed = directory / member.name
+                if not (installed.is_file() and installed.read_bytes() == content):
+                    paths[int(parts["version"])] = path = folder / f"{parts['name']}-{parts['version']}"
+                    path.write_bytes(content)
     except (tarfile.TarError, LexiconError, ValueError) as error:
         raise RefusedError(f"not a backup of lexicons, or a broken one ({error}); nothing was changed") from None
     if sums is None:
@@ -154,4 +159,7 @@ def _unpack(file: IO[bytes], folder: Path) -> dict[str, tuple[dict[int, Path], i
         raise RefusedError(
             f"the backup does not have the version of {broken[0]!r} that was in use; nothing was changed"
         )
-    return {name: (versions[name], in_use[name]) for name in versions}
+    return {
+        name: ({version: path for version, path in paths.items() if path.parent == folder}, in_use[name])
+        for name, paths in versions.items()
+    }

@@ -114,6 +114,19 @@ def test_a_file_that_cannot_be_read_any_more_is_replaced(store, saved):
     assert tree(store) == before
 
 
+def test_what_is_there_already_needs_no_room(store, saved, monkeypatch):
+    """On a disk that is full, what is missing and small comes back beside what is large and there."""
+    before = tree(store)
+    (store.directory / "finance" / "CURRENT").write_bytes(b"?\n")
+    (store.directory / "whales" / "1.lex").write_bytes(b"")
+    written = []
+    write = type(store.directory).write_bytes
+    monkeypatch.setattr("pathlib.Path.write_bytes", lambda path, data: written.append(path.name) or write(path, data))
+    restore_backup(store, io.BytesIO(saved))
+    assert written == ["whales-1"]
+    assert tree(store) == before
+
+
 def test_what_cannot_be_read_is_said_and_the_rest_is_saved(store, tmp_path):
     (store.directory / "finance" / "2.lex").write_bytes(b"\xff" * 300)
     (store.directory / "whales" / "CURRENT").write_text("?")
