@@ -9,6 +9,7 @@ One server, load_tests' own users (Locust, the mixture of traffic.py), client an
 2. the same users at shares of the mixture's rate: p50 and p99 against the share of its highest rate.
 
 Prints the constants, and the cores that 10^6 and 10^9 texts a day need. `--write` puts both into docs/operations.md.
+Exit code 1 where other work had so much of the machine that the figures say nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "load_tests"))
 
+from distillex_matcher.cores import usable_cores
 from machine import describe_machine
 from operations_page import machine_line, write_section
 from resources import Sampler
@@ -37,6 +39,8 @@ PEAK = 3.0
 CORES_A_SERVER = 2
 """What the chart asks for (server.resources)."""
 SECONDS_A_DAY = 86_400
+LEAST_SHARE = 0.4
+"""Of the usable cores, which the server has at saturation where only its own clients take some too."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Constants:
     def highest_share(self, bound_ms: float) -> float | None:
         """Return the largest share of the highest rate at which, and below which, p99 is within a bound."""
         found = None
-        for share, _, p99 in self.loads:
+        for share, _, p99 in sorted(self.loads):
             if p99 > bound_ms:
                 break
             found = share
@@ -127,8 +131,8 @@ def describe(found: Constants) -> list[str]:
     return lines
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0, help="Of each stage")
     parser.add_argument("--users", type=int, default=16)
@@ -142,9 +146,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     lines = [machine_line(machine), note, "", *describe(found)]
     print("\n".join(lines))
+    if found.server_cores < LEAST_SHARE * usable_cores():
+        print(
+            f"the server had {found.server_cores:.2f} of {usable_cores()} cores at saturation: other work had the machine, "
+            "and these figures say nothing about a quiet one; nothing is written",
+            file=sys.stderr,
+        )
+        return 1
     if options.write:
         write_section("capacity.py", lines)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

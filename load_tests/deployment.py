@@ -61,7 +61,9 @@ class GateProcess:
 
     def envoy(self) -> int:
         """Return Envoy's process id."""
-        return next(each.pid for each in psutil.Process(self.process.pid).children() if each.name() == "envoy")
+        children = psutil.Process(self.process.pid).children()
+        found: int = next(each.pid for each in children if each.name() == "envoy")
+        return found
 
     def statistic(self, name: str) -> int:
         """Return a number that the gate counts of its servers, of all of them together.
