@@ -148,8 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("\n".join(lines))
     if found.server_cores < LEAST_SHARE * usable_cores():
         print(
-            f"the server had {found.server_cores:.2f} of {usable_cores()} cores at saturation: other work had the machine; "
-            "these figures say nothing about a quiet one, and nothing is written",
+            f"the server had {found.server_cores:.2f} of {usable_cores()} cores at saturation: other work had the "
+            "machine; these figures say nothing about a quiet one, and nothing is written",
             file=sys.stderr,
         )
         return 1
