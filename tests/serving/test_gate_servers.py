@@ -1,4 +1,4 @@
-"""Which calls a gate sends to another server: those that the first one has not begun, and no others."""
+"""Which servers a gate calls, and which calls it sends to another one: those that the first has not begun."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from plain_triton import bytes_tensor  # noqa: E402
 from server_under_test import why_no_gate  # noqa: E402
 
 pytestmark = pytest.mark.server
-SERVING = b"\x08\x01"
+SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 SMALL = [bytes_tensor("TEXT", ["复旦大学"])]
 LARGE = [bytes_tensor("TEXT", ["复旦大学"] * 64), bytes_tensor("LEXICON", ["x" * 60_000] * 64)]
 
@@ -25,15 +25,20 @@ class StandIn(grpc.GenericRpcHandler):
 
     def __init__(self):
         self.calls, self._lock = 0, threading.Lock()
-        self.refusal = None
+        self.refusal, self.health = None, SERVING
         self._server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.max_receive_message_length", -1)])
         self._server.add_generic_rpc_handlers((self,))
         self.url = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self._server.start()
 
     def service(self, details):
-        healthy = details.method.startswith("/grpc.health")
-        return grpc.unary_unary_rpc_method_handler(lambda _, context: SERVING if healthy else self._answer(context))
+        answer = self._say_how_it_is if details.method.startswith("/grpc.health") else self._answer
+        return grpc.unary_unary_rpc_method_handler(lambda _, context: answer(context))
+
+    def _say_how_it_is(self, context):
+        if self.health is None:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "Server exiting")
+        return self.health
 
     def _answer(self, context):
         with self._lock:
@@ -68,7 +73,7 @@ def gate(running):
 @pytest.fixture
 def servers(running):
     for each in running[1]:
-        each.calls, each.refusal = 0, None
+        each.calls, each.refusal, each.health = 0, None, SERVING
     return running[1]
 
 
@@ -96,6 +101,18 @@ def test_calls_that_a_stopping_server_does_not_take_go_to_the_other_one(gate, se
     assert failures_of(gate, [LARGE, SMALL] * 12) == []
     assert servers[0].calls > 0
     assert servers[1].calls == 24
+
+
+@pytest.mark.parametrize("health", [NOT_SERVING, None], ids=["not serving", "an error"])
+def test_a_server_that_says_no_to_a_health_check_gets_no_call_until_it_says_yes(gate, servers, health):
+    servers[0].health = health
+    gate.wait_for_servers(1)
+    assert failures_of(gate, [LARGE, SMALL] * 8) == []
+    assert [each.calls for each in servers] == [0, 16]
+    servers[0].health = SERVING
+    gate.wait_for_servers(2)
+    assert failures_of(gate, [LARGE, SMALL] * 8) == []
+    assert servers[0].calls > 0
 
 
 @pytest.mark.parametrize(
