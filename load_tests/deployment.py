@@ -73,11 +73,10 @@ class GateProcess:
         OSError
             Where the gate does not answer.
         """
-        return self._sum_of(rf"envoy_cluster_{name}\{{.*\"triton\w*\"\}}")
-
-    def connections(self) -> int:
-        """Return how many connections callers have; OSError where the gate does not answer."""
-        return self._sum_of(r"envoy_http_downstream_cx_active\{.*\"grpc\"\}")
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.status_port}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        pattern = rf"^envoy_cluster_{name}\{{.*\"triton\w*\"\}} (\d+)$"
+        return sum(int(found) for found in re.findall(pattern, text, re.MULTILINE))
 
     def ready_servers(self) -> int:
         """Return how many servers it sends calls to; 0 where it does not answer."""
@@ -92,11 +91,6 @@ class GateProcess:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the gate does not know {number} ready servers")
             time.sleep(0.05)
-
-    def _sum_of(self, pattern: str) -> int:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.status_port}/metrics", timeout=30) as answer:
-            text = answer.read().decode()
-        return sum(int(found) for found in re.findall(rf"^{pattern} (\d+)$", text, re.MULTILINE))
 
 
 @contextlib.contextmanager

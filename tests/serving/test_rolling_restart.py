@@ -116,6 +116,6 @@ def test_gates_are_restarted_in_turn_and_no_call_fails(servers):
                 gate.start()
                 gate.wait_for_servers(1)
                 # The next one is not ended before its callers have found this one again.
-                wait_until(lambda gate=gate: gate.connections() >= 4)
+                wait_until(lambda gate=gate: gate.statistic("upstream_rq_total") >= 20)
                 load.wait_for_calls(20)
         assert load.failed == {}
