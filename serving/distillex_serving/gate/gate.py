@@ -205,7 +205,9 @@ class Gate:
         busy = time.monotonic()
         deadline = busy + DRAIN_S
         with contextlib.suppress(OSError, http.client.HTTPException):
+            # The first tells callers to go elsewhere, but goes on accepting them; the second does not.
             self._ask("POST", "/drain_listeners?graceful&skip_exit")
+            self._ask("POST", "/drain_listeners")
             while process.poll() is None and (now := time.monotonic()) < deadline:
                 if self.statistics().get("http.grpc.downstream_rq_active", 0):
                     busy = now
