@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from programs import output, said
 from tools import Tools
 
+RUNBOOK = "docs/operations.md"
 EXPORTED = Path(__file__).with_name("exported_metrics.txt")
 DASHBOARD = Path("deploy/grafana/dashboards/distillex.json")
 RULES = Path("deploy/prometheus/distillex.rules.yml")
@@ -31,11 +34,20 @@ def check_rules(root: Path, tools: Tools) -> list[str]:
     cases = yaml.safe_load(tests.read_text(encoding="utf-8"))["tests"]
     fired = {each["alertname"] for case in cases for each in case["alert_rule_test"] if each["exp_alerts"]}
     problems += [f"{tests.name}: no test sets {alert} off" for alert in sorted(alerts - fired)]
-    page = (root / "docs/deploy.md").read_text(encoding="utf-8")
-    problems += [
-        f"docs/deploy.md does not say what to do about {alert}" for alert in sorted(alerts) if alert not in page
-    ]
+    problems += runbook_problems(root, _rules(rules))
     return [problem for problem in problems if problem]
+
+
+def runbook_problems(root: Path, rules: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return alerts whose annotation does not lead to a section of their own, and sections of no alert."""
+    sections = re.findall(r"^### (Distillex\w+)$", (root / RUNBOOK).read_text(encoding="utf-8"), re.MULTILINE)
+    alerts = {rule["alert"]: rule["annotations"].get("runbook_url") for rule in rules}
+    problems = [f"{RUNBOOK} has no section {alert}" for alert in sorted(alerts.keys() - set(sections))]
+    problems += [f"{RUNBOOK}: there is no alert {name}" for name in sorted(set(sections) - alerts.keys())]
+    for alert, link in alerts.items():
+        if link != (wanted := f"{RUNBOOK}#{alert.lower()}"):
+            problems.append(f"{alert}: its runbook_url is {link}, not {wanted}")
+    return problems
 
 
 def check_dashboard(root: Path, tools: Tools) -> list[str]:

@@ -41,6 +41,8 @@ from distillex_serving.triton_log import reasons
 from distillex_serving.workspace import Workspace, remove_leftovers
 
 EMBEDDED_LAYOUTS = (Layout.FUSED, Layout.GPU, Layout.ENSEMBLE)
+STOP_TIMEOUT_S = 15.0
+"""tritonserver has so long to end before it is killed: what a stop takes at most."""
 NO_GPU = re.compile(r"CudaDriverHelper|CUDA driver version|pinned.memory|NVML|DCGM")
 """What Triton says at each start without a GPU: nothing that a reader of its last words should look into."""
 
@@ -170,7 +172,7 @@ class EmbeddedServer:
                 raise PreconditionError(f"{error.filename or triton.binary}: {error.strerror}") from error
             raise
 
-    def stop(self, timeout_s: float = 15.0) -> None:
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Stop the server and every process that it started: SIGTERM, then SIGKILL.
 
         One of which a part died already is not asked: it would answer calls with errors for some seconds.
@@ -326,7 +328,7 @@ class EmbeddedServer:
         self._progress = ProgressWatch(self.metrics_url)
         self.processes = {pid: _what_it_is(pid, name) for pid, name in session_members(process.pid).items()}
 
-    def _end_process(self, timeout_s: float = 15.0) -> None:
+    def _end_process(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         whole = self.failure() is None
         process, self._process = self._process, None
         if process is not None:

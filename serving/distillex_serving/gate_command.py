@@ -31,8 +31,8 @@ def gate(
     upstream: Annotated[
         str,
         typer.Option(
-            help="Servers behind the gate: HOST:PORT of their gRPC, each address of the name being one of them, or "
-            "unix:PATH."
+            help="Servers behind the gate: HOST:PORT of their gRPC, each address of the name being one of them (more "
+            "such names after commas), or unix:PATH."
         ),
     ],
     model: Annotated[
@@ -120,10 +120,13 @@ def _servers(text: str) -> Path | Servers:
     path = text.removeprefix(UNIX)
     if path != text and path.strip():
         return Path(path)
-    host, _, port = text.rpartition(":")
-    if not (is_host(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise PreconditionError(
-            f"--upstream {text!r}: HOST:PORT or unix:PATH is accepted, HOST being a name, an IPv4 address or an IPv6 "
-            "address in brackets"
-        )
-    return Servers(host.strip("[]"), int(port))
+    addresses = []
+    for each in text.split(","):
+        host, _, port = each.rpartition(":")
+        if not (is_host(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise PreconditionError(
+                f"--upstream {text!r}: HOST:PORT or unix:PATH is accepted, HOST being a name, an IPv4 address or an "
+                "IPv6 address in brackets; several HOST:PORT are divided by commas"
+            )
+        addresses.append((host.strip("[]"), int(port)))
+    return Servers(*addresses[0], tuple(addresses[1:]))

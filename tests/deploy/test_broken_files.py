@@ -19,7 +19,8 @@ def tree(tmp_path):
     """A copy of what the checks read."""
     shutil.copytree(ROOT / "deploy", tmp_path / "deploy", symlinks=True, ignore=shutil.ignore_patterns("secrets"))
     (tmp_path / "docs").mkdir()
-    shutil.copy(ROOT / "docs/deploy.md", tmp_path / "docs")
+    for page in ("deploy.md", "operations.md"):
+        shutil.copy(ROOT / "docs" / page, tmp_path / "docs")
     return tmp_path
 
 
@@ -48,7 +49,27 @@ BROKEN = {
     "a rule's threshold": ("rules", RULES, "> 0.02", "> 0.2", "DistillexErrorRate"),
     "a rule's duration": ("rules", RULES, "for: 15m", "for: fifteen", "fifteen"),
     "a rule without test": ("rules", RULES, "DistillexRestarts", "DistillexStarts", "DistillexStarts"),
-    "an alert that no page explains": ("rules", "docs/deploy.md", "DistillexDown", "", "DistillexDown"),
+    "an alert that no page explains": (
+        "rules",
+        "docs/operations.md",
+        "### DistillexDown",
+        "",
+        "no section DistillexDown",
+    ),
+    "an explanation of no alert": (
+        "rules",
+        "docs/operations.md",
+        "### DistillexDown",
+        "### DistillexUp",
+        "DistillexUp",
+    ),
+    "a link to another alert's section": (
+        "rules",
+        RULES,
+        "#distillexdown",
+        "#distillexabsent",
+        "not docs/operations.md#",
+    ),
     "a panel's query": ("dashboard", DASHBOARD, "sum by (instance) (", "sum by (instance (", "sum by"),
     "a panel's metric": ("dashboard", DASHBOARD, "nv_inference_count", "nv_inferences", "nv_inferences"),
     "a rule's metric": ("dashboard", RULES, "(envoy_cluster_grpc_3", "(envoy_grpc_3", "envoy_grpc_3"),

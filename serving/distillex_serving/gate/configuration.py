@@ -27,6 +27,8 @@ FILTER = Path(__file__).with_name("filter.lua")
 _ADMIN = "admin"
 _AUTHORIZER = "authorizer"
 _CERTIFICATE, _AUTHORITY = "certificate", "authority"
+STOPPING = ("has no available versions", "Server exiting", "Server is stopping")
+"""What Triton answers to calls that it does not take any more because it stops."""
 GET_CONNECTIONS = 64
 """Connections at once of each listener for probes and Prometheus."""
 SOFT_HEAP_BYTES = 96 * 1024 * 1024
@@ -75,17 +77,22 @@ def envoy_configuration(options: GateOptions, upstream: Path | Servers, files: G
         "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
         "static_resources": {
             "listeners": [
-                _listener(options, files),
+                _listener(options, upstream, files),
                 *get_listeners,
             ],
             "clusters": [
                 _triton_cluster("triton", upstream, options.limits.max_calls),
                 _triton_cluster("triton_large", upstream, options.limits.max_large_calls),
                 *(
-                    _cluster(f"http_{door.port}", _socket_address(LOOPBACK, door.triton_port), 16, http2=False)
+                    _cluster(
+                        f"http_{door.port}", _socket_address(LOOPBACK, door.triton_port), max_calls=16, http2=False
+                    )
                     for door in options.http_doors
                 ),
-                *(_cluster(_ADMIN, {"pipe": {"path": str(admin)}}, 16, http2=False) for _ in status_listeners),
+                *(
+                    _cluster(_ADMIN, {"pipe": {"path": str(admin)}}, max_calls=16, http2=False)
+                    for _ in status_listeners
+                ),
                 *([_authorizer_cluster(options, files)] if options.tenants is not None else []),
             ],
         },
@@ -148,8 +155,8 @@ def envoy_configuration(options: GateOptions, upstream: Path | Servers, files: G
     }
 
 
-def _listener(options: GateOptions, files: GateFiles) -> dict[str, Any]:
-    chain: dict[str, Any] = {"filters": [_manager_filter(_http_connection_manager(options))]}
+def _listener(options: GateOptions, upstream: Path | Servers, files: GateFiles) -> dict[str, Any]:
+    chain: dict[str, Any] = {"filters": [_manager_filter(_http_connection_manager(options, upstream))]}
     if options.tls is not None:
         chain["transport_socket"] = _tls(options.tls, files.certificates)
     return {
@@ -219,7 +226,7 @@ def _socket_address(host: str, port: int) -> dict[str, Any]:
     return {"socket_address": address}
 
 
-def _http_connection_manager(options: GateOptions) -> dict[str, Any]:
+def _http_connection_manager(options: GateOptions, upstream: Path | Servers) -> dict[str, Any]:
     mark = _Mark()
     tenants = options.tenants is not None
     too_large = f"the request has more than {options.limits.max_request_bytes:,} bytes (--max-request-mib)"
@@ -250,7 +257,7 @@ def _http_connection_manager(options: GateOptions) -> dict[str, Any]:
             "mappers": [{**_exhausted(413), "body": {"inline_string": too_large}}, _exhausted(429)],
         },
         "route_config": {
-            "virtual_hosts": [{"name": "triton", "domains": ["*"], "routes": _routes(options, mark)}],
+            "virtual_hosts": [{"name": "triton", "domains": ["*"], "routes": _routes(options, upstream, mark)}],
             # Envoy passes on what it does not know; Triton's gRPC is told nothing but what its clients say.
             "request_headers_to_remove": [
                 "content-encoding",
@@ -338,7 +345,9 @@ def _filter_source(options: GateOptions, mark: _Mark) -> str:
     return source
 
 
-def _routes(options: GateOptions, mark: _Mark) -> list[dict[str, Any]]:
+def _routes(options: GateOptions, upstream: Path | Servers, mark: _Mark) -> list[dict[str, Any]]:
+    retries = {"retry_policy": _retry_policy()} if isinstance(upstream, Servers) else {}
+
     def route(cluster: str, value: str) -> dict[str, Any]:
         header = {"name": mark.header, "string_match": {"exact": value}}
         return {
@@ -347,6 +356,7 @@ def _routes(options: GateOptions, mark: _Mark) -> list[dict[str, Any]]:
                 "cluster": cluster,
                 "timeout": "0s",
                 "max_stream_duration": {"max_stream_duration": f"{options.limits.call_timeout_s}s"},
+                **retries,
             },
             "request_headers_to_remove": [mark.header],
         }
@@ -356,11 +366,32 @@ def _routes(options: GateOptions, mark: _Mark) -> list[dict[str, Any]]:
     return [route("triton", mark.small), route("triton_large", mark.large), nowhere]
 
 
+def _retry_policy() -> dict[str, Any]:
+    """Return when a call goes to another server: only where the first one has certainly not begun it.
+
+    A call that broke off in the middle does not: it may be what ended that server, or a push that was carried out.
+    """
+    return {
+        "retry_on": "connect-failure,refused-stream,retriable-headers",
+        "retriable_headers": [{"name": "grpc-message", "string_match": {"contains": text}} for text in STOPPING],
+        "num_retries": 3,
+        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+        "retry_host_predicate": [
+            _named(
+                "envoy.retry_host_predicates.previous_hosts",
+                "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+            )
+        ],
+        "host_selection_retry_max_attempts": 5,
+    }
+
+
 def _triton_cluster(name: str, upstream: Path | Servers, max_calls: int) -> dict[str, Any]:
     if isinstance(upstream, Path):
-        return _cluster(name, {"pipe": {"path": str(upstream)}}, max_calls, http2=True)
+        return _cluster(name, {"pipe": {"path": str(upstream)}}, max_calls=max_calls, http2=True)
+    addresses = [_socket_address(*each) for each in ((upstream.host, upstream.port), *upstream.others)]
     return {
-        **_cluster(name, _socket_address(upstream.host, upstream.port), max_calls, http2=True),
+        **_cluster(name, *addresses, max_calls=max_calls, http2=True, max_retries=max_calls),
         # Each address of the name is a server, and is called while it says that all its models are ready.
         "type": "STRICT_DNS",
         "dns_lookup_family": "V4_PREFERRED",
@@ -368,11 +399,26 @@ def _triton_cluster(name: str, upstream: Path | Servers, max_calls: int) -> dict
         "lb_policy": "LEAST_REQUEST",
         "ignore_health_on_host_removal": True,
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        # One that takes no connection, or breaks them off, is left out before health checks tell. What a server answers
+        # does not count, errors included: no caller can have one left out.
+        "outlier_detection": {
+            "split_external_local_origin_errors": True,
+            "consecutive_local_origin_failure": 3,
+            "enforcing_consecutive_local_origin_failure": 100,
+            "enforcing_local_origin_success_rate": 0,
+            "enforcing_consecutive_5xx": 0,
+            "enforcing_consecutive_gateway_failure": 0,
+            "enforcing_success_rate": 0,
+            "interval": "1s",
+            "base_ejection_time": "2s",
+            "max_ejection_time": "10s",
+            "max_ejection_percent": 50,
+        },
         "health_checks": [
             {
                 "timeout": "2s",
-                "interval": "2s",
-                "no_traffic_interval": "2s",
+                "interval": "1s",
+                "no_traffic_interval": "1s",
                 "unhealthy_threshold": 2,
                 "healthy_threshold": 1,
                 "grpc_health_check": {},
@@ -382,10 +428,13 @@ def _triton_cluster(name: str, upstream: Path | Servers, max_calls: int) -> dict
 
 
 def _authorizer_cluster(options: GateOptions, files: GateFiles) -> dict[str, Any]:
-    return _cluster(_AUTHORIZER, {"pipe": {"path": str(files.authorizer)}}, options.limits.max_calls, http2=False)
+    address = {"pipe": {"path": str(files.authorizer)}}
+    return _cluster(_AUTHORIZER, address, max_calls=options.limits.max_calls, http2=False)
 
 
-def _cluster(name: str, address: dict[str, Any], max_calls: int, *, http2: bool) -> dict[str, Any]:
+def _cluster(
+    name: str, *addresses: dict[str, Any], max_calls: int, http2: bool, max_retries: int = 0
+) -> dict[str, Any]:
     protocol = {"http2_protocol_options": {"initial_stream_window_size": 1024 * 1024}}
     kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     explicit = protocol if http2 else {"http_protocol_options": {}}
@@ -395,7 +444,12 @@ def _cluster(name: str, address: dict[str, Any], max_calls: int, *, http2: bool)
         "type": "STATIC",
         "circuit_breakers": {
             "thresholds": [
-                {"max_requests": max_calls, "max_pending_requests": max_calls, "max_connections": 64, "max_retries": 0}
+                {
+                    "max_requests": max_calls,
+                    "max_pending_requests": max_calls,
+                    "max_connections": 64,
+                    "max_retries": max_retries,
+                }
             ]
         },
         "typed_extension_protocol_options": {
@@ -403,7 +457,7 @@ def _cluster(name: str, address: dict[str, Any], max_calls: int, *, http2: bool)
         },
         "load_assignment": {
             "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}} for address in addresses]}],
         },
     }
 

@@ -27,7 +27,10 @@ from distillex_serving.workspace import Workspace
 
 LONGEST_SOCKET_PATH = 107
 """Bytes of a Unix socket's name on Linux."""
-DRAIN_S = 5.0
+DRAIN_S, QUIET_S = 5.0, 0.25
+"""A gate that stops takes calls that arrive for so long at most, and until none was in flight for the second time."""
+END_S = 5.0
+"""Envoy itself then has so long to end."""
 
 
 def find_envoy() -> Path:
@@ -158,6 +161,8 @@ class Gate:
                     *("--config-path", str(configuration)),
                     *("--concurrency", str(self.options.workers)),
                     *("--log-level", "info" if self._verbose else "warning"),
+                    # Callers are told to go elsewhere with the first answer, not with more and more over ten minutes.
+                    *("--drain-time-s", f"{DRAIN_S:.0f}", "--drain-strategy", "immediate"),
                     "--disable-hot-restart",
                 ]
             )
@@ -172,14 +177,14 @@ class Gate:
         return None if self._process is not None and self._process.poll() is None else "the gate (Envoy) died"
 
     def stop(self) -> None:
-        """Take no new connection, let calls in flight end, then stop Envoy and what serves it."""
+        """Send callers elsewhere, let calls in flight end, then stop Envoy and what serves it."""
         process, self._process = self._process, None
         if process is not None:
             self._drain(process)
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 try:
-                    process.wait(5)
+                    process.wait(END_S)
                 except subprocess.TimeoutExpired:
                     process.kill()
             process.wait()
@@ -224,13 +229,18 @@ class Gate:
             self._certificates = Certificates(self.options.tls, files.certificates)
 
     def _drain(self, process: subprocess.Popen[str]) -> None:
-        deadline = time.monotonic() + DRAIN_S
+        busy = time.monotonic()
+        deadline = busy + DRAIN_S
         with contextlib.suppress(OSError, http.client.HTTPException):
+            # The first tells callers to go elsewhere, but goes on accepting them; the second does not.
             self._ask("POST", "/drain_listeners?graceful&skip_exit")
-            while process.poll() is None and time.monotonic() < deadline:
-                if self.statistics().get("http.grpc.downstream_rq_active", 0) == 0:
+            self._ask("POST", "/drain_listeners")
+            while process.poll() is None and (now := time.monotonic()) < deadline:
+                if self.statistics().get("http.grpc.downstream_rq_active", 0):
+                    busy = now
+                elif now - busy >= QUIET_S:
                     return
-                time.sleep(0.05)
+                time.sleep(0.02)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self.options.start_timeout_s

@@ -43,6 +43,8 @@ class Servers:
     host: str
     port: int
     """Of gRPC, without TLS."""
+    others: tuple[tuple[str, int], ...] = ()
+    """Further names and their ports, where one name does not stand for all servers."""
 
 
 @dataclass(frozen=True)
