@@ -267,6 +267,7 @@ def _run(train: Any, output: Path) -> None:
     from distillex_training.models.directory import ModelDirectoryError
     from distillex_training.models.encoders import EncoderError
     from distillex_training.run_record import RunDirectoryError
+    from distillex_training.run_state import LAST
     from distillex_training.training_loop import DivergenceError
 
     refusals = (
@@ -281,6 +282,9 @@ def _run(train: Any, output: Path) -> None:
         _fail("training", f"interrupted; the same command goes on from {output / 'checkpoint.pt'}", 130)
     if not best:
         typer.echo(f"stopped before the first evaluation; the same command goes on from {output / 'checkpoint.pt'}")
+        return
+    if LAST in best:
+        typer.echo(f"no development file: the last epoch ({best[LAST]:g}) is kept; model in {output / 'best'}")
         return
     metric, name = ("f1", "development F1") if "f1" in best else ("masked_accuracy", "held-out masked accuracy")
     typer.echo(f"best {name} {best[metric]:.4f}; model in {output / 'best'}")

@@ -49,6 +49,12 @@ COMMANDS: dict[str, LazyCommand] = {
     ),
     "models": LazyCommand("distillex.command.models_command", "app", "Sign models, and check signatures.", "signing"),
     "data": LazyCommand("distillex_training.data_cli", "app", "Convert, check and count labelled files.", "train"),
+    "label": LazyCommand(
+        "distillex_training.labelling.label_cli",
+        "label",
+        "Label raw text with an LLM behind an endpoint, or with a model.",
+        "train",
+    ),
     "pretrain": LazyCommand(
         "distillex_training.cli", "pretrain", "Train an encoder as a masked language model on raw text.", "train"
     ),
