@@ -63,7 +63,7 @@ def finetune(
 def distill(
     config: Config, output: Output, setting: Settings = None, threads: Threads = 0, max_steps: MaxSteps = None
 ) -> None:
-    """Train a student, from a teacher's predictions or from gold labels alone. Resumes where it was interrupted."""
+    """Train a student, from a teacher, gold labels or labels of any source. Resumes where it was interrupted."""
     from distillex_training.config import StudentRun, read_config
     from distillex_training.distill import distill as run
 

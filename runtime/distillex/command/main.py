@@ -64,7 +64,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "distill": LazyCommand(
         "distillex_training.cli",
         "distill",
-        "Train a student, from a teacher or from gold labels alone.",
+        "Train a student, from a teacher, gold labels or labels of any source.",
         "train",
     ),
     "average": LazyCommand(

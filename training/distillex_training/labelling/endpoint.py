@@ -144,7 +144,7 @@ class Endpoint:
                 kind, asked = f"HTTP {response.status_code}", response.headers.get("retry-after")
             if attempt < options.retries:
                 await self._back_off(attempt, asked)
-        raise NotAnswered(f"{kind}, {options.retries + 1} times")
+        raise NotAnswered(f"{kind}, {options.retries + 1} times" if options.retries else kind)
 
     async def _send(self, body: Mapping[str, Any]) -> httpx2.Response:
         return await asyncio.wait_for(self._client.post(self._url, json=body), self._options.timeout_s)
