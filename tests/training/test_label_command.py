@@ -375,8 +375,12 @@ def test_thoughts_before_an_answer_are_no_answer():
     content = f'<think>maybe {draft}</think>Result: {{"note": 1}} {{"entities": [{{"text": "张伟", "label": "NAME"}}]}}'
     (mention,) = read_answer(content, ("name",)).mentions
     assert (mention.text, mention.type) == ("张伟", "name")
-    with pytest.raises(BadAnswer, match="no JSON"):
-        read_answer("{" * 5000, ("name",))
+    for content, kind in (
+        ("{" * 5000, "no JSON"),
+        (r'{"entities": [{"text": "\ud800", "type": "name"}]}', "without text"),
+    ):
+        with pytest.raises(BadAnswer, match=kind):
+            read_answer(content, ("name",))
 
 
 @pytest.mark.parametrize("kind", ["toy_student", "toy_teacher"])

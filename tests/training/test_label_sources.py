@@ -66,11 +66,13 @@ def test_every_problem_is_named_with_its_line(tmp_path):
         "not JSON",
         '{"text": "张伟", "entities": [1]}',
         '{"text": "张伟", "entities": [{"text": "张伟"}]}',
+        r'{"text": "张\ud800", "entities": [{"text": "张", "type": "name"}]}',
+        r'{"text": "张伟", "entities": [{"text": "\ud800", "type": "name"}]}',
     ]
     path.write_bytes("\n".join(lines).encode() + b"\n\xff\n")
     file, _ = read_aligned(path)
     told = [str(problem) for problem in file.problems]
-    assert [re.search(r":(\d+):", line)[1] for line in told] == ["1", "3", "4", "5", "6"]
+    assert [re.search(r":(\d+):", line)[1] for line in told] == ["1", "3", "4", "5", "6", "7", "8"]
     assert "the score of an entity is 1.5; a number from 0 to 1 is accepted" in told[0]
     assert file.blank_lines == 1
 

@@ -29,6 +29,7 @@ from distillex_training.data.records import (
     RecordFile,
     read_lines,
     read_records,
+    text_problems,
 )
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def read_aligned(path: Any) -> tuple[RecordFile, AlignmentReport]:
             record = json.loads(line)
         except (ValueError, RecursionError):
             record = None  # blank, or a problem that read_records tells
-        if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+        if not isinstance(record, dict) or not isinstance(record.get("text"), str) or text_problems(record["text"]):
             rewritten[number] = line
             continue
         wrong = _wrong_scores(record)
@@ -191,7 +192,7 @@ def entity_of(span: GoldSpan) -> dict[str, Any]:
 
 def _mention(entity: Any, text: str) -> Mention | None:
     """Return what has to be found by its text: it has no offsets, or such as hold another text."""
-    if not isinstance(entity, dict) or not isinstance(entity.get("text"), str) or not entity["text"].strip():
+    if not isinstance(entity, dict) or not isinstance(entity.get("text"), str) or text_problems(entity["text"]):
         return None
     kind, score = entity.get("type"), entity.get("score", 1.0)
     if not isinstance(kind, str) or not kind.strip():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from distillex_training.data.alignment import AlignmentReport, Mention, align
-from distillex_training.data.records import OpenSpan, Record
+from distillex_training.data.records import OpenSpan, Record, text_problems
 
 THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
 
@@ -43,7 +43,7 @@ def read_answer(content: str, types: Sequence[str]) -> Answer:
         if not isinstance(entity, dict):
             raise BadAnswer("an entity is no object")
         text, kind, score = entity.get("text"), entity.get("type", entity.get("label")), entity.get("score", 1.0)
-        if not isinstance(text, str) or not isinstance(kind, str) or not text.strip():
+        if not isinstance(text, str) or not isinstance(kind, str) or text_problems(text):
             raise BadAnswer("an entity without text or type")
         if type(score) not in (int, float) or not 0 <= score <= 1:
             raise BadAnswer("a score that is no number from 0 to 1")
