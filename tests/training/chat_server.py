@@ -113,7 +113,7 @@ def refusal(status, message, **headers):
     )
 
 
-def wait_until(condition, limit_s=120):
+def wait_until(condition, limit_s=300):
     until = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < until, "waited too long"

@@ -38,7 +38,8 @@ def read_answer(content: str, types: Sequence[str]) -> Answer:
     """
     entities = _entities(THOUGHTS.sub("", content))
     spelling = {kind.casefold(): kind for kind in types}
-    known, unknown = [], []
+    known: list[Mention] = []
+    unknown: list[Mention] = []
     for entity in entities:
         if not isinstance(entity, dict):
             raise BadAnswer("an entity is no object")
