@@ -93,9 +93,10 @@ def main() -> None:
     print("| labels | sentences | epochs | F1, best epoch | F1, last epoch |\n|---|---|---|---|---|")
     for place, (kind, settings) in enumerate(kinds.items()):
         directory = asked.output / f"{('gold', f'noisy-{asked.noise}')[place]}-{name}"
-        best = distill(read_config(CONFIG, StudentRun, common | settings), directory)["f1"]
+        run = read_config(CONFIG, StudentRun, common | settings)
+        best = distill(run, directory)["f1"]
         last = json.loads((directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])["f1"]
-        print(f"| {kind} | {count:,} | {epochs} | {best:.4f} | {last:.4f} |")
+        print(f"| {kind} | {count:,} | {run.loop.epochs} | {best:.4f} | {last:.4f} |")
 
 
 if __name__ == "__main__":
