@@ -77,6 +77,15 @@ def test_every_problem_is_named_with_its_line(tmp_path):
     assert file.blank_lines == 1
 
 
+@pytest.mark.parametrize("train", [True, False])
+def test_training_names_the_problems_of_a_file(toy, run_of, tmp_path, train):
+    path = write_jsonl(tmp_path / "labels.jsonl", [{"text": "张伟来了", "label": [[0, 2, "name"]]}])
+    data = {"dev": toy / "dev.jsonl"} | ({"train": toy / "train.jsonl"} if train else {})
+    run = run_of([str(path)], data)
+    with pytest.raises(DataError, match=r"labels\.jsonl:1: no \"entities\", but 'label': the file is not in this form"):
+        read_data(run.data, word_hash_size=64, labels=run.distillation.labels)
+
+
 def test_types_of_the_model_that_a_file_does_not_name_stay_open_and_its_own_are_no_entities(tmp_path):
     record = {"text": "张伟在上海", "entities": [{"text": "张伟", "type": "name"}, {"text": "上海", "type": "place"}]}
     file = source(tmp_path, record)

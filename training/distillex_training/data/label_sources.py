@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distillex_training.data.alignment import AlignmentReport, Mention, align
@@ -65,8 +66,9 @@ class SourceFile(LabelledFile):
     def records(self, entity_types: tuple[str, ...] = ()) -> RecordFile:
         """Read the records in terms of the model's types, what is below the threshold left open."""
         assert self.source is not None
-        file = self._aligned
-        applied = self._declaration(entity_types).apply(file, entity_types)
+        if self._aligned.problems:
+            return self._aligned
+        applied = self._declaration(entity_types).apply(self._aligned, entity_types)
         records = [below_threshold_open(each, self.source.threshold, entity_types) for each in applied.records]
         doubted = sum(span.score < self.source.threshold for each in applied.records for span in each.spans)
         if doubted:
@@ -99,7 +101,7 @@ class SourceFile(LabelledFile):
         return Declaration(types, lacking)
 
 
-def read_aligned(path: Any) -> tuple[RecordFile, AlignmentReport]:
+def read_aligned(path: Path) -> tuple[RecordFile, AlignmentReport]:
     """Read a file of labels, entities that are given by their text found in it.
 
     Returns
