@@ -179,7 +179,7 @@ def test_a_labelled_file_is_its_path_or_an_object(toy, run_of):
         ([{"path": "a", "share": 1}], "unknown key 'share'; accepted keys: path, declaration, weight, per_epoch"),
         ([{"weight": 1}], "the key 'path' is missing"),
         ([3], "expected keys and values, not 3"),
-        ([], "train"),
+        ([], "the key 'train' is missing"),
     ],
 )
 def test_what_is_no_labelled_file_is_refused(toy, run_of, train, message):

@@ -63,7 +63,7 @@ def finetune(
 def distill(
     config: Config, output: Output, setting: Settings = None, threads: Threads = 0, max_steps: MaxSteps = None
 ) -> None:
-    """Train a student, from a teacher's predictions or from gold labels alone. Resumes where it was interrupted."""
+    """Train a student, from a teacher, gold labels or labels of any source. Resumes where it was interrupted."""
     from distillex_training.config import StudentRun, read_config
     from distillex_training.distill import distill as run
 
@@ -264,6 +264,7 @@ def _run(train: Any, output: Path) -> None:
     from distillex_training.models.directory import ModelDirectoryError
     from distillex_training.models.encoders import EncoderError
     from distillex_training.run_record import RunDirectoryError
+    from distillex_training.run_state import LAST
     from distillex_training.training_loop import DivergenceError
 
     refusals = (
@@ -278,6 +279,9 @@ def _run(train: Any, output: Path) -> None:
         _fail("training", f"interrupted; the same command goes on from {output / 'checkpoint.pt'}", 130)
     if not best:
         typer.echo(f"stopped before the first evaluation; the same command goes on from {output / 'checkpoint.pt'}")
+        return
+    if LAST in best:
+        typer.echo(f"no development file: the last epoch ({best[LAST]:g}) is kept; model in {output / 'best'}")
         return
     metric, name = ("f1", "development F1") if "f1" in best else ("masked_accuracy", "held-out masked accuracy")
     typer.echo(f"best {name} {best[metric]:.4f}; model in {output / 'best'}")

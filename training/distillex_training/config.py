@@ -62,6 +62,21 @@ class TrainingCorpus(Corpus):
 
 
 @dataclass(frozen=True)
+class LabelSource(TrainingCorpus):
+    """Labels of an LLM, a model, rules or people, to learn from (:mod:`distillex_training.data.label_sources`)."""
+
+    threshold: Share = 0.0
+    """Entities of a lower score say nothing of their characters."""
+    types: tuple[str, ...] = ()
+    """Types of the model that it labels; without them those that stand in the file. The others stay open."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.types and self.declaration is not None:
+            raise ValueError(f"types is {list(self.types)}; with a declaration, which says that, nothing is accepted")
+
+
+@dataclass(frozen=True)
 class MentionLists(Checked):
     """Words that may stand for an entity of a type."""
 
@@ -76,15 +91,18 @@ class MentionLists(Checked):
 class DataConfig(Checked):
     """Files of a run; relative paths are resolved against the configuration file's folder, then the working folder."""
 
-    train: Annotated[tuple[TrainingCorpus, ...], NotEmpty()]
-    dev: Annotated[tuple[Corpus, ...], NotEmpty()]
-    """What the best epoch is picked on: by the mean of their F1."""
     lexicon: Path
     """Compiled base lexicon (``distillex lexicon build``)."""
+    train: tuple[TrainingCorpus, ...] = ()
+    """May be absent where something else teaches: ``distillation.labels``, ``distillation.teacher``."""
+    dev: tuple[Corpus, ...] = ()
+    """What the best epoch is picked on: by the mean of their F1. May be absent where ``train`` is: the last epoch is
+    kept then."""
     test: tuple[Corpus, ...] = ()
     """What the picked model is measured on once, at the end (``test.json``)."""
     types: tuple[str, ...] = ()
-    """The model's entity types; without them all that the training files label."""
+    """The model's entity types; without them all that the training files label, and without those the teacher's and
+    those of ``distillation.labels``."""
     mentions: tuple[MentionLists, ...] = ()
     """Where entities are exchanged for others of their type, half of those come from these lists."""
     raw: tuple[Path, ...] = ()
@@ -131,7 +149,9 @@ class DistillationConfig(Checked):
     """What the student learns from; a weight of 0 switches a loss off. Without a teacher only gold counts."""
 
     teacher: Path | None = None
-    """Model directory of the teacher."""
+    """Model directory of the teacher; it may know more or fewer types than the student."""
+    labels: tuple[LabelSource, ...] = ()
+    """Files of labels to learn from, beside a teacher or without one: of an LLM, GLiNER, rules, people."""
     beside: tuple[Path, ...] = ()
     """Model directories of further teachers, or students, that label together with it: the mean of their emissions and
     of their CRF scores. ``hidden`` and ``start_from_teacher`` are the teacher's alone."""
@@ -170,6 +190,33 @@ class DistillationConfig(Checked):
     """Raw sentences whose least certain entity is below this posterior are left out."""
 
 
+FROM_OUTPUTS = ("marginals", "posteriors", "emission_error", "emission_divergence", "hidden")
+"""Losses against what a model says of each character: a file of labels does not say it."""
+
+
+def check_sources(data: DataConfig, distillation: DistillationConfig) -> None:
+    """Check that there is something to learn from, and what is needed to learn it as the losses say.
+
+    Raises
+    ------
+    ValueError
+        For what is missing, naming the key.
+    """
+    if not data.train and not distillation.labels and distillation.teacher is None:
+        raise ValueError(
+            "data: the key 'train' is missing; it may be absent beside distillation.labels or distillation.teacher"
+        )
+    if data.train and not data.dev:
+        raise ValueError("data: the key 'dev' is missing; it may be absent where 'train' is")
+    if distillation.labels and distillation.teacher is None:
+        for loss in FROM_OUTPUTS:
+            if (weight := getattr(distillation, loss)) > 0:
+                raise ValueError(
+                    f"distillation.{loss} is {weight}: it needs what a model says of each character, which "
+                    "distillation.labels do not hold; give 0, or a distillation.teacher"
+                )
+
+
 @dataclass(frozen=True)
 class StudentRun(Checked):
     """``distillex distill``."""
@@ -186,6 +233,10 @@ class StudentRun(Checked):
     crf_learning_rate: Rate = 1e-2
     initial: Path | None = None
     """Model directory of a student to begin with: its sizes, its vocabulary; its entity types may be others."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sources(self.data, self.distillation)
 
 
 @dataclass(frozen=True)
@@ -213,6 +264,10 @@ class TeacherRun(Checked):
     """With ``distillation.teacher``: learn from an earlier teacher's predictions on raw text too (self-training)."""
     adversarial: Weight = 0.0
     """Length of the adversarial step on the embeddings of a sentence; 0 trains without, more costs twice the time."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sources(self.data, self.distillation)
 
 
 @dataclass(frozen=True)

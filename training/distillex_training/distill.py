@@ -17,7 +17,8 @@ from distillex_training import processes
 from distillex_training.config import ConfigError, DataConfig, DistillationConfig, StudentRun, StudentSizes
 from distillex_training.data.batches import Batch, make_batch
 from distillex_training.data.everyday import Everyday, EverydayConfig, EverydaySentences
-from distillex_training.data.labelled import GoldSpan, Sentence
+from distillex_training.data.label_sources import draw_by_score
+from distillex_training.data.labelled import GoldSpan, OpenSpan, Sentence
 from distillex_training.data.substitution import substituted_sentences, unchanged
 from distillex_training.lexicon import LexiconAugmenter, ListedWords
 from distillex_training.losses import (
@@ -32,13 +33,14 @@ from distillex_training.models import ConstrainedCrf, Student, StudentConfig, Te
 from distillex_training.models.directory import read_model_config
 from distillex_training.models.initial import start_from
 from distillex_training.run_directory import train_in
-from distillex_training.tagging import GoldTask, TaggingData, read_data
+from distillex_training.tagging import GoldTask, TaggingData, draw_parts, read_data
 from distillex_training.teacher_cache import JoinedCaches, TeacherCache, Wanted, label_raw_text
+from distillex_training.translated_cache import TranslatedCache, Translation
 
 LOG = logging.getLogger("distillex.training")
-Caches = TeacherCache | JoinedCaches
+Caches = TeacherCache | JoinedCaches | TranslatedCache
 CERTAIN = 0.8
-"""The teacher's posterior of an entity that others may be exchanged for."""
+"""A teacher's posterior, or a source's score, of an entity that others may be exchanged for."""
 SEED_OF_NEW_LAYERS = 1
 """Of those that a student begun with another one does not take over."""
 BY_CHARACTER = ("best_paths", "emission_error", "emission_divergence", "hidden")
@@ -55,8 +57,12 @@ TEACHER_LOSSES = (
 )
 
 
+LABEL_BY_LABEL = ("emission_error", "emission_divergence")
+"""Losses that compare each label's score: with a teacher of the very same labels alone."""
+
+
 class DistillationTask(GoldTask):
-    """Gold sentences, and raw sentences with what the teacher says of them."""
+    """Gold sentences, raw sentences with what the teacher says of them, and sentences with labels from anywhere."""
 
     def __init__(
         self,
@@ -79,8 +85,9 @@ class DistillationTask(GoldTask):
         self._switches = switches
         self._cache = cache
         self._gold_count = len(self.sentences)
+        self._open_labels: Tensor | None = None
         self._teaches = cache is not None and any(getattr(switches, name) > 0 for name in TEACHER_LOSSES)
-        if not self._teaches and switches.gold_repeats == 0:
+        if not self._teaches and not self.data.sourced and (switches.gold_repeats == 0 or not self.sentences):
             raise ConfigError(f"distillation: gold_repeats is 0 and no loss is on ({', '.join(TEACHER_LOSSES)})")
         self._raw_stays = any(getattr(switches, name) > 0 for name in BY_CHARACTER)
         if cache is not None:
@@ -88,13 +95,20 @@ class DistillationTask(GoldTask):
             LOG.info("%d of %d raw sentences kept by the teacher's confidence", len(kept), len(cache))
             self._raw_rows = kept
             self.sentences = [*self.sentences, *(sentence_of(cache, row) for row in kept)]
+            open_labels = open_labels_of(cache)
+            self._open_labels = None if open_labels is None else open_labels.to(processes.device())
             if switches.hidden > 0:
                 self.model.projection = nn.Linear(self.model.tagger.hidden_width, cache.hidden_width)
                 self._groups.append({"params": list(self.model.projection.parameters()), "lr": projection_rate})
+        self._raw_end = len(self.sentences)
+        self.sentences = [*self.sentences, *self.data.sourced]
 
     def mentions(self) -> Iterable[tuple[str, str]]:
-        """Those of the gold labels, and what the teacher is certain of."""
+        """Those of the gold labels, and what the teacher and other sources are certain of."""
         yield from super().mentions()
+        for sentence in self.data.sourced:
+            sure = (span for span in sentence.spans if not span.also and span.score >= CERTAIN)
+            yield from ((sentence.text[span.start : span.end], span.type) for span in sure)
         if self._cache is not None:
             for row in self._raw_rows:
                 text = self._cache.text(row)
@@ -102,17 +116,22 @@ class DistillationTask(GoldTask):
 
     def may_change(self, index: int) -> bool:
         """Tell whether a sentence may have other entities and less punctuation than it was labelled with."""
-        return index < self._gold_count or not self._raw_stays
+        return not self._is_raw(index) or not self._raw_stays
+
+    def _is_raw(self, index: int) -> bool:
+        return self._gold_count <= index < self._raw_end
 
     def batches(self, epoch: int) -> list[list[int]]:
-        """Return batches that are all gold, all raw or all everyday sentences, mixed in order."""
+        """Return batches that are all gold, all raw, all everyday or all otherwise labelled sentences, mixed."""
         gold = self.gold_indices(epoch) * self._switches.gold_repeats
-        raw = list(range(self._gold_count, len(self.sentences))) if self._teaches else []
+        raw = list(range(self._gold_count, self._raw_end)) if self._teaches else []
+        generator = random.Random(f"{self.loop.seed}-{epoch}-sourced")
+        sourced = draw_parts(self.data.sourced_parts, self._raw_end, generator)
         fixed = len(self.sentences)
         made = list(range(fixed, fixed + len(self._drawn_for(epoch))))
         batches = [
             batch
-            for part, indices in enumerate((gold, raw, made))
+            for part, indices in enumerate((gold, raw, made, sourced))
             if indices
             for batch in self._bucketed(indices, self.loop.seed + 1000 * part, epoch)
         ]
@@ -122,12 +141,12 @@ class DistillationTask(GoldTask):
         return [batches[i] for i in order]
 
     def loss(self, batch: list[int], epoch: int) -> Tensor:
-        """Gold likelihood, or the weighted sum of the losses against the teacher."""
+        """Likelihood of the labels, or the weighted sum of the losses against the teacher."""
         switches = self._switches
         if batch[0] >= len(self.sentences):
             return self._everyday.weight * self._everyday_loss(batch, epoch)
-        if batch[0] < self._gold_count or self._cache is None:
-            return switches.gold * super().loss(batch, epoch)
+        if not self._is_raw(batch[0]):
+            return (switches.gold if batch[0] < self._gold_count else 1.0) * super().loss(batch, epoch)
         features = self.batch(batch, epoch)
         emissions, hidden = self.model.tagger.forward_with_hidden(*features.inputs)
         emissions, hidden = emissions[:, 1:-1].float(), hidden[:, 1:-1].float()
@@ -138,7 +157,13 @@ class DistillationTask(GoldTask):
     def sentence(self, index: int, epoch: int) -> Sentence:
         """Return a labelled, raw or everyday sentence by its number."""
         made = index - len(self.sentences)
-        return self._drawn_for(epoch)[made].sentence if made >= 0 else super().sentence(index, epoch)
+        if made >= 0:
+            return self._drawn_for(epoch)[made].sentence
+        sentence = super().sentence(index, epoch)
+        if index < self._raw_end:
+            return sentence
+        generator = random.Random(f"{self.loop.seed}-{epoch}-{index}-scores")
+        return draw_by_score(sentence, self.data.entity_types, generator)
 
     def _drawn_for(self, epoch: int) -> list[Everyday]:
         if self._drawn[0] != epoch:
@@ -165,17 +190,20 @@ class DistillationTask(GoldTask):
         characters, device = emissions.shape[1], emissions.device
         total = torch.zeros((), device=device)
         if switches.viterbi > 0:
-            total = total + switches.viterbi * crf.loss(emissions, features.labels, mask)
+            total = total + switches.viterbi * crf.loss(emissions, features.labels, mask, allowed=features.allowed)
         if switches.marginals > 0 or switches.posteriors > 0:
             marginals = self._marginals(features, rows)
             if switches.marginals > 0:
-                loss = marginal_cross_entropy(emissions, marginals, mask, switches.temperature)
+                loss = marginal_cross_entropy(emissions, marginals, mask, switches.temperature, self._open_labels)
                 total = total + switches.marginals * loss
             if switches.posteriors > 0:
-                total = total + switches.posteriors * posterior_cross_entropy(emissions, crf.scores(), marginals, mask)
+                loss = posterior_cross_entropy(emissions, crf.scores(), marginals, mask, self._open_labels)
+                total = total + switches.posteriors * loss
         if switches.best_paths > 0:
             paths, scores = (tensor.to(device) for tensor in cache.paths(rows, characters))
-            loss = best_paths_likelihood(emissions, crf.scores(), paths, scores, mask, switches.temperature)
+            loss = best_paths_likelihood(
+                *(emissions, crf.scores(), paths, scores, mask, switches.temperature), open_labels=self._open_labels
+            )
             total = total + switches.best_paths * loss
         if switches.emission_error > 0 or switches.emission_divergence > 0:
             theirs = cache.emissions(rows, characters).to(device)
@@ -219,7 +247,10 @@ def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, Constrai
         raise ConfigError(f"student: {error}") from None
     if run.student.owned_bigrams or run.student.owned_words:
         # Raw text that no teacher labels is not trained on.
-        texts = [*(s.text for s in data.train), *(data.raw if run.distillation.teacher is not None else ())]
+        texts = [
+            *(s.text for s in (*data.train, *data.sourced)),
+            *(data.raw if run.distillation.teacher is not None else ()),
+        ]
         give_rows_to_text(student, data.layout.featurizer(data.base), texts)
     return student, crf
 
@@ -314,8 +345,16 @@ def wanted_parts(switches: DistillationConfig) -> Wanted:
 
 
 def sentence_of(cache: Caches, row: int) -> Sentence:
-    """Return a raw sentence with the teacher's spans as its labels."""
-    return Sentence(cache.text(row), tuple(GoldSpan(*span) for span in cache.spans(row)))
+    """Return a raw sentence with the teacher's spans as its labels; types that it does not know are open in it."""
+    text = cache.text(row)
+    lacking = cache.translation.lacking if isinstance(cache, TranslatedCache) else ()
+    stretches = (OpenSpan(0, len(text), lacking),) if lacking else ()
+    return Sentence(text, tuple(GoldSpan(*span) for span in cache.spans(row)), stretches)
+
+
+def open_labels_of(cache: Caches) -> Tensor | None:
+    """Return the labels of the student that the teacher does not know, None where there are none. *Shape:* [L]."""
+    return cache.translation.open if isinstance(cache, TranslatedCache) and cache.translation.lacking else None
 
 
 def labelled_by_teacher(switches: DistillationConfig, config: DataConfig, data: TaggingData) -> Caches | None:
@@ -329,19 +368,48 @@ def labelled_by_teacher(switches: DistillationConfig, config: DataConfig, data: 
     Raises
     ------
     ConfigError
-        For a teacher that labels other entity types than the training file does, or one beside none.
+        For a teacher that labels none of the student's entity types, one beside none or of other types than the
+        teacher, or a loss that compares label by label where the labels differ.
     """
     if switches.teacher is None:
         if switches.beside:
             raise ConfigError("distillation.beside names models, but distillation.teacher none")
         return None
     teachers = (switches.teacher, *switches.beside)
-    for teacher in teachers:
-        labels = read_model_config(teacher).entity_types
-        if labels != data.entity_types:
-            key = "teacher" if teacher == switches.teacher else "beside"
-            theirs, ours = (", ".join(types) for types in (labels, data.entity_types))
-            raise ConfigError(f"distillation.{key}: {teacher} labels {theirs}; the training file, {ours}")
+    labels = read_model_config(switches.teacher).entity_types
+    for other in switches.beside:
+        if (theirs := read_model_config(other).entity_types) != labels:
+            named, told = (", ".join(types) for types in (theirs, labels))
+            raise ConfigError(f"distillation.beside: {other} labels {named}; the teacher, {told}")
+    translation = None if labels == data.entity_types else _translation(switches, labels, data.entity_types)
+    cache = _labelled(teachers, switches, config, data)
+    return cache if cache is None or translation is None else TranslatedCache(cache, translation)
+
+
+def _translation(switches: DistillationConfig, labels: Sequence[str], entity_types: Sequence[str]) -> Translation:
+    """Return a teacher's labels in terms of the student's, and say what becomes of those that one of them lacks."""
+    translation = Translation(labels, entity_types)
+    theirs, ours = ", ".join(labels), ", ".join(entity_types)
+    if not translation.known:
+        raise ConfigError(
+            f"distillation.teacher: {switches.teacher} labels {theirs}; none is a type of the student, {ours}"
+        )
+    for loss in LABEL_BY_LABEL:
+        if (weight := getattr(switches, loss)) > 0:
+            raise ConfigError(
+                f"distillation.{loss} is {weight}: it compares label by label, and the teacher {switches.teacher} "
+                f"labels {theirs}, the student {ours}; give 0"
+            )
+    if translation.foreign:
+        LOG.info("the teacher's %s are no types of the student: taught as no entity", ", ".join(translation.foreign))
+    if translation.lacking:
+        LOG.info("the teacher does not know %s: these stay open on raw text", ", ".join(translation.lacking))
+    return translation
+
+
+def _labelled(
+    teachers: Sequence[Path], switches: DistillationConfig, config: DataConfig, data: TaggingData
+) -> TeacherCache | JoinedCaches | None:
     wanted = wanted_parts(switches)
     with processes.first_goes_ahead():
         cache = label_raw_text(teachers, data, switches.cache, wanted)
@@ -406,11 +474,19 @@ def _task(run: StudentRun) -> DistillationTask:
     torch.manual_seed(run.loop.seed)
     teacher_directory = run.distillation.teacher
     teacher = layout = None
+    teacher_types: tuple[str, ...] = ()
     if teacher_directory is not None:
         teacher, _, layout = load_model(teacher_directory)
+        teacher_types = read_model_config(teacher_directory).entity_types
     if run.initial is not None:
         layout = load_model(run.initial)[2]
-    data = read_data(run.data, word_hash_size=run.student.word_hash_size, layout=layout)
+    data = read_data(
+        run.data,
+        word_hash_size=run.student.word_hash_size,
+        layout=layout,
+        labels=run.distillation.labels,
+        teacher_types=teacher_types,
+    )
     if run.student.owned_words and run.initial is None:
         data = dataclasses.replace(data, layout=data.layout.with_distinct_words())
     cache = labelled_by_teacher(run.distillation, run.data, data)

@@ -15,6 +15,7 @@ from distillex_training import processes
 from distillex_training.config import ConfigError, TeacherRun
 from distillex_training.distill import DistillationTask, labelled_by_teacher
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, load_model
+from distillex_training.models.directory import read_model_config
 from distillex_training.models.dropout import use_cheap_dropout
 from distillex_training.models.encoders import layer_depths, longest_input
 from distillex_training.models.initial import start_from
@@ -115,8 +116,10 @@ def finetune(run: TeacherRun, directory: Path, *, max_steps: int | None = None) 
     RunDirectoryError
         For a directory that holds another run.
     """
-    if run.distillation.teacher is not None and run.adversarial > 0:
-        raise ConfigError("adversarial: not together with distillation.teacher")
+    if run.adversarial > 0:
+        for name in ("teacher", "labels"):
+            if getattr(run.distillation, name):
+                raise ConfigError(f"adversarial: not together with distillation.{name}")
     return train_in(directory, run, lambda: _task(run), tested=bool(run.data.test), max_steps=max_steps)
 
 
@@ -156,7 +159,9 @@ def _task(run: TeacherRun) -> GoldTask:
     torch.manual_seed(run.loop.seed)
     earlier = run.distillation.teacher
     layout = load_model(earlier)[2] if earlier is not None else None
-    data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout)
+    types = read_model_config(earlier).entity_types if earlier is not None else ()
+    labels = run.distillation.labels
+    data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout, labels=labels, teacher_types=types)
     cache = labelled_by_teacher(run.distillation, run.data, data)
     teacher = new_teacher(run, data, Teacher)
     crf = ConstrainedCrf(data.entity_types)
@@ -164,7 +169,7 @@ def _task(run: TeacherRun) -> GoldTask:
         begin_with(run.initial, teacher, crf, data.layout)
     LOG.info("teacher: %.2f M parameters", sum(p.numel() for p in teacher.parameters()) / 1e6)
     arguments = (teacher, crf, data, run.augmentation, run.loop, layerwise_groups(teacher, crf, run))
-    if cache is not None:
+    if cache is not None or labels:
         return DistillationTask(*arguments, switches=run.distillation, projection_rate=run.learning_rate, cache=cache)
     if run.adversarial > 0:
         task = AdversarialTask(*arguments)

@@ -25,6 +25,8 @@ NAMES_CONTENT = {"names_content": True}
 MODEL_SUFFIXES = (".json", ".txt", ".safetensors", ".bin", ".model")
 """Of a folder that is a model, what decides what it computes: not its model card."""
 PIECE = 1 << 20
+UNSET = object()
+"""A setting that is not there."""
 
 
 class RunDirectoryError(ValueError):
@@ -73,14 +75,17 @@ def read_record(directory: Path) -> dict[str, Any] | None:
 
 
 def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return a line for each setting in which two records differ, with both values."""
+    """Return a line for each setting in which two records differ, with both values; an empty list is no setting.
+
+    So a run goes on with a later version that knows of one more list.
+    """
     if then["kind"] != now["kind"]:
         return [f"kind of run: {then['kind']} then, {now['kind']} now"]
     earlier, present = then["settings"], now["settings"]
     return [
         f"{key}: {_shown(earlier, key)} then, {_shown(present, key)} now"
         for key in dict.fromkeys((*earlier, *present))
-        if key not in earlier or key not in present or _meaning(earlier[key]) != _meaning(present[key])
+        if _meaning(earlier.get(key, UNSET)) != _meaning(present.get(key, UNSET))
     ]
 
 
@@ -124,6 +129,8 @@ def _content(path: Path) -> dict[str, str | None]:
 
 
 def _meaning(value: Any) -> Any:
+    if value == []:
+        return UNSET
     if isinstance(value, list):
         return [_meaning(item) for item in value]
     return value[CONTENT] if isinstance(value, dict) and CONTENT in value else value

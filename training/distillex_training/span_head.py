@@ -188,6 +188,7 @@ def finetune_spans(run: SpanHeadRun, directory: Path, *, max_steps: int | None =
         ("initial", run.initial is not None),
         ("adversarial", run.adversarial > 0),
         ("distillation.teacher", run.distillation.teacher is not None),
+        ("distillation.labels", bool(run.distillation.labels)),
     ):
         if given:
             raise ConfigError(f"{name}: not with a span head")

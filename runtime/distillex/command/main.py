@@ -57,6 +57,12 @@ COMMANDS: dict[str, LazyCommand] = {
     "data": LazyCommand(
         "distillex_training.data_cli", "app", "Convert, export, select, check and count labelled files.", "train"
     ),
+    "label": LazyCommand(
+        "distillex_training.labelling.label_cli",
+        "label",
+        "Label raw text with an LLM behind an endpoint, or with a model.",
+        "train",
+    ),
     "pretrain": LazyCommand(
         "distillex_training.cli", "pretrain", "Train an encoder as a masked language model on raw text.", "train"
     ),
@@ -66,7 +72,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "distill": LazyCommand(
         "distillex_training.cli",
         "distill",
-        "Train a student, from a teacher or from gold labels alone.",
+        "Train a student, from a teacher, gold labels or labels of any source.",
         "train",
     ),
     "average": LazyCommand(

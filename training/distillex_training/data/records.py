@@ -42,6 +42,8 @@ class GoldSpan:
     type: str
     also: tuple[str, ...] = ()
     """Further types that it may have instead: any of them counts as right."""
+    score: float = field(default=1.0, compare=False)
+    """How sure who labelled it was; read of ``distillation.labels``."""
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -110,7 +112,9 @@ class Record:
     def json_line(self) -> str:
         """Return the record as one line of our format."""
         entities = [
-            {"start": s.start, "end": s.end, "type": s.type} | ({"also": list(s.also)} if s.also else {})
+            {"start": s.start, "end": s.end, "type": s.type}
+            | ({"also": list(s.also)} if s.also else {})
+            | ({"score": s.score} if s.score != 1.0 else {})
             for s in self.spans
         ]
         record: dict[str, Any] = {"text": self.text, "entities": entities}
@@ -374,7 +378,10 @@ def _span(entity: Any) -> GoldSpan | None:
         return None
     if not isinstance(kind, str) or not _are_names([kind]) or not _are_names(also):
         return None
-    return GoldSpan(start, end, kind, tuple(dict.fromkeys(each for each in also if each != kind)))
+    score = entity.get("score", 1.0)
+    if type(score) not in (int, float) or not 0 <= score <= 1:
+        score = 1.0  # people's files may keep anything under that name; label sources are checked for it
+    return GoldSpan(start, end, kind, tuple(dict.fromkeys(each for each in also if each != kind)), float(score))
 
 
 def _disagreement(text: str, span: GoldSpan, surface: Any) -> list[str]:
