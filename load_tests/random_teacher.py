@@ -36,8 +36,8 @@ def export_random_teacher(target: Path, sizes: TeacherSizes | None = None) -> No
     """Write ``model.onnx``, ``features.json``, ``vocabulary.txt`` and ``crf.json``."""
     import torch
     from distillex_training.export.onnx import export_onnx
+    from distillex_training.models import Teacher, TeacherConfig
     from distillex_training.models.crf import ConstrainedCrf
-    from distillex_training.models.teacher import Teacher, TeacherConfig
 
     sizes = sizes or TeacherSizes()
     layout = dataclasses.replace(FeatureLayout.load(STUDENT), word_hash_size=FeatureLayout.word_hash_size)

@@ -1,10 +1,13 @@
-"""The embedded servers that all tests share: the shipped models, a lexicon directory of their own, free ports."""
+"""What tests of several parts share: embedded servers (the shipped models, a lexicon directory of their own, free
+ports), and a browser.
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from distillex_serving.embedded import EmbeddedServer
@@ -34,3 +37,29 @@ def ensemble(lexicon_directory: Path) -> Iterator[EmbeddedServer]:
     """The same, the pipeline divided into three models."""
     with EmbeddedServer(server_options(lexicon_directory, layout=Layout.ENSEMBLE)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser without a window, driven by Selenium."""
+    chromium, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("Chromium or its driver is missing (Debian: apt-get install chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (
+        "headless",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(f"--{flag}")
+    running = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield running
+    running.quit()

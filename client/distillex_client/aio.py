@@ -209,11 +209,13 @@ class AsyncExtractor(ExtractorCore):
             return [Extraction((), "", str(error), request.id)]
 
     async def _send(self, request: Request) -> list[Extraction]:
-        def infer(stub: Any, attempts: Attempts) -> Any:
-            return self._infer(stub, request, attempts)
-
         try:
-            return parse_answer(await self._retrying(infer, self._attempts(request.expires)), request.rows)
+            with self._traced(request) as trace:
+
+                def infer(stub: Any, attempts: Attempts) -> Any:
+                    return self._infer(stub, request, trace, attempts)
+
+                return parse_answer(await self._retrying(infer, self._attempts(request.expires)), request.rows)
         except ExtractorError as error:
             error.request_id = request.id
             raise

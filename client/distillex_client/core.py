@@ -6,6 +6,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from distillex_client.errors import (
     ServerUnavailable,
     error_from_grpc,
 )
-from distillex_client.headers import Metadata, checked_metadata, trace_headers
+from distillex_client.headers import Metadata, checked_metadata
 from distillex_client.options import Retries, Tls
 from distillex_client.protocol import (
     Lexicon,
@@ -31,6 +32,7 @@ from distillex_client.protocol import (
     infer_request,
 )
 from distillex_client.selection import Selection
+from distillex_client.tracing import Trace
 
 Compression = Literal["gzip", "deflate"]
 READINESS_TIMEOUT_S = 2.0
@@ -46,7 +48,7 @@ class Call:
     with_versions: bool
     """The caller is told which lexicons answered."""
     request_ids: Iterator[str]
-    trace: Mapping[str, str]
+    trace: Trace
     expires: float | None
     """End of the whole call in ``time.monotonic()``; None: each request has the client's own deadline."""
 
@@ -59,7 +61,7 @@ class Request:
     message: Any
     """As gRPC sends it."""
     rows: int
-    trace: Mapping[str, str]
+    trace: Trace
     expires: float | None
 
 
@@ -127,7 +129,7 @@ class ExtractorCore:
             encode_trust(trust),
             with_versions,
             _request_ids(request_id),
-            trace_headers(traceparent),
+            Trace.of(traceparent),
             None if timeout_s is None else time.monotonic() + timeout_s,
         )
 
@@ -148,12 +150,16 @@ class ExtractorCore:
     def _attempts(self, expires: float | None) -> Attempts:
         return Attempts(self.retries, time.monotonic() + self.timeout_s if expires is None else expires, self._random)
 
-    def _infer(self, stub: Any, request: Request, attempts: Attempts) -> Any:
+    def _traced(self, request: Request) -> AbstractContextManager[Mapping[str, str]]:
+        """Put a span around a request, where the caller traces; yields headers for :meth:`_infer`."""
+        return request.trace.request(self.url, self.model, request.id, request.rows)
+
+    def _infer(self, stub: Any, request: Request, trace: Mapping[str, str], attempts: Attempts) -> Any:
         """Send a request; what comes back is the answer, or awaits it, as the stub is."""
         return stub.ModelInfer(
             request.message,
             timeout=attempts.timeout_s(),
-            metadata=self._headers(request.trace),
+            metadata=self._headers(trace),
             compression=self._grpc_compression(),
         )
 

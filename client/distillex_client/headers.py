@@ -1,10 +1,8 @@
-"""Headers of a call: the caller's metadata, and the W3C trace context."""
+"""Headers of a call: the caller's metadata."""
 
 from __future__ import annotations
 
-import contextlib
 import re
-import sys
 from collections.abc import Callable, Mapping
 
 Metadata = Mapping[str, str] | Callable[[], Mapping[str, str]]
@@ -12,7 +10,6 @@ Metadata = Mapping[str, str] | Callable[[], Mapping[str, str]]
 
 _KEY = re.compile(r"[0-9a-z_.-]+")
 _VALUE = re.compile(r"[\x20-\x7e]*")
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def checked_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -32,20 +29,3 @@ def checked_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
             raise ValueError(f"metadata {name!r}: the value holds a line break or a character that is not ASCII")
         checked[key] = value
     return checked
-
-
-def trace_headers(traceparent: str | None) -> dict[str, str]:
-    """Return the trace context to pass on: the caller's, else that of OpenTelemetry's current span, else nothing.
-
-    A malformed ``traceparent`` is left out, as W3C Trace Context demands. OpenTelemetry is looked for only where the
-    caller has imported it: without that there is no span.
-    """
-    if traceparent is not None:
-        return {"traceparent": traceparent} if _TRACEPARENT.fullmatch(traceparent) else {}
-    headers: dict[str, str] = {}
-    if "opentelemetry.trace" in sys.modules:
-        with contextlib.suppress(ImportError):
-            from opentelemetry.propagate import inject
-
-            inject(headers)
-    return {key.lower(): value for key, value in headers.items() if _VALUE.fullmatch(value)}

@@ -24,11 +24,15 @@ VERSIONS = tuple(f"1.{minor}" for minor in range(29, 36))
 TLS = "--set=gate.tls.secretName=distillex-tls"
 VALUES: dict[str, tuple[str, ...]] = {
     "values.yaml": (TLS, "--set-literal=lexicons.wordLists.finance=青石云科\tcompany\n"),
-    "values-cpu.yaml": (TLS,),
+    "values-cpu.yaml": (TLS, "--set=tracing.endpoint=http://collector.monitoring.svc:4318", "--set=log.format=json"),
     "values-gpu.yaml": (TLS, "--set=gate.tls.clientCaSecretName=distillex-clients"),
-    "values-keda.yaml": (),
+    "values-keda.yaml": ("--set=tenants.existingSecret=distillex-tenants",),
 }
 """Each file of values, and what a user adds to it."""
+TRACED = (
+    "--set=tracing.endpoint=https://collector.example.org/v1/traces",
+    '--set-json=networkPolicy.collector=[{"ipBlock": {"cidr": "192.0.2.0/24"}}]',
+)
 HARD = tuple(
     f"--set-string={value}"
     for value in (
@@ -36,13 +40,14 @@ HARD = tuple(
         *("server.runtimeClassName=on", "server.priorityClassName=123", "server.topologySpread.keys={123,a/b}"),
         *("server.repository.existingClaim=1e3", "images.triton.repository=1", "images.triton.tag=20"),
         *("gate.tls.issuer.name=123", "gate.tls.clientCaSecretName=false", "gate.tls.dnsNames={*.example.org,123}"),
+        *("tenants.existingSecret=0123", "tenants.tenantsKey=1.5", "tenants.secretKey=on"),
         *("adminToken.existingSecret=0123", "adminToken.key=1.5", "lexicons.claim.storageClassName=yes"),
     )
 )
 """Texts that are something else where YAML finds them without quotes."""
 CASES = {
     **{values: (values, more) for values, more in VALUES.items()},
-    "values-keda.yaml with hard names": ("values-keda.yaml", ("--set=server.runtime=triton", *HARD)),
+    "values-keda.yaml with hard names": ("values-keda.yaml", ("--set=server.runtime=triton", *TRACED, *HARD)),
 }
 """What is rendered and checked: by a name, the file of values and what is added to it."""
 REFUSED: dict[str, tuple[str, ...]] = {
@@ -67,10 +72,14 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "gate.tls.issuer.name": ("--set=gate.insecure=true", "--set=gate.tls.issuer.name=x"),
     "autoscaling/kind": (TLS, "--set=autoscaling.kind=vpa"),
     "autoscaling.keda.prometheusAddress": (TLS, "--set=autoscaling.kind=keda"),
+    "tracing/endpoint": (TLS, "--set=tracing.endpoint=collector:4318"),
+    "log/format": (TLS, "--set=log.format=xml"),
     "lexicons.volume=claim": (TLS, "--set=adminToken.existingSecret=admin"),
     "lexicons.volume=image": (TLS, "--set=lexicons.volume=claim", "--set=lexicons.wordLists.a=b"),
     "invalid propertyName 'Finance'": (TLS, "--set=lexicons.wordLists.Finance=b"),
     "additional properties 'token'": (TLS, "--set=adminToken.token=secret"),
+    "tenants/existingSecret": (TLS, "--set=tenants.existingSecret=A b"),
+    "additional properties 'keys'": (TLS, "--set=tenants.keys.acme=dx_1"),
     "additional properties 'key'": (TLS, "--set=gate.tls.key=secret"),
 }
 """What a refusal has to name, and the values that are refused."""

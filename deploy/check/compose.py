@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
+from distillex.command.main import application
 from own_commands import gate_problem, options_of, problem_of
 from programs import said
 from tools import Tools
+from typer.main import get_command
 
 OWN_IMAGE = "distillex:cpu"
 
@@ -20,7 +23,8 @@ def check_compose(root: Path, tools: Tools) -> list[str]:
     """Let dclint read the file (its schema too); then what no schema knows."""
     folder = root / "deploy/compose"
     dclint: list[str | Path] = ["node", tools.node_modules / "dclint/bin/dclint.cjs"]
-    found = said([*dclint, "--config", folder / ".dclintrc.yaml", "--max-warnings", "0", folder / "compose.yaml"])
+    dclint += ["--config", folder / ".dclintrc.yaml", "--max-warnings", "0"]
+    found = said([*dclint, folder / "compose.yaml"])
     if found:
         return [found]
     compose = yaml.safe_load((folder / "compose.yaml").read_text(encoding="utf-8"))
@@ -31,7 +35,7 @@ def check_compose(root: Path, tools: Tools) -> list[str]:
         for name, each in services.items()
         if each["image"] == OWN_IMAGE and (problem := problem_of(each["command"]))
     ]
-    return problems or [*_meeting(folder, services), *_files(folder, compose)]
+    return problems or [*_meeting(folder, services), *_files(folder, compose), *_overlays(folder, services, dclint)]
 
 
 def check_gate(root: Path, tools: Tools) -> list[str]:
@@ -78,6 +82,38 @@ def _meeting(folder: Path, services: dict[str, Any]) -> list[str]:
         )
         if not fine
     ]
+
+
+def _overlays(folder: Path, services: dict[str, Any], dclint: list[str | Path]) -> Iterator[str]:
+    """Files that are laid over the first one: their services are its own, and what they name is mounted."""
+    for file in sorted(folder.glob("compose.*.yaml")):
+        if found := said([*dclint, file]):
+            yield found
+        for name, added in yaml.safe_load(file.read_text(encoding="utf-8"))["services"].items():
+            where = f"{file.name}: {name}"
+            if name not in services:
+                yield f"{where}: there is no such service"
+                continue
+            taken = _variables(services[name]["command"][0])
+            places = {volume.split(":")[1]: volume.split(":")[0] for volume in added.get("volumes", ())}
+            for variable, value in added.get("environment", {}).items():
+                folder_of, _, name_of = value.rpartition("/")
+                if variable not in taken:
+                    yield f"{where}: distillex {services[name]['command'][0]} reads no {variable}"
+                elif folder_of not in places:
+                    yield f"{where}: {variable}: {folder_of} is not mounted"
+                elif f"{places[folder_of]}/{name_of}" not in (
+                    "./secrets/tenants/tenants.json",
+                    "./secrets/tenants/secret",
+                ):
+                    yield f"{where}: {variable}: nothing writes {places[folder_of]}/{name_of}"
+
+
+def _variables(command: str) -> set[str]:
+    """Environment variables that stand for options of a command."""
+    found: Any = get_command(application).get_command(None, command)  # type: ignore[attr-defined]
+    named = [each.envvar for each in found.params if getattr(each, "envvar", None)]
+    return {name for each in named for name in ([each] if isinstance(each, str) else each)}
 
 
 def _files(folder: Path, compose: dict[str, Any]) -> list[str]:

@@ -22,7 +22,7 @@ from tools import ToolMissingError, Tools
 USER = 10001
 TRITON = "/opt/tritonserver"
 SLEEP = ["sleep", "5"]
-"""A gate asks the servers every two seconds."""
+"""A gate asks the servers every second."""
 PUSH = ["distillex", "lexicon", "push", "words", "/run/check/words.tsv"]
 GET = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)"
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from programs import output, said
 from tools import Tools
 
+RUNBOOK = "docs/operations.md"
 EXPORTED = Path(__file__).with_name("exported_metrics.txt")
+DASHBOARD = Path("deploy/grafana/dashboards/distillex.json")
+RULES = Path("deploy/prometheus/distillex.rules.yml")
 ITSELF = ("up",)
 """What Prometheus knows itself."""
-DASHBOARD_VARIABLES = {"$__rate_interval": "5m"}
+DASHBOARD_VARIABLES = {"$__rate_interval": "5m", "$instance": ".*"}
 
 
 def check_rules(root: Path, tools: Tools) -> list[str]:
     """Let promtool read the configuration, the rules and the rules' tests; each alert has to be tested."""
-    rules = root / "deploy/prometheus/distillex.rules.yml"
+    rules = root / RULES
     tests = rules.with_name("distillex.rules.test.yml")
     problems = [
         said([tools.promtool, "check", "config", "--syntax-only", root / "deploy/compose/prometheus.yml"]),
@@ -29,31 +34,47 @@ def check_rules(root: Path, tools: Tools) -> list[str]:
     cases = yaml.safe_load(tests.read_text(encoding="utf-8"))["tests"]
     fired = {each["alertname"] for case in cases for each in case["alert_rule_test"] if each["exp_alerts"]}
     problems += [f"{tests.name}: no test sets {alert} off" for alert in sorted(alerts - fired)]
-    page = (root / "docs/deploy.md").read_text(encoding="utf-8")
-    problems += [
-        f"docs/deploy.md does not say what to do about {alert}" for alert in sorted(alerts) if alert not in page
-    ]
+    problems += runbook_problems(root, _rules(rules))
     return [problem for problem in problems if problem]
+
+
+def runbook_problems(root: Path, rules: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return alerts whose annotation does not lead to a section of their own, and sections of no alert."""
+    sections = re.findall(r"^### (Distillex\w+)$", (root / RUNBOOK).read_text(encoding="utf-8"), re.MULTILINE)
+    alerts = {rule["alert"]: rule["annotations"].get("runbook_url") for rule in rules}
+    problems = [f"{RUNBOOK} has no section {alert}" for alert in sorted(alerts.keys() - set(sections))]
+    problems += [f"{RUNBOOK}: there is no alert {name}" for name in sorted(set(sections) - alerts.keys())]
+    for alert, link in alerts.items():
+        if link != (wanted := f"{RUNBOOK}#{alert.lower()}"):
+            problems.append(f"{alert}: its runbook_url is {link}, not {wanted}")
+    return problems
 
 
 def check_dashboard(root: Path, tools: Tools) -> list[str]:
     """Parse every query of the dashboard and of the rules; each reads metrics that are exported."""
-    file = root / "deploy/grafana/dashboards/distillex.json"
+    file = root / DASHBOARD
     try:
-        dashboard = json.loads(file.read_text(encoding="utf-8"))
+        panels = json.loads(file.read_text(encoding="utf-8"))["panels"]
     except ValueError as error:
         return [f"{file.name}: {error}"]
-    queries = [
-        (f"{file.name}: {panel['title']}", target["expr"])
-        for panel in dashboard["panels"]
-        for target in panel.get("targets", ())
-    ]
-    for variable, value in DASHBOARD_VARIABLES.items():
-        queries = [(where, query.replace(variable, value)) for where, query in queries]
-    problems = [f"{file.name}: {panel['title']}: no query" for panel in dashboard["panels"] if _is_empty(panel)]
-    rules = root / "deploy/prometheus/distillex.rules.yml"
-    queries += [(f"{rules.name}: {rule['alert']}", rule["expr"]) for rule in _rules(rules)]
+    problems = [f"{file.name}: {panel['title']}: no query" for panel in panels if _is_empty(panel)]
+    queries = [(f"{DASHBOARD.name}: {title}", query) for title, query in dashboard_queries(root)]
+    queries += [(f"{RULES.name}: {alert}", query) for alert, query in alert_queries(root)]
     return problems + query_problems(tools, queries)
+
+
+def dashboard_queries(root: Path) -> list[tuple[str, str]]:
+    """Return each query of the dashboard with its panel's title, as Grafana sends it."""
+    panels = json.loads((root / DASHBOARD).read_text(encoding="utf-8"))["panels"]
+    queries = [(panel["title"], target["expr"]) for panel in panels for target in panel.get("targets", ())]
+    for variable, value in DASHBOARD_VARIABLES.items():
+        queries = [(title, query.replace(variable, value)) for title, query in queries]
+    return queries
+
+
+def alert_queries(root: Path) -> list[tuple[str, str]]:
+    """Return each alert's expression with its name."""
+    return [(rule["alert"], rule["expr"]) for rule in _rules(root / RULES)]
 
 
 def query_problems(tools: Tools, queries: Sequence[tuple[str, str]]) -> list[str]:
@@ -72,7 +93,7 @@ def query_problems(tools: Tools, queries: Sequence[tuple[str, str]]) -> list[str
 
 
 def exported_metrics() -> set[str]:
-    """Return the metrics that queries may read: those of servers and gates, and those that servers will export."""
+    """Return the metrics that queries may read: those of servers and gates."""
     lines = EXPORTED.read_text(encoding="utf-8").splitlines()
     return {*ITSELF, *(line.split()[1] for line in lines if line and not line.startswith("#"))}
 

@@ -79,7 +79,15 @@ class Tools:
     @functools.cached_property
     def promtool(self) -> Path:
         """The program promtool: that of this machine, or of Debian's package."""
-        if found := shutil.which("promtool"):
+        return self._of_prometheus("promtool")
+
+    @functools.cached_property
+    def prometheus(self) -> Path:
+        """The program prometheus, of the same."""
+        return self._of_prometheus("prometheus")
+
+    def _of_prometheus(self, program: str) -> Path:
+        if found := shutil.which(program):
             return Path(found)
         _require("apt-get", "dpkg-deb")
 
@@ -98,7 +106,7 @@ class Tools:
                 raise ToolMissingError(f"{package.name}: its SHA-256 is {_sha256(package)}, and not {checksum}")
             _run(["dpkg-deb", "--extract", package, place])
 
-        return self._fetched("prometheus", Path(__file__), fetch) / "usr/bin/promtool"
+        return self._fetched("prometheus", Path(__file__), fetch) / "usr/bin" / program
 
     @functools.cached_property
     def envoy(self) -> Path:

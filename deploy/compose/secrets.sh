@@ -34,24 +34,36 @@ if ! [ -e tls.crt ]; then
       *) names="$names,IP:$name" ;;
     esac
   done
-  silent_if_well openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=Distillex CA" \
-    -addext "basicConstraints=critical,CA:TRUE" -addext "keyUsage=critical,keyCertSign" \
-    -keyout "$new/ca.key" -out "$new/ca.crt"
+  # An authority that clients trust already goes on: to renew the certificate, remove tls.crt and tls.key alone.
+  if [ -e ca.key ] && [ -e ca.crt ]; then
+    cp ca.key ca.crt "$new"
+  elif [ -e ca.key ] || [ -e ca.crt ]; then
+    echo "secrets/ca.crt and ca.key: one of them is missing: put it beside the other, or take that away to have a new authority made, which clients have to trust anew" >&2
+    exit 1
+  else
+    silent_if_well openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=Distillex CA" \
+      -addext "basicConstraints=critical,CA:TRUE" -addext "keyUsage=critical,keyCertSign" \
+      -keyout "$new/ca.key" -out "$new/ca.crt"
+    chmod 600 "$new/ca.key"
+  fi
   silent_if_well openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=distillex" \
     -keyout "$new/tls.key" -out "$new/request.pem"
   printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth\n' "$names" > "$new/extensions"
   silent_if_well openssl x509 -req -in "$new/request.pem" -CA "$new/ca.crt" -CAkey "$new/ca.key" -CAcreateserial -days 397 \
     -sha256 -extfile "$new/extensions" -out "$new/tls.crt"
-  chmod 600 "$new/ca.key"
   chmod 644 "$new/tls.key"
-  mv "$new/ca.key" "$new/ca.crt" "$new/tls.key" "$new/tls.crt" .
+  [ -e ca.key ] || mv "$new/ca.key" "$new/ca.crt" .
+  mv "$new/tls.key" "$new/tls.crt" .
   echo "secrets/tls.crt, tls.key: for $names, valid for 397 days; clients trust secrets/ca.crt"
 fi
-for secret in admin_token grafana_password; do
+# By the last one the gate signs whose call it is, where there are tenants (compose.tenants.yaml).
+for secret in admin_token grafana_password tenants/secret; do
   if ! [ -e $secret ]; then
-    silent_if_well openssl rand -hex -out "$new/$secret" 24
-    chmod 644 "$new/$secret"
-    mv "$new/$secret" .
+    drawn="$new/${secret#*/}"
+    silent_if_well openssl rand -hex -out "$drawn" 24
+    chmod 644 "$drawn"
+    mkdir -p "$(dirname $secret)"
+    mv "$drawn" $secret
     echo "secrets/$secret: drawn"
   fi
 done

@@ -28,6 +28,10 @@ CRF_FILE = "crf.json"
 FILES_BESIDE = (FEATURES_FILE, VOCABULARY_FILE, CRF_FILE)
 EXPORTED_FILES = (NETWORK_FILE, *FILES_BESIDE)
 """What ``distillex export MODEL -o FOLDER`` writes, and all that extraction reads of a model."""
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+TRAINED_FILES = (WEIGHTS_FILE, CONFIG_FILE, FEATURES_FILE, VOCABULARY_FILE)
+"""What training writes of a model, and PyTorch reads; the first makes a folder that of a trained model."""
 
 
 @dataclass(frozen=True)

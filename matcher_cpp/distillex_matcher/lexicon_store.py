@@ -46,6 +46,8 @@ class InstalledLexicon:
     name: str
     version: int
     lexicon: Lexicon
+    removed: tuple[int, ...] = ()
+    """Older versions that went when this one came."""
 
     @property
     def label(self) -> str:
@@ -107,6 +109,11 @@ class LexiconStore:
         """Installed versions of a lexicon, ascending."""
         files = (_VERSION_FILE.fullmatch(path.name) for path in (self.directory / check_name(name)).glob("*.lex"))
         return sorted(int(match[1]) for match in files if match)
+
+    def finished_versions(self, name: str) -> list[int]:
+        """Return :meth:`versions` without one that a push is about to put in use, or was when it was killed."""
+        folder = self.directory / check_name(name)
+        return [version for version in self.versions(name) if not (folder / f".pending-{version}").exists()]
 
     def overview(self) -> list[LexiconOverview]:
         """Return every installed lexicon; one that cannot be read is no reason to be silent about the others."""
@@ -187,7 +194,13 @@ class LexiconStore:
             raise LexiconError(f"lexicon {name}@{version}: {reason}") from None
 
     def install(
-        self, name: str, content: bytes, check: Callable[[Lexicon], None], *, replace_base: bool = False
+        self,
+        name: str,
+        content: bytes,
+        check: Callable[[Lexicon], None],
+        *,
+        replace_base: bool = False,
+        keep: int | None = None,
     ) -> InstalledLexicon:
         """Install a compiled lexicon as a new version and make it the one in use.
 
@@ -201,6 +214,8 @@ class LexiconStore:
             Called with the opened lexicon; raises to refuse it (``Featurizer.check_types``).
         replace_base
             Put the words of the base lexicon out of use, if that is the name.
+        keep
+            Then remove older versions, as :meth:`prune` does; the version that this one replaces stays. None: all stay.
 
         Raises
         ------
@@ -216,6 +231,9 @@ class LexiconStore:
         if name == BASE_NAME and not replace_base:
             self._refuse_to_replace_base(len(lexicon))
         with self._lock(name) as folder:
+            replaced = set()
+            with suppress(LexiconError):
+                replaced = {self.current_version(name)}
             version = max(self.versions(name), default=0) + 1
             descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=_TEMPORARY_FILES[0])
             with os.fdopen(descriptor, "wb") as file:
@@ -226,7 +244,11 @@ class LexiconStore:
             (folder / f".pending-{version}").touch()
             Path(temporary).replace(folder / f"{version}.lex")
             write_atomically(folder / CURRENT_FILE, f"{version}\n")
-        return InstalledLexicon(name, version, lexicon)
+            removed = []
+            # It is in use now, whether older ones can be removed or not.
+            with suppress(OSError):
+                removed = [] if keep is None else self._remove_old(folder, name, keep, replaced)
+        return InstalledLexicon(name, version, lexicon, tuple(removed))
 
     def rollback(self, name: str, version: int | None = None) -> int:
         """Use an older version again: the given one, or the one before the version in use.
@@ -251,7 +273,9 @@ class LexiconStore:
         return version
 
     def prune(self, name: str, keep: int) -> list[int]:
-        """Remove all versions but the ``keep`` newest and the one in use; return those removed.
+        """Remove old versions; return those removed.
+
+        The ``keep`` newest stay, and the one in use, and the one before it, to which :meth:`rollback` goes.
 
         Raises
         ------
@@ -264,11 +288,57 @@ class LexiconStore:
             raise LexiconError(f"{keep} versions cannot be kept; at least 1 is")
         self._require(name)
         with self._lock(name) as folder:
-            versions = self.versions(name)
-            kept = {self.current_version(name), *versions[-keep:]}
-            removed = [version for version in versions if version not in kept]
-            for version in removed:
-                (folder / f"{version}.lex").unlink()
+            return self._remove_old(folder, name, keep, set())
+
+    def restore(self, name: str, files: Mapping[int, Path], in_use: int) -> int:
+        """Put versions that were installed once back into their places, and use one of them; return its number.
+
+        A place where a version of other content lies keeps it; if that is the place of the one in use, it gets a new
+        number. A file that cannot be read any more is replaced. Versions that lie there beside these stay.
+
+        Parameters
+        ----------
+        name
+            The lexicon's name.
+        files
+            Version → a compiled lexicon that can be read, on the file system of the directory; they are moved.
+        in_use
+            One of them, or one that is installed.
+
+        Raises
+        ------
+        LexiconError
+            For a bad name, or where the version to be used is neither.
+        """
+        with self._lock(name) as folder:
+            for version, file in files.items():
+                place = folder / f"{version}.lex"
+                if not self._is_another(name, version, file):
+                    file.replace(place)
+                elif version == in_use:
+                    in_use = max([*self.versions(name), *files]) + 1
+                    file.replace(folder / f"{in_use}.lex")
+            if in_use not in self.versions(name):
+                raise UnknownLexiconError(f"lexicon {name!r} has no version {in_use}; versions: {self.versions(name)}")
+            write_atomically(folder / CURRENT_FILE, f"{in_use}\n")
+        return in_use
+
+    def _is_another(self, name: str, version: int, file: Path) -> bool:
+        """Tell whether the place of a version has a readable one of other content than a file's."""
+        try:
+            self.open(name, version)
+        except LexiconError:
+            return False
+        return (self.directory / name / f"{version}.lex").read_bytes() != file.read_bytes()
+
+    def _remove_old(self, folder: Path, name: str, keep: int, spared: set[int]) -> list[int]:
+        versions = self.versions(name)
+        in_use = self.current_version(name)
+        before = [version for version in versions if version < in_use]
+        kept = {in_use, *before[-1:], *versions[-keep:], *spared}
+        removed = [version for version in versions if version not in kept]
+        for version in removed:
+            (folder / f"{version}.lex").unlink()
         return removed
 
     def _overview_of(self, name: str) -> LexiconOverview:

@@ -8,13 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from distillex_matcher import Lexicon
-from distillex_matcher.lexicon_store import LexiconStore
+from distillex_matcher.lexicon_store import BASE_NAME, LexiconStore
 
+from distillex.lexicon_rights import LexiconRights
 from distillex.refused import RefusedError
 from distillex.strict_json import parse_json
 
+KEPT_VERSIONS = 20
+"""The newest so many versions of a lexicon stay when one is pushed, where the push does not say another number."""
 FIELDS = {
-    "push": {"name", "replace_base"},
+    "push": {"name", "replace_base", "keep"},
     "list": set(),
     "rollback": {"name", "version"},
     "prune": {"name", "keep"},
@@ -47,14 +50,34 @@ def run_command(
     if action == "push":
         if content is None:
             raise RefusedError("the input CONTENT is missing")
-        installed = store.install(name, content, check, replace_base=command.get("replace_base", False))
-        return {"name": name, "version": installed.version, "words": len(installed.lexicon)}
+        keep, replace_base = command.get("keep", KEPT_VERSIONS), command.get("replace_base", False)
+        installed = store.install(name, content, check, replace_base=replace_base, keep=keep)
+        removed = list(installed.removed)
+        return {"name": name, "version": installed.version, "words": len(installed.lexicon), "removed": removed}
     if action == "rollback":
         return {"name": name, "version": store.rollback(name, command.get("version"))}
     if action == "prune":
         removed = store.prune(name, command["keep"])
         return {"name": name, "removed": removed, "versions": store.versions(name)}
     return {"lexicons": [dataclasses.asdict(line) for line in store.overview()]}
+
+
+def check_right(store: LexiconStore, command: dict[str, Any], own: LexiconRights) -> None:
+    """Refuse a command of :func:`parse_command` on a lexicon that is not the caller's; nobody's is the base one.
+
+    Raises
+    ------
+    RefusedError
+        Names no lexicon that the caller did not name.
+    """
+    name = command.get("name")
+    if name is None:
+        return
+    if name == BASE_NAME or not own.allow(name):
+        theirs = ", ".join(own.patterns) or "none"
+        raise RefusedError(f"this caller may not change the lexicon {_shown(name)}; it may change: {theirs}")
+    if command["action"] != "push" and name not in store.names():
+        raise RefusedError(f"no lexicon {_shown(name)} is installed")
 
 
 def parse_command(content: bytes) -> dict[str, Any]:
@@ -80,7 +103,7 @@ def parse_command(content: bytes) -> dict[str, Any]:
         raise RefusedError(f"COMMAND: the name {_shown(command.get('name'))} is not a string")
     for field in ("version", "keep"):
         value = command.get(field)
-        wanted = field in fields and not (field == "version" and value is None)
+        wanted = field in fields and (value is not None or (action, field) == ("prune", "keep"))
         if wanted and not (type(value) is int and 0 < value < 10**9):
             raise RefusedError(f"COMMAND: {field} {_shown(value)} is not a whole number from 1 on")
     if not isinstance(command.get("replace_base", False), bool):

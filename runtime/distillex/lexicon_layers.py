@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from distillex_matcher import FeatureLayout, Featurizer, Lexicon, LexiconError, parse_trust
@@ -18,12 +18,16 @@ from distillex_matcher.lexicon_store import (
     LexiconNameError,
     LexiconStore,
     UnknownLexiconError,
+    check_name,
 )
 
+from distillex.lexicon_rights import LexiconRights
 from distillex.refused import RefusedError
 from distillex.request_lexicons import Limits, RequestLexicons
 
 LOG = logging.getLogger("distillex.lexicons")
+REQUEST_LABEL = "request"
+"""Of the words that came with a text."""
 LONGEST_TRUST = 256
 """Bytes; no level and no number needs as many."""
 
@@ -48,6 +52,8 @@ class Layers:
     """Why a text's lexicons, or their trust, cannot be used."""
     trusts: list[str | float | None] | None = None
     """How far the words of each text's lexicons are obeyed that have no trust of their own; None: nobody says."""
+    request_words: list[int] = field(default_factory=list)
+    """How many words came with each text that brought some."""
 
 
 class LexiconLayers:
@@ -100,6 +106,7 @@ class LexiconLayers:
         words: Sequence[bytes] | None,
         trusts: Sequence[bytes] | None = None,
         first: Sequence[Layer] = (),
+        rights: Sequence[LexiconRights | None] | None = None,
     ) -> Layers:
         """Return what lies over the base lexicon for each of the texts of some requests.
 
@@ -117,6 +124,8 @@ class LexiconLayers:
             TRUST of each; empty: not said.
         first
             What lies under these, for every text.
+        rights
+            Which named lexicons each of the texts may use; None: all.
         """
         label = "+".join([label, *(layer.label for layer in first)])
         labels = [label] * rows
@@ -124,7 +133,7 @@ class LexiconLayers:
         if names is None and words is None and trusts is None and not first:
             return Layers(None, labels, refused)
         overlays: list[list[Lexicon]] = []
-        found: dict[bytes, Layer | RefusedError] = {}
+        found: dict[tuple[bytes, LexiconRights | None], Layer | RefusedError] = {}
         layers = Layers(overlays, labels, refused, None if trusts is None else [None] * rows)
         for row in range(rows):
             overlays.append([layer.lexicon for layer in first])
@@ -132,16 +141,20 @@ class LexiconLayers:
                 if layers.trusts is not None and trusts is not None and trusts[row]:
                     layers.trusts[row] = _trust_of(trusts[row][: LONGEST_TRUST + 1])
                 name, own = names[row] if names is not None else b"", words[row] if words is not None else b""
-                for layer in self._layers(name, own, found):
+                for layer in self._layers(name, own, rights[row] if rights is not None else None, found):
                     overlays[row].append(layer.lexicon)
                     labels[row] += f"+{layer.label}"
+                    if layer.label == REQUEST_LABEL:
+                        layers.request_words.append(len(layer.lexicon))
             except RefusedError as error:
                 overlays[row].clear()
                 layers.refused[row] = str(error)
         return layers
 
-    def named(self, name: str) -> Layer | None:
+    def named(self, name: str, rights: LexiconRights | None = None) -> Layer | None:
         """Return a named lexicon's version in use; None for ``base``, which is under every text anyway.
+
+        Where ``rights`` do not allow a lexicon, the answer is that of one which does not exist.
 
         Raises
         ------
@@ -152,11 +165,19 @@ class LexiconLayers:
         if name == BASE_NAME:
             # Laid over itself its words would lose their embeddings.
             return None
+        if rights is not None and not rights.allow(name):
+            # Before the directory is looked at: not even the time that it takes tells what lies there.
+            try:
+                raise self._not_there(check_name(name), rights)
+            except LexiconNameError as error:
+                raise RefusedError(f"LEXICON_NAME: {error}") from None
         try:
             installed = self._store.current(name)
             self._stays.pop(name, None)
         except (LexiconNameError, UnknownLexiconError) as error:
             self._checked.pop(name, None)
+            if rights is not None and isinstance(error, UnknownLexiconError):
+                raise self._not_there(name, rights) from None
             raise RefusedError(f"LEXICON_NAME: {error}") from None
         except (LexiconError, OSError) as error:
             held = self._store.fallback(name)
@@ -173,23 +194,33 @@ class LexiconLayers:
             checked = self._checked[name] = Layer(installed.lexicon, installed.label)
         return checked
 
-    def _layers(self, name: bytes, words: bytes, found: dict[bytes, Layer | RefusedError]) -> list[Layer]:
+    def _not_there(self, name: str, rights: LexiconRights) -> RefusedError:
+        own = ", ".join(each for each in self._store.names() if rights.allow(each)) or "none"
+        return RefusedError(f"LEXICON_NAME: no lexicon {name!r} is there for this caller; there are: {own}")
+
+    def _layers(
+        self,
+        name: bytes,
+        words: bytes,
+        rights: LexiconRights | None,
+        found: dict[tuple[bytes, LexiconRights | None], Layer | RefusedError],
+    ) -> list[Layer]:
         layers = []
         if name and name != BASE_NAME.encode():
-            # One look at the directory a batch and name: all of a batch's rows see the same version.
-            if name not in found:
+            # One look at the directory a batch, name and caller: all of a batch's rows see the same version.
+            if (name, rights) not in found:
                 try:
-                    layer = self.named(name.decode("utf-8", "replace"))
+                    layer = self.named(name.decode("utf-8", "replace"), rights)
                 except RefusedError as error:
-                    found[name] = error
+                    found[name, rights] = error
                 else:
                     assert layer is not None
-                    found[name] = layer
-            if isinstance(known := found[name], RefusedError):
+                    found[name, rights] = layer
+            if isinstance(known := found[name, rights], RefusedError):
                 raise known
             layers.append(known)
         if words and len(own := self._request_lexicon(words)):
-            layers.append(Layer(own, "request"))
+            layers.append(Layer(own, REQUEST_LABEL))
         return layers
 
     def _say_what_stays(self, name: str, label: str, error: Exception) -> None:

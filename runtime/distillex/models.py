@@ -1,4 +1,4 @@
-"""Which exported model is meant: a student by its name, or a folder that ``distillex export`` wrote."""
+"""Which model is meant: a student by its name, a folder that ``distillex export`` wrote, or one that training wrote."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 
 from distillex_client.errors import ModelNotFound
 from distillex_matcher.exported import (
+    EXPORTED_FILES,
     FILES_BESIDE,
     GPU_NETWORK_FILE,
     NETWORK_FILE,
     PLAN_FILE,
+    TRAINED_FILES,
+    WEIGHTS_FILE,
     ExportedFiles,
     refuse_former_shape,
 )
@@ -38,7 +41,17 @@ def known_models() -> dict[str, Path]:
     return found
 
 
-def find_model(name_or_path: str | os.PathLike[str], network: str = NETWORK_FILE) -> Path:
+def is_trained_alone(folder: Path) -> bool:
+    """Tell whether a folder holds a trained model that was not exported into it: PyTorch runs that."""
+    return (folder / WEIGHTS_FILE).is_file() and not (folder / NETWORK_FILE).is_file()
+
+
+def files_read(folder: Path) -> tuple[str, ...]:
+    """Return the names of the files that extraction on a CPU reads of a folder."""
+    return TRAINED_FILES if is_trained_alone(folder) else EXPORTED_FILES
+
+
+def find_model(name_or_path: str | os.PathLike[str], network: str = NETWORK_FILE, *, or_trained: bool = False) -> Path:
     """Return the folder of an exported model.
 
     Parameters
@@ -47,6 +60,8 @@ def find_model(name_or_path: str | os.PathLike[str], network: str = NETWORK_FILE
         ``NAME`` of a student in ``models/student-NAME``, or a folder that ``distillex export`` wrote.
     network
         The file of the network that is needed.
+    or_trained
+        A model directory, as training writes it, will do where nothing was exported into it.
 
     Raises
     ------
@@ -69,6 +84,11 @@ def find_model(name_or_path: str | os.PathLike[str], network: str = NETWORK_FILE
                     "of such a folder"
                 )
             raise ModelNotFound(f"{folder}: {'not a folder' if folder.exists() else 'there is no such folder'}")
+    if or_trained and is_trained_alone(folder):
+        missing = [file for file in TRAINED_FILES if not (folder / file).is_file()]
+        if missing:
+            raise ModelNotFound(f"{folder}: {', '.join(missing)} missing; training writes {', '.join(TRAINED_FILES)}")
+        return folder
     refuse_former_shape(folder)
     missing = [file for file in (network, *FILES_BESIDE) if not (folder / file).is_file()]
     if missing:

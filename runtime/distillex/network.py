@@ -1,4 +1,4 @@
-"""The network of a student or a teacher on ONNX Runtime: features → emissions; on a CPU, or opened for a GPU."""
+"""The network of a student or a teacher: features → emissions; on a CPU, or opened for a GPU."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from distillex_matcher.exported import NETWORK_FILE, ExportedFiles
 from numpy.typing import NDArray
 
 from distillex.device import Device
+from distillex.models import is_trained_alone
 from distillex.network_check import INPUTS, check_network
 
 WARM_UP_SHAPES = ((1, 32), (8, 64))
@@ -50,6 +51,8 @@ def open_network(folder: str | os.PathLike[str], device: Device) -> EmissionNetw
     DeviceError
         Where the device, or what runs a network on it, is missing.
     """
+    if device.gpu is None and is_trained_alone(Path(folder)):
+        return _trained(folder)
     if device.gpu is None:
         return Network(folder)
     from distillex.gpu.network import GpuNetwork
@@ -57,8 +60,19 @@ def open_network(folder: str | os.PathLike[str], device: Device) -> EmissionNetw
     return GpuNetwork(folder, device)
 
 
+def _trained(folder: str | os.PathLike[str]) -> EmissionNetwork:
+    try:
+        from distillex_training.models.trained_network import TrainedNetwork
+    except ModuleNotFoundError as error:
+        raise LayoutError(
+            f"{folder}: a trained model that was not exported; PyTorch runs it, and the Python package {error.name!r} "
+            "is missing: pip install 'distillex[train]', or export the model"
+        ) from None
+    return TrainedNetwork(folder)
+
+
 class Network:
-    """An opened network; may be run from several threads at once, and in a forked copy of the process.
+    """A network opened in ONNX Runtime; may be run from several threads at once, and in a forked copy of the process.
 
     A run uses the thread that asks for it alone: several runs side by side beat one that is divided, whose short steps
     do not divide well.

@@ -17,6 +17,7 @@ from distillex_matcher.lexicon_store import LexiconStore
 
 from distillex.device import CPU, Device
 from distillex.lexicon_layers import Layer, LexiconLayers
+from distillex.lexicon_rights import LexiconRights
 from distillex.locations import shipped_lexicons
 from distillex.network import EmissionNetwork, open_network
 from distillex.request_lexicons import Limits
@@ -70,6 +71,8 @@ class Answers:
     """Which lexicons answered, such as ``base@1+finance@3``."""
     refused: list[str | None]
     """Why a text, or what came with it, was refused."""
+    request_words: int = 0
+    """How many words came with the texts."""
 
 
 class Pipeline:
@@ -130,6 +133,7 @@ class Pipeline:
         words: Sequence[bytes] | None = None,
         trusts: Sequence[bytes] | None = None,
         first: Sequence[Layer] = (),
+        rights: Sequence[LexiconRights | None] | None = None,
     ) -> Answers:
         """Extract from texts with the lexicons that requests name or bring.
 
@@ -141,16 +145,18 @@ class Pipeline:
             LEXICON_NAME, LEXICON and TRUST of each text; empty: none.
         first
             Lexicons that lie under these, for every text.
+        rights
+            Which named lexicons each text may use; None: all.
         """
         featurizer, label = self.lexicons.featurizer()
-        layers = self.lexicons.over(label, len(texts), names, words, trusts, first)
+        layers = self.lexicons.over(label, len(texts), names, words, trusts, first, rights)
         entities, errors = self.extract(featurizer, texts, layers.overlays, layers.trusts)
         refused = layers.refused
         if any(refused):
             for row, problem in enumerate(refused):
                 if problem is not None:
                     entities[row], errors[row] = b"[]", problem
-        return Answers(entities, layers.labels, errors)
+        return Answers(entities, layers.labels, errors, sum(layers.request_words))
 
     def extract(
         self,

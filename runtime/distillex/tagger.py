@@ -37,7 +37,7 @@ from distillex_matcher.lexicon_store import NAME_PATTERN, LexiconStore
 from distillex.device import CPU, Device
 from distillex.lexicon_files import open_lexicon, with_trust
 from distillex.locations import shipped_lexicons
-from distillex.models import DEFAULT_MODEL, find_model
+from distillex.models import DEFAULT_MODEL, files_read, find_model
 
 if TYPE_CHECKING:
     from distillex.lexicon_layers import Layer
@@ -62,8 +62,9 @@ def load(
     Parameters
     ----------
     name_or_path
-        ``"cluener"``, ``"msra"`` or another student in ``models/student-NAME``; or a folder that ``distillex export``
-        wrote.
+        ``"cluener"``, ``"msra"`` or another student in ``models/student-NAME``; a folder that ``distillex export``
+        wrote; or a model directory of training, such as ``runs/mine/best``, which needs the extra ``train`` and is for
+        trying a model out: PyTorch is slower.
     lexicon_directory
         Holds one folder a lexicon, ``base`` among them; by default the shipped ones. What ``distillex lexicon push``
         installs there is used from the next call on.
@@ -95,13 +96,14 @@ def load(
     """
     device = Device.of(device)
     network = NETWORK_FILE if device.gpu is None else GPU_NETWORK_FILE
-    folder = find_model(name_or_path, network).resolve()
+    folder = find_model(name_or_path, network, or_trained=device.gpu is None).resolve()
+    read = files_read(folder) if device.gpu is None else (network, *FILES_BESIDE)
     source = _Source(
         str(folder),
         str(Path(lexicon_directory or shipped_lexicons()).resolve()),
         tuple(sorted((lexicon_versions or {}).items())),
         usable_cores() if threads is None else threads,
-        _stamps_of(folder, network),
+        _stamps_of(folder, read),
         device,
     )
     tagger = Tagger(source, Selection(min_score, types))
@@ -360,8 +362,8 @@ class _Source:
     device: Device
 
 
-def _stamps_of(folder: Path, network: str) -> tuple[tuple[int, int, int], ...]:
-    found = [(folder / name).stat() for name in (network, *FILES_BESIDE)]
+def _stamps_of(folder: Path, files: Iterable[str]) -> tuple[tuple[int, int, int], ...]:
+    found = [(folder / name).stat() for name in files]
     return tuple((status.st_ino, status.st_size, status.st_mtime_ns) for status in found)
 
 

@@ -26,18 +26,23 @@ from distillex.models import DEFAULT_MODEL, find_model
 from distillex_serving import preconditions
 from distillex_serving.addresses import LOOPBACK, in_brackets, own_address, reachable
 from distillex_serving.locations import shipped_configurations
+from distillex_serving.log_format import LogFormat, shown
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.process_log import ProcessLog
 from distillex_serving.processes import command_line, session_members, status_of
 from distillex_serving.progress import ProgressWatch
 from distillex_serving.repository import Layout, compose
 from distillex_serving.stub_python import write_environment
+from distillex_serving.tenants.files import TenantFiles
 from distillex_serving.tls_files import TlsFiles
+from distillex_serving.tracing import Tracing
 from distillex_serving.triton_command import TritonCommand, triton_environment
 from distillex_serving.triton_log import reasons
 from distillex_serving.workspace import Workspace, remove_leftovers
 
 EMBEDDED_LAYOUTS = (Layout.FUSED, Layout.GPU, Layout.ENSEMBLE)
+STOP_TIMEOUT_S = 15.0
+"""tritonserver has so long to end before it is killed: what a stop takes at most."""
 NO_GPU = re.compile(r"CudaDriverHelper|CUDA driver version|pinned.memory|NVML|DCGM")
 """What Triton says at each start without a GPU: nothing that a reader of its last words should look into."""
 
@@ -73,8 +78,14 @@ class ServerOptions:
     tls: TlsFiles | None = None
     admin_token: str | None = None
     """Without one, the server refuses lexicons over the network."""
+    tenants: TenantFiles | None = None
+    """Without them, every caller may use every lexicon."""
     start_timeout_s: float = 60.0
     verbose: bool = False
+    log_format: LogFormat = LogFormat.TEXT
+    """As JSON, tritonserver's lines are shown whether ``verbose`` or not."""
+    tracing: Tracing | None = None
+    """Where spans of requests go; nowhere by default."""
 
 
 class EmbeddedServer:
@@ -92,7 +103,8 @@ class EmbeddedServer:
         self.options = options or ServerOptions()
         self._process: subprocess.Popen[str] | None = None
         self._workspace: Workspace | None = None
-        self._log = ProcessLog(show=self.options.verbose, keeps=lambda line: NO_GPU.search(line) is None)
+        show = shown("tritonserver", self.options.log_format, verbose=self.options.verbose, hides=NO_GPU)
+        self._log = ProcessLog(show=show, keeps=lambda line: NO_GPU.search(line) is None)
         self._progress: ProgressWatch | None = None
         self.device = self.options.device
         """With the provider that was chosen, once started."""
@@ -150,7 +162,9 @@ class EmbeddedServer:
             self._workspace = workspace = Workspace()
             command = [str(triton.binary), *self._prepare(triton, workspace).arguments()]
             programs = write_environment(workspace.path / "python")
-            environment = triton_environment(triton.libraries, programs, options.lexicon_directory, options.admin_token)
+            environment = triton_environment(
+                triton.libraries, programs, options.lexicon_directory, options.admin_token, options.tenants
+            )
             self._launch(workspace, command, environment)
         except BaseException as error:
             self.stop()
@@ -158,7 +172,7 @@ class EmbeddedServer:
                 raise PreconditionError(f"{error.filename or triton.binary}: {error.strerror}") from error
             raise
 
-    def stop(self, timeout_s: float = 15.0) -> None:
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Stop the server and every process that it started: SIGTERM, then SIGKILL.
 
         One of which a part died already is not asked: it would answer calls with errors for some seconds.
@@ -294,6 +308,8 @@ class EmbeddedServer:
             shared_memory_prefix=f"{workspace.name}-",
             tls=options.tls,
             verbose=options.verbose,
+            tracing=options.tracing,
+            tenants=options.tenants is not None,
         )
 
     def _grpc_listener(self) -> tuple[str, int]:
@@ -312,7 +328,7 @@ class EmbeddedServer:
         self._progress = ProgressWatch(self.metrics_url)
         self.processes = {pid: _what_it_is(pid, name) for pid, name in session_members(process.pid).items()}
 
-    def _end_process(self, timeout_s: float = 15.0) -> None:
+    def _end_process(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         whole = self.failure() is None
         process, self._process = self._process, None
         if process is not None:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from distillex.command.options import EXIT_NOT_STARTED, EXIT_PRECONDITION, fail
+from distillex.command.options import EXIT_NOT_STARTED, EXIT_PRECONDITION
 from distillex_matcher.cores import usable_cores
-from rich.logging import RichHandler
 
 from distillex_serving.addresses import is_host, own_address
+from distillex_serving.command_log import configure_logging, fail_in, say
 from distillex_serving.embedded import ServerError
 from distillex_serving.gate import Gate, GateLimits, GateOptions, Servers
 from distillex_serving.gate.before import workers_for
-from distillex_serving.gate.configuration import envoy_configuration
+from distillex_serving.gate.configuration import GateFiles, envoy_configuration
 from distillex_serving.gate.options import DEFAULT_MODELS
+from distillex_serving.log_format import LogFormat
 from distillex_serving.preconditions import PreconditionError, check_port_numbers
 from distillex_serving.stop_signals import stop_on_signals
 from distillex_serving.supervision import start_all, supervise
+from distillex_serving.tenants.options import SecretFile, TenantsFile, tenant_files
 from distillex_serving.tls_files import TlsFiles
 
 UNIX = "unix:"
@@ -30,8 +31,8 @@ def gate(
     upstream: Annotated[
         str,
         typer.Option(
-            help="Servers behind the gate: HOST:PORT of their gRPC, each address of the name being one of them, or "
-            "unix:PATH."
+            help="Servers behind the gate: HOST:PORT of their gRPC, each address of the name being one of them (more "
+            "such names after commas), or unix:PATH."
         ),
     ],
     model: Annotated[
@@ -55,9 +56,17 @@ def gate(
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM certificate.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM key.")] = None,
     tls_client_ca: Annotated[Path | None, typer.Option(help="PEM CA; demands client certificates.")] = None,
+    tenants: TenantsFile = None,
+    tenant_secret_file: SecretFile = None,
+    gates: Annotated[
+        int, typer.Option(help="So many gates share the rates of the tenants: each lets its part through.", min=1)
+    ] = 1,
     print_configuration: Annotated[
         bool, typer.Option("--print", help="Print the configuration for an Envoy of your own, and end. Keep it secret.")
     ] = False,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="json: one object a line, of Envoy's lines too.")
+    ] = LogFormat.TEXT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Envoy's own log.")] = False,
 ) -> None:
     """Put the gate (Envoy) before servers that run elsewhere; Ctrl-C or SIGTERM lets calls in flight end, and stops it.
@@ -68,48 +77,56 @@ def gate(
 
     Exit codes: 0 stopped as asked, 2 an option cannot be used or Envoy is not installed, 3 it did not become ready.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
+    configure_logging(log_format)
     try:
         behind = _servers(upstream)
         check_port_numbers({"--grpc-port": grpc_port, "--status-port": status_port or 0})
         tls = TlsFiles.of(tls_certificate, tls_key, tls_client_ca)
         if tls is not None:
             tls.check()
+        told = tenant_files(tenants, tenant_secret_file)
+        if print_configuration and told is not None:
+            raise PreconditionError("--print and --tenants: an Envoy of your own has nobody to ask about tenants")
         options = GateOptions(
             address=own_address(host),
             port=grpc_port,
             models=tuple(model or DEFAULT_MODELS),
             tls=tls,
+            tenants=told,
+            gates=gates,
             status_port=status_port,
             limits=GateLimits(int(max_request_mib * 2**20), max_connections),
             workers=workers or workers_for(usable_cores()),
         )
         if print_configuration:
-            typer.echo(json.dumps(envoy_configuration(options, behind, Path("/tmp/envoy-admin")), indent=1))
+            typer.echo(json.dumps(envoy_configuration(options, behind, GateFiles(Path("/tmp/envoy-admin"))), indent=1))
             return
         stop = stop_on_signals()
-        front = Gate(options, upstream=behind, verbose=verbose)
+        front = Gate(options, upstream=behind, verbose=verbose, log_format=log_format)
         try:
             if start_all([front], stop):
-                typer.echo(f"ready: gRPC {front.grpc_url}, before {upstream}")
+                say(f"ready: gRPC {front.grpc_url}, before {upstream}", log_format)
                 supervise([front], stop)
         finally:
             front.close()
     except PreconditionError as error:
-        fail("gate", str(error), EXIT_PRECONDITION)
+        fail_in(log_format, "gate", str(error), EXIT_PRECONDITION)
     except ServerError as error:
-        fail("gate", str(error), EXIT_NOT_STARTED)
-    typer.echo("stopped")
+        fail_in(log_format, "gate", str(error), EXIT_NOT_STARTED)
+    say("stopped", log_format)
 
 
 def _servers(text: str) -> Path | Servers:
     path = text.removeprefix(UNIX)
     if path != text and path.strip():
         return Path(path)
-    host, _, port = text.rpartition(":")
-    if not (is_host(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise PreconditionError(
-            f"--upstream {text!r}: HOST:PORT or unix:PATH is accepted, HOST being a name, an IPv4 address or an IPv6 "
-            "address in brackets"
-        )
-    return Servers(host.strip("[]"), int(port))
+    addresses = []
+    for each in text.split(","):
+        host, _, port = each.rpartition(":")
+        if not (is_host(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise PreconditionError(
+                f"--upstream {text!r}: HOST:PORT or unix:PATH is accepted, HOST being a name, an IPv4 address or an "
+                "IPv6 address in brackets; several HOST:PORT are divided by commas"
+            )
+        addresses.append((host.strip("[]"), int(port)))
+    return Servers(*addresses[0], tuple(addresses[1:]))

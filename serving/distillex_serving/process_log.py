@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -18,12 +17,14 @@ class ProcessLog:
     Parameters
     ----------
     show
-        Whether to pass each line on to standard error.
+        Called with each line, its end included; by default none is shown.
     keeps
         Which lines to keep; by default all.
     """
 
-    def __init__(self, *, show: bool = False, keeps: Callable[[str], bool] | None = None) -> None:
+    def __init__(
+        self, *, show: Callable[[str], None] | None = None, keeps: Callable[[str], bool] | None = None
+    ) -> None:
         self.lines: deque[str] = deque(maxlen=LINES_KEPT)
         self._show = show
         self._keeps = keeps
@@ -59,5 +60,5 @@ class ProcessLog:
             for line in process.stdout:
                 if self._keeps is None or self._keeps(line):
                     self.lines.append(line.rstrip())
-                if self._show:
-                    sys.stderr.write(line)
+                if self._show is not None:
+                    self._show(line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,6 @@ from distillex.command.options import (
     LexiconDirectory,
     TokenFile,
     admin_token,
-    fail,
 )
 from distillex.device import Device, Provider
 from distillex.locations import shipped_lexicons
@@ -23,17 +21,21 @@ from distillex_client.connection import is_loopback
 from distillex_client.errors import ModelNotFound
 from distillex_matcher import CrfParameters, LayoutError
 from distillex_matcher.exported import CRF_FILE
-from rich.logging import RichHandler
 
+from distillex_serving.command_log import configure_logging, fail_in, say
 from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions
 from distillex_serving.gate import Gate, GateLimits, put_gate_before
 from distillex_serving.locations import shipped_configurations
+from distillex_serving.log_format import LogFormat
 from distillex_serving.preconditions import PreconditionError, check_working_folder
 from distillex_serving.repository import Layout, network_of
 from distillex_serving.service import Service
 from distillex_serving.stop_signals import stop_on_signals
 from distillex_serving.supervision import start_all, supervise
+from distillex_serving.tenants.options import SecretFile, TenantsFile, tenant_files
 from distillex_serving.tls_files import TlsFiles
+from distillex_serving.tracing import TRACED_OF
+from distillex_serving.tracing_options import TraceEndpoint, TraceEvery, tracing_of
 
 START_TIMEOUT_S, GPU_START_TIMEOUT_S = 60.0, 300.0
 
@@ -111,10 +113,17 @@ def serve(
     tls_key: Annotated[Path | None, typer.Option(help="PEM key for gRPC.")] = None,
     tls_client_ca: Annotated[Path | None, typer.Option(help="PEM CA; demands client certificates.")] = None,
     admin_token_file: TokenFile = None,
+    tenants: TenantsFile = None,
+    tenant_secret_file: SecretFile = None,
     start_timeout: Annotated[
         float | None,
         typer.Option(help="Seconds to wait until the models are ready; by default 60, with a GPU 300."),
     ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="json: one object a line, of Triton's and Envoy's lines too.")
+    ] = LogFormat.TEXT,
+    trace_endpoint: TraceEndpoint = None,
+    trace_every: TraceEvery = TRACED_OF,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Triton's own log.")] = False,
 ) -> None:
     """Start the embedded Triton server; Ctrl-C or SIGTERM stops it.
@@ -122,9 +131,11 @@ def serve(
     Exit codes: 0 stopped as asked, 2 this machine lacks something or an option cannot be used, 3 the server did not
     become ready. Once it was ready it is kept up for as long as it takes.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
+    configure_logging(log_format)
     try:
         tls = TlsFiles.of(tls_certificate, tls_key, tls_client_ca)
+        tracing = tracing_of(trace_endpoint, trace_every)
+        told = tenant_files(tenants, tenant_secret_file)
         check_working_folder()
         chosen = _device(device, gpu_provider, gpu_memory_mib, gpu_graphs, layout)
         layout = Layout.GPU if chosen.gpu is not None and layout is Layout.FUSED else layout
@@ -132,8 +143,8 @@ def serve(
         taught_by = find_model(teacher, network_of(layout)) if teacher is not None else None
         types = CrfParameters.load(folder / CRF_FILE).entity_types
     except (PreconditionError, ModelNotFound, LayoutError, ValueError) as error:
-        fail("serve", str(error), EXIT_PRECONDITION)
-    typer.echo(f"serving {folder}: {', '.join(types)}")
+        fail_in(log_format, "serve", str(error), EXIT_PRECONDITION)
+    say(f"serving {folder}: {', '.join(types)}", log_format)
     options = ServerOptions(
         student=folder,
         teacher=taught_by,
@@ -149,8 +160,11 @@ def serve(
         expose_metrics=expose_metrics,
         tls=tls,
         admin_token=admin_token(admin_token_file),
+        tenants=told,
         start_timeout_s=_start_timeout(chosen) if start_timeout is None else start_timeout,
         verbose=verbose,
+        log_format=log_format,
+        tracing=tracing,
     )
     stop = stop_on_signals()
     guarded = gate if gate is not None else not is_loopback(host)
@@ -166,14 +180,14 @@ def serve(
             services: list[Service] = [server] if front is None else [server, front]
             if start_all(services, stop):
                 if server.device.gpu is not None:
-                    typer.echo(f"network: {server.device}, provider {server.device.provider.value}")
-                typer.echo(_ready_line(server, front))
+                    say(f"network: {server.device}, provider {server.device.provider.value}", log_format)
+                say(_ready_line(server, front), log_format)
                 supervise(services, stop)
         except PreconditionError as error:
-            fail("serve", str(error), EXIT_PRECONDITION)
+            fail_in(log_format, "serve", str(error), EXIT_PRECONDITION)
         except ServerError as error:
-            fail("serve", str(error), EXIT_NOT_STARTED)
-    typer.echo("stopped")
+            fail_in(log_format, "serve", str(error), EXIT_NOT_STARTED)
+    say("stopped", log_format)
 
 
 def _device(name: str, provider: Provider, memory_mib: int | None, graphs: bool, layout: Layout) -> Device:

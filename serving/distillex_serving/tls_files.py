@@ -10,6 +10,15 @@ from distillex_serving.preconditions import PreconditionError
 
 
 @dataclass(frozen=True)
+class TlsPem:
+    """What the files hold at one moment."""
+
+    certificate: str
+    key: str
+    client_ca: str | None
+
+
+@dataclass(frozen=True)
 class TlsFiles:
     """PEM files for gRPC: the server's certificate and key, and a CA to demand client certificates of."""
 
@@ -32,7 +41,7 @@ class TlsFiles:
             raise PreconditionError("--tls-client-ca needs --tls-certificate and --tls-key")
         return TlsFiles(certificate, key, client_ca) if certificate and key else None
 
-    def check(self) -> None:
+    def check(self) -> TlsPem:
         """Read the files.
 
         Raises
@@ -40,8 +49,11 @@ class TlsFiles:
         PreconditionError
             Names the file that is missing or not what it should be.
         """
-        _require(self.certificate, "--tls-certificate", "-----BEGIN CERTIFICATE-----", "a certificate in PEM")
+        certificate = _require(
+            self.certificate, "--tls-certificate", "-----BEGIN CERTIFICATE-----", "a certificate in PEM"
+        )
         key = _require(self.key, "--tls-key", "PRIVATE KEY-----", "a private key in PEM")
+        client_ca = None
         if "ENCRYPTED" in key:
             raise PreconditionError(
                 f"--tls-key {self.key}: the key is encrypted, and nobody is there to give its password; "
@@ -58,11 +70,14 @@ class TlsFiles:
                 ) from None
             raise PreconditionError(f"{self.certificate}, {self.key}: no certificate with its key: {error}") from None
         if self.client_ca is not None:
-            _require(self.client_ca, "--tls-client-ca", "-----BEGIN CERTIFICATE-----", "a certificate in PEM")
+            client_ca = _require(
+                self.client_ca, "--tls-client-ca", "-----BEGIN CERTIFICATE-----", "a certificate in PEM"
+            )
             try:
                 context.load_verify_locations(self.client_ca)
             except ssl.SSLError as error:
                 raise PreconditionError(f"--tls-client-ca {self.client_ca}: no certificates in PEM: {error}") from None
+        return TlsPem(certificate, key, client_ca)
 
 
 def _require(path: Path, option: str, mark: str, what: str) -> str:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from distillex_serving import preconditions
 from distillex_serving.addresses import for_http
+from distillex_serving.tenants.files import SECRET_VARIABLE, TENANTS_VARIABLE, TenantFiles
+from distillex_serving.tenants.signature import HEADER
 from distillex_serving.tls_files import TlsFiles
+from distillex_serving.tracing import Tracing
 
 GUARD = Path(__file__).with_name("triton_guard.so")
 """Keeps a division by zero from ending tritonserver (``serving/triton_guard``); an installed distribution has it."""
@@ -31,6 +34,9 @@ class TritonCommand:
     shared_memory_prefix: str
     tls: TlsFiles | None
     verbose: bool
+    tracing: Tracing | None = None
+    tenants: bool = False
+    """Whether the models are to see the header that tells whose a request is."""
 
     def arguments(self) -> list[str]:
         """Return tritonserver's arguments."""
@@ -53,6 +59,10 @@ class TritonCommand:
             "--exit-timeout-secs=10",
             f"--log-info={'true' if self.verbose else 'false'}",
         ]
+        if self.tracing is not None:
+            arguments += self.tracing.arguments()
+        if self.tenants:
+            arguments += [f"--{protocol}-header-forward-pattern={HEADER}" for protocol in ("grpc", "http")]
         if self.tls is not None:
             arguments += [
                 "--grpc-use-ssl=1",
@@ -64,22 +74,29 @@ class TritonCommand:
         return arguments
 
 
-def triton_environment(libraries: Path, programs: Path, lexicons: Path, admin_token: str | None) -> dict[str, str]:
+def triton_environment(
+    libraries: Path, programs: Path, lexicons: Path, admin_token: str | None, tenants: TenantFiles | None = None
+) -> dict[str, str]:
     """Return tritonserver's environment variables; ``programs`` holds the ``python3`` of its stubs."""
     environment = dict(os.environ)
     libpython = preconditions.find_libpython().parent
     paths = [str(libraries), str(libpython), environment.get("LD_LIBRARY_PATH", "")]
     environment["LD_LIBRARY_PATH"] = ":".join(path for path in paths if path)
     environment["PATH"] = f"{programs}:{environment.get('PATH', '')}"
-    return model_environment(environment, lexicons, admin_token)
+    return model_environment(environment, lexicons, admin_token, tenants)
 
 
-def model_environment(own: Mapping[str, str], lexicons: Path, admin_token: str | None) -> dict[str, str]:
+def model_environment(
+    own: Mapping[str, str], lexicons: Path, admin_token: str | None, tenants: TenantFiles | None = None
+) -> dict[str, str]:
     """Return environment variables with what the models of any Triton are told in them."""
     environment = {**own, "DISTILLEX_LEXICON_DIR": str(lexicons.resolve())}
-    environment.pop("DISTILLEX_ADMIN_TOKEN", None)
+    for variable in ("DISTILLEX_ADMIN_TOKEN", TENANTS_VARIABLE, SECRET_VARIABLE):
+        environment.pop(variable, None)
     if GUARD.exists():
         environment["LD_PRELOAD"] = ":".join(filter(None, (str(GUARD), environment.get("LD_PRELOAD"))))
     if admin_token:
         environment["DISTILLEX_ADMIN_TOKEN"] = admin_token
+    if tenants is not None:
+        environment |= {TENANTS_VARIABLE: str(tenants.tenants), SECRET_VARIABLE: str(tenants.secret)}
     return environment

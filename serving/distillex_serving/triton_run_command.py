@@ -14,6 +14,9 @@ from distillex.locations import shipped_lexicons
 
 from distillex_serving.addresses import LOOPBACK, in_brackets, own_address
 from distillex_serving.preconditions import PreconditionError, check_base_lexicon, check_folder, check_port_numbers
+from distillex_serving.tenants.options import SecretFile, TenantsFile, tenant_files
+from distillex_serving.tracing import TRACED_OF
+from distillex_serving.tracing_options import TraceEndpoint, TraceEvery, tracing_of
 from distillex_serving.triton_command import TritonCommand, model_environment
 
 
@@ -27,6 +30,10 @@ def triton(
     http_port: Annotated[int, typer.Option()] = 8000,
     metrics_port: Annotated[int, typer.Option()] = 8002,
     admin_token_file: TokenFile = None,
+    trace_endpoint: TraceEndpoint = None,
+    trace_every: TraceEvery = TRACED_OF,
+    tenants: TenantsFile = None,
+    tenant_secret_file: SecretFile = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Triton's informational log.")] = False,
 ) -> None:
     """Become the tritonserver of this machine (NVIDIA's image), closed as the embedded server is.
@@ -46,6 +53,7 @@ def triton(
         check_folder(lexicons, "the directory of lexicons", "--lexicon-dir")
         check_base_lexicon(lexicons)
         check_port_numbers({"--grpc-port": grpc_port, "--http-port": http_port, "--metrics-port": metrics_port})
+        told = tenant_files(tenants, tenant_secret_file)
         address = own_address(host)
         command = TritonCommand(
             repository=repository.resolve(),
@@ -56,8 +64,10 @@ def triton(
             shared_memory_prefix=f"distillex-{secrets.token_hex(4)}-",
             tls=None,
             verbose=verbose,
+            tracing=tracing_of(trace_endpoint, trace_every),
+            tenants=told is not None,
         )
-        environment = model_environment(os.environ, lexicons, admin_token(admin_token_file))
+        environment = model_environment(os.environ, lexicons, admin_token(admin_token_file), told)
         os.execve(binary, [binary, *command.arguments()], environment)
     except PreconditionError as error:
         fail("triton", str(error), EXIT_PRECONDITION)

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 from distillex_client import Entity, Extractor, render
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
 DOCUMENT = Path(__file__).resolve().parents[2] / "examples" / "news.txt"
-
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="Chromium or its driver is missing (Debian: apt-get install chromium-driver)"
-)
 
 # For each entity: the text of its marks, where that lies in the whole text, and what the mark says of itself.
 # JavaScript counts UTF-16 units, the client code points: hence Array.from.
@@ -38,28 +31,6 @@ const mark = getComputedStyle(document.querySelector('.distillex div mark'));
 const label = getComputedStyle(document.querySelector('mark[data-label]'), '::after');
 return [getComputedStyle(document.querySelector('.distillex')).color, mark.backgroundColor, label.content];
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (
-        "headless",
-        "no-sandbox",
-        "disable-gpu",
-        "disable-quic",
-        "no-first-run",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):
-        options.add_argument(f"--{flag}")
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from server_under_test import ROOT
 CHART = "deploy/helm/distillex"
 SERVER, GATE = f"{CHART}/templates/server.yaml", f"{CHART}/templates/gate.yaml"
 RULES, DASHBOARD = "deploy/prometheus/distillex.rules.yml", "deploy/grafana/dashboards/distillex.json"
+TENANTS = "deploy/compose/compose.tenants.yaml"
 COMPOSE = "deploy/compose/compose.yaml"
 
 
@@ -18,7 +19,8 @@ def tree(tmp_path):
     """A copy of what the checks read."""
     shutil.copytree(ROOT / "deploy", tmp_path / "deploy", symlinks=True, ignore=shutil.ignore_patterns("secrets"))
     (tmp_path / "docs").mkdir()
-    shutil.copy(ROOT / "docs/deploy.md", tmp_path / "docs")
+    for page in ("deploy.md", "operations.md"):
+        shutil.copy(ROOT / "docs" / page, tmp_path / "docs")
     return tmp_path
 
 
@@ -33,14 +35,44 @@ BROKEN = {
     "a writable container": ("compose", COMPOSE, "read_only: true", "read_only: false", "read_only"),
     "a scraped port": ("compose", "deploy/compose/prometheus.yml", "port: 8002", "port: 8003", "8003"),
     "a gate without key": ("compose gate", COMPOSE, "- --tls-key=/run/secrets/tls_key", "", "--tls-key"),
+    "a variable of the tenants": ("compose", TENANTS, "DISTILLEX_TENANTS:", "DISTILLEX_TENANT:", "reads no"),
+    "a file of the tenants": ("compose", TENANTS, "tenants/secret", "tenants/key", "nothing writes"),
+    "a service of the tenants": ("compose", TENANTS, "  server:", "  servers:", "no such service"),
+    "the chart's tenants": (
+        "chart",
+        f"{CHART}/templates/_helpers.tpl",
+        "mountPath: /run/secrets/tenants",
+        "mountPath: /run/tenants",
+        "tenants.json is not mounted",
+    ),
     "a rule's expression": ("rules", RULES, "sum(rate(nv", "sum(rate((nv", "parse error"),
     "a rule's threshold": ("rules", RULES, "> 0.02", "> 0.2", "DistillexErrorRate"),
     "a rule's duration": ("rules", RULES, "for: 15m", "for: fifteen", "fifteen"),
     "a rule without test": ("rules", RULES, "DistillexRestarts", "DistillexStarts", "DistillexStarts"),
-    "an alert that no page explains": ("rules", "docs/deploy.md", "DistillexDown", "", "DistillexDown"),
+    "an alert that no page explains": (
+        "rules",
+        "docs/operations.md",
+        "### DistillexDown",
+        "",
+        "no section DistillexDown",
+    ),
+    "an explanation of no alert": (
+        "rules",
+        "docs/operations.md",
+        "### DistillexDown",
+        "### DistillexUp",
+        "DistillexUp",
+    ),
+    "a link to another alert's section": (
+        "rules",
+        RULES,
+        "#distillexdown",
+        "#distillexabsent",
+        "not docs/operations.md#",
+    ),
     "a panel's query": ("dashboard", DASHBOARD, "sum by (instance) (", "sum by (instance (", "sum by"),
     "a panel's metric": ("dashboard", DASHBOARD, "nv_inference_count", "nv_inferences", "nv_inferences"),
-    "a rule's metric": ("dashboard", RULES, "(nv_inference_request_failure", "(nv_fails", "nv_fails"),
+    "a rule's metric": ("dashboard", RULES, "(envoy_cluster_grpc_3", "(envoy_grpc_3", "envoy_grpc_3"),
     "a port's name": ("chart", SERVER, "targetPort: grpc", "targetPort: gprc", "gprc"),
     "a scraped name": ("chart", f"{CHART}/templates/monitoring.yaml", "port: metrics", "port: metric", "metric"),
     "a probe's port": ("chart", SERVER, "port: 8001\n            periodSeconds: 5", "port: 8000", "8000"),

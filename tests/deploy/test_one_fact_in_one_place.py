@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
-from distillex_serving.gate import GateLimits
+from distillex_serving.embedded import STOP_TIMEOUT_S
+from distillex_serving.gate import GateLimits, GateOptions, Servers
+from distillex_serving.gate.configuration import envoy_configuration
+from distillex_serving.gate.gate import DRAIN_S, END_S
 from server_under_test import ROOT
 
 if sys.version_info >= (3, 11):
@@ -56,6 +60,37 @@ def test_the_gate_of_the_chart_has_the_limits_of_the_code():
     limits = GateLimits()
     assert values["maxRequestMib"] * 2**20 == limits.max_request_bytes
     assert values["maxConnections"] == limits.max_connections
+
+
+def seconds_before_stop(template):
+    text = (CHART / "templates" / template).read_text(encoding="utf-8")
+    [found] = re.findall(r'preStop:.*?- sleep\n\s+- "(\d+)"', text, re.DOTALL)
+    return int(found)
+
+
+def test_what_is_ended_has_the_time_that_it_takes_and_some_more():
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    compose = yaml.safe_load((ROOT / "deploy/compose/compose.yaml").read_text(encoding="utf-8"))["services"]
+    for name, takes in (("server", STOP_TIMEOUT_S), ("gate", DRAIN_S + END_S)):
+        grace = values[name]["terminationGracePeriodSeconds"]
+        assert grace >= seconds_before_stop(f"{name}.yaml") + takes + 5
+        assert int(compose[name]["stop_grace_period"].removesuffix("s")) >= takes + 5
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    rows = (r"`preStop` sleeps \| (\d+) s,.* (\d+) s,.*", r".* \| (\d+) s \| (\d+) s \|", r".* \| (\d+) \| (\d+) \|")
+    shown = [int(found) for found in re.search(r"^\| " + "\n".join(rows) + "$", page, re.MULTILINE).groups()]
+    assert shown[:2] == [seconds_before_stop("server.yaml"), seconds_before_stop("gate.yaml")]
+    assert shown[2:4] == [STOP_TIMEOUT_S, DRAIN_S + END_S]
+    assert shown[4:] == [values[name]["terminationGracePeriodSeconds"] for name in ("server", "gate")]
+
+
+def test_a_server_serves_on_until_each_gate_has_looked_at_the_name_and_asked_for_its_health_again():
+    configuration = envoy_configuration(GateOptions("127.0.0.1", 1), Servers("server", 8001), Path("/tmp/admin"))
+    [cluster] = [each for each in configuration["static_resources"]["clusters"] if each["name"] == "triton"]
+    [health] = cluster["health_checks"]
+    needed = sum(
+        float(text.removesuffix("s")) for text in (cluster["dns_refresh_rate"], health["interval"], health["timeout"])
+    )
+    assert seconds_before_stop("server.yaml") >= needed
 
 
 def test_rules_and_dashboard_of_the_chart_are_those_of_prometheus_and_grafana():

@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 from compose import make_secrets
+from distillex_serving.tenants.signature import read_secrets
 from distillex_serving.tls_files import TlsFiles
 from server_under_test import ROOT
 
@@ -84,7 +85,7 @@ def test_a_run_that_failed_says_why_and_the_next_one_makes_all(run, tmp_path, fa
     assert written(tmp_path) == (pair if fails == "rand" else [])
     done = run()
     assert (done.returncode, done.stderr) == (0, "")
-    assert written(tmp_path) == ["admin_token", *pair[:2], "grafana_password", *pair[2:]]
+    assert written(tmp_path) == ["admin_token", *pair[:2], "grafana_password", "tenants", *pair[2:]]
     folder = tmp_path / "secrets"
     TlsFiles(folder / "tls.crt", folder / "tls.key", folder / "ca.crt").check()
     assert len((folder / "admin_token").read_text(encoding="utf-8").strip()) == 48
@@ -99,6 +100,38 @@ def test_one_half_of_a_pair_is_named_and_left_as_it_is(run, tmp_path, there, mis
     assert f"secrets/{there} is there, secrets/{missing} is not" in done.stderr
     assert written(tmp_path) == [there]
     assert (tmp_path / "secrets" / there).read_text(encoding="utf-8") == "of my own"
+
+
+def test_a_new_certificate_is_of_the_authority_that_clients_trust(run, tmp_path):
+    folder = tmp_path / "secrets"
+    assert run().returncode == 0
+    authority, first = ((folder / name).read_bytes() for name in ("ca.crt", "tls.crt"))
+    for name in ("tls.crt", "tls.key"):
+        (folder / name).unlink()
+    assert run("new-name.example").returncode == 0
+    assert (folder / "ca.crt").read_bytes() == authority
+    assert (folder / "tls.crt").read_bytes() != first
+    TlsFiles(folder / "tls.crt", folder / "tls.key", folder / "ca.crt").check()
+    certificate = x509.load_pem_x509_certificate((folder / "tls.crt").read_bytes())
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+
+
+@pytest.mark.parametrize("missing", ["ca.crt", "ca.key"])
+def test_half_an_authority_is_not_replaced_unseen(run, tmp_path, missing):
+    assert run().returncode == 0
+    for name in ("tls.crt", "tls.key", missing):
+        (tmp_path / "secrets" / name).unlink()
+    before = written(tmp_path)
+    done = run()
+    assert done.returncode == 1
+    assert "ca.crt and ca.key: one of them is missing" in done.stderr
+    assert written(tmp_path) == before
+
+
+def test_the_secret_of_the_gate_is_one_that_the_gate_takes(run, tmp_path):
+    assert run().returncode == 0
+    secret = (tmp_path / "secrets/tenants/secret").read_bytes()
+    assert read_secrets(secret) == (secret.strip(),)
 
 
 def test_addresses_of_both_kinds_are_addresses_in_the_certificate(run, tmp_path):

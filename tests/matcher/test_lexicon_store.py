@@ -160,23 +160,52 @@ def test_files_of_others_are_left_alone(store):
         (store.directory / "a" / os.fsdecode(name)).write_bytes(CONTENT)
     assert store.versions("a") == [1]
     store.install("a", CONTENT, accept)
+    store.install("a", CONTENT, accept)
     assert store.prune("a", 1) == [1]
-    assert {"notes.txt", "07.lex", "x.lex", "1.lex.bak", "2.lex"} <= set(files(store, "a"))
+    assert {"notes.txt", "07.lex", "x.lex", "1.lex.bak", "2.lex", "3.lex"} <= set(files(store, "a"))
 
 
-def test_pruning_keeps_the_newest_and_the_one_in_use(store):
-    for _ in range(5):
+def test_pruning_keeps_the_newest_the_one_in_use_and_the_one_just_before(store):
+    for _ in range(6):
         store.install("a", CONTENT, accept)
-    store.rollback("a", 2)
-    assert store.prune("a", 2) == [1, 3]
-    assert (store.versions("a"), store.current("a").version) == ([2, 4, 5], 2)
+    store.rollback("a", 3)
+    assert store.prune("a", 2) == [1, 4]
+    assert (store.versions("a"), store.current("a").version) == ([2, 3, 5, 6], 3)
     assert store.prune("a", 2) == []
+    assert store.rollback("a") == 2
     with pytest.raises(LexiconError, match="0 versions cannot be kept"):
         store.prune("a", 0)
     (store.directory / "a" / "CURRENT").write_text("?")
     with pytest.raises(LexiconError, match="holds b'\\?', which is no version number"):
         store.prune("a", 1)
-    assert store.versions("a") == [2, 4, 5]
+    assert store.versions("a") == [2, 3, 5, 6]
+
+
+def test_a_push_removes_old_versions_but_never_the_one_that_it_replaces(store):
+    for _ in range(4):
+        assert store.install("a", CONTENT, accept).removed == ()
+    store.rollback("a", 1)
+    pushed = store.install("a", CONTENT, accept, keep=2)
+    assert (pushed.version, pushed.removed) == (5, (2, 3))
+    assert store.versions("a") == [1, 4, 5]
+    assert store.install("a", CONTENT, accept, keep=1).removed == (1, 4)
+    assert store.versions("a") == [5, 6]
+
+
+def test_a_push_whose_old_versions_cannot_be_removed_is_in_use_all_the_same(store, monkeypatch):
+    for _ in range(3):
+        store.install("a", CONTENT, accept)
+    remove = type(store.directory).unlink
+
+    def refuse_versions(path, missing_ok=False):
+        if path.suffix == ".lex":
+            raise PermissionError(13, "Permission denied")
+        remove(path, missing_ok=missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.unlink", refuse_versions)
+        assert store.install("a", CONTENT, accept, keep=1).version == 4
+    assert (store.current("a").version, store.versions("a")) == (4, [1, 2, 3, 4])
 
 
 def test_a_rollback_to_a_broken_version_is_refused_and_one_to_a_sound_one_mends_current(store):
@@ -227,10 +256,11 @@ def test_a_version_pruned_between_two_looks_of_a_reader_is_not_missed(store, mon
     store.install("a", CONTENT, accept)
     version = store.current_version("a")
     store.install("a", CONTENT, accept)
-    store.prune("a", 1)
-    answers = iter([version, 2])
+    store.install("a", CONTENT, accept)
+    assert store.prune("a", 1) == [version]
+    answers = iter([version, 3])
     monkeypatch.setattr(store, "current_version", lambda name: next(answers))
-    assert store.current("a").label == "a@2"
+    assert store.current("a").label == "a@3"
 
 
 def test_the_base_lexicon_is_replaced_only_by_those_who_say_so(store):

@@ -19,7 +19,9 @@ def test_help_lists_the_commands_and_imports_none_of_their_parts():
     )
     done = distillex("--help", code=code)
     assert done.returncode == 0
-    for name in ("serve", "lexicon", "data", "finetune", "distill", "average", "calibrate", "evaluate", "export"):
+    for name in (
+        *("serve", "lexicon", "data", "label", "finetune", "distill", "average", "calibrate", "evaluate", "export"),
+    ):
         assert name in done.stdout
     assert done.stdout.strip().endswith("[]")
 

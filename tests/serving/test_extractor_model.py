@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -56,6 +57,9 @@ def triton(monkeypatch):
         },
     )
     stub.InferenceResponse = lambda tensors=(), error=None: SimpleNamespace(tensors=tensors, error=error)
+    series = SimpleNamespace(increment=lambda count: None, set=lambda value: None)
+    stub.MetricFamily = lambda **described: SimpleNamespace(Metric=lambda labels: series)
+    stub.MetricFamily.COUNTER = stub.MetricFamily.GAUGE = None
     stub.Logger = SimpleNamespace(log_error=stub.logged.append, log_info=lambda line: None)
 
     def tensor_of(request, name):
@@ -90,7 +94,8 @@ def model(triton, tmp_path, monkeypatch):
             "model_config": json.dumps({"parameters": {"threads": {"string_value": "2"}}}),
         }
     )
-    return opened
+    yield opened
+    opened.finalize()
 
 
 def told(response):
@@ -165,6 +170,25 @@ def test_what_nobody_expected_fails_its_own_request_alone_and_the_log_says_why(m
     assert last[1] == ["base@1+request"]
     assert triton.logged
     assert all(line.startswith("extractor: Traceback") and type(raised).__name__ in line for line in triton.logged)
+
+
+def test_what_the_log_says_of_it_holds_no_text(model, triton, monkeypatch):
+    """Python's own exceptions quote what they were given."""
+
+    def fail(texts, **others):
+        try:
+            return {}[texts[0].decode()]
+        except KeyError:
+            return int(texts[0].decode())
+
+    monkeypatch.setattr(model._pipeline, "answer", fail)
+    [response] = model.execute([Request(TEXT=[TEXT])])
+    assert told(response) == (INTERNAL, "the text could not be extracted; the server's log says why")
+    [line] = triton.logged
+    assert TEXT not in line
+    assert repr(TEXT)[1:-1] not in line
+    assert re.findall(r"^(\w+)$", line, re.MULTILINE) == ["KeyError", "ValueError"]
+    assert line.count("test_extractor_model.py") == 2
 
 
 def test_a_gpu_that_failed_ends_the_process_which_is_started_anew(model, triton, monkeypatch):

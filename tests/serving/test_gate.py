@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import re
 import socket
+import ssl
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +21,8 @@ tritonclient = pytest.importorskip("tritonclient.grpc")
 psutil = pytest.importorskip("psutil", reason="needs psutil: pip install 'distillex[load]'")
 from distillex_client.connection import is_loopback  # noqa: E402
 from distillex_serving.embedded import EmbeddedServer  # noqa: E402
-from distillex_serving.gate import Gate, GateLimits, configuration, put_gate_before  # noqa: E402
-from distillex_serving.preconditions import PreconditionError  # noqa: E402
+from distillex_serving.gate import Gate, GateLimits, certificates, configuration, put_gate_before  # noqa: E402
+from distillex_serving.preconditions import PreconditionError, free_port  # noqa: E402
 from distillex_serving.tls_files import TlsFiles  # noqa: E402
 from plain_triton import bytes_tensor, extract  # noqa: E402
 from server_under_test import server_options, why_no_gate, why_no_server  # noqa: E402
@@ -249,6 +252,101 @@ def test_tls_and_client_certificates_are_checked_by_the_gate(lexicon_directory, 
         plain.close()
     finally:
         gate.close()
+
+
+@pytest.fixture
+def encrypted(gated, tmp_path, monkeypatch):
+    """A gate with TLS, the authority of its certificate, and where its PEM files lie."""
+    trustme = pytest.importorskip("trustme")
+    monkeypatch.setattr(certificates, "POLL_S", 0.05)
+    authority = trustme.CA()
+    files = TlsFiles(tmp_path / "tls.crt", tmp_path / "tls.key")
+    issue(authority, files)
+    gate = Gate(dataclasses.replace(gated[0].options, tls=files), upstream=gated[0].upstream)
+    with contextlib.closing(gate):
+        gate.start()
+        yield gate, authority, files
+
+
+def issue(authority, files, *, certificate=True, key=True):
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    for wanted, blob, path in (
+        (certificate, issued.cert_chain_pems[0], files.certificate),
+        (key, issued.private_key_pem, files.key),
+    ):
+        if wanted:
+            new = path.with_suffix(".new")
+            blob.write_to_path(new)
+            new.replace(path)
+
+
+def shown_certificate(gate):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection(("127.0.0.1", gate.port), timeout=10) as plain, context.wrap_socket(plain) as line:
+        return ssl.DER_cert_to_PEM_cert(line.getpeercert(binary_form=True)).strip()
+
+
+def wait_until(is_so, timeout_s=30):
+    deadline = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart(encrypted):
+    gate, authority, files = encrypted
+    first, pid = shown_certificate(gate), gate.pid
+    assert first == files.certificate.read_text(encoding="ascii").strip()
+    issue(authority, files)
+    second = files.certificate.read_text(encoding="ascii").strip()
+    wait_until(lambda: shown_certificate(gate) == second)
+    # In place, as where a single file is mounted into a container.
+    other = files.certificate.with_name("other")
+    other.mkdir()
+    aside = TlsFiles(other / "tls.crt", other / "tls.key")
+    issue(authority, aside)
+    files.key.write_bytes(aside.key.read_bytes())
+    files.certificate.write_bytes(aside.certificate.read_bytes())
+    third = files.certificate.read_text(encoding="ascii").strip()
+    wait_until(lambda: shown_certificate(gate) == third)
+    assert len({first, second, third}) == 3
+    assert gate.pid == pid
+
+
+def test_a_certificate_without_its_key_changes_nothing(encrypted, caplog):
+    gate, authority, files = encrypted
+    before = shown_certificate(gate)
+    issue(authority, files, key=False)
+    wait_until(lambda: "is not the key of" in caplog.text)
+    assert shown_certificate(gate) == before
+    issue(authority, files)
+    after = files.certificate.read_text(encoding="ascii").strip()
+    wait_until(lambda: shown_certificate(gate) == after)
+
+
+def test_a_gate_that_is_short_of_memory_says_that_it_lives(gated, monkeypatch):
+    # So little that it takes no call: more than that is in use from the start.
+    monkeypatch.setattr(GateLimits, "max_heap_bytes", 1)
+    options = dataclasses.replace(gated[0].options, status_port=free_port())
+    gate = Gate(options, upstream=gated[0].upstream)
+    with contextlib.closing(gate):
+        gate.start()
+        client = tritonclient.InferenceServerClient(gate.grpc_url)
+        wait_until(lambda: is_refused(client))
+        with urllib.request.urlopen(f"http://127.0.0.1:{options.status_port}/live", timeout=10) as answer:
+            assert answer.status == 200
+        assert is_refused(client)
+        client.close()
+
+
+def is_refused(client):
+    try:
+        extract(client, [TEXT])
+    except tritonclient.InferenceServerException as error:
+        return error.status() == "StatusCode.UNAVAILABLE"
+    return False
 
 
 def test_exposed_http_answers_health_checks_and_metrics_alone(lexicon_directory):

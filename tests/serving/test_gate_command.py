@@ -132,6 +132,7 @@ def test_the_printed_configuration_is_one_that_envoy_takes_and_has_a_secret_of_i
     [
         *("server", "server:", ":8001", "server:0", "server:65536", "server:８００１"),
         *("http://h:8001", " :8001", "h/x:1", "a:b:8001", "unix:", "unix: ", "::1:8001", "[server]:8001", "[::1:8001"),
+        *("a:1,", ",a:1", "a:1,b", "a:1, b:2", "a:1,unix:/run/triton:1"),
         *("1.2.3.400:8001", "h h:8001", "-h:8001", "h..h:8001", "服务器:8001", "h\n:8001", "[]:8001"),
     ],
 )
@@ -155,6 +156,7 @@ def test_the_command_names_an_upstream_that_it_refuses():
         ("my_server.:1", Servers("my_server.", 1)),
         ("127.0.0.1:65535", Servers("127.0.0.1", 65535)),
         ("[::1]:8001", Servers("::1", 8001)),
+        ("a:1,[::1]:2,c.d:3", Servers("a", 1, (("::1", 2), ("c.d", 3)))),
         ("unix:/run/triton:1", Path("/run/triton:1")),
     ],
 )

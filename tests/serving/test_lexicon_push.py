@@ -202,7 +202,7 @@ BAD_COMMANDS = {
     "a field of another action": (b'{"action": "list", "keep": 1}', 'list has no field "keep"; accepted: none'),
     "an unknown field": (
         b'{"action": "push", "name": "a", "force": 1}',
-        'push has no field "force"; accepted: name, re',
+        'push has no field "force"; accepted: keep, name, re',
     ),
     "a yes that is text": (b'{"action": "push", "name": "a", "replace_base": "yes"}', 'replace_base "yes" is neither'),
     "deep brackets": (b"[" * 100_000, "brackets that deep, are not accepted"),

@@ -3,8 +3,10 @@
 import json
 
 import pytest
-from distillex_training.data.convert import Format, detect_format, read_any
-from distillex_training.data.formats.columns import Scheme
+from distillex_training.data.convert import read_any
+from distillex_training.data.formats.options import ReadingOptions, Scheme
+from distillex_training.data.formats.reading import Source
+from distillex_training.data.formats.registry import Format, detect
 from distillex_training.data.records import DataError
 
 SENTENCE = "赵伟在北京大学"
@@ -18,7 +20,7 @@ def read(tmp_path):
         if not isinstance(content, str):
             content = "\n".join(json.dumps(record, ensure_ascii=False) for record in content)
         path.write_bytes(content.encode(options.get("encoding", "utf-8")))
-        return read_any(path, kind, **options)
+        return read_any(path, kind, ReadingOptions(**options))
 
     return run
 
@@ -205,7 +207,9 @@ def test_the_short_label_studio_export_is_read(read):
     record = {"id": 1, "text": SENTENCE, "label": [{"start": 0, "end": 2, "text": "赵伟", "labels": ["PER"]}]}
     reading = read(json.dumps([record, {"id": 2, "text": SENTENCE}]))
     assert spans(reading) == [[(0, 2, "PER")]]
-    assert reasons(reading) == [(1, "task 2: not annotated")]
+    ((line, reason),) = reasons(reading)
+    assert line == 1
+    assert reason == "task 2: not annotated, or without entities: JSON-MIN does not tell them apart; export JSON"
 
 
 def test_a_label_studio_export_that_is_cut_off_is_noticed(read):
@@ -225,12 +229,14 @@ def test_a_label_studio_export_that_is_cut_off_is_noticed(read):
         ('{"text": "a", "label": []}', Format.DOCCANO),
         ('{"text": "a", "entities": [], "relations": []}', Format.DOCCANO),
         ('{"text": "a", "entities": []}', Format.DISTILLEX),
-        ('\n[{"id": 1}]', Format.LABEL_STUDIO),
+        ('\n[{"id": 1, "data": {"text": "a"}, "annotations": []}]', Format.LABEL_STUDIO),
         ("a O", Format.COLUMNS),
     ],
 )
 def test_the_format_is_told_by_the_first_record(tmp_path, content, expected):
-    assert detect_format(tmp_path / "file", content) is expected
+    path = tmp_path / "file"
+    path.write_text(content, encoding="utf-8")
+    assert detect(Source(path)) is expected
 
 
 @pytest.mark.parametrize(
@@ -255,19 +261,19 @@ def test_an_encoding_that_would_make_other_text_of_utf8_is_refused(read):
     path = read("赵伟 B-PER\n").path
     assert path.read_bytes().decode("gb18030").endswith(" B-PER\n")
     with pytest.raises(DataError, match="UTF-8 as it stands; read as gb18030 it would be other text"):
-        read_any(path, encoding="gb18030")
+        read_any(path, options=ReadingOptions(encoding="gb18030"))
     for name in ("utf8", "UTF-8", "utf-8-sig"):
-        assert read_any(path, encoding=name).records[0].text == "赵伟"
+        assert read_any(path, options=ReadingOptions(encoding=name)).records[0].text == "赵伟"
 
 
 def test_an_encoding_that_does_not_fit_or_is_unknown_is_refused(tmp_path):
     path = tmp_path / "data.txt"
     path.write_text("赵 B-PER\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"data\.txt:1: not ascii \(byte 0 of the file\)"):
-        read_any(path, encoding="ascii")
+        read_any(path, options=ReadingOptions(encoding="ascii"))
     for name in ("nonsense", "hex"):
         with pytest.raises(DataError, match=rf"{name}.*; such as utf-8, gb18030"):
-            read_any(path, encoding=name)
+            read_any(path, options=ReadingOptions(encoding=name))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -339,9 +345,11 @@ def test_an_empty_file_of_columns_has_no_record(read):
 
 
 def test_odd_json_is_refused_by_name(read):
-    for content in ('{"text": "a", "entities": [5]}', '{"text": "a", "entities": [[0, 1, "X"]]}'):
+    for content in ('{"text": "a", "entities": [5]}', '{"text": "a", "entities": [{}]}', '{"entities": [1]}'):
         reading = read(content)
         assert reading.records == []
-        assert "is not an entity" in reasons(reading)[0][1]
+        ((line, reason),) = reasons(reading)
+        assert line == 1
+        assert "is not an entity" in reason or "an object with a string" in reason
     with pytest.raises(DataError, match="begins like JSON but its first line is none"):
         read('{"a":' * 100_000)

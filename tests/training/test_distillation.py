@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +10,14 @@ import torch
 from distillex_matcher import CrfDecoder, LabelScheme, Lexicon
 from distillex_training.config import ConfigError, StudentRun, TeacherRun, read_config
 from distillex_training.config.losses import LOSSES
+from distillex_training.data.labelled import OpenSpan
 from distillex_training.distill import (
     DistillationTask,
     build_student,
     distill,
     labelled_by_teacher,
     principal_embeddings,
+    sentence_of,
     start_from_teacher,
     wanted_parts,
 )
@@ -396,10 +399,79 @@ def test_only_a_student_can_be_begun_with(toy, toy_teacher, everything, tmp_path
         distill(run, tmp_path)
 
 
-def test_a_teacher_of_other_entity_types_is_refused(toy, toy_teacher, everything, other_types, tmp_path):
+def test_a_teacher_of_none_of_the_student_s_types_is_refused(toy, toy_teacher, everything, other_types, tmp_path):
+    for key in ("data.train", "data.dev"):
+        path = Path(other_types[key])
+        path.write_text(path.read_text(encoding="utf-8").replace('"company"', '"firm"'), encoding="utf-8")
     run = student_run(toy, toy_teacher, everything[1], **other_types)
-    with pytest.raises(ConfigError, match=r"teacher: .* labels company, name; the training file, company, person"):
+    with pytest.raises(ConfigError, match=r"teacher: .* labels company, name; none is a type of the student, firm, pe"):
         distill(run, tmp_path / "run")
+
+
+@pytest.mark.parametrize("loss", ["logit_mse", "logit_kl"])
+def test_losses_that_compare_label_by_label_need_a_teacher_of_the_same_types(
+    toy, toy_teacher, everything, other_types, tmp_path, loss
+):
+    run = student_run(toy, toy_teacher, everything[1], **other_types, **{f"distillation.losses.{loss}": "0.5"})
+    with pytest.raises(
+        ConfigError, match=rf"distillation\.losses\.{loss} is 0\.5: it compares label by label, and the teacher"
+    ):
+        distill(run, tmp_path / "run")
+
+
+def test_a_teacher_may_know_types_that_the_student_lacks_and_the_other_way_round(
+    toy, toy_teacher, everything, other_types, tmp_path, caplog
+):
+    known = [name for name, loss in LOSSES.items() if not loss.needs.label_by_label]
+    assert len(known) == 5
+    settings = {f"distillation.losses.{name}": "0.5" for name in known} | {"distillation.gold_repeats": "0"}
+    run = student_run(toy, toy_teacher, everything[1], **other_types, **settings, **{"loop.epochs": "8"})
+    with caplog.at_level("INFO", "distillex.training"):
+        distill(run, tmp_path / "run")
+    assert "the teacher's name are no types of the student: taught as no entity" in caplog.text
+    assert "the teacher does not know person: these stay open on raw text" in caplog.text
+    rows = read_metrics(tmp_path / "run")
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    crf = load_model(tmp_path / "run" / "best")[1]
+    assert crf.scheme.entity_types == ("company", "person")
+
+
+def test_a_teacher_s_outputs_in_terms_of_other_types(toy, toy_teacher, everything, other_types):
+    run = student_run(toy, toy_teacher, everything[1], **other_types)
+    data = read_run_data(run, toy_teacher)
+    translated = labelled_by_teacher(run.distillation, run.data, data)
+    theirs = label_raw_text([toy_teacher], data, everything[1], wanted_parts(run.distillation))
+    ours, scheme = LabelScheme(data.entity_types), LabelScheme(("company", "name"))
+    rows, characters = [0, 1, 2], max(len(theirs.text(row)) for row in range(3))
+    assert [translated.text(row) for row in rows] == [theirs.text(row) for row in rows]
+    assert {span[2] for row in range(len(theirs)) for span in theirs.spans(row)} == {"company", "name"}
+    assert {span[2] for row in range(len(theirs)) for span in translated.spans(row)} == {"company"}
+    before, after = (cache.marginals(rows, characters) for cache in (theirs, translated))
+    assert torch.allclose(before.sum(-1), after.sum(-1))
+    names = [i for i, label in enumerate(scheme.labels) if label.endswith("name")]
+    assert torch.allclose(after[..., 0], before[..., 0] + before[..., names].sum(-1), atol=1e-6)
+    for i, label in enumerate(ours.labels):
+        if label.endswith("company"):
+            assert torch.equal(after[..., i], before[..., scheme.labels.index(label)])
+    paths, scores = translated.paths(rows, characters)
+    labels = [[ours.labels[i] for i in path] for path in paths.flatten(0, 1).tolist()]
+    told = [[scheme.labels[i] for i in path] for path in theirs.paths(rows, characters)[0].flatten(0, 1).tolist()]
+    assert labels == [["O" if label.endswith("name") else label for label in path] for path in told]
+    assert torch.equal(scores, theirs.paths(rows, characters)[1])
+    assert sentence_of(translated, 0).open == (OpenSpan(0, len(translated.text(0)), ("person",)),)
+
+
+def test_a_student_of_a_teacher_alone_needs_no_labelled_file(toy, toy_teacher, everything, tmp_path, caplog):
+    content = f"data: {{lexicon: {toy}/base.lex, raw: [{toy}/raw.txt]}}"
+    text = (toy / "student.yaml").read_text(encoding="utf-8")
+    (tmp_path / "student.yaml").write_text(content + text[text.index("\nstudent:") :], encoding="utf-8")
+    settings = {"distillation.teacher": str(toy_teacher), "distillation.cache": str(everything[1])}
+    run = read_config(tmp_path / "student.yaml", StudentRun, settings | {"loop.epochs": "2"})
+    with caplog.at_level("INFO", "distillex.training"):
+        best = distill(run, tmp_path / "run")
+    assert best == {"last_epoch": 2}
+    assert "no development file: these weights are kept" in caplog.text
+    assert load_model(tmp_path / "run" / "best")[1].scheme.entity_types == ("company", "name")
 
 
 def test_models_that_label_together_give_the_mean_of_emissions_and_crf(toy, toy_teacher, everything, tmp_path):
@@ -432,7 +504,7 @@ def test_a_model_beside_the_teacher_has_its_entity_types_and_a_teacher(
     other = tmp_path / "other"
     distill(read_config(toy / "student.yaml", StudentRun, {"loop.epochs": "1", **other_types}), other)
     run = student_run(toy, toy_teacher, everything[1], **{"distillation.beside": f"[{other}/best]"})
-    with pytest.raises(ConfigError, match=r"beside: .* labels company, person; the training file, company, name"):
+    with pytest.raises(ConfigError, match=r"beside\.0: .* labels company, person; the teacher, company, name"):
         distill(run, tmp_path / "run")
     with pytest.raises(ConfigError, match=r"other/best labels company, person; .* company, name"):
         Ensemble([toy_teacher, other / "best"], Lexicon.load(run.data.lexicon))

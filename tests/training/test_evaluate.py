@@ -102,6 +102,29 @@ def test_wrong_entries_end_where_the_text_holds_no_more():
     assert random_entries([Sentence("赵", ())], TYPES, 5, {}, seed=1) == {}
 
 
+class Drawn(list):
+    """Sentences that count how often one of them is drawn."""
+
+    times = 0
+
+    def __getitem__(self, index):
+        self.times += 1
+        return super().__getitem__(index)
+
+
+def test_wrong_entries_of_bare_names_end_after_so_many_draws():
+    names = ["".join(pair) for pair in itertools.product("赵钱孙李周吴郑王冯陈", "一二三四五六七八九十")]
+    bare = [Sentence(name, (GoldSpan(0, 2, "name"),)) for name in names]
+    # Now and then a draw finds a word: that must not begin the count anew.
+    rare = [Sentence(f"{name}{number:03}", (GoldSpan(0, 2, "name"),)) for number, name in enumerate(names[:5])]
+    sentences = Drawn(bare * 100 + rare)
+    right = right_entries(sentences, ())
+    sentences.times = 0
+    wrong = random_entries(sentences, TYPES, len(right), right, seed=1)
+    assert 0 < len(wrong) < len(right) == len(names)
+    assert sentences.times <= 20 * len(names) + 10_000
+
+
 def test_a_surface_that_no_lexicon_holds_is_no_entry():
     sentence = Sentence("甲" * 300, (GoldSpan(0, 255, "name"), GoldSpan(0, 256, "name")))
     assert [len(word) for word in right_entries([sentence], ())] == [255]
@@ -202,6 +225,27 @@ def test_an_exported_model_is_given_by_its_folder_or_its_network(evaluate, toy, 
     assert (code, "ONNX Runtime cannot run it" in output) == (1, True), output
 
 
+def test_a_network_under_a_name_of_its_own_can_be_measured(evaluate, toy, toy_student, tmp_path):
+    from distillex.command.main import application
+
+    (tmp_path / "networks").mkdir()
+    network = tmp_path / "networks" / "mine.onnx"
+    done = CliRunner().invoke(application, ["export", str(toy_student), "-o", str(network), "--target", "onnx"])
+    assert done.exit_code == 0, done.output
+    files = {path.name for path in network.parent.iterdir()}
+    assert files == {"mine.onnx", "features.json", "vocabulary.txt", "crf.json"}
+    code, output = evaluate(toy / "dev.jsonl", model=network)
+    assert (code, "| base | 0 |" in output) == (0, True), output
+
+
+def test_a_network_for_gpus_is_measured_where_there_is_no_other(evaluate, toy, toy_student, tmp_path):
+    from distillex_training.export.folder import export_gpu_folder
+
+    export_gpu_folder(toy_student, tmp_path / "gpu")
+    code, output = evaluate(toy / "dev.jsonl", model=tmp_path / "gpu")
+    assert (code, "| base | 0 |" in output) == (0, True), output
+
+
 @pytest.mark.parametrize("kind", ["student", "teacher", "serving/student"])
 def test_a_folder_of_an_earlier_version_is_told_what_changed(evaluate, toy, tmp_path, kind):
     network = tmp_path / kind / "1" / "model.onnx"
@@ -256,6 +300,49 @@ def test_an_onnx_file_that_is_none_is_refused(tmp_path):
     for path in (tmp_path / "model.onnx", tmp_path / "gone.onnx"):
         with pytest.raises(ValueError, match=rf"{path.name}: ONNX Runtime cannot run it"):
             open_session(path)
+
+
+def test_errors_are_told_by_kind_in_tables_in_json_and_on_a_page(evaluate, toy_student, tmp_path):
+    lines = labelled_line("赵伟昨天加入东方电子", (0, 2, "name"), (6, 9, "company")) + labelled_line("今天<天气>")
+    (tmp_path / "data.jsonl").write_text(lines + labelled_line("钱伟说", (2, 3, "name")), encoding="utf-8")
+    code, output = evaluate(tmp_path / "data.jsonl", "--json", tmp_path / "out.json", "--html", tmp_path / "out.html")
+    assert code == 0, output
+    base = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))[1]
+    outcomes = base["outcomes"]
+    assert sum(outcomes[kind] for kind in ("right", "boundary", "type", "boundary and type", "missed")) == 3
+    assert outcomes["right"] + outcomes["boundary"] >= 2
+    for name, row in base["confusion"].items():
+        assert name in ("(none)", "(other bounds)") or sum(row.values()) == base["per_type"][name]["gold"]
+    assert f"| right | {outcomes['right']} | {outcomes['right']} |" in output
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert page.count("<article") == base["faulty_sentences"] > 0
+    assert "东方电" in page
+    assert "<天气>" not in page
+    code, output = evaluate(tmp_path / "data.jsonl", "--html", tmp_path / "no" / "out.html")
+    assert (code, "--html: " in output) == (1, True), output
+
+
+def test_a_record_of_any_length_and_number_of_spans_is_cut_in_linear_time():
+    """Counted are comparisons of spans, of which every span would make one with every other."""
+    from distillex_training.data import labelled
+    from distillex_training.data.records import Record
+
+    class Counted(GoldSpan):
+        compared = 0
+
+        def __eq__(self, other):
+            Counted.compared += 1
+            return super().__eq__(other)
+
+        __hash__ = GoldSpan.__hash__
+
+    count = 2000
+    spans = tuple(Counted(start, start + 2, "name") for start in range(0, 4 * count, 4))
+    sentences, report = labelled._sentences(Path("long"), [Record(Path("long"), 1, "赵伟来。" * count, spans)], 0, 510)
+    assert sum(len(each.spans) for each in sentences) == count
+    assert "".join(each.text for each in sentences) == "赵伟来。" * count
+    assert (report.overlapping_spans, report.cut_spans) == ([], [])
+    assert Counted.compared < 20 * count
 
 
 def found(*spans):

@@ -181,3 +181,28 @@ def test_hidden_error_counts_characters_alone(mask):
     ours, theirs = torch.zeros(BATCH, CHARACTERS, 5), torch.full((BATCH, CHARACTERS, 5), 2.0)
     theirs[~mask] = 100.0
     assert float(losses.hidden_error(ours, theirs, mask)) == pytest.approx(4.0)
+
+
+def test_a_label_that_the_teacher_does_not_know_is_right_where_it_says_none(emissions, crf, mask):
+    unknown = torch.tensor([False, False, True])
+    paths, scores = torch.tensor([[[0, 1, 0, 0]], [[1, 0, 0, 0]]]), torch.zeros(BATCH, 1)
+    expected = 0.0
+    for row, length in enumerate(LENGTHS):
+        every, values = all_paths(emissions[row], crf, length)
+        path = paths[row, 0, :length].tolist()
+        right = [s for p, s in zip(every, values, strict=True) if [0 if label == 2 else label for label in p] == path]
+        expected -= math.log(sum(map(math.exp, right)) / sum(map(math.exp, values)))
+    ours = losses.best_paths_likelihood(emissions, crf, paths, scores, mask, open_labels=unknown)
+    assert float(ours) == pytest.approx(expected / sum(LENGTHS))
+    teacher = torch.tensor([0.7, 0.3, 0.0], dtype=torch.float64).expand(BATCH, CHARACTERS, -1)
+    token = posterior = 0.0
+    posteriors = losses.crf_log_marginals(emissions, crf, mask).exp()
+    for row, length in enumerate(LENGTHS):
+        for t in range(length):
+            for probabilities, name in ((torch.softmax(emissions[row, t], 0), "token"), (posteriors[row, t], "crf")):
+                lost = -0.7 * math.log(probabilities[0] + probabilities[2]) - 0.3 * math.log(probabilities[1])
+                token, posterior = (token + lost, posterior) if name == "token" else (token, posterior + lost)
+    ours = losses.marginal_cross_entropy(emissions, teacher, mask, open_labels=unknown)
+    assert float(ours) == pytest.approx(token / sum(LENGTHS), rel=1e-5)
+    ours = losses.posterior_cross_entropy(emissions, crf, teacher, mask, open_labels=unknown)
+    assert float(ours) == pytest.approx(posterior / sum(LENGTHS))

@@ -182,7 +182,7 @@ def test_a_labelled_file_is_its_path_or_an_object(toy, run_of):
         ),
         ([{"weight": 1}], r"the key 'data\.train\.0\.path' is missing"),
         ([3], r"data\.train\.0 is 3; a path or the keys path, declaration, weight, per_epoch is accepted"),
-        ([], "train"),
+        ([], r"the key 'data\.train' is missing"),
     ],
 )
 def test_what_is_no_labelled_file_is_refused(toy, run_of, train, message):

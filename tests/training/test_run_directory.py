@@ -207,3 +207,12 @@ def test_settings_that_cannot_be_are_refused_by_name(toy, setting, message):
 
     with pytest.raises(ConfigError, match=message):
         read_config(toy / "student.yaml", StudentRun, dict([setting.split("=")]))
+
+
+def test_a_list_that_an_earlier_version_did_not_know_of_is_no_difference_while_it_is_empty(toy):
+    now = record_of(student(toy))
+    then = json.loads(json.dumps(now))
+    assert then["settings"].pop("distillation.labels") == []
+    assert differences(then, now) == []
+    now["settings"]["distillation.beside"] = ["a"]
+    assert differences(then, now) == ['distillation.beside: [] then, ["a"] now']

@@ -128,51 +128,45 @@ def evaluate(
         Path | None,
         typer.Option(help="Draw how often entities of a score are right, with the base lexicon: a file.svg or .png."),
     ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", help="Write a page of the sentences with an error, with the base lexicon.")
+    ] = None,
 ) -> None:
-    """Measure a model: F1 per type and domain, faults, calibration, and how it uses a lexicon on unseen entities."""
-    from distillex.network_check import check_network
+    """Measure a model: F1 per type and domain, errors by kind, calibration, how it uses a lexicon on unseen entities.
+
+    The time is that of five runs of the model over the data, six with --lexicon, whatever the file.
+    """
     from distillex_matcher import Lexicon, LexiconError
-    from distillex_matcher.exported import ExportedFiles
 
     from distillex_training.data.labelled import read_labelled
     from distillex_training.data.measured import read_measured
-    from distillex_training.evaluate import EmissionFunction, NotFiniteError, torch_emissions
+    from distillex_training.evaluate import NotFiniteError
+    from distillex_training.evaluation_page import evaluation_page
     from distillex_training.evaluation_report import figures, report_lines, with_base
-    from distillex_training.export.onnx import onnx_emissions, open_session
     from distillex_training.lexicon_evaluation import evaluate_conditions
-    from distillex_training.models import load_model
-    from distillex_training.models.directory import exported_network, longest_input, other_lexicon
+    from distillex_training.models.directory import exported_network, other_lexicon
+    from distillex_training.opened_model import open_base, open_model
     from distillex_training.reliability import PICTURES, draw_reliability
 
     log_to_the_terminal()
     use_threads()
+    _check_writable("evaluate", "--html", html_file)
     _check_writable("evaluate", "--json", json_file)
     _check_writable("evaluate", "--reliability", reliability)
     if reliability is not None and reliability.suffix not in PICTURES:
         fail("evaluate", f"--reliability: {reliability} is no picture; accepted endings: {', '.join(PICTURES)}")
-    emissions_of: EmissionFunction
     try:
-        network = exported_network(model)
-        if network is not None:
-            files = ExportedFiles.beside(network)
-            session = open_session(network)
-            check_network(session, files)
-            layout, decoder, emissions_of = files.layout, files.crf.decoder(files.layout), onnx_emissions(session)
-            limit = layout.buckets[-1]
-        else:
-            tagger, crf, layout = load_model(model)
-            decoder, emissions_of = crf.decoder(layout), torch_emissions(tagger)
-            limit = longest_input(tagger, layout)
-        measured = read_measured(data, declaration, decoder.scheme.entity_types, max_length=limit - 2)
+        opened = open_model(model)
+        measured = read_measured(data, declaration, opened.entity_types, max_length=opened.longest_text)
         known: set[str] = set()
         if train is not None:
             known = {s.text[e.start : e.end] for s in read_labelled(train)[0] for e in s.spans}
-        lexicon_of_words = Lexicon.load(base or shipped_base_lexicon())
-        if network is None and (note := other_lexicon(model, lexicon_of_words)):
+        lexicon_of_words = open_base(base)
+        if exported_network(model) is None and (note := other_lexicon(model, lexicon_of_words)):
             typer.echo(note, err=True)
         domain = Lexicon.from_tsv(lexicon, name=lexicon.stem) if lexicon is not None else None
         results = evaluate_conditions(
-            *(layout, emissions_of, decoder, measured.sentences, known, lexicon_of_words),
+            *(opened.layout, opened.emissions_of, opened.decoder, measured.sentences, known, lexicon_of_words),
             domain=domain,
             seed=seed,
             groups=measured.groups,
@@ -188,7 +182,9 @@ def evaluate(
         text = json.dumps(figures(model, measured, results), ensure_ascii=False, indent=1)
         json_file.write_text(text + "\n", encoding="utf-8")
     if reliability is not None:
-        draw_reliability(with_base(results).reliability, reliability)
+        draw_reliability(with_base(results).measures.reliability, reliability)
+    if html_file is not None:
+        html_file.write_text(evaluation_page(model, measured, with_base(results)), encoding="utf-8", newline="")
 
 
 def _check_writable(command: str, option: str, path: Path | None) -> None:

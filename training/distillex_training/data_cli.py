@@ -1,31 +1,74 @@
-"""Commands ``distillex data convert | check | stats``."""
+"""Commands ``distillex data convert | export | select | check | stats | close``."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from distillex.locations import shipped_base_lexicon
 from rich.console import Console
 from rich.table import Table
 
 from distillex_training.data.check import check_files
-from distillex_training.data.convert import Format, input_files, read_any, split, write_records
+from distillex_training.data.convert import input_files, read_any, sentences_of, split
+from distillex_training.data.exporting import Exported, export_records
 from distillex_training.data.findings import Kind
-from distillex_training.data.formats.columns import Scheme
+from distillex_training.data.formats.label_studio import labelling_configuration
+from distillex_training.data.formats.options import Offsets, ReadingOptions, Scheme
+from distillex_training.data.formats.own import write_records
+from distillex_training.data.formats.reading import Reading
+from distillex_training.data.formats.registry import FORMATS, Format
+from distillex_training.data.formats.tags import LETTERS
+from distillex_training.data.formats.writing import Output
+from distillex_training.data.raw import read_raw
 from distillex_training.data.records import UTF_8, DataError, Problem, Record, read_records
+from distillex_training.data.resemblance import RESEMBLANCE
 from distillex_training.data.stats import FileStats, file_stats, surfaces_of
+
+if TYPE_CHECKING:
+    from distillex_training.data.prelabel import Prelabelled
 
 EXIT_FINDINGS = 1
 EXIT_UNREADABLE = 2
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Convert, check and count labelled files.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Convert, export, select, check and count labelled files."
+)
 
 Train = Annotated[Path, typer.Argument(help="Labelled JSON Lines: the training file.")]
 Dev = Annotated[Path | None, typer.Argument(help="The development file; it is compared with the training file.")]
+Joiner = Annotated[
+    str, typer.Option(help="Of formats made of tokens: what stands between two of them in the text; a space for words.")
+]
+Encoding = Annotated[str, typer.Option(help="Of the files, such as gb18030; what is written is UTF-8.")]
+TagNames = Annotated[
+    str | None, typer.Option(help="Names of tags that are numbers, in order, such as O,B-name,I-name.", metavar="O,…")
+]
+OffsetCount = Annotated[
+    Offsets,
+    typer.Option(
+        help="What offsets count. auto: code points, or what surfaces in the file say; utf-16: as JavaScript counts."
+    ),
+]
+ReadScheme = Annotated[
+    Scheme, typer.Option(help="Of tags that are read; by default the tags tell. bioes, bmes and bilou are read alike.")
+]
+WrittenFormat = Annotated[Format, typer.Option("--format", help="What to write; docs/data.md shows each.")]
+WrittenScheme = Annotated[
+    Scheme, typer.Option(help=f"Of tags that are written: {', '.join(each.value for each in LETTERS)}.")
+]
+Flatten = Annotated[
+    bool,
+    typer.Option("--flatten", help="Of overlapping spans keep the longer, then the earlier one, and name the others."),
+]
+BaseLexicon = Annotated[
+    Path | None, typer.Option(help="Compiled base lexicon that the model reads with; by default the shipped one.")
+]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result here too.")]
 
 
@@ -44,29 +87,42 @@ def convert(
     format_: Annotated[
         Format, typer.Option("--format", help="By default each file's own content tells.")
     ] = Format.AUTO,
-    scheme: Annotated[
-        Scheme, typer.Option(help="Of columns; by default the tags tell. bioes reads BMES and BILOU as well.")
-    ] = Scheme.AUTO,
-    joiner: Annotated[str, typer.Option(help="Of columns: what stands between two tokens in the text.")] = "",
-    encoding: Annotated[str, typer.Option(help="Of the files, such as gb18030; what is written is UTF-8.")] = UTF_8,
+    scheme: ReadScheme = Scheme.AUTO,
+    joiner: Joiner = "",
+    encoding: Encoding = UTF_8,
+    tag_names: TagNames = None,
+    offsets: OffsetCount = Offsets.AUTO,
+    predictions: Annotated[
+        bool,
+        typer.Option("--predictions", help="Of Label Studio: take a model's predictions where nobody has labelled."),
+    ] = False,
+    sentences: Annotated[
+        bool,
+        typer.Option("--sentences", help="Cut texts at the ends of sentences, outside entities: one record each."),
+    ] = False,
     dev: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of sentences for dev.jsonl; 0: no split.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the split.")] = 1,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1, and write nothing, if a record is bad.")
     ] = False,
 ) -> None:
-    """Convert CoNLL columns (BIO, BIO2, BIOES, BMES), CLUENER JSON, doccano or Label Studio exports to JSON Lines.
+    """Convert labelled files of other tools to JSON Lines.
+
+    CoNLL columns and CoNLL-U, CSV of tokens and tags, Hugging Face tokens and ner_tags (JSON, Parquet, saved data
+    sets), CLUENER, doccano, Label Studio, Prodigy, spaCy (.spacy and JSON), brat, GLiNER, UIE.
 
     Each span is checked against its text. A record with a problem is left out whole, named with file, line and reason,
     and counted.
     """
     try:
-        readings = [read_any(file, format_, scheme, joiner, encoding) for file in input_files(inputs)]
+        options = ReadingOptions(scheme, joiner, encoding, _names(tag_names), offsets, predictions)
+        readings = [read_any(file, format_, options) for file in input_files(inputs)]
     except DataError as error:
         _fail("convert", str(error))
-    for reading in readings:
-        for line in (*map(str, reading.problems), *reading.notes):
-            typer.echo(line, err=True)
+    _name_problems(readings)
+    if sentences:
+        for reading in readings:
+            reading.records = [part for record in reading.records for part in sentences_of(record)]
     taken, refused = sum(len(r.records) for r in readings), sum(r.refused for r in readings)
     if strict and any(reading.problems for reading in readings):
         _fail("convert", f"{refused} records are bad; nothing was written (--strict)", EXIT_FINDINGS)
@@ -96,6 +152,115 @@ def convert(
         write_records(path, part)
         typer.echo(f"{path}: {len(part):,} sentences, {sum(len(r.spans) for r in part):,} entities")
     typer.echo(f"{taken:,} records taken, {refused:,} left out" + (" (named above)" if refused else ""))
+
+
+@app.command()
+def export(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Labelled files of any format, or folders of them; with --model raw text, one a line, or the texts of "
+            ".jsonl files."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A file; of brat an empty or new folder.")],
+    format_: WrittenFormat,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, help="A model's folder, trained or exported: it labels the texts, for people to look over."
+        ),
+    ] = None,
+    flatten: Flatten = False,
+    scheme: WrittenScheme = Scheme.BIO2,
+    input_format: Annotated[Format, typer.Option(help="By default each file's own content tells.")] = Format.AUTO,
+    input_scheme: ReadScheme = Scheme.AUTO,
+    joiner: Joiner = "",
+    encoding: Encoding = UTF_8,
+    tag_names: TagNames = None,
+    offsets: OffsetCount = Offsets.AUTO,
+    base: BaseLexicon = None,
+) -> None:
+    """Write labelled files, or raw text that a model labels, in the format of another tool.
+
+    What 'distillex data convert' reads of it are the same records. A record that the format cannot hold (overlapping
+    spans in columns, say) is left out, named with the reason, and counted.
+    """
+    from distillex_training.evaluate import NotFiniteError
+
+    _check_output("export", format_, scheme, output)
+    try:
+        if model is not None:
+            found = _prelabelled(inputs, model, base)
+            written = _write(found, format_, Output(output, scheme, model.resolve().name), flatten, inputs)
+        else:
+            options = ReadingOptions(input_scheme, joiner, encoding, _names(tag_names), offsets)
+            files = input_files(inputs)
+            readings = [read_any(file, input_format, options) for file in files]
+            _name_problems(readings)
+            records = [record for reading in readings for record in reading.records]
+            _keep_inputs("export", output, files)
+            written = export_records(records, format_, Output(output, scheme), flatten=flatten)
+            written.refused += sum(reading.refused for reading in readings)
+    except (NotFiniteError, OSError, ValueError) as error:
+        _fail("export", str(error))
+    _report(written, format_, output)
+
+
+@app.command()
+def select(
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Raw text, one sentence a line, or .jsonl files, whose texts are read.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A file; of brat an empty or new folder.")],
+    model: Annotated[Path, typer.Option(exists=True, help="A model's folder, trained or exported.")],
+    count: Annotated[int, typer.Option("--number", "-n", min=1, help="How many sentences to choose.")],
+    format_: WrittenFormat = Format.LABEL_STUDIO,
+    labelled: Annotated[
+        list[Path] | None,
+        typer.Option(help="Files that are labelled already, of any format: their texts are not chosen; repeatable."),
+    ] = None,
+    resemblance: Annotated[
+        float,
+        typer.Option(
+            min=0.05,
+            help="Share of their pairs of characters from which two sentences are alike, and the more certain one is "
+            "passed over; over 1: none are.",
+        ),
+    ] = RESEMBLANCE,
+    flatten: Flatten = False,
+    scheme: WrittenScheme = Scheme.BIO2,
+    base: BaseLexicon = None,
+) -> None:
+    """Choose the raw sentences that are most worth labelling: those of whose labels a model is least certain.
+
+    They are written with the model's labels, the least certain first. The measure is the probability of the most
+    probable label sequence by the CRF, normalized by length (MNLP, Shen et al. 2018).
+    """
+    from distillex_training.data.selection import select as choose
+    from distillex_training.evaluate import NotFiniteError
+
+    _check_output("select", format_, scheme, output)
+    try:
+        readings = [read_any(file) for file in input_files(labelled)] if labelled else []
+        _name_problems(readings)
+        known = [record.text for reading in readings for record in reading.records]
+        found = _prelabelled(inputs, model, base)
+        selected = choose(found, count, labelled=known, resemblance=resemblance)
+        if not selected.chosen:
+            _fail("select", "every sentence is labelled already, or resembles one that is (--resemblance)")
+        name = model.resolve().name
+        written = _write(selected.chosen, format_, Output(output, scheme, name), flatten, [*inputs, *(labelled or ())])
+    except (NotFiniteError, OSError, ValueError) as error:
+        _fail("select", str(error))
+    first, last = selected.chosen[0].confidence, selected.chosen[-1].confidence
+    typer.echo(
+        f"{len(selected.chosen):,} of {len(found):,} sentences, confidence {first:.4f} to {last:.4f}; passed over: "
+        f"{selected.known:,} known, {selected.alike:,} alike"
+    )
+    if len(selected.chosen) < count:
+        typer.echo(f"{count:,} were asked for: the others are known or alike (--resemblance)", err=True)
+    _report(written, format_, output)
 
 
 @app.command()
@@ -185,7 +350,7 @@ def close(
     open_weight: Annotated[
         float, typer.Option(min=0, help="Weight of a sentence of which something stays open.")
     ] = 0.5,
-    base: Annotated[Path, typer.Option(help="Compiled base lexicon.")] = Path("lexicons/base/1.lex"),
+    base: BaseLexicon = None,
 ) -> None:
     """Close what a corpus leaves open: rules and teachers label it where they are certain, the rest stays open."""
     from distillex_matcher import Lexicon, LexiconError
@@ -198,7 +363,7 @@ def close(
     from distillex_training.models.directory import ModelDirectoryError
 
     try:
-        ensemble = Ensemble(teacher, Lexicon.load(base)) if teacher else None
+        ensemble = Ensemble(teacher, Lexicon.load(base or shipped_base_lexicon())) if teacher else None
         types = ensemble.entity_types if ensemble is not None else ()
         declared = None if declaration is None else read_declaration(declaration, types)
         file = LabelledFile(data, declared).records(types)
@@ -217,6 +382,62 @@ def close(
     for note in notes:
         typer.echo(note)
     typer.echo(f"{output}: {len(records):,} sentences, {sum(len(r.spans) for r in records):,} entities")
+
+
+def _names(tag_names: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (tag_names or "").split(",") if name.strip())
+
+
+def _name_problems(readings: Sequence[Reading]) -> None:
+    for reading in readings:
+        for line in (*map(str, reading.problems), *reading.notes):
+            typer.echo(line, err=True)
+
+
+def _check_output(command: str, kind: Format, scheme: Scheme, output: Path) -> None:
+    if kind is Format.AUTO:
+        _fail(command, f"--format auto is for reading; accepted: {', '.join(each.value for each in FORMATS)}")
+    if scheme not in LETTERS:
+        _fail(command, f"--scheme {scheme.value} is not written; accepted: {', '.join(each.value for each in LETTERS)}")
+    if output.is_dir() and not FORMATS[kind].is_folder:
+        _fail(command, f"{output} is a folder; {kind.value} is written to a file")
+
+
+def _keep_inputs(command: str, output: Path, inputs: Sequence[Path]) -> None:
+    if any(path.resolve() == output.resolve() for path in inputs):
+        _fail(command, f"{output} is one of the files that were read, and would be lost: give another output")
+
+
+def _prelabelled(inputs: Sequence[Path], model: Path, base: Path | None) -> list[Prelabelled]:
+    """Have a model label raw text."""
+    from distillex_training.data.prelabel import prelabel
+    from distillex_training.opened_model import open_base, open_model
+
+    opened, lexicon = open_model(model), open_base(base)
+    limit = opened.longest_text
+    texts, longer = read_raw(inputs, max_length=limit)
+    if longer:
+        typer.echo(f"{longer:,} sentences of more than {limit} characters were left out", err=True)
+    return prelabel(texts, opened, lexicon, inputs[0])
+
+
+def _write(
+    found: Sequence[Prelabelled], kind: Format, output: Output, flatten: bool, inputs: Sequence[Path]
+) -> Exported:
+    _keep_inputs("export", output.path, inputs)
+    output = dataclasses.replace(output, confidences=tuple(each.confidence for each in found))
+    return export_records([each.record for each in found], kind, output, flatten=flatten)
+
+
+def _report(written: Exported, kind: Format, output: Path) -> None:
+    for line in (*map(str, written.problems), *written.notes):
+        typer.echo(line, err=True)
+    spans = [span for record in written.records for span in record.spans]
+    if kind is Format.LABEL_STUDIO:
+        types = sorted({span.type for span in spans})
+        typer.echo(f"labelling configuration of its project: {labelling_configuration(types)}")
+    left = f"; {written.refused:,} left out (named above)" if written.refused else ""
+    typer.echo(f"{output}: {len(written.records):,} sentences, {len(spans):,} entities{left}")
 
 
 def _print_stats(figures: FileStats) -> None:

@@ -27,25 +27,28 @@ from distillex_training.config.messages import sentence
 from distillex_training.config.model_directory import read_description
 from distillex_training.data.batches import make_batch
 from distillex_training.data.everyday import Everyday, EverydaySentences
-from distillex_training.data.labelled import GoldSpan, Sentence
+from distillex_training.data.label_sources import draw_by_score
+from distillex_training.data.labelled import GoldSpan, OpenSpan, Sentence
 from distillex_training.data.substitution import substituted_sentences, unchanged
-from distillex_training.lessons import Caches, Lesson
+from distillex_training.lessons import Lesson
 from distillex_training.lexicon import LexiconAugmenter, ListedWords
 from distillex_training.models import ConstrainedCrf, Student, StudentConfig, Teacher, load_model
 from distillex_training.models.initial import start_from
+from distillex_training.preflight import check_teachers
 from distillex_training.run_directory import train_in
-from distillex_training.tagging import GoldTask, TaggingData, read_data
-from distillex_training.teacher_cache import JoinedCaches, Wanted, label_raw_text
+from distillex_training.tagging import GoldTask, TaggingData, draw_parts, read_data
+from distillex_training.teacher_cache import JoinedCaches, TeacherCache, Wanted, label_raw_text
+from distillex_training.translated_cache import Caches, TranslatedCache, Translation
 
 LOG = logging.getLogger("distillex.training")
 CERTAIN = 0.8
-"""The teacher's posterior of an entity that others may be exchanged for."""
+"""A teacher's posterior, or a source's score, of an entity that others may be exchanged for."""
 SEED_OF_NEW_LAYERS = 1
 """Of those that a student begun with another one does not take over."""
 
 
 class DistillationTask(GoldTask):
-    """Gold sentences, and raw sentences with what the teacher says of them."""
+    """Gold sentences, raw sentences with what the teacher says of them, and sentences with labels from anywhere."""
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class DistillationTask(GoldTask):
         self._switches = switches
         self._cache = cache
         self._gold_count = len(self.sentences)
+        self._open_labels: Tensor | None = None
         self._teaches = cache is not None and bool(switches.switched_on)
         self._raw_stays = not all(LOSSES[name].needs.known_of_new_characters for name in switches.switched_on)
         if cache is not None:
@@ -75,13 +79,20 @@ class DistillationTask(GoldTask):
             LOG.info("%d of %d raw sentences kept by the teacher's confidence", len(kept), len(cache))
             self._raw_rows = kept
             self.sentences = [*self.sentences, *(sentence_of(cache, row) for row in kept)]
+            open_labels = open_labels_of(cache)
+            self._open_labels = None if open_labels is None else open_labels.to(processes.device())
             if switches.reads(Needs.HIDDEN):
                 self.model.projection = nn.Linear(self.model.tagger.hidden_width, cache.hidden_width)
                 self._groups.append({"params": list(self.model.projection.parameters()), "lr": projection_rate})
+        self._raw_end = len(self.sentences)
+        self.sentences = [*self.sentences, *self.data.sourced]
 
     def mentions(self) -> Iterable[tuple[str, str]]:
-        """Those of the gold labels, and what the teacher is certain of."""
+        """Those of the gold labels, and what the teacher and other sources are certain of."""
         yield from super().mentions()
+        for each in self.data.sourced:
+            sure = (span for span in each.spans if not span.also and span.score >= CERTAIN)
+            yield from ((each.text[span.start : span.end], span.type) for span in sure)
         if self._cache is not None:
             for row in self._raw_rows:
                 text = self._cache.text(row)
@@ -89,17 +100,22 @@ class DistillationTask(GoldTask):
 
     def may_change(self, index: int) -> bool:
         """Tell whether a sentence may have other entities and less punctuation than it was labelled with."""
-        return index < self._gold_count or not self._raw_stays
+        return not self._is_raw(index) or not self._raw_stays
+
+    def _is_raw(self, index: int) -> bool:
+        return self._gold_count <= index < self._raw_end
 
     def batches(self, epoch: int) -> list[list[int]]:
-        """Return batches that are all gold, all raw or all everyday sentences, mixed in order."""
+        """Return batches that are all gold, all raw, all everyday or all otherwise labelled sentences, mixed."""
         gold = self.gold_indices(epoch) * self._switches.gold_repeats
-        raw = list(range(self._gold_count, len(self.sentences))) if self._teaches else []
+        raw = list(range(self._gold_count, self._raw_end)) if self._teaches else []
+        generator = random.Random(f"{self.loop.seed}-{epoch}-sourced")
+        sourced = draw_parts(self.data.sourced_parts, self._raw_end, generator)
         fixed = len(self.sentences)
         made = list(range(fixed, fixed + len(self._drawn_for(epoch))))
         batches = [
             batch
-            for part, indices in enumerate((gold, raw, made))
+            for part, indices in enumerate((gold, raw, made, sourced))
             if indices
             for batch in self._bucketed(indices, self.loop.seed + 1000 * part, epoch)
         ]
@@ -109,25 +125,32 @@ class DistillationTask(GoldTask):
         return [batches[i] for i in order]
 
     def loss(self, batch: list[int], epoch: int) -> Tensor:
-        """Gold likelihood, or the weighted sum of the losses against the teacher."""
+        """Likelihood of the labels, or the weighted sum of the losses against the teacher."""
         switches = self._switches
         if batch[0] >= len(self.sentences):
             return self._everyday.weight * self._everyday_loss(batch, epoch)
-        if batch[0] < self._gold_count or self._cache is None:
-            return switches.gold * super().loss(batch, epoch)
+        if not self._is_raw(batch[0]):
+            return (switches.gold if batch[0] < self._gold_count else 1.0) * super().loss(batch, epoch)
+        assert self._cache is not None
         features = self.batch(batch, epoch)
         emissions, hidden = self.model.tagger.forward_with_hidden(*features.inputs)
         emissions, hidden = emissions[:, 1:-1].float(), hidden[:, 1:-1].float()
         rows = [self._raw_rows[i - self._gold_count] for i in batch]
         with torch.autocast(emissions.device.type, enabled=False):
             projected = None if self.model.projection is None else self.model.projection(hidden)
-            lesson = Lesson(emissions, projected, self.model.crf, features, self._cache, rows, switches)
-            return lesson.loss()
+            taught = (features, self._cache, rows, switches, self._open_labels)
+            return Lesson(emissions, projected, self.model.crf, *taught).loss()
 
     def sentence(self, index: int, epoch: int) -> Sentence:
         """Return a labelled, raw or everyday sentence by its number."""
         made = index - len(self.sentences)
-        return self._drawn_for(epoch)[made].sentence if made >= 0 else super().sentence(index, epoch)
+        if made >= 0:
+            return self._drawn_for(epoch)[made].sentence
+        sentence = super().sentence(index, epoch)
+        if index < self._raw_end:
+            return sentence
+        generator = random.Random(f"{self.loop.seed}-{epoch}-{index}-scores")
+        return draw_by_score(sentence, self.data.entity_types, generator)
 
     def _drawn_for(self, epoch: int) -> list[Everyday]:
         if self._drawn[0] != epoch:
@@ -164,7 +187,10 @@ def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, Constrai
         raise ConfigError(f"student: {sentence(error, StudentConfig)}") from None
     if run.student.owned_bigrams or run.student.owned_words:
         # Raw text that no teacher labels is not trained on.
-        texts = [*(s.text for s in data.train), *(data.raw if run.distillation.teacher is not None else ())]
+        texts = [
+            *(s.text for s in (*data.train, *data.sourced)),
+            *(data.raw if run.distillation.teacher is not None else ()),
+        ]
         give_rows_to_text(student, data.layout.featurizer(data.base), texts)
     return student, crf
 
@@ -259,8 +285,16 @@ def wanted_parts(switches: DistillationConfig) -> Wanted:
 
 
 def sentence_of(cache: Caches, row: int) -> Sentence:
-    """Return a raw sentence with the teacher's spans as its labels."""
-    return Sentence(cache.text(row), tuple(GoldSpan(*span) for span in cache.spans(row)))
+    """Return a raw sentence with the teacher's spans as its labels; types that it does not know are open in it."""
+    text = cache.text(row)
+    lacking = cache.translation.lacking if isinstance(cache, TranslatedCache) else ()
+    stretches = (OpenSpan(0, len(text), lacking),) if lacking else ()
+    return Sentence(text, tuple(GoldSpan(*span) for span in cache.spans(row)), stretches)
+
+
+def open_labels_of(cache: Caches) -> Tensor | None:
+    """Return the labels of the student that the teacher does not know, None where there are none. *Shape:* [L]."""
+    return cache.translation.open if isinstance(cache, TranslatedCache) and cache.translation.lacking else None
 
 
 def labelled_by_teacher(switches: DistillationConfig, config: DataConfig, data: TaggingData) -> Caches | None:
@@ -274,17 +308,31 @@ def labelled_by_teacher(switches: DistillationConfig, config: DataConfig, data: 
     Raises
     ------
     ConfigError
-        For a teacher that labels other entity types than the training file does, or one beside none.
+        For a teacher that labels none of the student's entity types, one beside none or of other types than the
+        teacher, or a loss that compares label by label where the labels differ.
     """
     if switches.teacher is None:
         return None
-    teachers = (switches.teacher, *switches.beside)
-    for teacher in teachers:
-        labels = read_description(teacher).config.entity_types
-        if labels != data.entity_types:
-            key = "teacher" if teacher == switches.teacher else "beside"
-            theirs, ours = (", ".join(types) for types in (labels, data.entity_types))
-            raise ConfigError(f"distillation.{key}: {teacher} labels {theirs}; the training file, {ours}")
+    check_teachers(switches, data.entity_types)
+    labels = read_description(switches.teacher).config.entity_types
+    translation = None if labels == data.entity_types else _translation(labels, data.entity_types)
+    cache = _labelled((switches.teacher, *switches.beside), switches, config, data)
+    return cache if cache is None or translation is None else TranslatedCache(cache, translation)
+
+
+def _translation(labels: Sequence[str], entity_types: Sequence[str]) -> Translation:
+    """Return a teacher's labels in terms of the student's, and say what becomes of those that one of them lacks."""
+    translation = Translation(labels, entity_types)
+    if translation.foreign:
+        LOG.info("the teacher's %s are no types of the student: taught as no entity", ", ".join(translation.foreign))
+    if translation.lacking:
+        LOG.info("the teacher does not know %s: these stay open on raw text", ", ".join(translation.lacking))
+    return translation
+
+
+def _labelled(
+    teachers: Sequence[Path], switches: DistillationConfig, config: DataConfig, data: TaggingData
+) -> TeacherCache | JoinedCaches | None:
     wanted = wanted_parts(switches)
     with processes.first_goes_ahead():
         cache = label_raw_text(teachers, data, switches.cache, wanted)
@@ -354,11 +402,19 @@ def _task(run: StudentRun) -> DistillationTask:
     torch.manual_seed(run.loop.seed)
     teacher_directory = run.distillation.teacher
     teacher = layout = None
+    teacher_types: tuple[str, ...] = ()
     if teacher_directory is not None:
         teacher, _, layout = load_model(teacher_directory)
+        teacher_types = read_description(teacher_directory).config.entity_types
     if run.initial is not None:
         layout = load_model(run.initial)[2]
-    data = read_data(run.data, word_hash_size=run.student.word_hash_size, layout=layout)
+    data = read_data(
+        run.data,
+        word_hash_size=run.student.word_hash_size,
+        layout=layout,
+        labels=run.distillation.labels,
+        teacher_types=teacher_types,
+    )
     if run.student.owned_words and run.initial is None:
         data = dataclasses.replace(data, layout=data.layout.with_distinct_words())
     student, crf = build_student(run, data)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from distillex_training.data import declaration
-from distillex_training.data.labelled import Sentence
+from distillex_training.data.labelled import GoldSpan, Sentence
 
 Span = tuple[int, int, str]
 EmissionFunction = Callable[[Features], NDArray[np.float32]]
@@ -128,18 +128,49 @@ def judged(sentences: Sequence[Sentence], predicted: Sequence[Iterable[Span]]) -
     """
     told: list[list[Span]] = []
     for sentence, spans in zip(sentences, predicted, strict=True):
-        gold = {(span.start, span.end): span for span in sentence.spans}
-        kept = []
-        for start, end, kind in spans:
-            span = gold.get((start, end))
-            if span is not None and kind in span.types:
-                kept.append((start, end, span.type))
-            elif any(each.start < end and start < each.end for each in sentence.spans) or not any(
-                each.start <= start and end <= each.end and kind in each.types for each in sentence.open
-            ):
-                kept.append((start, end, kind))
-        told.append(kept)
+        found = list(spans)
+        counted = counted_types(sentence, found, overlapping(sentence.spans, found))
+        told.append(
+            [(start, end, kind) for (start, end, _), kind in zip(found, counted, strict=True) if kind is not None]
+        )
     return told
+
+
+def counted_types(sentence: Sentence, found: Sequence[Span], overlaps: Iterable[tuple[int, int]]) -> list[str | None]:
+    """Return the type under which each found span counts; None: the gold labels do not tell of it.
+
+    ``overlaps``: of :func:`overlapping`.
+    """
+    gold = {(span.start, span.end): span for span in sentence.spans}
+    touching = {number for _, number in overlaps}
+    counted: list[str | None] = []
+    for number, (start, end, kind) in enumerate(found):
+        span = gold.get((start, end))
+        if span is not None and kind in span.types:
+            counted.append(span.type)
+        elif number in touching or not any(
+            each.start <= start and end <= each.end and kind in each.types for each in sentence.open
+        ):
+            counted.append(kind)
+        else:
+            counted.append(None)
+    return counted
+
+
+def overlapping(gold: Sequence[GoldSpan], found: Sequence[Span]) -> list[tuple[int, int]]:
+    """Return the pairs that share characters, by their numbers; in time linear in both where neither overlap."""
+    by_start = sorted(range(len(found)), key=lambda number: found[number])
+    pairs = []
+    begin = 0
+    for place, span in sorted(enumerate(gold), key=lambda numbered: numbered[1]):
+        while begin < len(by_start) and found[by_start[begin]][1] <= span.start:
+            begin += 1
+        at = begin
+        while at < len(by_start) and found[by_start[at]][0] < span.end:
+            if found[by_start[at]][1] > span.start:
+                pairs.append((place, by_start[at]))
+            at += 1
+    return pairs
 
 
 def trim(

@@ -10,15 +10,20 @@ from typing import Any
 from distillex_training.data.measured import MeasuredFile
 from distillex_training.evaluate import Scores
 from distillex_training.lexicon_evaluation import ConditionResult
-from distillex_training.measures import Measures
+from distillex_training.span_errors import NONE, OTHER_BOUNDS, ErrorCounts, Outcome, Pair, count_errors, pairs_of
 
 BASE = "base"
 """The condition that the tables beside the first one are of."""
 
 
-def with_base(results: Sequence[ConditionResult]) -> Measures:
+def with_base(results: Sequence[ConditionResult]) -> ConditionResult:
     """Return what was measured with the base lexicon alone."""
-    return next(result.measures for result in results if result.condition == BASE)
+    return next(result for result in results if result.condition == BASE)
+
+
+def pairs_in(file: MeasuredFile, result: ConditionResult) -> list[list[Pair]]:
+    """Return what became of each entity of each sentence under a lexicon condition."""
+    return [pairs_of(*each) for each in zip(file.sentences, result.predicted, strict=True)]
 
 
 def report_lines(file: MeasuredFile, results: Sequence[ConditionResult]) -> Iterator[str]:
@@ -32,7 +37,7 @@ def report_lines(file: MeasuredFile, results: Sequence[ConditionResult]) -> Iter
             f"| {result.condition} | {result.entries:,} | {micro.f1:.4f} | {micro.precision:.4f} | {micro.recall:.4f} "
             f"| {_recall(result.seen)} | {_recall(result.unseen)} |"
         )
-    measures = with_base(results)
+    measures = with_base(results).measures
     yield "\nper type, with the base lexicon:\n"
     yield from _table("type", measures.report.per_type)
     if any(len(group) > 1 for group in file.groups):
@@ -49,9 +54,10 @@ def report_lines(file: MeasuredFile, results: Sequence[ConditionResult]) -> Iter
         f"({measures.faulty_share:.1%}); an entity found in {measures.wrongly_filled:,} of the "
         f"{measures.without_entities:,} without any"
     )
+    yield from error_lines(count_errors(pairs_in(file, with_base(results))))
     reliability = measures.reliability
     yield (
-        f"scores: mean {reliability.mean_score:.4f} at a precision of {reliability.precision:.4f}, calibration error "
+        f"\nscores: mean {reliability.mean_score:.4f} at a precision of {reliability.precision:.4f}, calibration error "
         f"{reliability.calibration_error:.4f}"
     )
 
@@ -61,6 +67,7 @@ def figures(model: Path, file: MeasuredFile, results: Sequence[ConditionResult])
     listed = []
     for result in results:
         measures, micro = result.measures, result.report.micro
+        errors = count_errors(pairs_in(file, result))
         listed.append(
             {
                 "model": str(model),
@@ -85,12 +92,50 @@ def figures(model: Path, file: MeasuredFile, results: Sequence[ConditionResult])
                 "faulty_share": measures.faulty_share,
                 "sentences_without_entities": measures.without_entities,
                 "wrongly_filled_sentences": measures.wrongly_filled,
+                "outcomes": {each.value: errors.outcomes[each] for each in Outcome},
+                "confusion": confusion_rows(errors),
                 "mean_score": measures.reliability.mean_score,
                 "calibration_error": measures.reliability.calibration_error,
                 "reliability": [dataclasses.asdict(each) for each in measures.reliability.bins],
             }
         )
     return listed
+
+
+def error_lines(errors: ErrorCounts) -> Iterator[str]:
+    """Tables of the errors by kind, and of the types that are confused."""
+    yield "\nwhat became of the entities (docs/training.md says what each kind is):\n"
+    yield "| | gold | found |"
+    yield "|---|---|---|"
+    for outcome in Outcome:
+        count = errors.outcomes[outcome]
+        if count or outcome is not Outcome.NOT_JUDGED:
+            gold = "–" if outcome in (Outcome.INVENTED, Outcome.NOT_JUDGED) else f"{count:,}"
+            yield f"| {outcome.value} | {gold} | {'–' if outcome is Outcome.MISSED else f'{count:,}'} |"
+    rows = confusion_rows(errors)
+    columns = confusion_columns(rows)
+    yield "\ntypes: gold in rows, found in columns; two types where the bounds are equal:\n"
+    yield f"| | {' | '.join(columns)} |"
+    yield f"|{'---|' * (1 + len(columns))}"
+    for name, row in rows.items():
+        yield f"| {name} | {' | '.join(f'{row[each]:,}' if each in row else '' for each in columns)} |"
+
+
+def confusion_rows(errors: ErrorCounts) -> dict[str, dict[str, int]]:
+    """Return how often what is gold (in the outer dictionary) was found as what: types, then the words for neither."""
+    rows: dict[str, dict[str, int]] = {}
+    for gold, found in sorted(errors.confusion, key=lambda cell: tuple(map(_types_first, cell))):
+        rows.setdefault(gold, {})[found] = errors.confusion[gold, found]
+    return rows
+
+
+def confusion_columns(rows: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return all that was found, in the order of the rows."""
+    return sorted({name for row in rows.values() for name in row}, key=_types_first)
+
+
+def _types_first(name: str) -> tuple[int, str]:
+    return (OTHER_BOUNDS, NONE).index(name) + 1 if name in (OTHER_BOUNDS, NONE) else 0, name
 
 
 def _table(title: str, rows: Mapping[str, Scores]) -> Iterator[str]:

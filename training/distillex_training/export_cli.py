@@ -45,9 +45,10 @@ def export(
     target: Annotated[
         Target,
         typer.Option(
-            help="folder: all that extraction reads; onnx: the network alone; gpu: the network for ONNX Runtime on a "
-            "GPU; tensorrt: a plan for this machine's GPU; tensorrt-rtx: a plan of TensorRT for RTX, built without a "
-            "GPU. Into a folder go also the files that are read beside a network for GPUs or a plan."
+            help="folder: all that extraction reads; onnx: the same, the network under a name of yours; gpu: the "
+            "network for ONNX Runtime on a GPU; tensorrt: a plan for this machine's GPU; tensorrt-rtx: a plan of "
+            "TensorRT for RTX, built without a GPU. Into a folder go also the files that are read beside a network for "
+            "GPUs or a plan."
         ),
     ] = Target.FOLDER,
     int8: Annotated[
@@ -127,7 +128,7 @@ def _export_for_cpu(
     from distillex_matcher import Lexicon
 
     from distillex_training.data.raw import read_raw
-    from distillex_training.export.folder import check_folder, check_network_alone, export_folder
+    from distillex_training.export.folder import check_folder, check_network_alone, export_folder, put_beside
     from distillex_training.export.int8 import calibration_batches, export_quantized
     from distillex_training.models import load_model
 
@@ -144,12 +145,12 @@ def _export_for_cpu(
     if target is Target.FOLDER:
         return export_folder(model, output, int8=int8, calibration=batches)
     export_quantized(tagger, layout, output, int8, batches, crf=parameters)
-    return [output]
+    return [output, *put_beside(output, layout, parameters)]
 
 
 def _check_name(output: Path, target: Target) -> None:
     if target is Target.ONNX and output.suffix != ".onnx":
-        _fail(f"--target onnx writes one file, NAME.onnx; {output} is not named so")
+        _fail(f"--target onnx writes the network as NAME.onnx; {output} is not named so")
     asked = NETWORK_SUFFIXES.get(output.suffix)
     if target is Target.GPU and asked is not None:
         _fail(f"--target gpu writes model.gpu.onnx into a folder; give a folder, not a file's name ({output})")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from distillex_training import processes
 from distillex_training.config import ConfigError, TeacherRun
+from distillex_training.config.model_directory import read_description
 from distillex_training.distill import DistillationTask, labelled_by_teacher
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, load_model
 from distillex_training.models.dropout import use_cheap_dropout
@@ -161,7 +162,9 @@ def _task(run: TeacherRun) -> GoldTask:
     torch.manual_seed(run.loop.seed)
     earlier = run.distillation.teacher
     layout = load_model(earlier)[2] if earlier is not None else None
-    data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout)
+    types = read_description(earlier).config.entity_types if earlier is not None else ()
+    labels = run.distillation.labels
+    data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout, labels=labels, teacher_types=types)
     teacher = new_teacher(run, data, Teacher)
     crf = ConstrainedCrf(data.entity_types)
     if run.initial is not None:
@@ -170,7 +173,7 @@ def _task(run: TeacherRun) -> GoldTask:
     cache = labelled_by_teacher(run.distillation, run.data, data)
     LOG.info("teacher: %.2f M parameters", sum(p.numel() for p in teacher.parameters()) / 1e6)
     arguments = (teacher, crf, data, run.augmentation, run.loop, layerwise_groups(teacher, crf, run))
-    if cache is not None:
+    if cache is not None or labels:
         return DistillationTask(*arguments, switches=run.distillation, projection_rate=run.learning_rate, cache=cache)
     if run.adversarial > 0:
         task = AdversarialTask(*arguments)

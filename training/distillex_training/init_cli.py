@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 from distillex.locations import shipped_models
+from distillex_matcher.exported import WEIGHTS_FILE
 from distillex_matcher.layout import write_atomically
 
-from distillex_training.config.model_directory import WEIGHTS_FILE
 from distillex_training.console import fail
-from distillex_training.data.convert import read_any, split, write_records
+from distillex_training.data.convert import read_any, split
+from distillex_training.data.formats.own import write_records
 from distillex_training.data.records import DataError, Record
 
 FEWEST = 20

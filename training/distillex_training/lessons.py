@@ -20,9 +20,7 @@ from distillex_training.losses import (
     posterior_cross_entropy,
 )
 from distillex_training.models import ConstrainedCrf
-from distillex_training.teacher_cache import JoinedCaches, TeacherCache
-
-Caches = TeacherCache | JoinedCaches
+from distillex_training.translated_cache import Caches
 
 
 class Lesson:
@@ -37,10 +35,12 @@ class Lesson:
         cache: Caches,
         rows: Sequence[int],
         switches: DistillationConfig,
+        open_labels: Tensor | None = None,
     ) -> None:
         """*Shape:* emissions [B, C, L]; projected, the hidden states in the teacher's width, [B, C, W].
 
-        ``rows``: of the sentences in the cache.
+        ``rows``: of the sentences in the cache. ``open_labels``: those of the student that the teacher does not know;
+        [L].
         """
         self.emissions = emissions
         self.projected = projected
@@ -48,6 +48,7 @@ class Lesson:
         self.features = features
         self.mask = features.mask
         self.switches = switches
+        self.open_labels = open_labels
         self._cache = cache
         self._rows = rows
 
@@ -89,24 +90,29 @@ class Lesson:
 
 def viterbi(lesson: Lesson) -> Tensor:
     """CRF likelihood of the teacher's best sequence."""
-    loss: Tensor = lesson.crf.loss(lesson.emissions, lesson.features.labels, lesson.mask)
+    features = lesson.features
+    loss: Tensor = lesson.crf.loss(lesson.emissions, features.labels, lesson.mask, allowed=features.allowed)
     return loss
 
 
 def token_kl(lesson: Lesson) -> Tensor:
     """:func:`~distillex_training.losses.marginal_cross_entropy`: the divergence, but for what is the teacher's own."""
-    return marginal_cross_entropy(lesson.emissions, lesson.marginals, lesson.mask, lesson.switches.temperature)
+    temperature = lesson.switches.temperature
+    return marginal_cross_entropy(lesson.emissions, lesson.marginals, lesson.mask, temperature, lesson.open_labels)
 
 
 def crf_marginal_kl(lesson: Lesson) -> Tensor:
     """:func:`~distillex_training.losses.posterior_cross_entropy`."""
-    return posterior_cross_entropy(lesson.emissions, lesson.crf.scores(), lesson.marginals, lesson.mask)
+    scores = lesson.crf.scores()
+    return posterior_cross_entropy(lesson.emissions, scores, lesson.marginals, lesson.mask, lesson.open_labels)
 
 
 def k_best(lesson: Lesson) -> Tensor:
     """:func:`~distillex_training.losses.best_paths_likelihood`."""
-    temperature = lesson.switches.temperature
-    return best_paths_likelihood(lesson.emissions, lesson.crf.scores(), *lesson.paths, lesson.mask, temperature)
+    return best_paths_likelihood(
+        *(lesson.emissions, lesson.crf.scores(), *lesson.paths, lesson.mask, lesson.switches.temperature),
+        open_labels=lesson.open_labels,
+    )
 
 
 def logit_mse(lesson: Lesson) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence, Sized
 from dataclasses import dataclass
 
 from distillex_matcher import CrfDecoder, FeatureLayout, Lexicon, is_word
@@ -12,6 +12,7 @@ from distillex_training.data.labelled import Sentence
 from distillex_training.evaluate import (
     EmissionFunction,
     Report,
+    ScoredSpan,
     Scores,
     predict_with_scores,
     recall_by_surface,
@@ -22,8 +23,9 @@ from distillex_training.measures import Measures, measure
 
 LONGEST_PLAUSIBLE = 6
 """Characters of a word of the base lexicon that is a plausible entry."""
-MISSES = 10_000
-"""So many draws without a new word, and a text is taken to hold no more of them."""
+DRAWS_OF_AN_ENTRY = 20
+SPARE_DRAWS = 10_000
+"""With so many draws for each entry, and so many more, a text is taken to hold no further ones."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class ConditionResult:
     condition: str
     entries: int
     """Entries laid over the base lexicon."""
+    predicted: list[list[ScoredSpan]]
+    """What the model found in each sentence, trimmed."""
     measures: Measures
     seen: Scores
     unseen: Scores
@@ -59,13 +63,11 @@ def random_entries(
 ) -> dict[str, str | None]:
     """Return random n-grams of 2 to 8 characters of the same texts with random types; none is an unseen entity.
 
-    They are fewer than ``count`` where the texts hold no more.
+    They are fewer than ``count`` where the texts hold no more that are drawn in ``20 * count + 10,000`` draws.
     """
     generator = random.Random(seed)
     words: dict[str, str | None] = {}
-    misses = 0
-    while len(words) < count and misses < MISSES:
-        misses += 1
+    for _ in _draws(words, count):
         text = generator.choice(sentences).text
         length = generator.randint(2, 8)
         if length > len(text):
@@ -74,7 +76,6 @@ def random_entries(
         surface = text[start : start + length]
         if surface not in avoid and surface not in words and is_word(surface):
             words[surface] = generator.choice(entity_types)
-            misses = 0
     return words
 
 
@@ -90,8 +91,8 @@ def plausible_entries(
 
     Four in five are words of the base lexicon that stand in the texts, of 2 to 6 characters, with a random type; one in
     ten is a gold entity with another type, one in ten a gold entity grown or shrunk by one character, with its type.
-    None is in ``avoid``, none a gold entity of the type it is given. They are fewer than ``count`` where the texts hold
-    no more.
+    None is in ``avoid``, none a gold entity of the type it is given. They are fewer than ``count`` as of
+    :func:`random_entries`.
     """
     generator = random.Random(seed)
     gold = {(s.text[span.start : span.end], kind) for s in sentences for span in s.spans for kind in span.types}
@@ -113,14 +114,19 @@ def plausible_entries(
 
     kinds = [*((base_word,) * 8 if base_words else ()), *((other_type, other_bounds) if mentions else ())]
     words: dict[str, str | None] = {}
-    misses = 0
-    while kinds and len(words) < count and misses < MISSES:
-        misses += 1
+    for _ in _draws(words, count) if kinds else ():
         surface, kind = generator.choice(kinds)()
         if (surface, kind) not in gold and surface not in avoid and surface not in words and is_word(surface):
             words[surface] = kind
-            misses = 0
     return words
+
+
+def _draws(words: Sized, count: int) -> Iterator[int]:
+    """Yield as long as words are missing, and a further draw may be made."""
+    for draw in range(DRAWS_OF_AN_ENTRY * count + SPARE_DRAWS):
+        if len(words) >= count:
+            return
+        yield draw
 
 
 def evaluate_conditions(
@@ -183,5 +189,6 @@ def evaluate_conditions(
         )
         predicted = trim(sentences, found, trimmed)
         seen, unseen = recall_by_surface(sentences, without_scores(predicted), known_surfaces)
-        results.append(ConditionResult(name, len(overlay), measure(sentences, predicted, groups), seen, unseen))
+        measures = measure(sentences, predicted, groups)
+        results.append(ConditionResult(name, len(overlay), predicted, measures, seen, unseen))
     return results

@@ -26,7 +26,25 @@ class CrfScores(NamedTuple):
     """*Shape:* [L]."""
 
 
-def marginal_cross_entropy(emissions: Tensor, marginals: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
+FORBIDDEN = -1e4
+"""Score of what cannot be."""
+
+
+def with_open(log_probabilities: Tensor, open_labels: Tensor | None) -> Tensor:
+    """Add the probability of labels that a teacher does not know to that of label 0, none. *Shape:* [..., L]."""
+    if open_labels is None:
+        return log_probabilities
+    outside = torch.cat([log_probabilities[..., :1], log_probabilities[..., open_labels]], dim=-1)
+    return torch.cat([outside.logsumexp(dim=-1, keepdim=True), log_probabilities[..., 1:]], dim=-1)
+
+
+def marginal_cross_entropy(
+    emissions: Tensor,
+    marginals: Tensor,
+    mask: Tensor,
+    temperature: float = 1.0,
+    open_labels: Tensor | None = None,
+) -> Tensor:
     """Cross-entropy of the student's token distributions with the teacher's CRF posterior marginals.
 
     Posterior distillation of *Structure-Level Knowledge Distillation* (Wang et al., ACL 2020), with the student's
@@ -42,18 +60,22 @@ def marginal_cross_entropy(emissions: Tensor, marginals: Tensor, mask: Tensor, t
         True on characters. *Shape:* [B, C].
     temperature
         Divides the emissions; the loss is multiplied by its square (Hinton et al. 2015).
+    open_labels
+        True on labels that the teacher does not know: they are right where it says 0, none. *Shape:* [L], bool.
 
     Returns
     -------
     Tensor
         Mean over characters. *Shape:* [].
     """
-    log_probabilities = torch.log_softmax(emissions.float() / temperature, dim=-1)
+    log_probabilities = with_open(torch.log_softmax(emissions.float() / temperature, dim=-1), open_labels)
     losses = -(marginals * log_probabilities).sum(dim=-1)
     return (losses * mask).sum() / mask.sum() * temperature**2
 
 
-def posterior_cross_entropy(emissions: Tensor, crf: CrfScores, marginals: Tensor, mask: Tensor) -> Tensor:
+def posterior_cross_entropy(
+    emissions: Tensor, crf: CrfScores, marginals: Tensor, mask: Tensor, open_labels: Tensor | None = None
+) -> Tensor:
     """Cross-entropy of the student's own CRF posterior marginals with the teacher's.
 
     Posterior distillation as in *Structure-Level Knowledge Distillation* (Wang et al., ACL 2020): gradients pass
@@ -69,6 +91,8 @@ def posterior_cross_entropy(emissions: Tensor, crf: CrfScores, marginals: Tensor
         The teacher's, each row a distribution. *Shape:* [B, C, L].
     mask
         True on characters; the first column is all True. *Shape:* [B, C].
+    open_labels
+        As of :func:`marginal_cross_entropy`.
 
     Returns
     -------
@@ -76,13 +100,19 @@ def posterior_cross_entropy(emissions: Tensor, crf: CrfScores, marginals: Tensor
         Mean over characters. *Shape:* [].
     """
     # A label that the student's CRF forbids has a posterior of e^-10000: the floor keeps one character from ruling all.
-    log_marginals = crf_log_marginals(emissions, crf, mask).clamp(min=-30.0)
+    log_marginals = with_open(crf_log_marginals(emissions, crf, mask), open_labels).clamp(min=-30.0)
     losses = -(marginals * log_marginals).sum(dim=-1)
     return (losses * mask).sum() / mask.sum()
 
 
 def best_paths_likelihood(
-    emissions: Tensor, crf: CrfScores, paths: Tensor, scores: Tensor, mask: Tensor, temperature: float = 1.0
+    emissions: Tensor,
+    crf: CrfScores,
+    paths: Tensor,
+    scores: Tensor,
+    mask: Tensor,
+    temperature: float = 1.0,
+    open_labels: Tensor | None = None,
 ) -> Tensor:
     """Negative log likelihood of the teacher's k best label sequences, weighted by the teacher's belief in each.
 
@@ -104,6 +134,8 @@ def best_paths_likelihood(
         True on characters; the first column is all True. *Shape:* [B, C].
     temperature
         Divides the teacher's scores: above 1 the lesser paths count more.
+    open_labels
+        As of :func:`marginal_cross_entropy`: a path is then all sequences that differ from it in these alone.
 
     Returns
     -------
@@ -111,7 +143,11 @@ def best_paths_likelihood(
         Mean over characters. *Shape:* [].
     """
     weights = torch.softmax(scores.float() / temperature, dim=-1)
-    likelihoods = crf_path_scores(emissions, crf, paths, mask) - crf_log_partition(emissions, crf, mask).unsqueeze(1)
+    if open_labels is None:
+        numerators = crf_path_scores(emissions, crf, paths, mask)
+    else:
+        numerators = _open_path_scores(emissions, crf, paths, mask, open_labels)
+    likelihoods = numerators - crf_log_partition(emissions, crf, mask).unsqueeze(1)
     return -(weights * likelihoods).sum() / mask.sum()
 
 
@@ -201,6 +237,15 @@ def crf_path_scores(emissions: Tensor, crf: CrfScores, paths: Tensor, mask: Tens
     last = (mask.sum(dim=1) - 1).view(-1, 1, 1).expand(-1, paths.shape[1], 1)
     ends = crf.end[paths.gather(2, last).squeeze(-1)]
     return (along * valid).sum(dim=-1) + (between * valid[..., 1:]).sum(dim=-1) + crf.start[paths[..., 0]] + ends
+
+
+def _open_path_scores(emissions: Tensor, crf: CrfScores, paths: Tensor, mask: Tensor, open_labels: Tensor) -> Tensor:
+    """Log sum over the sequences that differ from a path by open labels in place of 0 alone. *Shape:* [B, K]."""
+    labels = emissions.shape[2]
+    allowed = functional.one_hot(paths, labels).bool() | ((paths == 0).unsqueeze(-1) & open_labels)
+    each = emissions.unsqueeze(1).masked_fill(~allowed, FORBIDDEN).flatten(0, 1)
+    masks = mask.unsqueeze(1).expand(-1, paths.shape[1], -1).flatten(0, 1)
+    return crf_log_partition(each, crf, masks).view(paths.shape[:2])
 
 
 def crf_log_marginals(emissions: Tensor, crf: CrfScores, mask: Tensor) -> Tensor:

@@ -14,15 +14,15 @@ from typing import Annotated, Any
 
 from distillex_matcher import Lexicon
 
-from distillex_training.config import ConfigError, PretrainRun, StudentRun, TeacherRun
+from distillex_training.config import ConfigError, DistillationConfig, PretrainRun, StudentRun, TeacherRun
+from distillex_training.config.losses import LOSSES
 from distillex_training.config.model_directory import read_description
 from distillex_training.config.suggestions import nearest
 from distillex_training.config.values import Kept
-from distillex_training.data.declaration import read_declaration
 from distillex_training.data.everyday import EverydaySentences
-from distillex_training.data.labelled import LabelledFile, entity_types_of, read_splits
 from distillex_training.data.raw import is_json
 from distillex_training.data.records import DataError
+from distillex_training.data.run_files import RunFiles
 
 ENCODER_CONFIG = "config.json"
 BEGINNING = 1 << 16
@@ -155,24 +155,16 @@ def _check_raw(path: Path) -> None:
 
 def _check_labelled(run: StudentRun | TeacherRun) -> tuple[str, ...]:
     """Read every labelled file and what is made of it; returns the entity types."""
-    data = run.data
-    train, measured = (
-        [
-            LabelledFile(
-                each.path, None if each.declaration is None else read_declaration(each.declaration, data.types)
-            )
-            for each in corpora
-        ]
-        for corpora in (data.train, (*data.dev, *data.test))
-    )
+    teacher = run.distillation.teacher
+    teacher_types = () if teacher is None else read_description(teacher).config.entity_types
+    files = RunFiles(run.data, run.distillation.labels, teacher_types)
     try:
-        parts, _, _ = read_splits(train, measured, data.types)
+        read = files.read()
     except DataError:
-        _check_types(train, measured, data.types)
+        _check_types(files, run)
         raise
-    sentences = [sentence for part in parts for sentence in part]
-    types = tuple(sorted(data.types)) or entity_types_of(sentences)
-    for i, each in enumerate(data.mentions):
+    types = read.entity_types
+    for i, each in enumerate(run.data.mentions):
         if each.type not in types:
             meant = nearest(each.type, types)
             suggestion = f"did you mean {meant!r}? " if meant else ""
@@ -180,15 +172,17 @@ def _check_labelled(run: StudentRun | TeacherRun) -> tuple[str, ...]:
                 f"data.mentions.{i}.type is {each.type!r}; {suggestion}one of {', '.join(types)} is accepted"
             )
     if isinstance(run, StudentRun):
-        EverydaySentences(run.everyday, types, sentences)
+        EverydaySentences(run.everyday, types, [sentence for part in read.train for sentence in part])
     return types
 
 
-def _check_types(train: list[LabelledFile], measured: list[LabelledFile], types: tuple[str, ...]) -> None:
+def _check_types(files: RunFiles, run: StudentRun | TeacherRun) -> None:
     """Say in one sentence that a file has labels that the model does not, where a list of its lines would not."""
-    in_training = set().union(*(file.records(()).types for file in train))
-    known = types or tuple(sorted(in_training))
-    for file in (*train, *measured):
+    known = files.types or tuple(sorted(set().union(*(file.records(()).types for file in files.train))))
+    source = "the training files have" if run.data.train else "those that teach have"
+    if run.data.types:
+        source = "data.types has"
+    for file in (*files.train, *files.measured):
         if file.declaration is not None:
             continue
         records = file.records(()).records
@@ -196,7 +190,6 @@ def _check_types(train: list[LabelledFile], measured: list[LabelledFile], types:
             count = sum(any(name in span.types for span in record.spans) for record in records)
             meant = nearest(name, known)
             suggestion = f"did you mean {meant!r}? " if meant else ""
-            source = "data.types has" if types else "the training files have"
             raise ConfigError(
                 f"{file.path}: the label {name!r} ({count:,} of {len(records):,} sentences) is unknown; {suggestion}"
                 f"{source} {', '.join(known)} (a declaration says what other labels mean: docs/training.md)"
@@ -205,12 +198,7 @@ def _check_types(train: list[LabelledFile], measured: list[LabelledFile], types:
 
 def _check_models(run: StudentRun | TeacherRun, types: tuple[str, ...]) -> None:
     switches = run.distillation
-    teachers = [("distillation.teacher", switches.teacher)] if switches.teacher is not None else []
-    teachers += [(f"distillation.beside.{i}", path) for i, path in enumerate(switches.beside)]
-    for key, path in teachers:
-        theirs = read_description(path).config.entity_types
-        if tuple(theirs) != types:
-            raise ConfigError(f"{key}: {path} labels {', '.join(theirs)}; the training file, {', '.join(types)}")
+    check_teachers(switches, types)
     if run.initial is not None:
         wanted = "student" if isinstance(run, StudentRun) else "teacher"
         kind = read_description(run.initial).kind
@@ -218,6 +206,37 @@ def _check_models(run: StudentRun | TeacherRun, types: tuple[str, ...]) -> None:
             raise ConfigError(f"initial: {run.initial} is not a {wanted}, but a {kind}")
     if isinstance(run, StudentRun) and switches.start_from_teacher and switches.teacher is not None:
         _check_start(run, switches.teacher)
+
+
+def check_teachers(switches: DistillationConfig, entity_types: tuple[str, ...]) -> None:
+    """Check that the teacher labels something of what the student is to find, as far as the losses need it.
+
+    Raises
+    ------
+    ConfigError
+        For a teacher that labels none of the student's entity types, one beside it of other types than the teacher, or
+        a loss that compares label by label where the labels differ.
+    """
+    if switches.teacher is None:
+        return
+    labels = read_description(switches.teacher).config.entity_types
+    theirs, ours = ", ".join(labels), ", ".join(entity_types)
+    for i, path in enumerate(switches.beside):
+        named = read_description(path).config.entity_types
+        if named != labels:
+            raise ConfigError(f"distillation.beside.{i}: {path} labels {', '.join(named)}; the teacher, {theirs}")
+    if labels == entity_types:
+        return
+    if not set(labels) & set(entity_types):
+        raise ConfigError(
+            f"distillation.teacher: {switches.teacher} labels {theirs}; none is a type of the student, {ours}"
+        )
+    for name in switches.switched_on:
+        if LOSSES[name].needs.label_by_label:
+            raise ConfigError(
+                f"distillation.losses.{name} is {switches.losses[name]}: it compares label by label, and the teacher "
+                f"{switches.teacher} labels {theirs}, the student {ours}; give 0"
+            )
 
 
 def _check_start(run: StudentRun, teacher: Path) -> None:

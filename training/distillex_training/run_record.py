@@ -37,6 +37,8 @@ KINDS: dict[str, type] = {kind.__name__: kind for kind in (PretrainRun, StudentR
 PACKAGES = ("distillex", "torch", "transformers", "accelerate", "safetensors", "numpy", "pydantic")
 LOSS_WEIGHTS = "distillation.losses"
 PLACE = re.compile(r"(?<=\.)\d+(?=\.|$)")
+UNSET = object()
+"""A setting that is not there."""
 
 
 class RunDirectoryError(ValueError):
@@ -110,7 +112,7 @@ def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return a line for each setting in which two records differ, with both values.
 
     A setting that the earlier record does not know, since it was written before there was one, had the value that is
-    the default now; one of an earlier name is that of the present name.
+    the default now; one of an earlier name is that of the present name; an empty list is no setting.
     """
     return [line for _, line in changed_settings(then, now)]
 
@@ -129,7 +131,7 @@ def changed_settings(then: dict[str, Any], now: dict[str, Any]) -> list[tuple[st
     return [
         (key, f"{key}: {_shown(earlier, key)} then, {_shown(present, key)} now")
         for key in dict.fromkeys((*earlier, *present))
-        if key not in earlier or key not in present or _meaning(earlier[key]) != _meaning(present[key])
+        if _meaning(earlier.get(key, UNSET)) != _meaning(present.get(key, UNSET))
     ]
 
 
@@ -220,6 +222,8 @@ def _content(path: Path) -> dict[str, str | None]:
 
 
 def _meaning(value: Any) -> Any:
+    if value == []:
+        return UNSET
     if isinstance(value, list):
         return [_meaning(item) for item in value]
     return value[CONTENT] if isinstance(value, dict) and CONTENT in value else value

@@ -25,9 +25,11 @@ LOG = logging.getLogger("distillex.training")
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
 BEST = "best"
+LAST = "last_epoch"
+"""Instead of metrics, of a run that nothing measures: the epoch whose weights were kept."""
 PICKING = ("data.dev", "held_out")
 """Settings that decide which weights are picked."""
-MEANING = ("data.", "distillation.teacher", "init", "minimum_count", "raw")
+MEANING = ("data.", "distillation.labels", "distillation.teacher", "init", "minimum_count", "raw")
 """Settings that decide what the rows of the weights stand for."""
 FINISHED = "finished.json"
 """Metrics of the best evaluation of a run that is over."""
@@ -139,8 +141,9 @@ class RunState:
         with self._averaged_weights():
             # One process decides for all: rounding could make them differ.
             metrics = processes.share(self.task.evaluate() if processes.is_first() else {})
-            if not state.best or metrics[metric] > state.best[metric]:
-                state.best = dict(metrics)
+            scored = metric in metrics  # else nothing says which weights are best: the last ones are kept
+            if not scored or not state.best or metrics[metric] > state.best[metric]:
+                state.best = dict(metrics) if scored else {LAST: epoch}
                 state.without_gain = 0
                 if processes.is_first():
                     self.task.save(self.directory / BEST)
@@ -156,6 +159,10 @@ class RunState:
         row = metrics | {"epoch": round(epoch, 4), "step": state.step, "loss": loss, "seconds": seconds}
         with (self.directory / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+        if not scored:
+            told = "epoch %.4g, step %d  loss %.4f  no development file: these weights are kept  %.0f s"
+            LOG.info(told, epoch, state.step, loss, seconds)
+            return
         LOG.info(
             "epoch %s, step %d  loss %.4f  dev %s %.4f  (best %.4f)  %.0f s",
             f"{epoch:.4g}",

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from distillex_matcher import FeatureLayout, Featurizer, LabelScheme
+from distillex_matcher.exported import CONFIG_FILE, WEIGHTS_FILE
 from distillex_matcher.layout import write_atomically
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -21,11 +22,12 @@ from distillex_training.config import ConfigError, TeacherRun
 from distillex_training.config.values import Rate, Size, Switch, settings
 from distillex_training.data.batches import length_bucketed_batches, make_batch
 from distillex_training.data.labelled import Sentence
+from distillex_training.data.run_files import labelled_files
 from distillex_training.data.substitution import unchanged
 from distillex_training.evaluate import NotFiniteError, ScoredSpan
 from distillex_training.finetune import layerwise_groups, new_teacher
 from distillex_training.models import ConstrainedCrf, Student, Teacher, TeacherConfig
-from distillex_training.models.directory import CONFIG_FILE, WEIGHTS_FILE, ModelDirectoryError, write_weights
+from distillex_training.models.directory import ModelDirectoryError, write_weights
 from distillex_training.models.global_pointer import (
     EfficientGlobalPointer,
     best_spans,
@@ -34,7 +36,7 @@ from distillex_training.models.global_pointer import (
     span_bounds,
 )
 from distillex_training.run_directory import train_in
-from distillex_training.tagging import GoldTask, labelled_files, read_data
+from distillex_training.tagging import GoldTask, read_data
 
 KIND = "span_teacher"
 CHARACTERS_AT_ONCE = 2048
@@ -186,6 +188,7 @@ def finetune_spans(run: SpanHeadRun, directory: Path, *, max_steps: int | None =
         ("initial", run.initial is not None),
         ("adversarial", run.adversarial > 0),
         ("distillation.teacher", run.distillation.teacher is not None),
+        ("distillation.labels", bool(run.distillation.labels)),
     ):
         if given:
             raise ConfigError(f"{name}: not with a span head")

@@ -17,13 +17,13 @@ from distillex_matcher import FeatureLayout, Featurizer, Lexicon
 from torch import Tensor, nn
 
 from distillex_training import evaluate
-from distillex_training.config import AugmentationConfig, Corpus, DataConfig, LoopConfig
+from distillex_training.config import AugmentationConfig, DataConfig, LabelSource, LoopConfig, TrainingCorpus
 from distillex_training.data.batches import Batch, length_bucketed_batches, make_batch
 from distillex_training.data.convert import text_key
-from distillex_training.data.declaration import read_declaration
-from distillex_training.data.labelled import DataError, LabelledFile, Sentence, entity_types_of, read_splits
+from distillex_training.data.labelled import DataError, Sentence
 from distillex_training.data.noise import noisy
 from distillex_training.data.raw import read_raw
+from distillex_training.data.run_files import RunFiles
 from distillex_training.data.substitution import MentionExchanger, joined, unchanged
 from distillex_training.data.vocabulary import build_vocabulary
 from distillex_training.data.words import read_words
@@ -60,6 +60,15 @@ class TrainingPart:
         return everything * times + generator.sample(everything, rest)
 
 
+def draw_parts(parts: Sequence[TrainingPart], begin: int, generator: random.Random) -> list[int]:
+    """Return the numbers of the sentences of an epoch, of files one after the other from ``begin``."""
+    drawn: list[int] = []
+    for part in parts:
+        drawn += part.draw(begin, generator)
+        begin += part.count
+    return drawn
+
+
 @dataclass(frozen=True)
 class TaggingData:
     """What a run reads: sentences, the base lexicon, and the layout that follows from them."""
@@ -76,18 +85,32 @@ class TaggingData:
     test: tuple[EvaluationSet, ...] = ()
     mention_lists: Mapping[str, list[list[str]]] = field(default_factory=dict)
     """Word lists by type, for the exchange of entities."""
+    sourced: list[Sentence] = field(default_factory=list)
+    """Of all ``distillation.labels``, one file after the other; scores stand in their spans."""
+    sourced_parts: tuple[TrainingPart, ...] = ()
+    """Of ``sourced``."""
 
     @property
     def longest(self) -> int:
         """Code points of the longest labelled sentence."""
         measured = (each.sentences for each in (*self.dev, *self.test))
-        return max(len(s.text) for part in (self.train, *measured) for s in part)
+        return max((len(s.text) for part in (self.train, self.sourced, *measured) for s in part), default=0)
 
 
-def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout | None = None) -> TaggingData:
+def read_data(
+    config: DataConfig,
+    *,
+    word_hash_size: int,
+    layout: FeatureLayout | None = None,
+    labels: Sequence[LabelSource] = (),
+    teacher_types: Sequence[str] = (),
+) -> TaggingData:
     """Read the files of a run; ``layout`` (a teacher's, an initial student's) is kept where given.
 
     Of one that does not know all types of the base lexicon and of the labels, the vocabulary is kept.
+
+    ``labels``: sources of labels beside the training files. ``teacher_types``: the model's types, beside those of
+    ``labels``, where neither the configuration nor a training file says them.
 
     Raises
     ------
@@ -95,23 +118,17 @@ def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout 
         For a bad file, naming file and line.
     """
     base = Lexicon.load(config.lexicon)
-    measured = (*config.dev, *config.test)
-    files, measured_files = (labelled_files(each, config.types) for each in (config.train, measured))
-    parts, others, reports = read_splits(files, measured_files, config.types)
-    train = [
-        sentence if corpus.weight == 1.0 else dataclasses.replace(sentence, weight=sentence.weight * corpus.weight)
-        for corpus, part in zip(config.train, parts, strict=True)
-        for sentence in part
-    ]
-    entity_types = tuple(sorted(config.types)) or entity_types_of(train)
-    for report in reports:
-        for line in report.lines():
-            LOG.info("%s", line)
-    known = {text_key(sentence.text) for sentence in train}
+    files = RunFiles(config, labels, teacher_types)
+    read = files.read()
+    for line in read.notes:
+        LOG.info("%s", line)
+    entity_types = read.entity_types
+    train, sourced = _weighted(config.train, read.train), _weighted(labels, read.sourced)
+    known = {text_key(sentence.text) for sentence in (*train, *sourced)}
     names = [name for corpora in (config.dev, config.test) for name in _names_of([each.path for each in corpora])]
     sets = [
         EvaluationSet(name, part, file.declaration.trim if file.declaration else "")
-        for name, part, file in zip(names, others, measured_files, strict=True)
+        for name, part, file in zip(names, read.measured, files.measured, strict=True)
     ]
     for each in sets:
         leaked = sum(text_key(sentence.text) in known for sentence in each.sentences)
@@ -130,7 +147,9 @@ def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout 
     types = (*sorted(base.types), *(t for t in entity_types if t not in base.types))
     if layout is None:
         layout = FeatureLayout(
-            vocabulary=build_vocabulary((*(s.text for s in train), *raw), minimum_count=config.minimum_count),
+            vocabulary=build_vocabulary(
+                (*(s.text for s in (*train, *sourced)), *raw), minimum_count=config.minimum_count
+            ),
             types=types,
             word_hash_size=word_hash_size,
         )
@@ -139,27 +158,27 @@ def read_data(config: DataConfig, *, word_hash_size: int, layout: FeatureLayout 
     LOG.info("vocabulary %d, lexicon types %d", len(layout.vocabulary), len(layout.types))
     if config.raw_limit and config.raw_limit < len(raw):
         raw = random.Random(config.seed).sample(raw, config.raw_limit)
-    counted = tuple(TrainingPart(len(part), c.per_epoch) for c, part in zip(config.train, parts, strict=True))
+    counted, of_sources = (
+        tuple(TrainingPart(len(part), c.per_epoch) for c, part in zip(corpora, parts, strict=True))
+        for corpora, parts in ((config.train, read.train), (labels, read.sourced))
+    )
     dev, test = sets[: len(config.dev)], tuple(sets[len(config.dev) :])
     lists: dict[str, list[list[str]]] = {}
     for of_type in config.mentions:
         if of_type.type not in entity_types:
             raise DataError(f"data.mentions: {of_type.type!r} is no entity type; types: {', '.join(entity_types)}")
         lists.setdefault(of_type.type, []).extend(read_words(path, of_type.longest) for path in of_type.words)
-    return TaggingData(train, dev, raw, base, layout, entity_types, counted, test, lists)
+    return TaggingData(
+        *(train, dev, raw, base, layout, entity_types, counted, test, lists), sourced=sourced, sourced_parts=of_sources
+    )
 
 
-def labelled_files(corpora: Sequence[Corpus], entity_types: tuple[str, ...]) -> list[LabelledFile]:
-    """Return the files of corpora with what their declarations say of the model's types.
-
-    Raises
-    ------
-    DataError
-        For a wrong declaration.
-    """
+def _weighted(corpora: Sequence[TrainingCorpus], parts: Sequence[Sequence[Sentence]]) -> list[Sentence]:
+    """Return the sentences of all files, each with its file's weight."""
     return [
-        LabelledFile(each.path, None if each.declaration is None else read_declaration(each.declaration, entity_types))
-        for each in corpora
+        sentence if corpus.weight == 1.0 else dataclasses.replace(sentence, weight=sentence.weight * corpus.weight)
+        for corpus, part in zip(corpora, parts, strict=True)
+        for sentence in part
     ]
 
 
@@ -230,16 +249,10 @@ class GoldTask:
 
     def gold_indices(self, epoch: int) -> list[int]:
         """Return the labelled sentences of an epoch, drawn afresh of each file that gives a part of its own."""
-        generator = random.Random(f"{self.loop.seed}-{epoch}-drawn")
-        drawn: list[int] = []
-        begin = 0
-        for part in self._parts:
-            drawn += part.draw(begin, generator)
-            begin += part.count
-        return drawn
+        return draw_parts(self._parts, 0, random.Random(f"{self.loop.seed}-{epoch}-drawn"))
 
     def sentence(self, index: int, epoch: int) -> Sentence:  # noqa: ARG002
-        """Return a sentence of an epoch by its number."""
+        """Return a sentence of an epoch by its number, as the epoch teaches it."""
         return self.sentences[index]
 
     def _bucketed(self, indices: Sequence[int], seed: int, epoch: int) -> list[list[int]]:
@@ -253,7 +266,7 @@ class GoldTask:
         for index in indices:
             chance = random.Random(f"{self.loop.seed}-{epoch}-{index}-entities")
             exchanged = chance.random() < self._exchanged and self.may_change(index)
-            sentence = self.sentences[index]
+            sentence = self.sentence(index, epoch)
             drawn.append(self._exchanger.draw(sentence, chance) if exchanged else unchanged(sentence))
             if self._noisy > 0 and chance.random() < self._noisy and self.may_change(index):
                 drawn[-1] = joined(drawn[-1], noisy(drawn[-1].sentence, chance))
@@ -272,7 +285,7 @@ class GoldTask:
 
     @cached_property
     def _exchanger(self) -> MentionExchanger:
-        longest = max(len(sentence.text) for sentence in self.sentences)
+        longest = max((len(sentence.text) for sentence in self.sentences), default=0)
         return MentionExchanger(self.mentions(), longest, self.data.mention_lists)
 
     def emissions(self, batch: Batch) -> Tensor:
@@ -301,7 +314,7 @@ class GoldTask:
     def evaluate(self) -> dict[str, float]:
         """Score the development sets with the base lexicon, through the C++ decoder as in serving.
 
-        Of several, each is scored, and ``f1``, ``precision`` and ``recall`` are means.
+        Of several, each is scored, and ``f1``, ``precision`` and ``recall`` are means. Empty without any.
         """
         return self._measured(self.data.dev, self.model.tagger, self.model.crf)
 
@@ -329,6 +342,8 @@ class GoldTask:
             each.name: evaluate.score_found(each.sentences, self.predict(each.sentences, tagger, crf), each.trim).micro
             for each in sets
         }
+        if not scores:
+            return {}
         metrics = {
             name: sum(getattr(micro, name) for micro in scores.values()) / len(scores)
             for name in ("f1", "precision", "recall")

@@ -98,7 +98,11 @@ class TeacherCache:
 
     def spans(self, row: int, minimum: float = 0.0) -> list[tuple[int, int, str]]:
         """Return the teacher's best spans, those with a posterior below ``minimum`` left out."""
-        return [(start, end, kind) for start, end, kind, score in self._records[row]["spans"] if score >= minimum]
+        return [(start, end, kind) for start, end, kind, score in self.scored_spans(row) if score >= minimum]
+
+    def scored_spans(self, row: int) -> list[tuple[int, int, str, float]]:
+        """Return the teacher's best spans with their posteriors."""
+        return [(start, end, kind, score) for start, end, kind, score in self._records[row]["spans"]]
 
     def confident(self, minimum: float) -> list[int]:
         """Rows whose least certain span has at least this posterior."""

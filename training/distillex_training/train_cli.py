@@ -88,7 +88,7 @@ def distill(
     max_steps: MaxSteps = None,
     resume_with_changes: ResumeWithChanges = False,
 ) -> None:
-    """Train a student, from a teacher's predictions or from gold labels alone. Resumes where it was interrupted."""
+    """Train a student, from a teacher, gold labels or labels of any source. Resumes where it was interrupted."""
     checked = _checked(config, StudentRun, _overrides(setting))
     from distillex_training.distill import distill as run
 
@@ -135,6 +135,7 @@ def _run(train: Callable[[], dict[str, float]], output: Path) -> None:
     from distillex_training.evaluate import NotFiniteError
     from distillex_training.models.encoders import EncoderError
     from distillex_training.run_record import RunDirectoryError
+    from distillex_training.run_state import LAST
     from distillex_training.training_loop import DivergenceError
 
     refusals = (
@@ -149,6 +150,9 @@ def _run(train: Callable[[], dict[str, float]], output: Path) -> None:
         fail("training", f"interrupted; the same command goes on from {output / 'checkpoint.pt'}", 130)
     if not best:
         typer.echo(f"stopped before the first evaluation; the same command goes on from {output / 'checkpoint.pt'}")
+        return
+    if LAST in best:
+        typer.echo(f"no development file: the last epoch ({best[LAST]:g}) is kept; model in {output / 'best'}")
         return
     metric, name = ("f1", "development F1") if "f1" in best else ("masked_accuracy", "held-out masked accuracy")
     typer.echo(f"best {name} {best[metric]:.4f}; model in {output / 'best'}")

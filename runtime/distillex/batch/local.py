@@ -14,13 +14,12 @@ from distillex_client.batch.extraction import Caller, CallOptions
 from distillex_client.entity import Extraction
 from distillex_client.errors import ExtractorError
 from distillex_matcher import LayoutError, LexiconError
-from distillex_matcher.exported import EXPORTED_FILES
 from distillex_matcher.lexicon_store import BASE_NAME, LexiconStore
 
 from distillex.batch.worker import TaggerOptions
 from distillex.batch.workers import Workers
 from distillex.locations import shipped_lexicons
-from distillex.models import DEFAULT_MODEL, find_model
+from distillex.models import DEFAULT_MODEL, files_read, find_model
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class LocalExtraction:
     """Extract on this machine, without a server; can be pickled."""
 
     model: str = DEFAULT_MODEL
-    """Name of a student, or the folder of an exported model."""
+    """Name of a student, or the folder of an exported or a trained model."""
     lexicon_directory: Path | None = None
     """None: the shipped lexicons."""
     workers: int | None = None
@@ -65,7 +64,7 @@ class LocalExtraction:
         with _as_wrong_use():
             folder = self._folder()
             checksum = hashlib.blake2b(digest_size=8)
-            for name in EXPORTED_FILES:
+            for name in files_read(folder):
                 checksum.update((folder / name).read_bytes())
             labels = [f"{name}@{version}" for name, version in self._versions(lexicon_name).items()]
         return {"--model": self.model, "--model (checksum)": checksum.hexdigest(), "lexicons": "+".join(labels)}
@@ -79,7 +78,7 @@ class LocalExtraction:
             raise LexiconError(f"{error} (lexicons of {self._lexicons()})") from None
 
     def _folder(self) -> Path:
-        return find_model(self.model).resolve()
+        return find_model(self.model, or_trained=True).resolve()
 
     def _lexicons(self) -> Path:
         return (self.lexicon_directory or shipped_lexicons()).resolve()

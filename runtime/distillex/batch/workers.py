@@ -171,6 +171,8 @@ class _Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
+                # A worker is for one core; PyTorch would take all of them in each.
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
                 start_new_session=True,
                 cwd="/",
             )

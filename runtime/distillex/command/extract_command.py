@@ -1,7 +1,8 @@
-"""``distillex extract``: a batch run on this machine, without a server."""
+"""``distillex extract`` and ``distillex predict``: a batch run on this machine, without a server."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,25 +17,48 @@ from distillex.models import DEFAULT_MODEL
 PROGRAM = "distillex"
 CALLS_OF_A_WORKER = 2
 """One that it answers, and one that waits, so that it never does."""
+MODEL_HELP = (
+    "Name of a student, a folder that 'distillex export' wrote, or a model directory of training (of a student or a "
+    "teacher), which PyTorch runs, slower."
+)
+
+Workers = Annotated[
+    int | None, typer.Option(help="Processes that extract; default: one for each core that may be used.", min=1)
+]
 
 
 @grouped
 def extract(
     *,
     batch: BatchArguments,
-    model: Annotated[
-        str, typer.Option(help="Name of a student, or a folder that 'distillex export' wrote.")
-    ] = DEFAULT_MODEL,
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = DEFAULT_MODEL,
     lexicon_dir: LexiconDirectory = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that extract; default: one for each core that may be used.", min=1)
-    ] = None,
+    workers: Workers = None,
 ) -> None:
     """Extract entities from documents of any length and number, in the order of the input, on this machine's cores.
 
     Exit codes: 0 all extracted; 1 done, but some records were bad (named with their reasons); 2 wrong use: only a
     change helps; 3 stopped, as workers cannot be started or the disk is full: --resume continues; 130 interrupted.
     """
+    _run(batch, model, lexicon_dir, workers)
+
+
+@grouped
+def predict(
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    *,
+    batch: BatchArguments,
+    lexicon_dir: LexiconDirectory = None,
+    workers: Workers = None,
+) -> None:
+    """Extract with the model that is named first: 'distillex extract --model MODEL'.
+
+    Exit codes are those of 'distillex extract'.
+    """
+    _run(batch, model, lexicon_dir, workers)
+
+
+def _run(batch: BatchArguments, model: str, lexicon_dir: Path | None, workers: int | None) -> None:
     from distillex.batch import LocalExtraction
 
     count = workers or usable_cores()

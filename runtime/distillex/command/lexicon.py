@@ -1,7 +1,8 @@
-"""Commands ``distillex lexicon build | inspect | seed | push | list | rollback | prune``; none needs Triton here."""
+"""Commands ``distillex lexicon …``; none needs Triton here."""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,14 +19,25 @@ from distillex_matcher.lexicon_store import LexiconStore, check_name
 from rich.console import Console
 from rich.table import Table
 
-from distillex.command.options import EXIT_PRECONDITION, LexiconDirectory, TokenFile, admin_token, fail
-from distillex.lexicon_administration import run_command
+from distillex.command.options import (
+    EXIT_PRECONDITION,
+    KeyFile,
+    LexiconDirectory,
+    TokenFile,
+    admin_token,
+    api_key,
+    fail,
+)
+from distillex.lexicon_administration import KEPT_VERSIONS, run_command
+from distillex.lexicon_backup import restore_backup, write_backup
 from distillex.lexicon_files import open_lexicon
 from distillex.locations import shipped_lexicons
 from distillex.models import DEFAULT_MODEL, find_model
 from distillex.refused import RefusedError
 
-app = typer.Typer(no_args_is_help=True, help="Build, inspect, push, list, roll back and prune lexicons.")
+app = typer.Typer(
+    no_args_is_help=True, help="Build, inspect, push, list, roll back, prune, back up and restore lexicons."
+)
 
 
 @dataclass(frozen=True)
@@ -33,12 +45,14 @@ class Place(TlsOptions):
     """Where the lexicons lie: in a directory, or with a running server."""
 
     url: Annotated[
-        str | None, typer.Option("--url", help="HOST:PORT of a running server's gRPC; needs its admin token.")
+        str | None,
+        typer.Option("--url", help="HOST:PORT of a running server's gRPC; needs its admin token, or an API key."),
     ] = None
     lexicon_dir: LexiconDirectory = None
     admin_token_file: TokenFile = None
+    api_key_file: KeyFile = None
     insecure_token: Annotated[
-        bool, typer.Option("--insecure-token", help="Send the admin token to another machine without TLS.")
+        bool, typer.Option("--insecure-token", help="Send admin token and API key to another machine without TLS.")
     ] = False
 
     def run(self, action: str, *, content: bytes | None = None, student: str = DEFAULT_MODEL, **fields: Any) -> Any:
@@ -58,9 +72,9 @@ class Place(TlsOptions):
             return run_command(store, command, content, check)
         from distillex.lexicon_server import send_command
 
-        token = admin_token(self.admin_token_file)
+        token, key = admin_token(self.admin_token_file), api_key(self.api_key_file)
         tls, insecure = self.tls_files, self.insecure_token
-        return send_command(self.url, token, command, content, tls=tls, insecure_token=insecure)
+        return send_command(self.url, token, command, content, api_key=key, tls=tls, insecure_token=insecure)
 
 
 @app.command()
@@ -159,6 +173,13 @@ def push(
     replace_base: Annotated[
         bool, typer.Option("--replace-base", help="With the name base: put all of its words out of use.")
     ] = False,
+    keep: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Remove older versions than so many; the one in use before and the ones that 'prune' spares stay.",
+        ),
+    ] = KEPT_VERSIONS,
     place: Place,
 ) -> None:
     """Compile a word list, check it, and install it as a new version; a running server uses it from the next batch on.
@@ -168,8 +189,9 @@ def push(
     with _failures("lexicon push"):
         said = None if trust is None else parse_trust(trust)
         content = open_lexicon(file, check_name(name), said).to_bytes()
-        found = place.run("push", content=content, student=student, name=name, replace_base=replace_base)
-    typer.echo(f"{name}@{found['version']}: {found['words']:,} words in use")
+        found = place.run("push", content=content, student=student, name=name, replace_base=replace_base, keep=keep)
+    removed = f"; {len(found['removed'])} old versions removed" if found.get("removed") else ""
+    typer.echo(f"{name}@{found['version']}: {found['words']:,} words in use{removed}")
 
 
 @app.command("list")
@@ -214,14 +236,64 @@ def rollback(
 def prune(
     *,
     name: Annotated[str, typer.Argument(help="Name of the lexicon.")],
-    keep: Annotated[int, typer.Option(min=1, help="Newest versions to keep, beside the one in use.")],
+    keep: Annotated[int, typer.Option(min=1, help="Newest versions to keep.")],
     place: Place,
 ) -> None:
-    """Remove old versions; the one in use stays, whichever it is."""
+    """Remove old versions; the one in use and the one before it stay, whichever they are."""
     with _failures("lexicon prune"):
         found = place.run("prune", name=name, keep=keep)
     kept = ", ".join(map(str, found["versions"]))
     typer.echo(f"{name}: {len(found['removed'])} versions removed, kept: {kept}")
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="Tar file to write; - is standard output.")],
+    lexicon_dir: LexiconDirectory = None,
+) -> None:
+    """Write all lexicons of a directory, every version, into one file; servers and pushes may go on meanwhile.
+
+    Exit code 1 where something could not be read; what could is in the file.
+    """
+    with _failures("lexicon backup"):
+        directory = lexicon_dir or shipped_lexicons()
+        if not directory.is_dir():
+            raise RefusedError(f"{directory}: the directory of lexicons does not exist (--lexicon-dir)")
+        if str(file) == "-":
+            saved = write_backup(LexiconStore(directory), sys.stdout.buffer)
+        else:
+            part = file.with_name(f".{file.name}.part")
+            try:
+                with part.open("wb") as opened:
+                    saved = write_backup(LexiconStore(directory), opened)
+                part.replace(file)
+            finally:
+                part.unlink(missing_ok=True)
+    for each in saved:
+        typer.echo(f"{each.name}@{each.in_use} of versions {', '.join(map(str, each.versions)) or '-'}", err=True)
+    if problems := [problem for each in saved for problem in each.problems]:
+        fail("lexicon backup", "; ".join(problems))
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What 'backup' wrote; - is standard input.")],
+    lexicon_dir: LexiconDirectory = None,
+) -> None:
+    """Put the lexicons of a backup back, and use of each the version that was in use; running servers follow.
+
+    Versions that were pushed since and lexicons that the backup does not have stay in the directory.
+    """
+    with _failures("lexicon restore"):
+        store = LexiconStore(lexicon_dir or shipped_lexicons())
+        if str(file) == "-":
+            restored = restore_backup(store, sys.stdin.buffer)
+        else:
+            with file.open("rb") as opened:
+                restored = restore_backup(store, opened)
+    for each in restored:
+        moved = f" (in the backup {each.saved_as}: another version has that number)"
+        typer.echo(f"{each.name}@{each.in_use} is in use{moved if each.in_use != each.saved_as else ''}")
 
 
 def _shown(trust: str | float | None) -> str:

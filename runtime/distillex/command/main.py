@@ -31,6 +31,9 @@ COMMANDS: dict[str, LazyCommand] = {
     "extract": LazyCommand(
         "distillex.command.extract_command", "extract", "Extract entities from files, on this machine's cores.", "serve"
     ),
+    "predict": LazyCommand(
+        "distillex.command.extract_command", "predict", "Extract with a model, such as one just trained.", "serve"
+    ),
     "serve": LazyCommand("distillex_serving.serve_command", "serve", "Start the embedded Triton server.", "serve"),
     "repository": LazyCommand(
         "distillex_serving.repository_command",
@@ -44,11 +47,22 @@ COMMANDS: dict[str, LazyCommand] = {
     "triton": LazyCommand(
         "distillex_serving.triton_run_command", "triton", "Become this machine's tritonserver, closed.", "serve"
     ),
+    "tenant": LazyCommand(
+        "distillex_serving.tenant_command", "app", "Tenants: their API keys, rates and lexicons.", "serve"
+    ),
     "lexicon": LazyCommand(
         "distillex.command.lexicon", "app", "Build, inspect, seed, push, list, roll back and prune lexicons.", "lexicon"
     ),
     "models": LazyCommand("distillex.command.models_command", "app", "Sign models, and check signatures.", "signing"),
-    "data": LazyCommand("distillex_training.data_cli", "app", "Convert, check and count labelled files.", "train"),
+    "data": LazyCommand(
+        "distillex_training.data_cli", "app", "Convert, export, select, check and count labelled files.", "train"
+    ),
+    "label": LazyCommand(
+        "distillex_training.labelling.label_cli",
+        "label",
+        "Label raw text with an LLM behind an endpoint, or with a model.",
+        "train",
+    ),
     "init": LazyCommand(
         "distillex_training.init_cli", "init", "Write commented configurations for your own labelled files.", "train"
     ),
@@ -62,7 +76,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "distill": LazyCommand(
         "distillex_training.train_cli",
         "distill",
-        "Train a student, from a teacher or from gold labels alone.",
+        "Train a student, from a teacher, gold labels or labels of any source.",
         "train",
     ),
     "average": LazyCommand(
@@ -74,7 +88,13 @@ COMMANDS: dict[str, LazyCommand] = {
     "evaluate": LazyCommand(
         "distillex_training.cli",
         "evaluate",
-        "Measure a model: F1, seen and unseen entities, lexicons.",
+        "Measure a model: F1, errors by kind, seen and unseen entities, lexicons.",
+        "train",
+    ),
+    "compare": LazyCommand(
+        "distillex_training.compare_cli",
+        "compare",
+        "Tell whether one model is better than another, and where they differ.",
         "train",
     ),
     "export": LazyCommand(

@@ -53,11 +53,13 @@ def put_gate_before(options: ServerOptions, limits: GateLimits | None = None) ->
             port=options.grpc_port,
             models=("extractor", *(("extractor_teacher",) if options.teacher else ()), "lexicons"),
             tls=options.tls,
+            tenants=options.tenants,
             http_doors=tuple(doors),
             limits=limits or GateLimits(),
             workers=workers_for(usable_cores()),
         ),
         verbose=options.verbose,
+        log_format=options.log_format,
     )
     behind = dataclasses.replace(
         options,

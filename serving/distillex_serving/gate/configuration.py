@@ -19,10 +19,16 @@ from distillex_serving.gate.options import (
     HttpDoor,
     Servers,
 )
-from distillex_serving.tls_files import TlsFiles
+from distillex_serving.tenants.authorizer import AUTHORIZE, CHARGE, OPEN_PATHS, TEXTS
+from distillex_serving.tenants.signature import HEADER
+from distillex_serving.tls_files import TlsFiles, TlsPem
 
 FILTER = Path(__file__).with_name("filter.lua")
 _ADMIN = "admin"
+_AUTHORIZER = "authorizer"
+_CERTIFICATE, _AUTHORITY = "certificate", "authority"
+STOPPING = ("has no available versions", "Server exiting", "Server is stopping")
+"""What Triton answers to calls that it does not take any more because it stops."""
 GET_CONNECTIONS = 64
 """Connections at once of each listener for probes and Prometheus."""
 SOFT_HEAP_BYTES = 96 * 1024 * 1024
@@ -38,7 +44,19 @@ class _Mark:
     large: str = field(default_factory=secrets.token_hex)
 
 
-def envoy_configuration(options: GateOptions, upstream: Path | Servers, admin: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class GateFiles:
+    """Where this machine's gate has its own files."""
+
+    admin: Path
+    """Unix socket to open for Envoy's own administration (readiness, statistics)."""
+    authorizer: Path | None = None
+    """Unix socket of the service that knows the tenants; needed with them."""
+    certificates: Path | None = None
+    """Folder of the files of :func:`certificate_discovery`; None: Envoy reads the PEM files themselves, once."""
+
+
+def envoy_configuration(options: GateOptions, upstream: Path | Servers, files: GateFiles) -> dict[str, Any]:
     """Return Envoy's bootstrap configuration.
 
     Parameters
@@ -47,26 +65,35 @@ def envoy_configuration(options: GateOptions, upstream: Path | Servers, admin: P
         The gate's settings.
     upstream
         Unix socket of Triton's gRPC, or the servers' name.
-    admin
-        Unix socket to open for Envoy's own administration (readiness, statistics).
+    files
+        Of the gate itself.
     """
+    admin = files.admin
     status_listeners = [] if options.status_port is None else [_status_listener(options.address, options.status_port)]
     get_listeners = [*(_http_listener(options.address, door) for door in options.http_doors), *status_listeners]
     return {
+        # Who asks, where secrets are read from a file.
+        "node": {"id": "gate", "cluster": "distillex"},
         "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
         "static_resources": {
             "listeners": [
-                _listener(options),
+                _listener(options, upstream, files),
                 *get_listeners,
             ],
             "clusters": [
                 _triton_cluster("triton", upstream, options.limits.max_calls),
                 _triton_cluster("triton_large", upstream, options.limits.max_large_calls),
                 *(
-                    _cluster(f"http_{door.port}", _socket_address(LOOPBACK, door.triton_port), 16, http2=False)
+                    _cluster(
+                        f"http_{door.port}", _socket_address(LOOPBACK, door.triton_port), max_calls=16, http2=False
+                    )
                     for door in options.http_doors
                 ),
-                *(_cluster(_ADMIN, {"pipe": {"path": str(admin)}}, 16, http2=False) for _ in status_listeners),
+                *(
+                    _cluster(_ADMIN, {"pipe": {"path": str(admin)}}, max_calls=16, http2=False)
+                    for _ in status_listeners
+                ),
+                *([_authorizer_cluster(options, files)] if options.tenants is not None else []),
             ],
         },
         # nghttp2 instead of Envoy's newer codec: an eighth less CPU a call, 0.97 instead of 0.94 of the throughput
@@ -128,10 +155,10 @@ def envoy_configuration(options: GateOptions, upstream: Path | Servers, admin: P
     }
 
 
-def _listener(options: GateOptions) -> dict[str, Any]:
-    chain: dict[str, Any] = {"filters": [_manager_filter(_http_connection_manager(options))]}
+def _listener(options: GateOptions, upstream: Path | Servers, files: GateFiles) -> dict[str, Any]:
+    chain: dict[str, Any] = {"filters": [_manager_filter(_http_connection_manager(options, upstream))]}
     if options.tls is not None:
-        chain["transport_socket"] = _tls(options.tls)
+        chain["transport_socket"] = _tls(options.tls, files.certificates)
     return {
         "name": "grpc",
         "address": _socket_address(options.address, options.port),
@@ -186,6 +213,8 @@ def _get_listener(
         "enable_reuse_port": False,
         # Callers who hold all connections of gRPC must not make probes fail: it has a limit of its own.
         "ignore_global_conn_limit": True,
+        # Nor must a gate that is short of memory be ended for it, as one that stands still.
+        "bypass_overload_manager": True,
         "filter_chains": [{"filters": [_manager_filter(manager)]}],
     }
 
@@ -197,10 +226,12 @@ def _socket_address(host: str, port: int) -> dict[str, Any]:
     return {"socket_address": address}
 
 
-def _http_connection_manager(options: GateOptions) -> dict[str, Any]:
+def _http_connection_manager(options: GateOptions, upstream: Path | Servers) -> dict[str, Any]:
     mark = _Mark()
+    tenants = options.tenants is not None
     too_large = f"the request has more than {options.limits.max_request_bytes:,} bytes (--max-request-mib)"
     return {
+        **({"early_header_mutation_extensions": [_without_tenant()]} if tenants else {}),
         "stat_prefix": "grpc",
         "codec_type": "HTTP2",
         "http2_protocol_options": {
@@ -223,35 +254,73 @@ def _http_connection_manager(options: GateOptions) -> dict[str, Any]:
         # Triton reads no such header, and every one costs both sides.
         "skip_xff_append": True,
         "local_reply_config": {
-            "mappers": [
-                {
-                    "filter": {
-                        "status_code_filter": {
-                            "comparison": {"op": "EQ", "value": {"default_value": 413, "runtime_key": "unused"}}
-                        }
-                    },
-                    "headers_to_add": [
-                        {"header": {"key": "grpc-status", "value": "8"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-                    ],
-                    "body": {"inline_string": too_large},
-                }
-            ]
+            "mappers": [{**_exhausted(413), "body": {"inline_string": too_large}}, _exhausted(429)],
         },
         "route_config": {
-            "virtual_hosts": [{"name": "triton", "domains": ["*"], "routes": _routes(options, mark)}],
+            "virtual_hosts": [{"name": "triton", "domains": ["*"], "routes": _routes(options, upstream, mark)}],
             # Envoy passes on what it does not know; Triton's gRPC is told nothing but what its clients say.
-            "request_headers_to_remove": ["content-encoding", "grpc-internal-encoding-request"],
+            "request_headers_to_remove": [
+                "content-encoding",
+                "grpc-internal-encoding-request",
+                *(["authorization"] if tenants else []),
+            ],
         },
         "http_filters": [
+            # Before anything of a call is kept.
+            *([_authorization()] if tenants else []),
             _buffer(options.limits.max_request_bytes),
             _named(
                 "envoy.filters.http.lua",
                 "envoy.extensions.filters.http.lua.v3.Lua",
                 default_source_code={"inline_string": _filter_source(options, mark)},
             ),
+            # Counts the servers' answers by gRPC's status: a request that is wrong is told from a server that is. It
+            # stands where a call has a server, since Envoy had a fault where it has none (CVE-2026-47204).
+            _named(
+                "envoy.filters.http.grpc_stats",
+                "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
+                stats_for_all_methods=False,
+            ),
             _router(),
         ],
     }
+
+
+def _exhausted(status: int) -> dict[str, Any]:
+    """Return what makes RESOURCE_EXHAUSTED of a refusal by Envoy's own filters."""
+    return {
+        "filter": {
+            "status_code_filter": {
+                "comparison": {"op": "EQ", "value": {"default_value": status, "runtime_key": "unused"}}
+            }
+        },
+        "headers_to_add": [
+            {"header": {"key": "grpc-status", "value": "8"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        ],
+    }
+
+
+def _without_tenant() -> dict[str, Any]:
+    """Return what takes the header away that callers sent: whose call it is, the gate alone says."""
+    return _named(
+        "envoy.http.early_header_mutation.header_mutation",
+        "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+        mutations=[{"remove": HEADER}],
+    )
+
+
+def _authorization() -> dict[str, Any]:
+    return _named(
+        "envoy.filters.http.ext_authz",
+        "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+        http_service={
+            "server_uri": {"uri": f"http://{_AUTHORIZER}", "cluster": _AUTHORIZER, "timeout": "2s"},
+            "path_prefix": AUTHORIZE,
+            "authorization_response": {"allowed_upstream_headers": {"patterns": [{"exact": HEADER}]}},
+        },
+        failure_mode_allow=False,
+        status_on_error={"code": "ServiceUnavailable"},
+    )
 
 
 def _filter_source(options: GateOptions, mark: _Mark) -> str:
@@ -264,6 +333,11 @@ def _filter_source(options: GateOptions, mark: _Mark) -> str:
         "MARK": mark.header,
         "SMALL": mark.small,
         "LARGE": mark.large,
+        "TENANT": HEADER if options.tenants is not None else "",
+        "OPEN": ", ".join(f'["{path}"] = true' for path in OPEN_PATHS),
+        "AUTHORIZER": _AUTHORIZER,
+        "CHARGE": CHARGE,
+        "TEXTS": TEXTS,
     }
     source = FILTER.read_text(encoding="utf-8")
     for name, value in settings.items():
@@ -271,7 +345,9 @@ def _filter_source(options: GateOptions, mark: _Mark) -> str:
     return source
 
 
-def _routes(options: GateOptions, mark: _Mark) -> list[dict[str, Any]]:
+def _routes(options: GateOptions, upstream: Path | Servers, mark: _Mark) -> list[dict[str, Any]]:
+    retries = {"retry_policy": _retry_policy()} if isinstance(upstream, Servers) else {}
+
     def route(cluster: str, value: str) -> dict[str, Any]:
         header = {"name": mark.header, "string_match": {"exact": value}}
         return {
@@ -280,18 +356,42 @@ def _routes(options: GateOptions, mark: _Mark) -> list[dict[str, Any]]:
                 "cluster": cluster,
                 "timeout": "0s",
                 "max_stream_duration": {"max_stream_duration": f"{options.limits.call_timeout_s}s"},
+                **retries,
             },
             "request_headers_to_remove": [mark.header],
         }
 
-    return [route("triton", mark.small), route("triton_large", mark.large)]
+    # The authorization is asked where there is a route: so a call has one before it is marked, to nowhere.
+    nowhere = {"match": {"prefix": "/"}, "direct_response": {"status": 404}}
+    return [route("triton", mark.small), route("triton_large", mark.large), nowhere]
+
+
+def _retry_policy() -> dict[str, Any]:
+    """Return when a call goes to another server: only where the first one has certainly not begun it.
+
+    A call that broke off in the middle does not: it may be what ended that server, or a push that was carried out.
+    """
+    return {
+        "retry_on": "connect-failure,refused-stream,retriable-headers",
+        "retriable_headers": [{"name": "grpc-message", "string_match": {"contains": text}} for text in STOPPING],
+        "num_retries": 3,
+        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+        "retry_host_predicate": [
+            _named(
+                "envoy.retry_host_predicates.previous_hosts",
+                "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+            )
+        ],
+        "host_selection_retry_max_attempts": 5,
+    }
 
 
 def _triton_cluster(name: str, upstream: Path | Servers, max_calls: int) -> dict[str, Any]:
     if isinstance(upstream, Path):
-        return _cluster(name, {"pipe": {"path": str(upstream)}}, max_calls, http2=True)
+        return _cluster(name, {"pipe": {"path": str(upstream)}}, max_calls=max_calls, http2=True)
+    addresses = [_socket_address(*each) for each in ((upstream.host, upstream.port), *upstream.others)]
     return {
-        **_cluster(name, _socket_address(upstream.host, upstream.port), max_calls, http2=True),
+        **_cluster(name, *addresses, max_calls=max_calls, http2=True, max_retries=max_calls),
         # Each address of the name is a server, and is called while it says that all its models are ready.
         "type": "STRICT_DNS",
         "dns_lookup_family": "V4_PREFERRED",
@@ -299,11 +399,26 @@ def _triton_cluster(name: str, upstream: Path | Servers, max_calls: int) -> dict
         "lb_policy": "LEAST_REQUEST",
         "ignore_health_on_host_removal": True,
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        # One that takes no connection, or breaks them off, is left out before health checks tell. What a server answers
+        # does not count, errors included: no caller can have one left out.
+        "outlier_detection": {
+            "split_external_local_origin_errors": True,
+            "consecutive_local_origin_failure": 3,
+            "enforcing_consecutive_local_origin_failure": 100,
+            "enforcing_local_origin_success_rate": 0,
+            "enforcing_consecutive_5xx": 0,
+            "enforcing_consecutive_gateway_failure": 0,
+            "enforcing_success_rate": 0,
+            "interval": "1s",
+            "base_ejection_time": "2s",
+            "max_ejection_time": "10s",
+            "max_ejection_percent": 50,
+        },
         "health_checks": [
             {
                 "timeout": "2s",
-                "interval": "2s",
-                "no_traffic_interval": "2s",
+                "interval": "1s",
+                "no_traffic_interval": "1s",
                 "unhealthy_threshold": 2,
                 "healthy_threshold": 1,
                 "grpc_health_check": {},
@@ -312,7 +427,14 @@ def _triton_cluster(name: str, upstream: Path | Servers, max_calls: int) -> dict
     }
 
 
-def _cluster(name: str, address: dict[str, Any], max_calls: int, *, http2: bool) -> dict[str, Any]:
+def _authorizer_cluster(options: GateOptions, files: GateFiles) -> dict[str, Any]:
+    address = {"pipe": {"path": str(files.authorizer)}}
+    return _cluster(_AUTHORIZER, address, max_calls=options.limits.max_calls, http2=False)
+
+
+def _cluster(
+    name: str, *addresses: dict[str, Any], max_calls: int, http2: bool, max_retries: int = 0
+) -> dict[str, Any]:
     protocol = {"http2_protocol_options": {"initial_stream_window_size": 1024 * 1024}}
     kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     explicit = protocol if http2 else {"http_protocol_options": {}}
@@ -322,7 +444,12 @@ def _cluster(name: str, address: dict[str, Any], max_calls: int, *, http2: bool)
         "type": "STATIC",
         "circuit_breakers": {
             "thresholds": [
-                {"max_requests": max_calls, "max_pending_requests": max_calls, "max_connections": 64, "max_retries": 0}
+                {
+                    "max_requests": max_calls,
+                    "max_pending_requests": max_calls,
+                    "max_connections": 64,
+                    "max_retries": max_retries,
+                }
             ]
         },
         "typed_extension_protocol_options": {
@@ -330,30 +457,61 @@ def _cluster(name: str, address: dict[str, Any], max_calls: int, *, http2: bool)
         },
         "load_assignment": {
             "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}} for address in addresses]}],
         },
     }
 
 
-def _tls(files: TlsFiles) -> dict[str, Any]:
+def _tls(files: TlsFiles, certificates: Path | None) -> dict[str, Any]:
     context: dict[str, Any] = {
         "alpn_protocols": ["h2"],
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-        "tls_certificates": [
+    }
+    if certificates is not None:
+        context["tls_certificate_sds_secret_configs"] = [_discovered(_CERTIFICATE, certificates)]
+        if files.client_ca is not None:
+            context["validation_context_sds_secret_config"] = _discovered(_AUTHORITY, certificates)
+    else:
+        context["tls_certificates"] = [
             {
                 "certificate_chain": {"filename": str(files.certificate.resolve())},
                 "private_key": {"filename": str(files.key.resolve())},
             }
-        ],
-    }
-    if files.client_ca is not None:
-        context["validation_context"] = {"trusted_ca": {"filename": str(files.client_ca.resolve())}}
+        ]
+        if files.client_ca is not None:
+            context["validation_context"] = {"trusted_ca": {"filename": str(files.client_ca.resolve())}}
     return _named(
         "envoy.transport_sockets.tls",
         "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
         common_tls_context=context,
         require_client_certificate=files.client_ca is not None,
     )
+
+
+def _discovered(name: str, folder: Path) -> dict[str, Any]:
+    source = {"path_config_source": {"path": str(folder / f"{name}.json")}, "resource_api_version": "V3"}
+    return {"name": name, "sds_config": source}
+
+
+def certificate_discovery(pem: TlsPem) -> dict[str, dict[str, Any]]:
+    """Return the files from which Envoy takes its certificate and the authority of client certificates, by their names.
+
+    Each holds one secret: Envoy refuses a file with two.
+    """
+    secrets: dict[str, dict[str, Any]] = {
+        _CERTIFICATE: {
+            "tls_certificate": {
+                "certificate_chain": {"inline_string": pem.certificate},
+                "private_key": {"inline_string": pem.key},
+            },
+        }
+    }
+    if pem.client_ca is not None:
+        secrets[_AUTHORITY] = {"validation_context": {"trusted_ca": {"inline_string": pem.client_ca}}}
+    kind = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+    return {
+        f"{name}.json": {"resources": [{"@type": kind, "name": name, **secret}]} for name, secret in secrets.items()
+    }
 
 
 def _manager_filter(settings: dict[str, Any]) -> dict[str, Any]:
@@ -386,6 +544,8 @@ def _named(name: str, kind: str, **settings: Any) -> dict[str, Any]:
 
 
 def write_configuration(path: Path, configuration: dict[str, Any]) -> None:
-    """Write it as JSON, which Envoy reads, for the owner alone: it names files and addresses."""
-    path.write_text(json.dumps(configuration, indent=1), encoding="utf-8")
-    path.chmod(0o600)
+    """Put it in place whole, as JSON, which Envoy reads, for the owner alone: it names files, addresses and keys."""
+    new = path.with_name(f"{path.name}.new")
+    new.touch(0o600)
+    new.write_text(json.dumps(configuration, indent=1), encoding="utf-8")
+    new.replace(path)

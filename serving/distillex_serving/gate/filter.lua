@@ -13,6 +13,10 @@ local MODELS = { @MODELS@ }
 local MODELS_IN_WORDS = "@MODELS_IN_WORDS@"
 local LARGE_BYTES = @LARGE_BYTES@
 local MARK, SMALL, LARGE = "@MARK@", "@SMALL@", "@LARGE@"
+-- With tenants: the signed header, which the authorization sets; who knows the rates; calls that are anybody's.
+local TENANT, AUTHORIZER, CHARGE, TEXTS = "@TENANT@", "@AUTHORIZER@", "@CHARGE@", "@TEXTS@"
+local OPEN = { @OPEN@ }
+local CHARGE_TIMEOUT_MS = 2000
 
 local INFER = "/inference.GRPCInferenceService/ModelInfer"
 -- Number of the field that names the model, by method; methods that are not here name none.
@@ -29,7 +33,8 @@ local STRING_CONTENTS = 8
 local OUTPUT_PARAMETERS = 2
 local KEY = 1
 
-local INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, INTERNAL = 3, 5, 12, 13
+local INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL = 3, 5, 8, 12, 13
+local UNAVAILABLE, UNAUTHENTICATED = 14, 16
 local VARINT, FIXED_64, LENGTH_DELIMITED, FIXED_32 = 0, 1, 2, 5
 local WINDOW = 65536
 local LONGEST_NAME = 128
@@ -219,6 +224,7 @@ local function check_strings(inputs, raw)
   end
 end
 
+-- Returns the number of texts.
 local function check_message(method, from, to)
   local named = false
   local inputs, raw = {}, {}
@@ -245,6 +251,10 @@ local function check_message(method, from, to)
     refuse(NOT_FOUND, "unknown model '': this server answers for " .. MODELS_IN_WORDS)
   end
   if method == INFER then check_strings(inputs, raw) end
+  for _, input in ipairs(inputs) do
+    if input.name == "TEXT" then return input.elements end
+  end
+  return 0
 end
 
 -- Returns the method that is called.
@@ -257,6 +267,10 @@ local function check_headers(headers)
   if encoding and encoding ~= "identity" then
     refuse(UNIMPLEMENTED, "compressed requests are not accepted (grpc-encoding must be identity)")
   end
+  -- Callers' own header was taken away: where it stands, the authorization was asked and said yes.
+  if TENANT ~= "" and not OPEN[method] and not headers:get(TENANT) then
+    refuse(UNAUTHENTICATED, "nobody said whose call this is")
+  end
   return method
 end
 
@@ -267,7 +281,22 @@ local function check_body(method, handle_body)
   if at(0) ~= 0 then refuse(UNIMPLEMENTED, "compressed requests are not accepted") end
   local length = ((at(1) * 256 + at(2)) * 256 + at(3)) * 256 + at(4)
   if length ~= body_size - 5 then refuse(INVALID_ARGUMENT, "a call takes one message, whole and alone") end
-  check_message(method, 5, body_size)
+  return check_message(method, 5, body_size)
+end
+
+-- The first text was paid for when the call began; before its body came, nobody knew of more.
+local function charge(handle, texts)
+  local headers, said = handle:httpCall(AUTHORIZER, {
+    [":method"] = "POST",
+    [":path"] = CHARGE,
+    [":authority"] = AUTHORIZER,
+    [TENANT] = handle:headers():get(TENANT),
+    [TEXTS] = string.format("%d", texts),
+  }, nil, CHARGE_TIMEOUT_MS)
+  local status = headers[":status"]
+  if status == "200" then return nil end
+  if status == "429" then return { status = RESOURCE_EXHAUSTED, message = said or "" } end
+  return { status = UNAVAILABLE, message = "the gate cannot tell whether the rate allows this call" }
 end
 
 local function answer(handle, refusal)
@@ -289,6 +318,11 @@ function envoy_on_request(handle)
   local handle_body = handle:body(true)
   accepted, result = pcall(check_body, result, handle_body)
   if not accepted then return answer(handle, result) end
-  handle:headers():replace(MARK, body_size > LARGE_BYTES and LARGE or SMALL)
+  local mark = body_size > LARGE_BYTES and LARGE or SMALL
+  if TENANT ~= "" and result > 1 then
+    local refusal = charge(handle, result - 1)
+    if refusal then return answer(handle, refusal) end
+  end
+  handle:headers():replace(MARK, mark)
   handle:clearRouteCache()
 end

@@ -16,15 +16,21 @@ from pathlib import Path
 from distillex_serving import preconditions
 from distillex_serving.addresses import reachable
 from distillex_serving.embedded import ServerError
-from distillex_serving.gate.configuration import envoy_configuration, write_configuration
+from distillex_serving.gate.certificates import Certificates
+from distillex_serving.gate.configuration import GateFiles, envoy_configuration, write_configuration
 from distillex_serving.gate.options import GateOptions, Servers
+from distillex_serving.log_format import LogFormat, shown
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.process_log import ProcessLog
+from distillex_serving.tenants.authorizer import Authorizer
 from distillex_serving.workspace import Workspace
 
 LONGEST_SOCKET_PATH = 107
 """Bytes of a Unix socket's name on Linux."""
-DRAIN_S = 5.0
+DRAIN_S, QUIET_S = 5.0, 0.25
+"""A gate that stops takes calls that arrive for so long at most, and until none was in flight for the second time."""
+END_S = 5.0
+"""Envoy itself then has so long to end."""
 
 
 def find_envoy() -> Path:
@@ -66,16 +72,25 @@ class Gate:
 
     name = "the gate"
 
-    def __init__(self, options: GateOptions, *, upstream: Path | Servers | None = None, verbose: bool = False) -> None:
+    def __init__(
+        self,
+        options: GateOptions,
+        *,
+        upstream: Path | Servers | None = None,
+        verbose: bool = False,
+        log_format: LogFormat = LogFormat.TEXT,
+    ) -> None:
         self.options = options
         self.port = options.port
         self._binary = find_envoy()
         self._verbose = verbose
-        self._log = ProcessLog(show=verbose)
+        self._log = ProcessLog(show=shown("envoy", log_format, verbose=verbose))
         self._workspace = Workspace()
         self._folder = self._workspace.path
         self.upstream: Path | Servers = upstream or self._folder / "triton:1"
         self._process: subprocess.Popen[str] | None = None
+        self._authorizer: Authorizer | None = None
+        self._certificates: Certificates | None = None
         try:
             _check_socket_path(self._folder / "triton:1", "; set TMPDIR to a shorter one")
             if isinstance(self.upstream, Path):
@@ -133,22 +148,25 @@ class Gate:
             preconditions.check_port(self.options.address, door.port, door.name)
         if self.options.status_port is not None:
             preconditions.check_port(self.options.address, self.options.status_port, "status")
-        admin = self._folder / "admin"
-        admin.unlink(missing_ok=True)
+        files = GateFiles(self._folder / "admin", self._folder / "authorizer", self._folder)
+        files.admin.unlink(missing_ok=True)
         configuration = self._folder / "envoy.json"
         options = dataclasses.replace(self.options, port=self.port)
-        write_configuration(configuration, envoy_configuration(options, self.upstream, admin))
-        self._process = self._workspace.launch(
-            [
-                str(self._binary),
-                *("--config-path", str(configuration)),
-                *("--concurrency", str(self.options.workers)),
-                *("--log-level", "info" if self._verbose else "warning"),
-                "--disable-hot-restart",
-            ]
-        )
-        self._log.follow(self._process)
         try:
+            self._start_helpers(files)
+            write_configuration(configuration, envoy_configuration(options, self.upstream, files))
+            self._process = self._workspace.launch(
+                [
+                    str(self._binary),
+                    *("--config-path", str(configuration)),
+                    *("--concurrency", str(self.options.workers)),
+                    *("--log-level", "info" if self._verbose else "warning"),
+                    # Callers are told to go elsewhere with the first answer, not with more and more over ten minutes.
+                    *("--drain-time-s", f"{DRAIN_S:.0f}", "--drain-strategy", "immediate"),
+                    "--disable-hot-restart",
+                ]
+            )
+            self._log.follow(self._process)
             self._wait_until_ready()
         except BaseException:
             self.stop()
@@ -159,18 +177,23 @@ class Gate:
         return None if self._process is not None and self._process.poll() is None else "the gate (Envoy) died"
 
     def stop(self) -> None:
-        """Take no new connection, let calls in flight end, then stop Envoy."""
+        """Send callers elsewhere, let calls in flight end, then stop Envoy and what serves it."""
         process, self._process = self._process, None
         if process is not None:
             self._drain(process)
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 try:
-                    process.wait(5)
+                    process.wait(END_S)
                 except subprocess.TimeoutExpired:
                     process.kill()
             process.wait()
         self._log.finish(process)
+        authorizer, self._authorizer = self._authorizer, None
+        certificates, self._certificates = self._certificates, None
+        for helper in (authorizer, certificates):
+            if helper is not None:
+                helper.stop()
 
     def close(self) -> None:
         """Stop, and remove the folder with the sockets."""
@@ -196,14 +219,28 @@ class Gate:
                 values[name] = int(value)
         return values
 
+    def _start_helpers(self, files: GateFiles) -> None:
+        if self.options.tenants is not None and files.authorizer is not None:
+            try:
+                self._authorizer = Authorizer(self.options.tenants, files.authorizer, self.options.gates)
+            except ValueError as error:
+                raise PreconditionError(str(error)) from None
+        if self.options.tls is not None and files.certificates is not None:
+            self._certificates = Certificates(self.options.tls, files.certificates)
+
     def _drain(self, process: subprocess.Popen[str]) -> None:
-        deadline = time.monotonic() + DRAIN_S
+        busy = time.monotonic()
+        deadline = busy + DRAIN_S
         with contextlib.suppress(OSError, http.client.HTTPException):
+            # The first tells callers to go elsewhere, but goes on accepting them; the second does not.
             self._ask("POST", "/drain_listeners?graceful&skip_exit")
-            while process.poll() is None and time.monotonic() < deadline:
-                if self.statistics().get("http.grpc.downstream_rq_active", 0) == 0:
+            self._ask("POST", "/drain_listeners")
+            while process.poll() is None and (now := time.monotonic()) < deadline:
+                if self.statistics().get("http.grpc.downstream_rq_active", 0):
+                    busy = now
+                elif now - busy >= QUIET_S:
                     return
-                time.sleep(0.05)
+                time.sleep(0.02)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self.options.start_timeout_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from distillex_serving.tenants.files import TenantFiles
 from distillex_serving.tls_files import TlsFiles
 
 SERVICE = "inference.GRPCInferenceService"
@@ -42,6 +43,8 @@ class Servers:
     host: str
     port: int
     """Of gRPC, without TLS."""
+    others: tuple[tuple[str, int], ...] = ()
+    """Further names and their ports, where one name does not stand for all servers."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,10 @@ class GateOptions:
     """A port of 0 takes a free one."""
     models: tuple[str, ...] = DEFAULT_MODELS
     tls: TlsFiles | None = None
+    tenants: TenantFiles | None = None
+    """None: whoever can connect may call."""
+    gates: int = 1
+    """So many gates share the rates of the tenants."""
     http_doors: tuple[HttpDoor, ...] = ()
     status_port: int | None = None
     """Where probes and Prometheus ask about the gate itself; None: nowhere."""

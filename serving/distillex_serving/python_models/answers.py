@@ -11,6 +11,10 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 from distillex.refused import RefusedError
 
+from distillex_serving.tenants.signature import ExpiredError
+
+TRACEBACK = "Traceback (most recent call last):\n"
+
 
 def refusal(message: str) -> Any:
     """Return the answer to a request that is wrong."""
@@ -40,14 +44,22 @@ def guarded(model: str, sentence: str, answer: Callable[[Any], Any], request: An
         return answer(request)
     except RefusedError as error:
         return refusal(str(error))
+    except ExpiredError as error:
+        # Sent again it comes with a new signature.
+        return _error(str(error), pb_utils.TritonError.UNAVAILABLE)
     except Exception as error:  # MemoryError and RecursionError too
         log_unexpected(model, error)
         return failure(f"{sentence}; the server's log says why")
 
 
 def log_unexpected(model: str, error: Exception) -> None:
-    """Write an exception with its traceback into the server's log."""
-    log_error("".join([f"{model}: ", *traceback.format_exception(type(error), error, error.__traceback__)]))
+    """Write what happened, and where, into the server's log; no text of a caller's."""
+    parts: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None:
+        parts.insert(0, "".join([TRACEBACK, *traceback.format_tb(seen.__traceback__), _without_words(seen)]))
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    log_error(f"{model}: " + "\n".join(parts))
 
 
 def refused_row(message: str) -> bytes:
@@ -71,6 +83,14 @@ def log_to_triton() -> None:
 def log_error(message: str) -> None:
     """Write into the server's log, whatever the message quotes."""
     pb_utils.Logger.log_error(_utf8(message))
+
+
+def _without_words(error: BaseException) -> str:
+    # Python's own exceptions quote what they were given: a key that is missing, the arguments of a call.
+    kind = type(error)
+    if kind.__module__ != "builtins":
+        return f"{kind.__module__}.{kind.__qualname__}: {error}"
+    return f"{kind.__name__}: {error.strerror}" if isinstance(error, OSError) else kind.__name__
 
 
 def _error(message: str, code: Any) -> Any:

@@ -10,6 +10,7 @@ from distillex_matcher import CrfParameters, FeatureLayout, LayoutError, Trusted
 
 from distillex_serving.python_models.answers import guarded, refused_row
 from distillex_serving.python_models.tensors import bytes_tensor
+from distillex_serving.python_models.text_metrics import TextMetrics
 
 
 class DecodeModel:
@@ -19,14 +20,20 @@ class DecodeModel:
         """Load the CRF and the layout, which names the lexicon's types; fails with one sentence where one is wrong."""
         try:
             folder = Path(args["model_repository"]) / args["model_version"]
-            self._decoder = CrfParameters.load(folder / "crf.json").decoder(FeatureLayout.load(folder))
+            crf = CrfParameters.load(folder / "crf.json")
+            self._decoder = crf.decoder(FeatureLayout.load(folder))
         except LayoutError as error:
             raise pb_utils.TritonModelException(f"decode cannot start: {error}") from None
+        self._metrics = TextMetrics(args["model_name"], crf.entity_types, reads_texts=False)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request; a request whose emissions are unusable gets its own error."""
         sentence = "the model gave scores that cannot be decoded"
         return [guarded("decode", sentence, self._answer, request) for request in requests]
+
+    def finalize(self) -> None:
+        """Tell Triton what was counted last."""
+        self._metrics.stop()
 
     def _answer(self, request: Any) -> Any:
         texts, emissions, lengths, words, errors = (
@@ -35,6 +42,7 @@ class DecodeModel:
         )
         trusted = TrustedWords.from_rows(words.reshape(-1).tolist())
         rows = self._decoder.entities_json(emissions, lengths, texts.reshape(-1).tolist(), trusted)
+        self._metrics.count_entities(rows)
         for row, message in enumerate(errors.reshape(-1).tolist()):
             if message:
                 rows[row] = refused_row(message.decode())

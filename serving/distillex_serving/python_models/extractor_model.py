@@ -8,13 +8,16 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 from distillex.device import DeviceError
+from distillex.lexicon_rights import LexiconRights
 from distillex.pipeline import Answers, Pipeline
 from distillex_matcher import LayoutError, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
 
 from distillex_serving.python_models.answers import guarded, log_to_triton, log_unexpected, refusal, refused_row
+from distillex_serving.python_models.callers import Callers
 from distillex_serving.python_models.settings import ModelSettings
 from distillex_serving.python_models.tensors import bytes_tensor, optional_rows_of, rows_of
+from distillex_serving.python_models.text_metrics import TextMetrics
 
 SENTENCE = "the text could not be extracted"
 EXIT_DEVICE_LOST = 1
@@ -28,6 +31,7 @@ class ExtractorModel:
         log_to_triton()
         settings = ModelSettings.of(args)
         self._name = settings.name
+        self._callers = Callers.of_environment(settings.name)
         try:
             self._pipeline = Pipeline(
                 settings.folder,
@@ -38,13 +42,24 @@ class ExtractorModel:
             )
         except (LayoutError, LexiconError, DeviceError) as error:
             raise pb_utils.TritonModelException(f"{settings.name} cannot start: {error}") from None
+        self._metrics = TextMetrics(settings.name, self._pipeline.entity_types)
         pb_utils.Logger.log_info(f"{settings.name}: the network runs on {self._pipeline.where}")
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request; the texts of all are computed together."""
-        read = [guarded(self._name, SENTENCE, _Rows.of, request) for request in requests]
-        answered = iter(self._answered([each for each in read if isinstance(each, _Rows)]))
+        read = [guarded(self._name, SENTENCE, self._read, request) for request in requests]
+        readable = [each for each in read if isinstance(each, _Rows)]
+        if len(readable) < len(read):
+            self._metrics.count_unreadable(len(read) - len(readable))
+        answered = iter(self._answered(readable))
         return [next(answered) if isinstance(each, _Rows) else each for each in read]
+
+    def finalize(self) -> None:
+        """Tell Triton what was counted last."""
+        self._metrics.stop()
+
+    def _read(self, request: Any) -> _Rows:
+        return _Rows.of(request, self._callers.rights_of(request) if self._callers is not None else None)
 
     def _answered(self, requests: list[_Rows]) -> list[Any]:
         if len(requests) > 1:
@@ -62,11 +77,14 @@ class ExtractorModel:
                 names=_joined(requests, "names"),
                 words=_joined(requests, "words"),
                 trusts=_joined(requests, "trusts"),
+                rights=None if self._callers is None else [each.rights for each in requests for _ in each.texts],
             )
         except DeviceError as error:
             # A GPU that failed once answers nothing more in this process. Another one is started in its place.
             log_unexpected(self._name, error)
             os._exit(EXIT_DEVICE_LOST)
+        self._metrics.count_rows(texts, answers.refused, answers.request_words)
+        self._metrics.count_entities(answers.entities)
         responses, begin = [], 0
         for request in requests:
             end = begin + len(request.texts)
@@ -84,9 +102,11 @@ class _Rows:
     words: list[bytes] | None
     trusts: list[bytes] | None
     wants_versions: bool
+    rights: LexiconRights | None
+    """None: any named lexicon."""
 
     @staticmethod
-    def of(request: Any) -> _Rows:
+    def of(request: Any, rights: LexiconRights | None) -> _Rows:
         texts = rows_of(request, "TEXT")
         rows = len(texts)
         return _Rows(
@@ -95,6 +115,7 @@ class _Rows:
             optional_rows_of(request, "LEXICON", rows),
             optional_rows_of(request, "TRUST", rows),
             "LEXICON_VERSION" in request.requested_output_names(),
+            rights,
         )
 
 

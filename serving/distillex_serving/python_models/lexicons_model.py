@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from distillex.lexicon_administration import parse_command, run_command
+from distillex.lexicon_administration import check_right, parse_command, run_command
+from distillex.lexicon_rights import LexiconRights
 from distillex.refused import RefusedError
 from distillex_matcher import FeatureLayout, LayoutError, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
 
 from distillex_serving.python_models.answers import failure, guarded, log_error
+from distillex_serving.python_models.callers import Callers
+from distillex_serving.python_models.lexicon_metrics import LexiconMetrics
 from distillex_serving.python_models.settings import ModelSettings
 from distillex_serving.python_models.tensors import optional_rows_of, rows_of
 
@@ -26,19 +29,27 @@ class LexiconsModel:
         """Read the admin token from the environment, and the types that the served model knows."""
         settings = ModelSettings.of(args)
         self._token = os.environ.get("DISTILLEX_ADMIN_TOKEN", "")
+        self._callers = Callers.of_environment(settings.name)
         self._store = LexiconStore(settings.lexicon_directory)
         try:
             self._featurizer = FeatureLayout.load(settings.folder).featurizer()
         except LayoutError as error:
             raise pb_utils.TritonModelException(f"lexicons cannot start: {error}") from None
+        self._metrics = LexiconMetrics(self._store)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each command."""
         return [guarded("lexicons", "the command failed", self._answer, request) for request in requests]
 
+    def finalize(self) -> None:
+        """End the look at the lexicons."""
+        self._metrics.stop()
+
     def _answer(self, request: Any) -> Any:
-        self._check_token(rows_of(request, "TOKEN")[0])
+        own = self._rights_of(request, rows_of(request, "TOKEN")[0])
         command = parse_command(rows_of(request, "COMMAND")[0])
+        if own is not None:
+            check_right(self._store, command, own)
         contents = optional_rows_of(request, "CONTENT", 1)
         try:
             result = run_command(self._store, command, contents[0] if contents else None, self._featurizer.check_types)
@@ -47,13 +58,19 @@ class LexiconsModel:
         except OSError as error:
             log_error(f"lexicons: {error}")
             return failure(f"the lexicon directory cannot be used ({error.strerror})")
+        if own is not None and "lexicons" in result:
+            result["lexicons"] = [line for line in result["lexicons"] if own.allow(line["name"])]
         answer = np.array([json.dumps(result, ensure_ascii=False).encode()], dtype=object)
         return pb_utils.InferenceResponse([pb_utils.Tensor("RESULT", answer)])
 
-    def _check_token(self, token: bytes) -> None:
+    def _rights_of(self, request: Any, token: bytes) -> LexiconRights | None:
+        """Return the lexicons that a tenant administers; None: the operator, with the admin token, any."""
+        if not token and self._callers is not None and (tenant := self._callers.tenant_of(request)) is not None:
+            return tenant.push
         if not self._token:
             raise RefusedError("this server takes no lexicons over the network: it was started without an admin token")
         if not token:
             raise RefusedError("no admin token was given")
         if not hmac.compare_digest(token, self._token.encode()):
             raise RefusedError("the admin token is wrong")
+        return None

@@ -10,8 +10,10 @@ from distillex_matcher import FeatureLayout, LayoutError, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
 
 from distillex_serving.python_models.answers import guarded, log_to_triton, refusal
+from distillex_serving.python_models.callers import Callers
 from distillex_serving.python_models.settings import ModelSettings
 from distillex_serving.python_models.tensors import bytes_tensor, optional_rows_of, rows_of
+from distillex_serving.python_models.text_metrics import TextMetrics
 
 
 class PreprocessModel:
@@ -21,26 +23,34 @@ class PreprocessModel:
         """Load the layout and the base lexicon; fails with one sentence where a file is missing or wrong."""
         log_to_triton()
         settings = ModelSettings.of(args)
+        self._callers = Callers.of_environment(settings.name)
         try:
             layout = FeatureLayout.load(settings.folder)
             self._lexicons = LexiconLayers(layout, LexiconStore(settings.lexicon_directory), settings.limits)
         except (LayoutError, LexiconError) as error:
             raise pb_utils.TritonModelException(f"{settings.name} cannot start: {error}") from None
+        self._metrics = TextMetrics(settings.name)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request."""
         return [guarded("preprocess", "the text could not be prepared", self._answer, request) for request in requests]
 
+    def finalize(self) -> None:
+        """Tell Triton what was counted last."""
+        self._metrics.stop()
+
     def _answer(self, request: Any) -> Any:
         texts = rows_of(request, "TEXT")
         rows = len(texts)
         names, words, trusts = (optional_rows_of(request, name, rows) for name in ("LEXICON_NAME", "LEXICON", "TRUST"))
+        rights = None if self._callers is None else [self._callers.rights_of(request)] * rows
         featurizer, label = self._lexicons.featurizer()
-        layers = self._lexicons.over(label, rows, names, words, trusts)
+        layers = self._lexicons.over(label, rows, names, words, trusts, rights=rights)
         features = featurizer.featurize(texts, layers.overlays, trusts=layers.trusts, strict=False)
         refused = [
             of_lexicon or of_text or "" for of_lexicon, of_text in zip(layers.refused, features.errors, strict=True)
         ]
+        self._metrics.count_rows(texts, refused, sum(layers.request_words))
         if any(refused):
             if rows == 1:
                 return refusal(refused[0])

@@ -1,7 +1,7 @@
 """Run configurations: one YAML file per published result, checked before anything heavy is imported."""
 
 from distillex_training.config.augmentation import AugmentationConfig, EverydayConfig, SlotConfig
-from distillex_training.config.data import Corpus, DataConfig, MentionLists, TrainingCorpus
+from distillex_training.config.data import Corpus, DataConfig, LabelSource, MentionLists, TrainingCorpus
 from distillex_training.config.distillation import DistillationConfig
 from distillex_training.config.loop import LoopConfig
 from distillex_training.config.reading import ConfigError, read_config
@@ -16,6 +16,7 @@ __all__ = [
     "DataConfig",
     "DistillationConfig",
     "EverydayConfig",
+    "LabelSource",
     "LoopConfig",
     "MentionLists",
     "PretrainRun",

@@ -14,6 +14,7 @@ from distillex_training.config.values import (
     NotEmpty,
     OneAlone,
     Seed,
+    Share,
     Size,
     Weight,
     settings,
@@ -47,6 +48,27 @@ class TrainingCorpus(Corpus):
 
 
 @settings(frozen=True)
+class LabelSource(TrainingCorpus):
+    """Labels of an LLM, a model, rules or people, to learn from (docs/training.md)."""
+
+    threshold: Share = 0.0
+    """Entities of a lower score say nothing of their characters."""
+    types: tuple[str, ...] = ()
+    """Types of the model that it labels; without them those that stand in the file. The others stay open."""
+
+    def __post_init__(self) -> None:
+        """Check what is right alone but not together.
+
+        Raises
+        ------
+        ValueError
+            Naming the keys.
+        """
+        if self.types and self.declaration is not None:
+            raise ValueError(f"types is {list(self.types)}; with a declaration, which says that, nothing is accepted")
+
+
+@settings(frozen=True)
 class MentionLists:
     """Words that may stand for an entity of a type."""
 
@@ -62,16 +84,19 @@ class MentionLists:
 class DataConfig:
     """Files of a run; relative paths are looked for beside the configuration file, then in the working folder."""
 
-    train: Annotated[tuple[TrainingCorpus, ...], NotEmpty, OneAlone()]
-    """Labelled files to train on."""
-    dev: Annotated[tuple[Corpus, ...], NotEmpty, OneAlone()]
-    """What the best epoch is picked on: by the mean of their F1."""
+    train: Annotated[tuple[TrainingCorpus, ...], OneAlone()] = ()
+    """Labelled files to train on; may be absent where something else teaches: ``distillation.labels``,
+    ``distillation.teacher``."""
+    dev: Annotated[tuple[Corpus, ...], OneAlone()] = ()
+    """What the best epoch is picked on: by the mean of their F1. May be absent where ``train`` is: the last epoch is
+    kept then."""
     lexicon: InputFile = field(default_factory=shipped_base_lexicon)
     """Compiled base lexicon (``distillex lexicon build``); by default the one that comes with distillex."""
     test: Annotated[tuple[Corpus, ...], OneAlone()] = ()
     """What the picked model is measured on once, at the end (``test.json``)."""
     types: tuple[str, ...] = ()
-    """The model's entity types; without them all that the training files label."""
+    """The model's entity types; without them all that the training files label, and without those the teacher's and
+    those of ``distillation.labels``."""
     mentions: tuple[MentionLists, ...] = ()
     """Where entities are exchanged for others of their type, half of those come from these lists."""
     raw: Annotated[tuple[InputFile, ...], OneAlone()] = ()

@@ -8,12 +8,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from distillex_training.config.data import LabelSource
 from distillex_training.config.losses import LOSSES, Needs
 from distillex_training.config.suggestions import unknown
 from distillex_training.config.values import (
     WITHOUT_EFFECT,
     Count,
     ModelDirectory,
+    OneAlone,
     OutputPath,
     Rate,
     Share,
@@ -41,7 +43,9 @@ class DistillationConfig:
     """What the student learns from. Without a teacher only gold counts."""
 
     teacher: ModelDirectory | None = None
-    """Model directory of the teacher; it labels ``data.raw``."""
+    """Model directory of the teacher, which labels ``data.raw``; it may know more or fewer types than the student."""
+    labels: Annotated[tuple[LabelSource, ...], OneAlone()] = ()
+    """Files of labels to learn from, beside a teacher or without one: of an LLM, GLiNER, rules, people."""
     beside: tuple[ModelDirectory, ...] = ()
     """Model directories of further teachers, or students, that label together with it: the mean of their emissions and
     of their CRF scores. ``hidden_mse`` and ``start_from_teacher`` are the teacher's alone."""
@@ -79,7 +83,7 @@ class DistillationConfig:
             raise ValueError("beside names models, but teacher none")
         if self.teacher is None and self.start_from_teacher:
             raise ValueError("start_from_teacher is true, but teacher names none")
-        if self.gold_repeats == 0 and not (self.teacher is not None and self.switched_on):
+        if self.gold_repeats == 0 and not self.labels and not (self.teacher is not None and self.switched_on):
             needed = "teacher names none" if self.teacher is None else f"no loss is on ({', '.join(LOSSES)})"
             raise ValueError(f"gold_repeats is 0 and {needed}: there is nothing to learn from")
 

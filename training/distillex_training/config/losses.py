@@ -27,6 +27,16 @@ class Needs(str, enum.Enum):
         """Tell whether it is known of characters that stand for those that the teacher read as well."""
         return self in (Needs.SPANS, Needs.MARGINALS)
 
+    @property
+    def said_by_models_alone(self) -> bool:
+        """Tell whether it is what a model says of each character: a file of labels does not hold it."""
+        return self not in (Needs.SPANS, Needs.PATHS)
+
+    @property
+    def label_by_label(self) -> bool:
+        """Tell whether each label's score is compared: with a teacher of the very same labels alone."""
+        return self is Needs.EMISSIONS
+
 
 @dataclass(frozen=True)
 class Loss:

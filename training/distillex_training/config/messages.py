@@ -24,7 +24,7 @@ RENAMED = {
     "distillation.hidden": "distillation.losses.hidden_mse",
 }
 """Keys of earlier versions, and what they are called now."""
-PATH_ALONE = ("Corpus", "TrainingCorpus")
+PATH_ALONE = ("Corpus", "LabelSource", "TrainingCorpus")
 """Classes for which a path may stand alone."""
 UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 WORDS = {"boolean": "true or false", "string": "a text", "array": "a list", "object": "keys and values"}

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distillex_matcher.exported import CONFIG_FILE, WEIGHTS_FILE
+
 from distillex_training.config.messages import sentence
 from distillex_training.config.student import StudentConfig
 from distillex_training.config.teacher import TeacherConfig
 
 KINDS: dict[str, type[StudentConfig | TeacherConfig]] = {"student": StudentConfig, "teacher": TeacherConfig}
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 PREFER = "prefer"
 """In config.json: what trust ``prefer`` adds (:class:`~distillex_matcher.CrfParameters`)."""
 LEXICON = "lexicon"

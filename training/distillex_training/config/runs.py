@@ -9,6 +9,7 @@ from distillex_training.config.augmentation import AugmentationConfig, EverydayC
 from distillex_training.config.data import DataConfig
 from distillex_training.config.distillation import DistillationConfig
 from distillex_training.config.loop import LoopConfig
+from distillex_training.config.losses import LOSSES
 from distillex_training.config.student import StudentSizes
 from distillex_training.config.values import (
     NAMES_CONTENT,
@@ -62,7 +63,7 @@ class StudentRun:
         ValueError
             Naming the keys.
         """
-        _check_teacher_reads(self.data, self.distillation)
+        _check_sources(self.data, self.distillation)
         if self.initial is not None and self.distillation.start_from_teacher:
             raise ValueError("distillation.start_from_teacher is true; with initial, which has characters, give false")
 
@@ -102,7 +103,8 @@ class TeacherRun:
     word_dropout: ShareBelowOne = 0.2
     """Share of the lexicon words whose own vector training hides; their type stays."""
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
-    """With ``distillation.teacher``: learn from an earlier teacher's predictions on raw text too (self-training)."""
+    """With ``distillation.teacher``: learn from an earlier teacher's predictions on raw text too (self-training); with
+    ``distillation.labels``: from files of labels."""
     adversarial: Weight = 0.0
     """Length of the adversarial step on the embeddings of a sentence; 0 trains without, more costs twice the time."""
 
@@ -114,9 +116,11 @@ class TeacherRun:
         ValueError
             Naming the keys.
         """
-        _check_teacher_reads(self.data, self.distillation)
-        if self.adversarial > 0 and self.distillation.teacher is not None:
-            raise ValueError("adversarial: not together with distillation.teacher")
+        _check_sources(self.data, self.distillation)
+        if self.adversarial > 0:
+            for name in ("teacher", "labels"):
+                if getattr(self.distillation, name):
+                    raise ValueError(f"adversarial: not together with distillation.{name}")
 
 
 @settings(frozen=True)
@@ -174,9 +178,27 @@ class PretrainRun:
             )
 
 
-def _check_teacher_reads(data: DataConfig, distillation: DistillationConfig) -> None:
+def _check_sources(data: DataConfig, distillation: DistillationConfig) -> None:
+    """Check that there is something to learn from, and what is needed to learn it as the losses say."""
+    if not data.train and not distillation.labels and distillation.teacher is None:
+        raise ValueError(
+            "the key 'data.train' is missing; it may be absent beside distillation.labels or distillation.teacher"
+        )
+    if data.train and not data.dev:
+        raise ValueError("the key 'data.dev' is missing; it may be absent where 'data.train' is")
     if distillation.teacher is not None and not data.raw:
         raise ValueError(
             "distillation.teacher labels the raw text, but data.raw names none; data.raw: [FILE] is accepted, "
             "or distillation.teacher: null"
         )
+    if not data.train and not distillation.labels and not distillation.switched_on:
+        raise ValueError(
+            f"data.train names no file and no loss is on ({', '.join(LOSSES)}): there is nothing to learn from"
+        )
+    if distillation.labels and distillation.teacher is None:
+        for name in distillation.switched_on:
+            if LOSSES[name].needs.said_by_models_alone:
+                raise ValueError(
+                    f"distillation.losses.{name} is {distillation.losses[name]}: it needs what a model says of each "
+                    "character, which distillation.labels do not hold; give 0, or a distillation.teacher"
+                )

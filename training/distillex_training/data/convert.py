@@ -1,37 +1,28 @@
-"""Other tools' labelled files → our JSON Lines, split into training and development sentences where asked."""
+"""Labelled files of any format → our JSON Lines, split into training and development sentences where asked."""
 
 from __future__ import annotations
 
-import enum
+import dataclasses
 import hashlib
-import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from distillex_matcher import normalize
-from distillex_matcher.layout import write_atomically
 
-from distillex_training.data.formats.cluener import read_cluener
-from distillex_training.data.formats.columns import Scheme, read_columns
-from distillex_training.data.formats.doccano import read_doccano
-from distillex_training.data.formats.label_studio import read_label_studio
-from distillex_training.data.formats.reading import Reading
-from distillex_training.data.records import UTF_8, DataError, Record, lines_of, read_records, read_text
-
-
-class Format(str, enum.Enum):
-    """The formats that ``distillex data convert`` reads."""
-
-    AUTO = "auto"
-    COLUMNS = "columns"
-    CLUENER = "cluener"
-    DOCCANO = "doccano"
-    LABEL_STUDIO = "label-studio"
-    DISTILLEX = "distillex"
+from distillex_training.data.formats import arrow, brat
+from distillex_training.data.formats.options import ReadingOptions
+from distillex_training.data.formats.reading import Reading, Source
+from distillex_training.data.formats.registry import Format, read
+from distillex_training.data.labelled import SENTENCE_END
+from distillex_training.data.records import DataError, Record
 
 
 def input_files(paths: Sequence[Path]) -> list[Path]:
     """Return the files among ``paths``, and all visible files directly in the folders among them, by name.
+
+    A data set that ``Dataset.save_to_disk`` wrote stands for itself, one of several for each of them; a text of brat's
+    for the annotation beside it.
 
     Raises
     ------
@@ -41,60 +32,28 @@ def input_files(paths: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            files += sorted(each for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
+            files += _files_in(path)
         elif path.exists():
             files.append(path)
         else:
             raise DataError(f"{path}: no such file or folder")
     if not files:
         raise DataError(f"no file in {', '.join(map(str, paths))}")
+    return list(dict.fromkeys(brat.annotation_of(file) or file for file in files))
+
+
+def _files_in(folder: Path) -> list[Path]:
+    if arrow.is_dataset(folder):
+        return [folder]
+    if (folder / arrow.SPLITS_FILE).is_file():
+        return arrow.splits_of(folder)
+    files = sorted(each for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
+    if any(each.suffix == brat.ANNOTATION_SUFFIX for each in files):
+        return [each for each in files if each.suffix != brat.CONFIGURATION_SUFFIX]
     return files
 
 
-def detect_format(path: Path, content: str) -> Format:
-    """Tell a file's format by its first record.
-
-    Parameters
-    ----------
-    path
-        The file, for messages.
-    content
-        Its text.
-
-    Raises
-    ------
-    DataError
-        For an empty file, or JSON of no known form.
-    """
-    first = next((line for _, line in lines_of(content) if line.strip()), None)
-    if first is None:
-        raise DataError(f"{path}: the file is empty")
-    if first.lstrip().startswith("["):
-        return Format.LABEL_STUDIO
-    if not first.lstrip().startswith("{"):
-        return Format.COLUMNS
-    try:
-        record = json.loads(first)
-    except (ValueError, RecursionError):
-        raise DataError(f"{path}: begins like JSON but its first line is none; name the format with --format") from None
-    label, entities = record.get("label", record.get("labels")), record.get("entities")
-    if isinstance(label, dict):
-        return Format.CLUENER
-    if isinstance(label, list) or (
-        isinstance(entities, list) and any(isinstance(e, dict) and "start_offset" in e for e in entities)
-    ):
-        return Format.DOCCANO
-    if isinstance(entities, list):
-        return Format.DOCCANO if "relations" in record else Format.DISTILLEX
-    raise DataError(
-        f"{path}: its first record has the keys {', '.join(map(repr, record))}: none of the known formats; accepted: "
-        f"{', '.join(f.value for f in Format)} (--format)"
-    )
-
-
-def read_any(
-    path: Path, kind: Format = Format.AUTO, scheme: Scheme = Scheme.AUTO, joiner: str = "", encoding: str = UTF_8
-) -> Reading:
+def read_any(path: Path, kind: Format = Format.AUTO, options: ReadingOptions | None = None) -> Reading:
     """Read a file of any format.
 
     Raises
@@ -102,17 +61,7 @@ def read_any(
     DataError
         For a file that cannot be read at all; single records with problems are in the reading.
     """
-    content = read_text(path, encoding)
-    if kind is Format.AUTO:
-        kind = detect_format(path, content)
-    if kind is Format.COLUMNS:
-        return read_columns(path, content, scheme, joiner)
-    if kind is Format.DISTILLEX:
-        file = read_records(path, text=content)
-        refused = len({problem.line for problem in file.problems})
-        return Reading(path, file.records, file.problems, refused)
-    readers = {Format.CLUENER: read_cluener, Format.DOCCANO: read_doccano, Format.LABEL_STUDIO: read_label_studio}
-    return readers[kind](path, content)
+    return read(Source(path, options or ReadingOptions()), kind)
 
 
 def text_key(text: str) -> str:
@@ -138,6 +87,29 @@ def split(records: Sequence[Record], dev_share: float, seed: int) -> tuple[list[
     return train, dev
 
 
-def write_records(path: Path, records: Sequence[Record]) -> None:
-    """Write records as our JSON Lines, atomically."""
-    write_atomically(path, "".join(record.json_line() for record in records))
+def sentences_of(record: Record) -> list[Record]:
+    """Cut a text after each end of a sentence that lies in no span; pieces of white space alone are left out."""
+    ends = (match.end() for match in SENTENCE_END.finditer(record.text))
+    cuts = [end for end in ends if not any(span.start < end < span.end for span in record.spans)]
+    bounds = dict.fromkeys([0, *cuts, len(record.text)])
+    return [part for begin, end in pairwise(bounds) if (part := _part(record, begin, end)) is not None]
+
+
+def _part(record: Record, begin: int, end: int) -> Record | None:
+    """Return a part of a record without white space at its ends, None where there is nothing else."""
+    content = record.text[begin:end]
+    if not content.strip():
+        return None
+    inside = [span for span in record.spans if begin <= span.start and span.end <= end]
+    first = min([begin + len(content) - len(content.lstrip()), *(span.start for span in inside)])
+    last = max([begin + len(content.rstrip()), *(span.end for span in inside)])
+    return dataclasses.replace(
+        record,
+        text=record.text[first:last],
+        spans=tuple(dataclasses.replace(span, start=span.start - first, end=span.end - first) for span in inside),
+        open=tuple(
+            dataclasses.replace(each, start=max(each.start, first) - first, end=min(each.end, last) - first)
+            for each in record.open
+            if each.start < last and first < each.end
+        ),
+    )

@@ -94,7 +94,8 @@ class Declaration:
         return RecordFile(file.path, records, sorted(problems, key=lambda p: p.line), file.blank_lines, types)
 
     def _applied(self, record: Record, entity_types: tuple[str, ...]) -> Record:
-        spans, stretches = [], list(record.open)
+        spans: list[GoldSpan] = []
+        stretches = [each for stretch in record.open for each in self._opened(stretch, entity_types)]
         for span in record.spans:
             allowed = self.of(span)
             if allowed is None:
@@ -102,10 +103,19 @@ class Declaration:
                 continue
             start, end = trimmed(record.text, span.start, span.end, self.trim)
             if allowed and start < end:
-                spans.append(GoldSpan(start, end, allowed[0], allowed[1:]))
+                spans.append(GoldSpan(start, end, allowed[0], allowed[1:], span.score))
         if self.open:
             stretches.append(OpenSpan(0, len(record.text), self.open))
         return dataclasses.replace(record, spans=tuple(spans), open=tuple(stretches))
+
+    def _opened(self, stretch: OpenSpan, entity_types: tuple[str, ...]) -> Iterator[OpenSpan]:
+        """Yield an open stretch in terms of the model's types; a type that is not declared is the model's own."""
+        kinds: dict[str, None] = {}
+        for kind in stretch.types:
+            allowed = self.types.get(kind, (kind,))
+            kinds |= dict.fromkeys(entity_types if allowed is None else allowed)
+        if kinds:
+            yield dataclasses.replace(stretch, types=tuple(kinds))
 
 
 def trimmed(text: str, start: int, end: int, characters: str) -> tuple[int, int]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -214,15 +216,18 @@ def disjoint_records(path: Path, records: Iterable[Record]) -> tuple[list[Record
 
 def _without_overlaps(spans: Sequence[GoldSpan], where: str, report: ReadReport) -> list[GoldSpan]:
     kept: list[GoldSpan] = []
+    times = Counter(spans)
     report.repeated_spans += [
-        f"{where}: [{span.start}, {span.end}) {span.type}" for span in sorted(set(spans)) if spans.count(span) > 1
+        f"{where}: [{span.start}, {span.end}) {span.type}" for span in sorted(times) if times[span] > 1
     ]
-    for span in sorted(set(spans), key=lambda s: (s.start - s.end, s.start, s.type)):
-        if any(span.start < other.end and other.start < span.end for other in kept):
+    for span in sorted(times, key=lambda s: (s.start - s.end, s.start, s.type)):
+        place = bisect_left(kept, span.start, key=_start_of)
+        # Those that are kept are in order and apart: only its neighbours can overlap it.
+        if any(span.start < other.end and other.start < span.end for other in kept[max(0, place - 1) : place + 1]):
             report.overlapping_spans.append(f"{where}: [{span.start}, {span.end}) {span.type}")
         else:
-            kept.append(span)
-    return sorted(kept)
+            kept.insert(place, span)
+    return kept
 
 
 def _split(record: Record, spans: list[GoldSpan], max_length: int, report: ReadReport) -> Iterable[Sentence]:
@@ -231,24 +236,32 @@ def _split(record: Record, spans: list[GoldSpan], max_length: int, report: ReadR
         limit = begin + max_length
         ends = [match.end() for match in SENTENCE_END.finditer(text, begin, limit)]
         cut = ends[-1] if ends else limit
-        crossing = [span for span in spans if span.start < cut < span.end]
-        if crossing and min(span.start for span in crossing) > begin:
-            cut = min(span.start for span in crossing)
+        crossing = _crossing(spans, cut)
+        if crossing is not None and crossing.start > begin:
+            cut = crossing.start
         yield _piece(record, spans, begin, cut)
-        report.cut_spans += [
-            f"{record.where}: [{span.start}, {span.end}) {span.type}"
-            for span in spans
-            if begin <= span.start < cut < span.end
-        ]
+        crossing = _crossing(spans, cut)
+        if crossing is not None and crossing.start >= begin:
+            report.cut_spans.append(f"{record.where}: [{crossing.start}, {crossing.end}) {crossing.type}")
         begin = cut
     yield _piece(record, spans, begin, len(text))
+
+
+def _start_of(span: GoldSpan) -> int:
+    return span.start
+
+
+def _crossing(spans: Sequence[GoldSpan], cut: int) -> GoldSpan | None:
+    """Return the one span, of some that are in order and apart, that begins before a cut and ends after it."""
+    before = bisect_left(spans, cut, key=_start_of) - 1
+    return spans[before] if before >= 0 and spans[before].end > cut else None
 
 
 def _piece(record: Record, spans: list[GoldSpan], begin: int, end: int) -> Sentence:
     inside = tuple(
         dataclasses.replace(span, start=span.start - begin, end=span.end - begin)
-        for span in spans
-        if begin <= span.start and span.end <= end
+        for span in spans[bisect_left(spans, begin, key=_start_of) : bisect_left(spans, end, key=_start_of)]
+        if span.end <= end
     )
     stretches = tuple(
         dataclasses.replace(each, start=max(each.start, begin) - begin, end=min(each.end, end) - begin)

@@ -25,6 +25,9 @@ FOREIGN_KEYS = frozenset(
         "tokens",
         "result_list",
         "result",
+        "ents",
+        "paragraphs",
+        "tokenized_text",
     )
 )
 """Where other tools' files keep their labels."""
@@ -39,6 +42,8 @@ class GoldSpan:
     type: str
     also: tuple[str, ...] = ()
     """Further types that it may have instead: any of them counts as right."""
+    score: float = field(default=1.0, compare=False)
+    """How sure who labelled it was; read of ``distillation.labels``."""
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -107,7 +112,9 @@ class Record:
     def json_line(self) -> str:
         """Return the record as one line of our format."""
         entities = [
-            {"start": s.start, "end": s.end, "type": s.type} | ({"also": list(s.also)} if s.also else {})
+            {"start": s.start, "end": s.end, "type": s.type}
+            | ({"also": list(s.also)} if s.also else {})
+            | ({"score": s.score} if s.score != 1.0 else {})
             for s in self.spans
         ]
         record: dict[str, Any] = {"text": self.text, "entities": entities}
@@ -165,15 +172,26 @@ def span_problems(
     return problems
 
 
-def read_text(path: Path, encoding: str = UTF_8) -> str:
-    """Read a whole file, a byte order mark and carriage returns left out.
+def read_text(path: Path, encoding: str = UTF_8, content: bytes | None = None) -> str:
+    """Read a whole file, a byte order mark and carriage returns left out; ``content``: its bytes, where they were read.
 
     Raises
     ------
     DataError
         For a file that cannot be read, or that holds a byte which is not of the encoding.
     """
-    content = _bytes_of(path)
+    text = decoded(path, encoding, bytes_of(path) if content is None else content)
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def decoded(path: Path, encoding: str, content: bytes) -> str:
+    """Return the text of a file's bytes as it stands.
+
+    Raises
+    ------
+    DataError
+        For a byte that is not of the encoding.
+    """
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -183,7 +201,7 @@ def read_text(path: Path, encoding: str = UTF_8) -> str:
         raise DataError(f"{error}; such as utf-8, gb18030, big5, utf-16 are known") from None
     if text != (plain := _chinese_utf_8(content)) and plain:
         raise DataError(f"{path}: UTF-8 as it stands; read as {encoding} it would be other text: leave --encoding out")
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return text
 
 
 def lines_of(text: str) -> list[tuple[int, str]]:
@@ -211,7 +229,14 @@ def _hint(content: bytes) -> str:
     return ""
 
 
-def _bytes_of(path: Path) -> bytes:
+def bytes_of(path: Path) -> bytes:
+    """Read a file.
+
+    Raises
+    ------
+    DataError
+        Where it cannot be read.
+    """
     try:
         return path.read_bytes()
     except OSError as error:
@@ -228,7 +253,7 @@ def read_lines(path: Path) -> tuple[list[tuple[int, str]], list[Problem]]:
     """
     lines: list[tuple[int, str]] = []
     problems: list[Problem] = []
-    for number, line in enumerate(_bytes_of(path).removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+    for number, line in enumerate(bytes_of(path).removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         try:
             lines.append((number, line.decode("utf-8").removesuffix("\r")))
         except UnicodeDecodeError as error:
@@ -265,11 +290,8 @@ def read_records(
         if not line.strip():
             file.blank_lines += 1
             continue
-        if labelled and not file.records and not file.types and (foreign := _foreign_keys(line)):
-            reason = (
-                f'no "entities", but {", ".join(map(repr, foreign))}: the file is not in this format; '
-                "'distillex data convert' makes a training file of it"
-            )
+        if labelled and not file.records and not file.types and (foreign := _foreign(line, first=not file.problems)):
+            reason = f"{foreign}: the file is not in this format; 'distillex data convert' makes a training file of it"
             file.problems.append(Problem(path, number, reason))
             break
         parsed = _parse(line, labelled)
@@ -283,15 +305,18 @@ def read_records(
     return file
 
 
-def _foreign_keys(line: str) -> list[str]:
-    """Return the keys of a record that is not in our format: its labels stand elsewhere."""
+def _foreign(line: str, *, first: bool) -> str:
+    """Say how a file's first record is not one of ours but of another tool; empty where it is, or is nothing known."""
     try:
         record = json.loads(line)
-    except (ValueError, RecursionError):
-        return []
+    except (ValueError, RecursionError) as error:
+        return f"not JSON ({error})" if first and (line.lstrip()[:1] != "{" or line.strip() == "{") else ""
+    if first and isinstance(record, list) and any(isinstance(each, dict | list) for each in record):
+        return "an array, not an object a line"
     if not isinstance(record, dict) or "entities" in record:
-        return []
-    return [key for key in record if key in FOREIGN_KEYS]
+        return ""
+    keys = [key for key in record if key in FOREIGN_KEYS]
+    return f'no "entities", but {", ".join(map(repr, keys))}' if keys else ""
 
 
 @dataclass
@@ -329,6 +354,7 @@ def _parse(line: str, labelled: bool) -> _Parsed:
             )
         else:
             parsed.spans.append(span)
+            parsed.reasons += _disagreement(parsed.text, span, entity.get("text"))
     for each in open_spans if isinstance(open_spans, list) else [open_spans]:
         stretch = _open_span(each)
         if stretch is None:
@@ -352,7 +378,18 @@ def _span(entity: Any) -> GoldSpan | None:
         return None
     if not isinstance(kind, str) or not _are_names([kind]) or not _are_names(also):
         return None
-    return GoldSpan(start, end, kind, tuple(dict.fromkeys(each for each in also if each != kind)))
+    score = entity.get("score", 1.0)
+    if type(score) not in (int, float) or not 0 <= score <= 1:
+        score = 1.0  # people's files may keep anything under that name; label sources are checked for it
+    return GoldSpan(start, end, kind, tuple(dict.fromkeys(each for each in also if each != kind)), float(score))
+
+
+def _disagreement(text: str, span: GoldSpan, surface: Any) -> list[str]:
+    """Say where a span is not what its entity says that it is; one outside the text is said elsewhere."""
+    found = text[span.start : span.end]
+    if not isinstance(surface, str) or found == surface or not 0 <= span.start < span.end <= len(text):
+        return []
+    return [f"the span [{span.start}, {span.end}) {span.type} is {found!r}, not {surface!r}"]
 
 
 def _open_span(value: Any) -> OpenSpan | None:

@@ -10,17 +10,23 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from distillex_matcher import CrfParameters, FeatureLayout, Features, LayoutError
-from distillex_matcher.exported import CRF_FILE, GPU_NETWORK_FILE, NETWORK_FILE, PLAN_FILE, RTX_PLAN_FILE
-from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE
+from distillex_matcher.exported import (
+    CRF_FILE,
+    FILES_BESIDE,
+    GPU_NETWORK_FILE,
+    NETWORK_FILE,
+    PLAN_FILE,
+    RTX_PLAN_FILE,
+    TRAINED_FILES,
+    WEIGHTS_FILE,
+)
 
 from distillex_training.export.int8 import Int8, export_quantized
 from distillex_training.export.onnx import export_onnx
 from distillex_training.models import Student, Teacher, load_model
-from distillex_training.models.directory import CONFIG_FILE, WEIGHTS_FILE
 
 LOG = logging.getLogger("distillex.export")
 PLAN_FILES = tuple(f"{plan}{suffix}" for plan in (PLAN_FILE, RTX_PLAN_FILE) for suffix in ("", ".onnx", ".json"))
-TRAINED_FILES = (WEIGHTS_FILE, CONFIG_FILE, FEATURES_FILE, VOCABULARY_FILE)
 
 
 def export_folder(
@@ -188,6 +194,17 @@ def check_network_alone(network: Path, layout: FeatureLayout, crf: CrfParameters
         raise ValueError(
             f"{network.resolve().parent} holds the CRF or the layout of another model: export the whole of it there"
         )
+
+
+def put_beside(network: Path, layout: FeatureLayout, crf: CrfParameters) -> list[Path]:
+    """Write what is read beside a network into its folder, where it is not there yet; returned is what was written."""
+    folder = network.parent
+    written = [folder / name for name in FILES_BESIDE if not (folder / name).exists()]
+    if any(path.name != CRF_FILE for path in written):
+        layout.save(folder)
+    if folder / CRF_FILE in written:
+        crf.save(folder / CRF_FILE)
+    return written
 
 
 def _of_another_model(folder: Path, layout: FeatureLayout, crf: CrfParameters, *, missing_too: bool) -> bool:

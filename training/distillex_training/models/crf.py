@@ -9,9 +9,9 @@ from distillex_matcher import CrfDecoder, CrfParameters, FeatureLayout, LabelSch
 from torch import Tensor, nn
 from torchcrf import CRF
 
-from distillex_training.losses import CrfScores, crf_log_partition, crf_path_scores
+from distillex_training.losses import FORBIDDEN, CrfScores, crf_log_partition, crf_path_scores
 
-FORBIDDEN = -1e4
+__all__ = ["FORBIDDEN", "ConstrainedCrf"]
 
 
 class ConstrainedCrf(nn.Module):

@@ -9,19 +9,20 @@ from pathlib import Path
 
 import torch
 from distillex_matcher import FeatureLayout, Lexicon
-from distillex_matcher.exported import CRF_FILE, NETWORK_FILE, PLAN_FILE, refuse_former_shape
+from distillex_matcher.exported import (
+    CONFIG_FILE,
+    CRF_FILE,
+    GPU_NETWORK_FILE,
+    NETWORK_FILE,
+    PLAN_FILE,
+    WEIGHTS_FILE,
+    refuse_former_shape,
+)
 from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE, write_atomically
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from distillex_training.config.model_directory import (
-    CONFIG_FILE,
-    LEXICON,
-    PREFER,
-    WEIGHTS_FILE,
-    ModelDirectoryError,
-    read_description,
-)
+from distillex_training.config.model_directory import LEXICON, PREFER, ModelDirectoryError, read_description
 from distillex_training.config.student import StudentConfig
 from distillex_training.config.teacher import TeacherConfig
 from distillex_training.models.crf import ConstrainedCrf
@@ -29,8 +30,6 @@ from distillex_training.models.student import Student
 from distillex_training.models.teacher import Teacher
 
 __all__ = [
-    "CONFIG_FILE",
-    "WEIGHTS_FILE",
     "ModelDirectoryError",
     "exported_network",
     "load_model",
@@ -74,7 +73,7 @@ def save_model(
         }
     tensors |= {f"crf.{name}": tensor for name, tensor in crf.state_dict().items()}
     directory.mkdir(parents=True, exist_ok=True)
-    for exported in (NETWORK_FILE, PLAN_FILE, CRF_FILE):
+    for exported in (NETWORK_FILE, GPU_NETWORK_FILE, PLAN_FILE, CRF_FILE):
         # Of the weights that are replaced: they would answer in the name of the new ones.
         (directory / exported).unlink(missing_ok=True)
     layout.save(directory)
@@ -150,7 +149,8 @@ def exported_network(path: Path) -> Path | None:
     Parameters
     ----------
     path
-        A ``.onnx`` file, or a folder; one that holds both is a trained model's.
+        A ``.onnx`` file, or a folder; one that holds both is a trained model's. Of an exported model's two networks
+        that for CPUs is meant.
 
     Raises
     ------
@@ -163,8 +163,9 @@ def exported_network(path: Path) -> Path | None:
         return path
     if (path / WEIGHTS_FILE).exists():
         return None
-    if (path / NETWORK_FILE).exists():
-        return path / NETWORK_FILE
+    for name in (NETWORK_FILE, GPU_NETWORK_FILE):
+        if (path / name).exists():
+            return path / name
     refuse_former_shape(path)
     raise ModelDirectoryError(
         f"{path}: {WEIGHTS_FILE} (of a trained model) and {NETWORK_FILE} (of an exported one) are missing"

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from distillex_matcher.exported import CONFIG_FILE
 from torch import nn
 
-from distillex_training.models.directory import CONFIG_FILE, load_model
+from distillex_training.models.directory import load_model
 from distillex_training.models.teacher import Teacher, adapt_encoder, load_encoder
 
 

@@ -3,13 +3,42 @@
 {{- end }}
 
 {{- define "distillex.fullname" -}}
+{{- $full := printf "%s-%s" .Release.Name (include "distillex.name" .) }}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- $full = .Values.fullnameOverride }}
 {{- else if contains (include "distillex.name" .) .Release.Name }}
-{{- .Release.Name | trunc 52 | trimSuffix "-" }}
-{{- else }}
-{{- printf "%s-%s" .Release.Name (include "distillex.name" .) | trunc 52 | trimSuffix "-" }}
+{{- $full = .Release.Name }}
 {{- end }}
+{{- /* A Service's name begins with a letter, a release's need not. */}}
+{{- regexReplaceAll "^([0-9])" $full "d$1" | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Whether lexicons are pushed through the gate: by the operator, or by tenants. */}}
+{{- define "distillex.pushed" -}}
+{{- if or .Values.adminToken.existingSecret (and .Values.tenants.existingSecret (eq .Values.lexicons.volume "claim")) }}true{{ end }}
+{{- end }}
+
+{{- define "distillex.tenantArguments" -}}
+- --tenants=/run/secrets/tenants/tenants.json
+- --tenant-secret-file=/run/secrets/tenants/secret
+{{- end }}
+
+{{- define "distillex.tenantMount" -}}
+- name: tenants
+  mountPath: /run/secrets/tenants
+  readOnly: true
+{{- end }}
+
+{{- define "distillex.tenantVolume" -}}
+- name: tenants
+  secret:
+    secretName: {{ .Values.tenants.existingSecret | quote }}
+    defaultMode: 0440
+    items:
+      - key: {{ .Values.tenants.tenantsKey | quote }}
+        path: tenants.json
+      - key: {{ .Values.tenants.secretKey | quote }}
+        path: secret
 {{- end }}
 
 {{- define "distillex.release" -}}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from distillex_training.data.formats.json_records import json_lines
-from distillex_training.data.formats.reading import Reading
-from distillex_training.data.records import GoldSpan
+from distillex_matcher.layout import write_atomically
+
+from distillex_training.data.formats.json_records import json_objects
+from distillex_training.data.formats.reading import Labelled, Reading, Source
+from distillex_training.data.formats.writing import Output, json_lines_of
+from distillex_training.data.records import GoldSpan, Record
 
 
-def read_cluener(path: Path, content: str) -> Reading:
+def read_cluener(source: Source) -> Reading:
     """Read a file; each span is checked against the surface that it is filed under."""
-    reading = Reading(path)
-    for line, record in json_lines(reading, content):
+    reading = Reading(source.path, source.options)
+    for line, record in json_objects(reading, source.text):
         text, label = record.get("text"), record.get("label")
         if not isinstance(text, str):
             reading.refuse(line, 'no string "text"')
@@ -22,11 +25,24 @@ def read_cluener(path: Path, content: str) -> Reading:
         else:
             spans, reasons = _spans(label)
             reading.add(line, text, spans, reasons)
-    return reading
+    return reading.finish()
 
 
-def _spans(label: dict[str, Any]) -> tuple[list[tuple[GoldSpan, str | None]], list[str]]:
-    spans: list[tuple[GoldSpan, str | None]] = []
+def write_cluener(records: Sequence[Record], output: Output) -> None:
+    """Write each entity under its type and surface."""
+    write_atomically(output.path, json_lines_of({"text": each.text, "label": _label(each)} for each in records))
+
+
+def _label(record: Record) -> dict[str, dict[str, list[list[int]]]]:
+    label: dict[str, dict[str, list[list[int]]]] = {}
+    for span in record.spans:
+        places = label.setdefault(span.type, {}).setdefault(record.text[span.start : span.end], [])
+        places.append([span.start, span.end - 1])
+    return label
+
+
+def _spans(label: dict[str, Any]) -> tuple[list[Labelled], list[str]]:
+    spans: list[Labelled] = []
     reasons = []
     for kind, surfaces in label.items():
         if not isinstance(surfaces, dict):

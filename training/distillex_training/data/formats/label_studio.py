@@ -1,34 +1,63 @@
-"""Label Studio's JSON exports: full (``annotations`` with ``result``) and "JSON-MIN" (labels beside the text)."""
+"""Label Studio's JSON: full (``annotations`` with ``result``), "JSON-MIN" (labels beside the text), and its storage's.
+
+Written: tasks to import, with ``annotations``, or with ``predictions`` where a model labelled them.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from distillex_training.data.formats.json_records import json_array
-from distillex_training.data.formats.reading import Reading
-from distillex_training.data.records import GoldSpan
+from distillex_matcher.layout import write_atomically
 
-Labelled = tuple[GoldSpan, "str | None"]
+from distillex_training.data.formats.json_records import json_objects
+from distillex_training.data.formats.offsets import located
+from distillex_training.data.formats.reading import Labelled, Reading, Source
+from distillex_training.data.formats.writing import Output, json_array_of
+from distillex_training.data.records import GoldSpan, Record
+
+OWN_KEYS = frozenset(("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"))
+"""What JSON-MIN says of a task beside its data and labels."""
+FROM_NAME, TO_NAME = "label", "text"
+"""Names of the tags in the labelling configuration that written tasks belong to."""
+ELSEWHERE = {
+    "hypertextlabels": "labels of a web page are not read: its text is not what its offsets count; label plain text",
+    "paragraphlabels": "labels of a dialogue are not read; label its turns as texts of their own",
+}
 
 
-def read_label_studio(path: Path, content: str) -> Reading:
+def labelling_configuration(types: Sequence[str]) -> str:
+    """Return the configuration of a project that written tasks fit."""
+    labels = "".join(f'<Label value="{_escaped(kind)}"/>' for kind in types)
+    return (
+        f'<View><Labels name="{FROM_NAME}" toName="{TO_NAME}">{labels}</Labels>'
+        f'<Text name="{TO_NAME}" value="$text"/></View>'
+    )
+
+
+def read_label_studio(source: Source) -> Reading:
     """Read an export; each span is checked against the text that it names.
 
-    Offsets are taken as code points; where the named text is found only by counting UTF-16 units, as browsers do, they
-    are taken as those. A task with several annotations is read when all of them agree.
+    Offsets are taken as code points; where the named text is found only by counting UTF-16 units, as browsers do, or
+    line ends as one character, they are taken as those. A task with several annotations is read when all of them agree.
     """
-    reading = Reading(path)
-    passed_over = 0
-    for line, task in json_array(reading, content):
+    reading = Reading(source.path, source.options)
+    passed_over = predicted = 0
+    for line, task in json_objects(reading, source.text):
         name = f"task {task['id']}: " if "id" in task else ""
         text, answers, reason = _answers(task)
-        if text is None or reason:
+        if text is None:
             reading.refuse(line, name + reason)
+            continue
+        if not answers and source.options.predictions and (prediction := _prediction(task)) is not None:
+            answers = [prediction]
+            predicted += 1
+        if not answers:
+            reading.refuse(line, name + (reason or _not_annotated(task)))
             continue
         read = []
         for results in answers:
-            spans, reasons, others = _spans(results, text)
+            spans, reasons, others = _spans(results)
             passed_over += others
             read.append((spans, reasons))
         if any(set(spans) != set(read[0][0]) for spans, _ in read):
@@ -38,68 +67,178 @@ def read_label_studio(path: Path, content: str) -> Reading:
         reading.add(line, text, spans, [name + each for each in reasons])
     if passed_over:
         reading.notes.append(
-            f"{path}: {passed_over} results passed over that are no labelled spans (relations, choices)"
+            f"{source.path}: {passed_over} results passed over that are no labelled spans (relations, choices)"
         )
-    return reading
+    if predicted:
+        reading.notes.append(f"{source.path}: {predicted} tasks have a model's predictions alone; they were taken")
+    return reading.finish()
+
+
+def write_label_studio(records: Sequence[Record], output: Output) -> None:
+    """Write tasks for :func:`labelling_configuration`."""
+    tasks = []
+    for number, record in enumerate(records):
+        result = [_region(record, place) for place in range(len(record.spans))]
+        task: dict[str, Any] = {"id": number + 1, "data": {"text": record.text}}
+        if output.model:
+            task["predictions"] = [{"model_version": output.model, "result": result}]
+            if output.confidences:
+                task["predictions"][0]["score"] = output.confidence(number)
+        else:
+            task["annotations"] = [{"result": result}]
+        tasks.append(task)
+    write_atomically(output.path, json_array_of(tasks))
+
+
+def is_task(value: Any) -> bool:
+    """Tell whether a value is a task with its labels."""
+    if not isinstance(value, dict):
+        return False
+    if "data" in value and any(
+        isinstance(value.get(key), list) for key in ("annotations", "completions", "predictions")
+    ):
+        return isinstance(value["data"], dict)
+    if "result" in value and "task" in value:
+        return True
+    return any(each and is_regions(each) for each in value.values())
+
+
+def is_minimal_task(value: Any) -> bool:
+    """Tell whether a value looks like a task of JSON-MIN, labelled or not."""
+    return isinstance(value, dict) and ("annotator" in value or "annotation_id" in value)
+
+
+def is_regions(value: Any) -> bool:
+    """Tell whether a value is a list of JSON-MIN's regions."""
+    return isinstance(value, list) and all(
+        isinstance(each, dict) and "start" in each and any(key.endswith("labels") for key in each) for each in value
+    )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+
+
+def _region(record: Record, place: int) -> dict[str, Any]:
+    span = record.spans[place]
+    surface = record.text[span.start : span.end]
+    return {
+        "id": f"e{place + 1}",
+        "from_name": FROM_NAME,
+        "to_name": TO_NAME,
+        "type": "labels",
+        "value": {"start": span.start, "end": span.end, "text": surface, "labels": [span.type]},
+    }
 
 
 def _answers(task: dict[str, Any]) -> tuple[str | None, list[list[Any]], str]:
-    """Return the text, the results of each annotation, and why the task cannot be used."""
-    data = task.get("data", task)
+    """Return the text, the results of each annotation, and why there is none."""
+    if "task" in task and "result" in task:
+        inner = task["task"]
+        if not isinstance(inner, dict):
+            return None, [], f'"task" is {inner!r}: its text is not in this file; export the project as JSON'
+        task = {"data": inner.get("data"), "annotations": [task]}
+    if "data" not in task:
+        return _minimal_answers(task)
+    data = task["data"]
     if not isinstance(data, dict):
         return None, [], '"data" is not an object'
-    texts = {key: value for key, value in data.items() if isinstance(value, str)}
-    if "data" not in task:
-        minimal = next((value for key, value in task.items() if key != "text" and _is_regions(value)), None)
-        if not isinstance(task.get("text"), str):
-            return None, [], 'no string "text"'
-        if minimal is None:
-            return None, [], "not annotated"
-        return task["text"], [[{"value": region} for region in minimal]], ""
-    text = texts.get("text") if "text" in texts else next(iter(texts.values())) if len(texts) == 1 else None
-    if text is None:
-        return None, [], f'no string "text" in "data", which has {", ".join(map(repr, data)) or "nothing"}'
-    annotations = task.get("annotations", task.get("completions"))
+    annotations = task.get("annotations", task.get("completions", []))
     if not isinstance(annotations, list):
-        return None, [], 'no list "annotations"'
-    answers = [
-        annotation.get("result")
-        for annotation in annotations
-        if isinstance(annotation, dict) and not annotation.get("was_cancelled")
-    ]
-    if not answers:
-        return None, [], "not annotated (no annotation, or all cancelled)"
-    if not all(isinstance(answer, list) for answer in answers):
+        return None, [], '"annotations" is not a list'
+    valid = [each for each in annotations if isinstance(each, dict) and not each.get("was_cancelled")]
+    answers = [each.get("result") for each in valid]
+    results = [answer for answer in answers if isinstance(answer, list)]
+    text, reason = _text_of(data, [result for each in results for result in each])
+    if len(results) < len(answers):
         return None, [], 'an annotation has no list "result"'
-    return text, [list(answer or []) for answer in answers], ""
+    return text, results, "" if text is not None else reason
 
 
-def _is_regions(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, dict) and "start" in each for each in value)
+def _minimal_answers(task: dict[str, Any]) -> tuple[str | None, list[list[Any]], str]:
+    regions = next((value for key, value in task.items() if key not in OWN_KEYS and is_regions(value)), None)
+    results = [{"type": "labels", "value": region} for region in regions or []]
+    data = {key: value for key, value in task.items() if key not in OWN_KEYS and value is not regions}
+    text, reason = _text_of(data, results)
+    return text, [] if regions is None else [results], reason
 
 
-def _spans(results: list[Any], text: str) -> tuple[list[Labelled], list[str], int]:
+def _text_of(data: dict[str, Any], results: list[Any]) -> tuple[str | None, str]:
+    """Return the text that spans count in: "text", the only string, or the only one that has all surfaces."""
+    texts = {key: value for key, value in data.items() if isinstance(value, str)}
+    if "text" in texts:
+        return texts["text"], ""
+    if len(texts) == 1:
+        return next(iter(texts.values())), ""
+    if isinstance(data.get("text"), list):
+        return None, ELSEWHERE["paragraphlabels"]
+    values = [
+        result["value"] for result in results if isinstance(result, dict) and isinstance(result.get("value"), dict)
+    ]
+    fitting = [text for text in texts.values() if values and all(_fits(text, value) for value in values)]
+    if len(fitting) == 1:
+        return fitting[0], ""
+    named = ", ".join(map(repr, data)) or "nothing"
+    return None, f'no string "text" in "data", which has {named}'
+
+
+def _fits(text: str, value: dict[str, Any]) -> bool:
+    match value:
+        case {"start": int(start), "end": int(end), "text": str(surface)}:
+            begin, stop, _ = located(text, start, end, surface)
+            return text[begin:stop] == surface
+        case _:
+            return False
+
+
+def _prediction(task: dict[str, Any]) -> list[Any] | None:
+    predictions = task.get("predictions")
+    if not isinstance(predictions, list) or not predictions or not isinstance(predictions[-1], dict):
+        return None
+    result = predictions[-1].get("result")
+    return result if isinstance(result, list) else None
+
+
+def _not_annotated(task: dict[str, Any]) -> str:
+    if _prediction(task) is not None:
+        return "not annotated: a model's predictions alone (--predictions takes them)"
+    if "data" in task:
+        return "not annotated (no annotation, or all cancelled)"
+    return "not annotated, or without entities: JSON-MIN does not tell them apart; export JSON"
+
+
+def _spans(results: list[Any]) -> tuple[list[Labelled], list[str], int]:
     spans: list[Labelled] = []
     reasons = []
     others = 0
     for result in results:
+        kind = result.get("type", "") if isinstance(result, dict) else ""
         match result:
-            case {"value": {"start": int(start), "end": int(end), "labels": [str(kind)]} as value}:
-                surface = value.get("text")
-                spans.append((_span(text, start, end, kind, surface), surface if isinstance(surface, str) else None))
-            case {"value": {"start": _, "end": _} as value}:
-                reasons.append(f"{value!r} is not a span with whole numbers start and end and exactly one label")
-            case {"type": "labels"} | {"value": {"labels": _}}:
-                reasons.append(f"{result!r} has no start and end")
+            case {"value": dict() as value} if kind == "labels" or "labels" in value or "start" in value:
+                span, reason = _span(value)
+                if span is not None:
+                    spans.append(span)
+                else:
+                    reasons.append(reason)
+            case {"type": "labels"}:
+                reasons.append("a labelled span has no start and end")
             case _:
                 others += 1
     return spans, reasons, others
 
 
-def _span(text: str, start: int, end: int, kind: str, surface: Any) -> GoldSpan:
-    if isinstance(surface, str) and text[start:end] != surface:
-        encoded = text.encode("utf-16-le", "surrogatepass")
-        if encoded[2 * start : 2 * end].decode("utf-16-le", "replace") == surface and start >= 0:
-            begin = len(encoded[: 2 * start].decode("utf-16-le", "replace"))
-            return GoldSpan(begin, begin + len(surface), kind)
-    return GoldSpan(start, end, kind)
+def _span(value: dict[str, Any]) -> tuple[Labelled | None, str]:
+    for key, reason in ELSEWHERE.items():
+        if key in value:
+            return None, reason
+    start, end, surface, labels = (value.get(key) for key in ("start", "end", "text", "labels"))
+    if type(start) is not int or type(end) is not int:
+        return None, f"a span from {start!r} to {end!r}: whole numbers are accepted"
+    named = f"the span [{start}, {end})" + (f" {surface!r}" if isinstance(surface, str) else "")
+    if not labels:
+        return None, f"{named} has no label"
+    if not isinstance(labels, list) or not isinstance(labels[0], str):
+        return None, f"{named} has the label {labels!r}; a list of one name is accepted"
+    if len(labels) > 1:
+        return None, f"{named} has {len(labels)} labels ({', '.join(map(str, labels))}); one is accepted"
+    return (GoldSpan(start, end, labels[0]), surface if isinstance(surface, str) else None), ""

@@ -1,0 +1,165 @@
+"""All lexicons of a directory in one tar file, and back: ``NAME/VERSION.lex``, ``NAME/CURRENT`` and ``SHA256SUMS``.
+
+Installed versions never change, so that a backup needs no lock and disturbs no push. A restore reads and checks the
+whole file before it changes anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from distillex_matcher import Lexicon, LexiconError
+from distillex_matcher.lexicon_store import CURRENT_FILE, NAME_PATTERN, LexiconStore
+
+from distillex.refused import RefusedError
+
+SUMS_FILE = "SHA256SUMS"
+"""In the form that ``sha256sum --check`` reads."""
+_MEMBER = re.compile(rf"(?P<name>{NAME_PATTERN.pattern})/(?:{CURRENT_FILE}|(?P<version>[1-9][0-9]{{0,8}})\.lex)")
+
+
+@dataclass(frozen=True)
+class SavedLexicon:
+    """A lexicon in a backup."""
+
+    name: str
+    in_use: int
+    versions: list[int]
+    problems: list[str] = field(default_factory=list)
+    """What could not be read, and is not in the backup."""
+
+
+@dataclass(frozen=True)
+class RestoredLexicon:
+    """A lexicon that is in use again."""
+
+    name: str
+    in_use: int
+    saved_as: int
+    """Its version in the backup; another one where a version of other content has that number."""
+
+
+def write_backup(store: LexiconStore, file: IO[bytes]) -> list[SavedLexicon]:
+    """Write every lexicon, with all versions that can be read.
+
+    Where the version in use cannot be read, the newest that can stands for it, as it does in a server.
+
+    Raises
+    ------
+    OSError
+        Where the directory cannot be read, or the file not written.
+    """
+    sums: list[str] = []
+
+    def add(archive: tarfile.TarFile, path: str, content: bytes) -> None:
+        member = tarfile.TarInfo(path)
+        member.size, member.mode = len(content), 0o644
+        archive.addfile(member, io.BytesIO(content))
+        sums.append(f"{hashlib.sha256(content).hexdigest()}  {path}\n")
+
+    saved = []
+    with tarfile.open(fileobj=file, mode="w|") as archive:
+        for name in store.names():
+            # CURRENT before the versions: what it names is there already, and a push meanwhile is for the next backup.
+            in_use, problems = _in_use(store, name)
+            written = []
+            for version in store.finished_versions(name):
+                path = f"{name}/{version}.lex"
+                try:
+                    content = (store.directory / path).read_bytes()
+                    Lexicon.from_bytes(content)
+                except FileNotFoundError:
+                    continue  # pruned meanwhile
+                except LexiconError as error:
+                    problems.append(f"lexicon {name}@{version}: {str(error).removeprefix('the lexicon file: ')}")
+                    continue
+                add(archive, path, content)
+                written.append(version)
+            if written:
+                in_use = in_use if in_use in written else written[-1]
+                add(archive, f"{name}/{CURRENT_FILE}", f"{in_use}\n".encode())
+            saved.append(SavedLexicon(name, in_use, written, problems))
+        add(archive, SUMS_FILE, "".join(sums).encode())
+    return saved
+
+
+def restore_backup(store: LexiconStore, file: IO[bytes]) -> list[RestoredLexicon]:
+    """Put the lexicons of a backup into a directory, and use again of each what was in use; others stay as they are.
+
+    Raises
+    ------
+    RefusedError
+        Where the file is no backup, is cut short or was changed; nothing is changed then.
+    OSError
+        Where the directory cannot be written.
+    """
+    store.directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=store.directory, prefix=".restore-") as folder:
+        lexicons = _unpack(file, Path(folder), store.directory)
+        return [
+            RestoredLexicon(name, store.restore(name, versions, in_use), in_use)
+            for name, (versions, in_use) in sorted(lexicons.items())
+        ]
+
+
+def _in_use(store: LexiconStore, name: str) -> tuple[int, list[str]]:
+    try:
+        return store.current_version(name), []
+    except LexiconError as error:
+        return 0, [str(error)]
+
+
+def _unpack(file: IO[bytes], folder: Path, directory: Path) -> dict[str, tuple[dict[int, Path], int]]:
+    """Return the versions of each lexicon, unpacked and checked, and which one was in use.
+
+    What the directory has already is checked and not unpacked: it may have no room for it.
+    """
+    found: dict[str, str] = {}
+    versions: dict[str, dict[int, Path]] = {}
+    in_use: dict[str, int] = {}
+    sums: Mapping[str, str] | None = None
+    try:
+        with tarfile.open(fileobj=file, mode="r|") as archive:
+            for member in archive:
+                parts = _MEMBER.fullmatch(member.name)
+                opened = archive.extractfile(member) if member.isreg() else None
+                if opened is None or (parts is None and member.name != SUMS_FILE):
+                    raise RefusedError(f"{member.name!r} is no part of a backup of lexicons; nothing was changed")
+                content = opened.read()
+                if parts is None:
+                    sums = dict(line.split("  ")[::-1] for line in content.decode("ascii").splitlines())
+                    continue
+                found[member.name] = hashlib.sha256(content).hexdigest()
+                if parts["version"] is None:
+                    in_use[parts["name"]] = int(content)
+                    continue
+                Lexicon.from_bytes(content)
+                paths = versions.setdefault(parts["name"], {})
+                paths[int(parts["version"])] = installed = directory / member.name
+                if not (installed.is_file() and installed.read_bytes() == content):
+                    paths[int(parts["version"])] = path = folder / f"{parts['name']}-{parts['version']}"
+                    path.write_bytes(content)
+    except (tarfile.TarError, LexiconError, ValueError) as error:
+        raise RefusedError(f"not a backup of lexicons, or a broken one ({error}); nothing was changed") from None
+    if sums is None:
+        raise RefusedError(f"the backup is cut short: it has no {SUMS_FILE}; nothing was changed")
+    if changed := sorted(path for path in sums.keys() | found.keys() if sums.get(path) != found.get(path)):
+        raise RefusedError(f"the backup was changed: {changed[0]} is not what {SUMS_FILE} says; nothing was changed")
+    if broken := sorted(
+        name for name in versions.keys() | in_use.keys() if in_use.get(name) not in versions.get(name, {})
+    ):
+        raise RefusedError(
+            f"the backup does not have the version of {broken[0]!r} that was in use; nothing was changed"
+        )
+    return {
+        name: ({version: path for version, path in paths.items() if path.parent == folder}, in_use[name])
+        for name, paths in versions.items()
+    }

@@ -1,0 +1,75 @@
+"""What is told of the installed lexicons: the version in use, and since when it is there."""
+
+from __future__ import annotations
+
+import math
+
+from distillex_matcher import LexiconError
+from distillex_matcher.lexicon_store import LexiconStore
+
+from distillex_serving.python_models.answers import log_error
+from distillex_serving.python_models.metrics import Reporter, Series
+
+PERIOD_S = 2.0
+MOST_LEXICONS = 200
+_VERSION = ("distillex_lexicon_version", "Version in use of an installed lexicon")
+_INSTALLED = ("distillex_lexicon_installed_timestamp_seconds", "When that version was installed, Unix time")
+_NOTHING = (math.nan, math.nan)
+
+
+class LexiconMetrics:
+    """Looks at a directory of lexicons every few seconds.
+
+    Labels are the lexicons' names, which an administrator gave them, of the first :data:`MOST_LEXICONS` in alphabetical
+    order.
+    """
+
+    def __init__(self, store: LexiconStore) -> None:
+        # Its own, since a store is not shared by threads.
+        self._store = LexiconStore(store.directory)
+        self._series = Series()
+        self._told: dict[str, tuple[float, float]] = {}
+        self._usable: dict[str, int] = {}
+        self._complained = False
+        self._reporter = Reporter(self._tell, PERIOD_S)
+
+    def stop(self) -> None:
+        """End."""
+        self._reporter.stop()
+
+    def _tell(self) -> None:
+        names = self._store.names()
+        if len(names) > MOST_LEXICONS and not self._complained:
+            self._complained = True
+            log_error(f"{len(names)} lexicons are installed; the metrics tell of the first {MOST_LEXICONS}")
+        # One that is gone is told as no number: a series cannot be taken back.
+        now = dict.fromkeys(self._told, _NOTHING) | {name: self._look(name) for name in names[:MOST_LEXICONS]}
+        for name, values in now.items():
+            if repr(values) != repr(self._told.get(name)):
+                for (metric, description), value in zip((_VERSION, _INSTALLED), values, strict=True):
+                    self._series.set(metric, description, value, lexicon=name)
+                self._told[name] = values
+
+    def _look(self, name: str) -> tuple[float, float]:
+        try:
+            version = self._in_use(name)
+            return version, (self._store.directory / name / f"{version}.lex").stat().st_mtime
+        except (LexiconError, OSError):
+            # Pruned at this moment, or nothing of it can be read: the models say so in the log.
+            return self._told.get(name, _NOTHING)
+
+    def _in_use(self, name: str) -> int:
+        """Return the version that answers: what ``CURRENT`` says, or the one before it while that cannot be read."""
+        version = self._store.current_version(name)
+        if self._usable.get(name) != version:
+            try:
+                # Read once, and not kept: it may be large.
+                self._store.open(name, version)
+            except LexiconError:
+                if name not in self._usable and (held := self._store.fallback(name)) is not None:
+                    self._usable[name] = held.version
+                if name not in self._usable:
+                    raise
+                return self._usable[name]
+            self._usable[name] = version
+        return version

@@ -1,0 +1,6 @@
+"""Several tenants of one deployment: their API keys, rates and lexicons (docs/security.md, "Tenants").
+
+::
+
+    caller ──key──▶ gate: authorizer (key → tenant, rate) ──signed header──▶ extractor, lexicons (header → rights)
+"""

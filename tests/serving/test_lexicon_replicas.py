@@ -1,0 +1,141 @@
+"""Lexicons at two servers that read one directory: pushed once, used by both; backed up, and restored under them."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+tritonclient = pytest.importorskip("tritonclient.grpc")
+from distillex.command.main import application  # noqa: E402
+from distillex.lexicon_server import send_command  # noqa: E402
+from distillex_matcher import Lexicon  # noqa: E402
+from distillex_serving.embedded import EmbeddedServer  # noqa: E402
+from plain_triton import extract  # noqa: E402
+from server_under_test import ADMIN_TOKEN, LEXICONS, server_options  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
+
+pytestmark = pytest.mark.server
+TEXT = "霜桥发布了新产品。"
+
+
+class Replica:
+    """A running server, as callers and administrators see it."""
+
+    def __init__(self, running):
+        self.url = running.grpc_url
+        self.client = tritonclient.InferenceServerClient(running.grpc_url)
+
+    def push(self, name, words, **fields):
+        content = Lexicon.from_words(words, trust="insist").to_bytes()
+        return send_command(self.url, ADMIN_TOKEN, {"action": "push", "name": name, **fields}, content, timeout_s=120)
+
+    def run(self, action, **fields):
+        return send_command(self.url, ADMIN_TOKEN, {"action": action, **fields}, timeout_s=120)
+
+    def answer(self, name):
+        """Which version answered, and the types of 霜桥 that it found."""
+        answered = extract(self.client, [TEXT], LEXICON_NAME=[name])
+        (version,) = answered.versions
+        return version.partition("+")[2], [each["type"] for each in answered.rows[0] if each["text"] == "霜桥"]
+
+
+@pytest.fixture(scope="module")
+def replicas(server, ensemble):
+    """The two servers that all tests share: they have one directory of lexicons."""
+    both = [Replica(server), Replica(ensemble)]
+    yield both
+    for each in both:
+        each.client.close()
+
+
+def lexicon_command(*arguments):
+    done = CliRunner().invoke(application, ["lexicon", *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+
+
+def test_what_is_pushed_to_one_is_used_by_both_from_the_next_call_on(replicas):
+    for number in range(6):
+        pushed_to = replicas[number % 2]
+        kind = ("company", "game")[number % 2]
+        version = pushed_to.push("pair", {"霜桥": kind})["version"]
+        assert version == number + 1
+        assert [each.answer("pair") for each in replicas] == [(f"pair@{version}", [kind])] * 2
+    replicas[1].run("rollback", name="pair", version=3)
+    assert [each.answer("pair") for each in replicas] == [("pair@3", ["company"])] * 2
+    assert replicas[0].run("list") == replicas[1].run("list")
+
+
+def test_pushes_through_both_at_once_get_numbers_of_their_own_and_the_last_is_in_use(replicas):
+    ready = threading.Barrier(2)
+
+    def push_many(replica):
+        ready.wait()
+        return [replica.push("crowd", {"霜桥": "company"})["version"] for _ in range(8)]
+
+    with ThreadPoolExecutor(2) as pool:
+        versions = [version for pushed in pool.map(push_many, replicas) for version in pushed]
+    assert sorted(versions) == list(range(1, 17))
+    assert [each.answer("crowd")[0] for each in replicas] == ["crowd@16"] * 2
+
+
+def test_a_push_to_one_removes_old_versions_and_the_other_answers_on(replicas, lexicon_directory):
+    first, second = replicas
+    for _ in range(5):
+        first.push("kept", {"霜桥": "company"})
+    assert second.answer("kept")[0] == "kept@5"
+    pushed = first.push("kept", {"霜桥": "game"}, keep=2)
+    assert pushed["removed"] == [1, 2, 3, 4]
+    assert sorted(path.name for path in (lexicon_directory / "kept").glob("*.lex")) == ["5.lex", "6.lex"]
+    assert second.answer("kept") == ("kept@6", ["game"])
+    second.run("rollback", name="kept")
+    assert [each.answer("kept") for each in replicas] == [("kept@5", ["company"])] * 2
+    assert first.push("kept", {"霜桥": "game"}, keep=None)["removed"] == []
+
+
+def test_without_a_word_on_it_a_push_keeps_twenty_versions(replicas):
+    pushed = [replicas[0].push("many", {"霜桥": "company"}) for _ in range(22)]
+    assert [each["removed"] for each in pushed[-3:]] == [[], [1], [2]]
+
+
+def test_what_is_restored_is_used_by_running_servers(replicas, lexicon_directory, tmp_path):
+    replicas[0].push("saved", {"霜桥": "company"})
+    replicas[0].push("saved", {"霜桥": "game"})
+    lexicon_command("backup", tmp_path / "saved.tar", "--lexicon-dir", lexicon_directory)
+    replicas[0].push("saved", {"霜桥": "book"})
+    assert [each.answer("saved") for each in replicas] == [("saved@3", ["book"])] * 2
+    folder = lexicon_directory / "saved"
+    (folder / "2.lex").write_bytes(b"\xff" * 500)
+    (folder / "CURRENT").write_text("2\n")
+    # What is broken is not used; the version before answers.
+    assert [each.answer("saved") for each in replicas] == [("saved@3", ["book"])] * 2
+    lexicon_command("restore", tmp_path / "saved.tar", "--lexicon-dir", lexicon_directory)
+    assert [each.answer("saved") for each in replicas] == [("saved@2", ["game"])] * 2
+    assert replicas[1].push("saved", {"霜桥": "name"})["version"] == 4
+    shutil.rmtree(folder)
+    lexicon_command("restore", tmp_path / "saved.tar", "--lexicon-dir", lexicon_directory)
+    assert [each.answer("saved") for each in replicas] == [("saved@2", ["game"])] * 2
+
+
+def test_a_server_on_a_restored_directory_answers_as_before(replicas, tmp_path):
+    directory, restored = tmp_path / "lexicons", tmp_path / "restored"
+    shutil.copytree(LEXICONS / "base", directory / "base")
+    (tmp_path / "words.tsv").write_text("霜桥\tcompany\n", encoding="utf-8")
+    push = ("push", "finance", tmp_path / "words.tsv", "--trust", "insist", "--lexicon-dir", directory)
+    lexicon_command(*push)
+    lexicon_command(*push)
+    lexicon_command("backup", tmp_path / "saved.tar", "--lexicon-dir", directory)
+    shutil.rmtree(directory)
+    lexicon_command("restore", tmp_path / "saved.tar", "--lexicon-dir", restored)
+    with EmbeddedServer(server_options(restored, start_timeout_s=300.0)) as running:
+        replica = Replica(running)
+        assert replica.answer("finance") == ("finance@2", ["company"])
+        assert [(row["name"], row["version"]) for row in replica.run("list")["lexicons"]] == [
+            ("base", 1),
+            ("finance", 2),
+        ]
+        assert replica.run("rollback", name="finance")["version"] == 1
+        assert replica.answer("finance") == ("finance@1", ["company"])
+        replica.client.close()

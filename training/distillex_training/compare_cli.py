@@ -1,0 +1,114 @@
+"""Command ``distillex compare``; what it needs is imported on use."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.logging import RichHandler
+
+if TYPE_CHECKING:
+    from distillex_training.data.measured import MeasuredFile
+    from distillex_training.data.records import Record
+    from distillex_training.opened_model import OpenedModel
+
+UNLIMITED = 1 << 40
+"""Longest text where no model has a limit."""
+SOURCE = "a model's folder, its network, a student's name, or a file that 'distillex predict' wrote"
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help=f"The one: {SOURCE}.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The other: as A.")],
+    data: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Labelled JSON Lines.")],
+    declaration: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="What the data's types mean, as of 'distillex evaluate'."),
+    ] = None,
+    base: Annotated[
+        Path | None, typer.Option(help="Compiled base lexicon; by default the one that comes with distillex.")
+    ] = None,
+    entities_field: Annotated[
+        str | None, typer.Option(help="Key of the found entities in a file; by default the only one that can be it.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=100, max=1_000_000, help="Of the bootstrap.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 1,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures, and the sentences in which they differ.")
+    ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", help="Write a page of the sentences in which they differ.")
+    ] = None,
+) -> None:
+    """Tell whether B is better than A: F1 of both, the difference with a paired bootstrap, and where they differ.
+
+    Sentences are drawn again and again with replacement, the same for both (docs/training.md, "Compare").
+    """
+    from distillex.models import find_model
+    from distillex_client.errors import ModelNotFound
+    from distillex_matcher import LexiconError
+
+    from distillex_training.comparison import compare as run
+    from distillex_training.comparison import comparison_figures, comparison_lines, comparison_page
+    from distillex_training.opened_model import OpenedModel, open_base, open_model
+    from distillex_training.predictions import align, read_found
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
+    for option, path in (("--json", json_file), ("--html", html_file)):
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            _fail(f"{option}: {path} cannot be written: {path.parent} is no folder, or {path.name} is one")
+
+    def opened(given: str) -> OpenedModel | list[Record]:
+        path = Path(given)
+        if not path.exists():
+            return open_model(find_model(given))
+        return open_model(path) if path.is_dir() or path.suffix == ".onnx" else read_found(path, entities_field)
+
+    try:
+        sources = opened(first), opened(second)
+        file = _read(data, declaration, sources)
+        texts = [sentence.text for sentence in file.sentences]
+        lexicon = open_base(base)
+        one, other = (
+            each.predict(texts, lexicon) if isinstance(each, OpenedModel) else align(each, file.sentences, data)
+            for each in sources
+        )
+        comparison = run(file, (first, second), (one, other), resamples=resamples, seed=seed)
+    except (LexiconError, ModelNotFound, OSError, ValueError) as error:
+        _fail(str(error))
+    for line in comparison_lines(comparison):
+        typer.echo(line)
+    if json_file is not None:
+        text = json.dumps(comparison_figures(comparison), ensure_ascii=False, indent=1)
+        json_file.write_text(text + "\n", encoding="utf-8")
+    if html_file is not None:
+        html_file.write_text(comparison_page(comparison), encoding="utf-8", newline="")
+
+
+def _read(data: Path, declaration: Path | None, sources: Sequence[OpenedModel | list[Record]]) -> MeasuredFile:
+    """Read the data in terms of all types that may be found, its texts as long as all models read."""
+    from distillex_training.data.declaration import read_declaration
+    from distillex_training.data.measured import read_measured
+    from distillex_training.data.records import read_records
+    from distillex_training.opened_model import OpenedModel
+
+    limit = UNLIMITED
+    types: set[str] = set()
+    for source in sources:
+        if isinstance(source, OpenedModel):
+            limit = min(limit, source.longest_text)
+            types |= set(source.entity_types)
+            continue
+        types |= {span.type for record in source for span in record.spans}
+        # A file does not tell what else could have been found.
+        types |= read_records(data).types if declaration is None else set(read_declaration(declaration).model_types)
+    return read_measured(data, declaration, sorted(types), max_length=limit)
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"distillex compare: {message}", err=True)
+    raise typer.Exit(1)

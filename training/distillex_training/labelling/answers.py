@@ -1,0 +1,101 @@
+"""What a language model answered, read with care: a bad answer is an error, never a sentence without entities."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distillex_training.data.alignment import AlignmentReport, Mention, align
+from distillex_training.data.records import OpenSpan, Record, text_problems
+
+THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
+
+
+class BadAnswer(ValueError):  # noqa: N818
+    """An answer from which nothing can be learnt; the message is its kind."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The entities that an answer names."""
+
+    mentions: tuple[Mention, ...]
+    unknown: tuple[Mention, ...] = ()
+    """Those of types that were not asked for."""
+
+
+def read_answer(content: str, types: Sequence[str]) -> Answer:
+    """Read the entities of an answer: JSON alone, in a code fence, or within other text.
+
+    Raises
+    ------
+    BadAnswer
+        For one that does not hold them in the form that was asked for.
+    """
+    entities = _entities(THOUGHTS.sub("", content))
+    spelling = {kind.casefold(): kind for kind in types}
+    known: list[Mention] = []
+    unknown: list[Mention] = []
+    for entity in entities:
+        if not isinstance(entity, dict):
+            raise BadAnswer("an entity is no object")
+        text, kind, score = entity.get("text"), entity.get("type", entity.get("label")), entity.get("score", 1.0)
+        if not isinstance(text, str) or not isinstance(kind, str) or text_problems(text):
+            raise BadAnswer("an entity without text or type")
+        if type(score) not in (int, float) or not 0 <= score <= 1:
+            raise BadAnswer("a score that is no number from 0 to 1")
+        named = spelling.get(kind.strip().casefold())
+        mention = Mention(text.strip(), named or kind.strip(), float(score))
+        (known if named else unknown).append(mention)
+    return Answer(tuple(known), tuple(unknown))
+
+
+def _entities(content: str) -> list[Any]:
+    if not content.strip():
+        raise BadAnswer("empty")
+    found = False
+    for value in _json_values(content):
+        found = True
+        if isinstance(value, dict) and isinstance(value.get("entities"), list):
+            return list(value["entities"])
+    raise BadAnswer('no list "entities"' if found else "no JSON")
+
+
+def _json_values(content: str) -> Iterator[Any]:
+    decoder = json.JSONDecoder()
+    position = content.find("{")
+    while position >= 0:
+        try:
+            value, end = decoder.raw_decode(content, position)
+        except (ValueError, RecursionError):
+            end = position + 1
+        else:
+            yield value
+        position = content.find("{", end)
+
+
+def labelled(text: str, answer: Answer, types: Sequence[str], report: AlignmentReport, where: str) -> Record:
+    """Return a sentence with the entities of an answer.
+
+    Where an entity does not stand in the sentence, its type is open in it; where one is of a type that was not asked
+    for, its characters are open.
+
+    Raises
+    ------
+    BadAnswer
+        For one that names entities of which none stands in the sentence.
+    """
+    alignment = align(text, answer.mentions)
+    strange = align(text, answer.unknown, [(span.start, span.end) for span in alignment.spans])
+    if (answer.mentions or answer.unknown) and not alignment.spans and not strange.spans:
+        raise BadAnswer("none of its entities stands in the text")
+    report.mentions += len(answer.mentions)
+    report.add(where, alignment)
+    missing = tuple(sorted({mention.type for mention in alignment.missing}))
+    stretches = [OpenSpan(0, len(text), missing)] if missing else []
+    stretches += [OpenSpan(span.start, span.end, tuple(types)) for span in strange.spans]
+    return Record(Path(), 0, text, tuple(alignment.spans), tuple(stretches))

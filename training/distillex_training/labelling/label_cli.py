@@ -1,0 +1,201 @@
+"""Command ``distillex label``; what it needs is imported on use."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from distillex.locations import shipped_base_lexicon
+from rich.logging import RichHandler
+
+if TYPE_CHECKING:
+    from distillex_training.data.records import Record
+    from distillex_training.labelling.endpoint import EndpointOptions
+    from distillex_training.labelling.llm_labels import Outcome
+    from distillex_training.labelling.prompt import Prompt
+
+EXIT_WRONG_USE = 2
+EXIT_INTERRUPTED = 130
+
+
+def label(
+    raw: Annotated[
+        list[Path], typer.Argument(exists=True, dir_okay=False, help="Text, one sentence a line; of .jsonl the texts.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Labelled JSON Lines to write.")],
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, file_okay=False, help="A teacher's or student's directory; several label together."),
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="URL of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1.")
+    ] = None,
+    llm: Annotated[str | None, typer.Option(help="Name of the endpoint's model.")] = None,
+    types: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="YAML file: a line `name: what it is` for each entity type."),
+    ] = None,
+    examples: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A few labelled sentences (JSON Lines) that the LLM is shown."),
+    ] = None,
+    prompt: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Instruction of your own; {types} stands for the types."),
+    ] = None,
+    scores: Annotated[bool, typer.Option("--scores", help="Ask the LLM how sure it is of each entity.")] = False,
+    request: Annotated[
+        str, typer.Option(help='Further fields of each request, as JSON: \'{"temperature": 0, "max_tokens": 500}\'.')
+    ] = '{"temperature": 0}',
+    key_variable: Annotated[
+        str, typer.Option(help="Environment variable that holds the endpoint's key; unset: none is sent.")
+    ] = "OPENAI_API_KEY",
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 8,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that an answer may take.")] = 60.0,
+    retries: Annotated[
+        int, typer.Option(min=0, help="How often a request is sent again after 429, 5xx, a timeout.")
+    ] = 6,
+    backoff: Annotated[
+        float, typer.Option(min=0, help="Seconds before the first of them; doubles. Retry-After counts instead.")
+    ] = 1.0,
+    price_in: Annotated[float, typer.Option(min=0, help="Of a million tokens of prompt.")] = 0.0,
+    price_out: Annotated[float, typer.Option(min=0, help="Of a million tokens of answer.")] = 0.0,
+    limit: Annotated[int, typer.Option(min=0, help="Label the first so many sentences; 0: all.")] = 0,
+    longest: Annotated[int, typer.Option(min=1, help="Longer sentences are left out. Code points.")] = 510,
+    cache: Annotated[
+        Path, typer.Option(help="Folder where answers are kept: what was labelled once is not labelled again.")
+    ] = Path("runs/label-cache"),
+    base: Annotated[
+        Path | None, typer.Option(help="Compiled base lexicon, for --model; by default the shipped one.")
+    ] = None,
+) -> None:
+    """Label raw text with an LLM (--endpoint) or a model (--model), for `distillation.labels`. Resumes."""
+    from distillex_training.data.raw import read_raw
+    from distillex_training.data.records import DataError
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
+    logging.getLogger("distillex").setLevel(logging.INFO)
+    if bool(model) == (endpoint is not None):
+        _fail("give either --model or --endpoint: who is to label", EXIT_WRONG_USE)
+    _check_output(output, raw)
+    asked = (prompt, examples, scores)
+    if model and (llm is not None or types is not None or any(each for each in asked)):
+        _fail("--llm, --types, --examples, --prompt and --scores go with --endpoint, not with --model", EXIT_WRONG_USE)
+    try:
+        if model:
+            from distillex_training.labelling.model_labels import longest_text
+
+            longest = min(longest, longest_text(model))
+        texts, longer = read_raw(raw, max_length=longest)
+        texts = texts[:limit] if limit else texts
+        if longer:
+            typer.echo(f"{longer:,} sentences of more than {longest} code points left out")
+        if model:
+            records: Sequence[Record | None] = _by_models(texts, model, base, cache)
+            lines = [f"{len(texts):,} sentences labelled, {sum(len(r.spans) for r in records if r):,} entities"]
+        else:
+            assert endpoint is not None
+            if llm is None or types is None:
+                _fail("--endpoint needs --llm, the name of its model, and --types, what to look for", EXIT_WRONG_USE)
+            question = _prompt(types, examples, prompt, scores)
+            patience = {"timeout_s": timeout, "retries": retries, "backoff_s": backoff, "concurrency": concurrency}
+            options = _options(endpoint, llm, request, key_variable, patience)
+            outcome = _by_llm(texts, question, options, cache, price_in, price_out)
+            records, lines = outcome.records, outcome.lines()
+    except (DataError, OSError) as error:
+        _fail(str(error))
+    for line in lines:
+        typer.echo(line)
+    done = [record for record in records if record is not None]
+    if not done:
+        _fail("no sentence was labelled; nothing is written")
+    _write(output, done)
+
+
+def _write(output: Path, records: Sequence[Record]) -> None:
+    from distillex_training.data.formats.own import write_records
+
+    try:
+        write_records(output, records)
+    except OSError as error:
+        _fail(f"{output}: {error.strerror}; the answers are kept in the cache")
+    typer.echo(f"{output}: {len(records):,} sentences")
+
+
+def _check_output(output: Path, inputs: Sequence[Path]) -> None:
+    """Refuse before any work what could not be written, or would overwrite what is read."""
+    if output.is_dir():
+        _fail(f"--output: {output} is a folder; a file is written", EXIT_WRONG_USE)
+    if any(output.exists() and output.samefile(path) for path in inputs):
+        _fail(f"--output: {output} is an input", EXIT_WRONG_USE)
+
+
+def _by_models(texts: Sequence[str], models: list[Path], base: Path | None, cache: Path) -> list[Record]:
+    from distillex_matcher import LayoutError, Lexicon, LexiconError
+
+    from distillex_training.config import ConfigError
+    from distillex_training.evaluate import NotFiniteError
+    from distillex_training.labelling.model_labels import label_with_models
+    from distillex_training.models.directory import ModelDirectoryError
+
+    try:
+        return label_with_models(texts, models, Lexicon.load(base or shipped_base_lexicon()), cache)
+    except (ConfigError, LayoutError, LexiconError, ModelDirectoryError, NotFiniteError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on", EXIT_INTERRUPTED)
+
+
+def _prompt(types: Path, examples: Path | None, instruction: Path | None, scores: bool) -> Prompt:
+    from distillex_training.labelling.prompt import INSTRUCTION, Prompt, read_examples, read_instruction, read_types
+
+    named = read_types(types)
+    shown = read_examples(examples, named) if examples is not None else []
+    text = read_instruction(instruction) if instruction is not None else INSTRUCTION
+    return Prompt(named, shown, text, scores)
+
+
+def _options(url: str, llm: str, request: str, key_variable: str, patience: dict[str, Any]) -> EndpointOptions:
+    from distillex_training.labelling.endpoint import EndpointOptions
+
+    try:
+        settings: Any = json.loads(request)
+    except ValueError as error:
+        _fail(f"--request: {request!r} is not JSON: {error}", EXIT_WRONG_USE)
+    if not isinstance(settings, dict) or settings.keys() & {"messages", "model", "response_format", "stream"}:
+        _fail(
+            f"--request: {request!r}; an object of further fields is accepted, not messages, model, response_format "
+            "or stream",
+            EXIT_WRONG_USE,
+        )
+    key = os.environ.get(key_variable, "").strip() or None
+    return EndpointOptions(url, llm, key, settings, **patience)
+
+
+def _by_llm(
+    texts: Sequence[str], prompt: Prompt, options: EndpointOptions, cache: Path, price_in: float, price_out: float
+) -> Outcome:
+    from distillex_training.labelling.answer_cache import AnswerCache
+    from distillex_training.labelling.endpoint import EndpointError
+    from distillex_training.labelling.llm_labels import Prices, label_with_llm
+
+    answers = AnswerCache(cache)
+    try:
+        return asyncio.run(label_with_llm(texts, prompt, options, answers, Prices(price_in, price_out)))
+    except EndpointError as error:
+        _fail(f"{error}; what was answered is kept in {answers.path}, and the same command goes on from there")
+    except KeyboardInterrupt:
+        _fail(f"interrupted; what was answered is kept in {answers.path}: the same command goes on", EXIT_INTERRUPTED)
+    finally:
+        answers.close()
+
+
+def _fail(message: str, code: int = 1) -> NoReturn:
+    typer.echo(f"distillex label: {message}", err=True)
+    raise typer.Exit(code)
