@@ -19,6 +19,7 @@ from distillex_training.config import (
 )
 from distillex_training.config.losses import LOSSES
 from distillex_training.config.messages import RENAMED, accepted, keys, schema_of
+from distillex_training.preflight import check_run
 from typer.testing import CliRunner
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "training" / "configs").glob("*.yaml"))
@@ -31,6 +32,7 @@ STUDENT = [
     *("student.character_embedding=0", "student.dilations=[]", "student.dilations=[0]", "student.width=0"),
     *("student.width=-3", "student.bigram_hash_size=0", "student.encoder=lstm", "augmentation.wrong_spans=[-1]"),
     *("augmentation.gold_probabilities=[]", "loop.seed=-1", "data.raw_limit=-1", "data.minimum_count=0"),
+    *("distillation.labels=[{path: train.jsonl, threshold: 2}]", "distillation.labels=[3]"),
     *("loop.epochs=-1", "loop.epochs=2.5", "loop.epochs=true", "loop.fused=1", "data.train=null", "data=3"),
 ]
 
@@ -67,6 +69,10 @@ def test_a_students_setting_that_makes_no_sense_is_refused_in_one_line(toy, tmp_
         ("data.raw=train.json", "data.raw: train.json: no such file"),
         ("data.lexicon=dev.jsonl", "dev.jsonl"),
         ("data.mentions=[{type: nmae, words: [raw.txt]}]", "did you mean 'name'? one of company, name is accepted"),
+        ("distillation.labels=trian.jsonl", "distillation.labels.0.path: trian.jsonl: no such file"),
+        ("distillation.labels=raw.txt", "raw.txt:1: not JSON"),
+        ("distillation.labels=[{path: train.jsonl, types: [nmae]}]", "'nmae' is no type of the model or of the file"),
+        ("data={dev: dev.jsonl}", "the key 'data.train' is missing; it may be absent beside distillation.labels"),
         ("everyday.slots=[{name: shop, type: shop, words: [raw.txt]}]", "has the type 'shop'; accepted: company, name"),
     ],
 )
@@ -98,18 +104,43 @@ def test_a_teacher_needs_raw_text_to_label(toy, toy_teacher, tmp_path):
     assert "distillation.teacher labels the raw text, but data.raw names none" in result.stderr
 
 
-def test_a_teacher_of_other_types_and_a_model_of_the_other_kind_are_refused_first(
+def test_a_teacher_that_does_not_fit_and_a_model_of_the_other_kind_are_refused_first(
     toy, toy_teacher, toy_student, other_types, tmp_path
 ):
     given = [f"--set={key}={value}" for key, value in other_types.items()]
     taught = ["--set", f"data.raw={toy}/raw.txt", "--set", f"distillation.teacher={toy_teacher}"]
+    by_label = [*given, *taught, "--set", "distillation.losses.logit_kl=1"]
+    result = run_command("distill", toy / "student.yaml", "-o", tmp_path / "run", *by_label)
+    assert "distillation.losses.logit_kl is 1.0: it compares label by label, and the teacher" in result.stderr
+    for path in other_types.values():
+        lines = Path(path).read_text(encoding="utf-8")
+        Path(path).write_text(lines.replace('"company"', '"firm"'), encoding="utf-8")
     result = run_command("distill", toy / "student.yaml", "-o", tmp_path / "run", *given, *taught)
-    assert "labels company, name; the training file, company, person" in result.stderr
+    assert "labels company, name; none is a type of the student, firm, person" in result.stderr
     result = run_command(*("distill", toy / "student.yaml", "-o", tmp_path / "run", "--set", f"initial={toy_teacher}"))
     assert f"initial: {toy_teacher} is not a student, but a teacher" in result.stderr
     large = ["--set", "distillation.start_from_teacher=true", "--set", "student.character_embedding=999"]
     result = run_command("distill", toy / "student.yaml", "-o", tmp_path / "run", *taught, *large)
     assert "student.character_embedding is 999; the teacher's has 16 dimensions" in result.stderr
+
+
+def test_what_is_right_without_a_training_file_or_with_a_teacher_of_other_types_passes(toy, toy_teacher, other_types):
+    taught = {"distillation.teacher": str(toy_teacher), "data.raw": str(toy / "raw.txt")}
+    labels = {"distillation.labels": "train.jsonl"}
+    nobody = {"data.train": "[]", "data.dev": "[]"}
+    for given in (taught | other_types, taught | nobody, labels | nobody, labels | {"data.train": "[]"}, labels):
+        check_run(read_config(toy / "student.yaml", StudentRun, given), toy)
+    strange = labels | {"data.train": "[]", "data.dev": other_types["data.dev"]}
+    with pytest.raises(ConfigError, match=r"the label 'person' .* is unknown; those that teach have company, name"):
+        check_run(read_config(toy / "student.yaml", StudentRun, strange), toy)
+
+
+def test_a_teacher_needs_a_loss_where_nothing_else_teaches(toy, toy_teacher):
+    alone = {"data.train": "[]", "data.dev": "[]", "data.raw": "raw.txt", "distillation.losses": "{}"}
+    with pytest.raises(ConfigError, match=r"data\.train names no file and no loss is on \(viterbi, .*nothing to learn"):
+        read_config(toy / "student.yaml", StudentRun, alone | {"distillation.teacher": str(toy_teacher)})
+    labels = alone | {"distillation.labels": "train.jsonl", "distillation.gold_repeats": "0"}
+    assert read_config(toy / "student.yaml", StudentRun, labels).distillation.labels[0].path == toy / "train.jsonl"
 
 
 def test_an_encoder_that_can_only_be_a_folder_has_to_be_there(teacher_configuration, toy_encoder, tmp_path):

@@ -170,6 +170,9 @@ def test_a_teacher_learns_from_an_earlier_one_on_raw_text(
 
 def test_self_training_and_adversarial_steps_are_not_combined(teacher_configuration, toy_teacher, tmp_path):
     overrides = {"data.raw": "[raw.txt]", "distillation.teacher": str(toy_teacher), "adversarial": "0.5"}
+    labels = {"distillation.labels": "train.jsonl", "adversarial": "0.5"}
+    with pytest.raises(ConfigError, match=r"adversarial: not together with distillation\.labels"):
+        read_config(teacher_configuration, TeacherRun, labels)
     with pytest.raises(ConfigError, match=r"adversarial: not together with distillation\.teacher"):
         finetune(read_config(teacher_configuration, TeacherRun, overrides), tmp_path)
 

@@ -81,14 +81,19 @@ def _table(kind: Any) -> str:
     rows = []
     for each in dataclasses.fields(kind):
         node = at(schema, (each.name,))
-        said = _plain(_description(schema, each.name))
+        said = _plain(_description(kind, schema, each.name))
         rows.append(f"| `{each.name}` | {_accepted(node, schema)} | {_default(each)} | {said} |")
     return "| key | accepted | default | |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
-def _description(schema: Schema, name: str) -> str:
-    # pydantic leaves out what a class says of itself in the same words
-    found: str = schema["properties"][name].get("description") or at(schema, (name,)).get("description", "")
+def _description(kind: type, schema: Schema, name: str) -> str:
+    found: str = schema["properties"][name].get("description", "")
+    if not found:
+        # pydantic reads the texts of a class's own fields, and leaves out what a field's class says in the same words
+        inherited = next((each for each in kind.__bases__ if name in getattr(each, "__dataclass_fields__", ())), None)
+        if inherited is not None:
+            return _description(inherited, schema_of(inherited), name)
+        found = at(schema, (name,)).get("description", "")
     return found
 
 
