@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +17,8 @@ from distillex.device import Device
 from distillex.models import is_trained_alone
 from distillex.network_check import INPUTS, check_network
 
+TRAINED_NETWORK = "distillex_training.models.trained_network"
+"""The module that runs a trained model by PyTorch."""
 WARM_UP_SHAPES = ((1, 32), (8, 64))
 """(rows, tokens) run before a network is ready: the first real text finds its memory in place."""
 
@@ -62,13 +65,15 @@ def open_network(folder: str | os.PathLike[str], device: Device) -> EmissionNetw
 
 def _trained(folder: str | os.PathLike[str]) -> EmissionNetwork:
     try:
-        from distillex_training.models.trained_network import TrainedNetwork
+        # Named, not imported: training builds on this package.
+        module = importlib.import_module(TRAINED_NETWORK)
     except ModuleNotFoundError as error:
         raise LayoutError(
             f"{folder}: a trained model that was not exported; PyTorch runs it, and the Python package {error.name!r} "
             "is missing: pip install 'distillex[train]', or export the model"
         ) from None
-    return TrainedNetwork(folder)
+    network: EmissionNetwork = module.TrainedNetwork(folder)
+    return network
 
 
 class Network:
