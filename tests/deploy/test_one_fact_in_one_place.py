@@ -10,7 +10,7 @@ import pytest
 import yaml
 from distillex_serving.embedded import STOP_TIMEOUT_S
 from distillex_serving.gate import GateLimits, GateOptions, Servers
-from distillex_serving.gate.configuration import envoy_configuration
+from distillex_serving.gate.configuration import GateFiles, envoy_configuration
 from distillex_serving.gate.gate import DRAIN_S, END_S
 from server_under_test import ROOT
 
@@ -84,7 +84,7 @@ def test_what_is_ended_has_the_time_that_it_takes_and_some_more():
 
 
 def test_a_server_serves_on_until_each_gate_has_looked_at_the_name_and_asked_for_its_health_again():
-    configuration = envoy_configuration(GateOptions("127.0.0.1", 1), Servers("server", 8001), Path("/tmp/admin"))
+    configuration = envoy_configuration(GateOptions("127.0.0.1", 1), Servers("server", 8001), GateFiles(Path("/tmp/admin")))
     [cluster] = [each for each in configuration["static_resources"]["clusters"] if each["name"] == "triton"]
     [health] = cluster["health_checks"]
     needed = sum(

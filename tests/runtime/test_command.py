@@ -87,7 +87,7 @@ def test_lexicon_push_list_rollback_and_prune_work_on_a_directory(tmp_path):
     assert done.stdout.strip() == "finance: 0 versions removed, kept: 1, 2", done.stderr
     distillex("lexicon", "push", "finance", str(words), *directory)
     done = distillex("lexicon", "prune", "finance", "--keep", "1", *directory)
-    assert done.stdout.strip() == "finance: 2 versions removed, kept: 3", done.stderr
+    assert done.stdout.strip() == "finance: 1 versions removed, kept: 2, 3", done.stderr
     for command in (["rollback", "unknown"], ["prune", "unknown", "--keep", "1"]):
         done = distillex("lexicon", *command, *directory)
         assert done.returncode == 1
