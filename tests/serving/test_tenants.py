@@ -268,12 +268,11 @@ def test_the_gate_offers_no_streams(stack, headers, status):
 def test_the_rate_of_one_tenant_is_not_another_s(client, stack):
     stack.say(slow={"keys": {SLOW.id: SLOW.digest}, "texts_per_second": 0.01, "burst": 3})
     assert call(client, headers=bearer(SLOW)) is not None
-    for texts in ([TEXT] * 3, [TEXT] * 64):
+    assert call(client, [TEXT] * 64, headers=bearer(SLOW)) is not None  # of which 62 are owed
+    for texts in ([TEXT], [TEXT] * 64):
         status, said = refusal(call, client, texts, headers=bearer(SLOW))
         assert status == "RESOURCE_EXHAUSTED"
         assert said == "more texts than slow may send (0.01 a second, 3 at once)"
-    refused = [refusal(call, client, headers=bearer(SLOW))[0] for _ in range(2)]
-    assert refused == ["RESOURCE_EXHAUSTED"] * 2
     assert versions(call(client, [TEXT] * 64, headers=bearer(ACME))) == ["base@1"] * 64
 
 

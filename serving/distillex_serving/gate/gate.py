@@ -23,6 +23,7 @@ from distillex_serving.log_format import LogFormat, shown
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.process_log import ProcessLog
 from distillex_serving.tenants.authorizer import Authorizer
+from distillex_serving.tenants.rates import Rates
 from distillex_serving.workspace import Workspace
 
 LONGEST_SOCKET_PATH = 107
@@ -222,7 +223,7 @@ class Gate:
     def _start_helpers(self, files: GateFiles) -> None:
         if self.options.tenants is not None and files.authorizer is not None:
             try:
-                self._authorizer = Authorizer(self.options.tenants, files.authorizer, self.options.gates)
+                self._authorizer = Authorizer(self.options.tenants, files.authorizer, Rates(self.options.gates))
             except ValueError as error:
                 raise PreconditionError(str(error)) from None
         if self.options.tls is not None and files.certificates is not None:
