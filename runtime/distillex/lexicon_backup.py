@@ -12,6 +12,7 @@ import re
 import tarfile
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -68,21 +69,23 @@ def write_backup(store: LexiconStore, file: IO[bytes]) -> list[SavedLexicon]:
     saved = []
     with tarfile.open(fileobj=file, mode="w|") as archive:
         for name in store.names():
-            # CURRENT before the versions: what it names is there already, and a push meanwhile is for the next backup.
-            in_use, problems = _in_use(store, name)
+            # Before the others: a push meanwhile is for the next backup, and may remove what it puts out of use.
+            in_use, content, problems = _in_use(store, name)
             written = []
+            if content is not None:
+                add(archive, f"{name}/{in_use}.lex", content)
+                written.append(in_use)
             for version in store.finished_versions(name):
-                path = f"{name}/{version}.lex"
+                if version == in_use:
+                    continue
                 try:
-                    content = (store.directory / path).read_bytes()
-                    Lexicon.from_bytes(content)
+                    add(archive, f"{name}/{version}.lex", _content(store, name, version))
+                    written.append(version)
                 except FileNotFoundError:
                     continue  # pruned meanwhile
                 except LexiconError as error:
-                    problems.append(f"lexicon {name}@{version}: {str(error).removeprefix('the lexicon file: ')}")
-                    continue
-                add(archive, path, content)
-                written.append(version)
+                    problems.append(str(error))
+            written.sort()
             if written:
                 in_use = in_use if in_use in written else written[-1]
                 add(archive, f"{name}/{CURRENT_FILE}", f"{in_use}\n".encode())
@@ -110,11 +113,41 @@ def restore_backup(store: LexiconStore, file: IO[bytes]) -> list[RestoredLexicon
         ]
 
 
-def _in_use(store: LexiconStore, name: str) -> tuple[int, list[str]]:
+def _in_use(store: LexiconStore, name: str) -> tuple[int, bytes | None, list[str]]:
+    """Return the version in use, its content, and why there is none."""
+    version = 0
     try:
-        return store.current_version(name), []
+        for _ in range(2):  # pushes may have removed it since CURRENT was read; then CURRENT names another one
+            version = store.current_version(name)
+            with suppress(FileNotFoundError):
+                return version, _content(store, name, version), []
     except LexiconError as error:
-        return 0, [str(error)]
+        return version, None, [str(error)]
+    except OSError as error:
+        return version, None, [f"lexicon {name!r}: its file {CURRENT_FILE} cannot be read: {error.strerror}"]
+    return version, None, [f"lexicon {name}@{version}: it is in use, and its file is missing"]
+
+
+def _content(store: LexiconStore, name: str, version: int) -> bytes:
+    """Return the file of a version.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is none.
+    LexiconError
+        Where it cannot be read or is broken; names the version.
+    """
+    try:
+        content = (store.directory / name / f"{version}.lex").read_bytes()
+        Lexicon.from_bytes(content)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise LexiconError(f"lexicon {name}@{version}: cannot be read: {error.strerror}") from None
+    except LexiconError as error:
+        raise LexiconError(f"lexicon {name}@{version}: {str(error).removeprefix('the lexicon file: ')}") from None
+    return content
 
 
 def _unpack(file: IO[bytes], folder: Path, directory: Path) -> dict[str, tuple[dict[int, Path], int]]:

@@ -146,6 +146,59 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_saved(store, tmp_path):
     assert new.versions("finance") == [1, 3]
 
 
+def backed_up(store):
+    file = io.BytesIO()
+    found = {each.name: each for each in write_backup(store, file)}
+    restored = restore_backup(LexiconStore(store.directory.parent / "copy"), io.BytesIO(file.getvalue()))
+    return found, {each.name: each.in_use for each in restored}
+
+
+@pytest.mark.parametrize("lost", ["finance/2.lex", "finance/1.lex", "finance/CURRENT"])
+def test_a_file_that_the_system_cannot_read_is_said_and_the_rest_is_saved(store, lost):
+    # A folder in its place: root may read every file.
+    (store.directory / lost).unlink()
+    (store.directory / lost).mkdir()
+    found, restored = backed_up(store)
+    (problem,) = found["finance"].problems
+    assert lost.split("/")[1].removesuffix(".lex") in problem
+    assert "Is a directory" in problem
+    assert found["whales"].problems == []
+    assert restored == {"finance": 2 if lost == "finance/1.lex" else 3, "whales": 1}
+
+
+def test_a_version_in_use_that_is_missing_is_said(store):
+    (store.directory / "finance" / "2.lex").unlink()
+    (store.directory / "whales" / "1.lex").unlink()
+    found, restored = backed_up(store)
+    assert found["finance"].problems == ["lexicon finance@2: it is in use, and its file is missing"]
+    assert found["whales"].problems == ["lexicon whales@1: it is in use, and its file is missing"]
+    assert (found["whales"].versions, restored) == ([], {"finance": 3})
+
+
+def test_a_version_that_pushes_remove_while_it_is_looked_for_is_no_problem(store, monkeypatch):
+    look = LexiconStore.current_version
+    pushed = []
+
+    def current_version(self, name):
+        version = look(self, name)
+        if self is store and name == "whales" and not pushed:
+            pushed.append(name)
+            other = LexiconStore(store.directory)
+            for word in ("戊公司", "己公司", "庚公司"):
+                other.install("whales", content(word), lambda _: None, keep=1)
+        return version
+
+    monkeypatch.setattr(LexiconStore, "current_version", current_version)
+    found, restored = backed_up(store)
+    assert (found["whales"].problems, found["whales"].in_use, restored["whales"]) == ([], 4, 4)
+
+
+def test_a_version_in_use_whose_push_has_not_tidied_up_yet_is_saved(store):
+    (store.directory / "whales" / ".pending-1").touch()
+    found, restored = backed_up(store)
+    assert (found["whales"].problems, restored["whales"]) == ([], 1)
+
+
 def test_a_version_that_no_push_finished_is_not_saved(store, tmp_path):
     (store.directory / "finance" / "4.lex").write_bytes(content("庚公司"))
     (store.directory / "finance" / ".pending-4").touch()
