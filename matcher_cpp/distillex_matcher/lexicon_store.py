@@ -11,14 +11,13 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from distillex_matcher._core import Lexicon, LexiconError
-from distillex_matcher.layout import write_atomically
+from distillex_matcher.layout import write_atomically, write_durably
 
 BASE_NAME = "base"
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_-]{0,63}")
@@ -235,14 +234,9 @@ class LexiconStore:
             with suppress(LexiconError):
                 replaced = {self.current_version(name)}
             version = max(self.versions(name), default=0) + 1
-            descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=_TEMPORARY_FILES[0])
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
+            temporary = write_durably(folder, _TEMPORARY_FILES[0], content)
             (folder / f".pending-{version}").touch()
-            Path(temporary).replace(folder / f"{version}.lex")
+            temporary.replace(folder / f"{version}.lex")
             write_atomically(folder / CURRENT_FILE, f"{version}\n")
             removed = []
             # It is in use now, whether older ones can be removed or not.

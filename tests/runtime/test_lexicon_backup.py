@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 import subprocess
 import sys
 import tarfile
@@ -12,6 +14,7 @@ from distillex.command.main import application
 from distillex.lexicon_backup import SUMS_FILE, restore_backup, write_backup
 from distillex.refused import RefusedError
 from distillex_matcher import Lexicon
+from distillex_matcher.layout import write_durably
 from distillex_matcher.lexicon_store import LexiconStore
 from typer.testing import CliRunner
 
@@ -34,6 +37,10 @@ def words(store, name):
 def tree(store):
     files = (path for path in store.directory.rglob("*") if path.is_file() and path.name != ".lock")
     return {str(path.relative_to(store.directory)): path.read_bytes() for path in files}
+
+
+def folders(store):
+    return sorted(path.name for path in store.directory.iterdir() if path.name != ".lock")
 
 
 @pytest.fixture
@@ -120,11 +127,67 @@ def test_what_is_there_already_needs_no_room(store, saved, monkeypatch):
     (store.directory / "finance" / "CURRENT").write_bytes(b"?\n")
     (store.directory / "whales" / "1.lex").write_bytes(b"")
     written = []
-    write = type(store.directory).write_bytes
-    monkeypatch.setattr("pathlib.Path.write_bytes", lambda path, data: written.append(path.name) or write(path, data))
+
+    def write(folder, prefix, data):
+        written.append(data)
+        return write_durably(folder, prefix, data)
+
+    monkeypatch.setattr("distillex.lexicon_backup.write_durably", write)
     restore_backup(store, io.BytesIO(saved))
-    assert written == ["whales-1"]
+    assert written == [before["whales/1.lex"]]
     assert tree(store) == before
+
+
+def test_restored_files_are_read_by_servers_of_other_users(saved, tmp_path):
+    empty = LexiconStore(tmp_path / "empty")
+    before = os.umask(0o077)
+    try:
+        restore_backup(empty, io.BytesIO(saved))
+    finally:
+        os.umask(before)
+    modes = {name: stat.S_IMODE((empty.directory / name).stat().st_mode) for name in tree(empty)}
+    assert modes == dict.fromkeys(modes, 0o644)
+    assert len(modes) == 6
+
+
+def test_a_version_is_on_the_disk_before_it_is_in_use(saved, tmp_path, monkeypatch):
+    synced = set()
+    sync, restore = os.fsync, LexiconStore.restore
+
+    def fsync(descriptor):
+        synced.add(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    def checked(self, name, files, in_use):
+        assert {path.stat().st_ino for path in files.values()} <= synced
+        return restore(self, name, files, in_use)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(LexiconStore, "restore", checked)
+    assert restore_backup(LexiconStore(tmp_path / "empty"), io.BytesIO(saved))
+
+
+def test_what_a_killed_restore_left_is_removed(store, saved):
+    left = store.directory / ".restore-killed"
+    left.mkdir()
+    (left / "finance-1").write_bytes(b"half of it")
+    restore_backup(store, io.BytesIO(saved))
+    assert folders(store) == ["finance", "whales"]
+
+
+def test_a_version_that_a_push_removes_during_the_restore_comes_back(store, saved, monkeypatch):
+    restore = LexiconStore.restore
+
+    def after_pushes(self, name, files, in_use):
+        other = LexiconStore(store.directory)
+        for word in ("戊公司", "己公司", "庚公司"):
+            other.install(name, content(word), lambda _: None, keep=1)
+        return restore(self, name, files, in_use)
+
+    monkeypatch.setattr(LexiconStore, "restore", after_pushes)
+    restored = restore_backup(store, io.BytesIO(saved))
+    assert [(each.name, each.in_use) for each in restored] == [("finance", 2), ("whales", 1)]
+    assert (words(store, "finance"), words(store, "whales")) == (["乙公司"], ["闪电鲸"])
 
 
 def test_what_cannot_be_read_is_said_and_the_rest_is_saved(store, tmp_path):
@@ -262,7 +325,7 @@ def test_a_broken_backup_changes_nothing(store, saved, broken, message):
     assert message in str(refused.value)
     assert "nothing was changed" in str(refused.value)
     assert tree(store) == before
-    assert sorted(path.name for path in store.directory.iterdir()) == ["finance", "whales"]
+    assert folders(store) == ["finance", "whales"]
 
 
 def test_a_backup_beside_pushes_is_whole(store):
