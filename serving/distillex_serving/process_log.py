@@ -60,5 +60,7 @@ class ProcessLog:
             for line in process.stdout:
                 if self._keeps is None or self._keeps(line):
                     self.lines.append(line.rstrip())
-                if self._show is not None:
-                    self._show(line)
+                # Whoever reads our own output may be gone; a process whose output nobody reads stands still.
+                with contextlib.suppress(OSError):
+                    if self._show is not None:
+                        self._show(line)
