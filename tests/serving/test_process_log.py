@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 from distillex_serving.process_log import ProcessLog
 
@@ -23,3 +24,23 @@ def test_a_process_is_read_on_when_nobody_reads_our_own_output():
     finally:
         process.kill()
     assert log.last(1) == ["line 19999"]
+
+
+def test_what_is_said_at_the_start_is_kept_and_shown_where_wanted():
+    for shows_start in (False, True):
+        shown = []
+        log = ProcessLog(show=shown.append, shows_start=shows_start)
+        command = [sys.executable, "-c", "print('first', flush=True); input(); print('then', flush=True)"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            log.follow(process)
+            deadline = time.monotonic() + 60
+            while log.last(1) != ["first"]:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            log.started()
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert process.wait(60) == 0
+            log.finish(process)
+        assert log.last(2) == ["first", "then"]
+        assert shown == (["first\n", "then\n"] if shows_start else ["then\n"])

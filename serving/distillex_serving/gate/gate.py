@@ -85,7 +85,9 @@ class Gate:
         self.port = options.port
         self._binary = find_envoy()
         self._verbose = verbose
-        self._log = ProcessLog(show=shown("envoy", log_format, verbose=verbose))
+        self._log = ProcessLog(
+            show=shown("envoy", log_format, verbose=verbose), shows_start=verbose or log_format is LogFormat.JSON
+        )
         self._workspace = Workspace()
         self._folder = self._workspace.path
         self.upstream: Path | Servers = upstream or self._folder / "triton:1"
@@ -169,6 +171,7 @@ class Gate:
             )
             self._log.follow(self._process)
             self._wait_until_ready()
+            self._log.started()
         except BaseException:
             self.stop()
             raise
