@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import stat
 
 import pytest
 from distillex.command.main import application
@@ -114,6 +116,22 @@ def test_what_cannot_be_done_changes_nothing(tenant, tmp_path, arguments, says):
 def test_a_wrong_file_is_told_what_is_wrong(content, says):
     with pytest.raises(ValueError, match=re.escape(says)):
         Tenants.read(content.encode())
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_who_may_read_the_file_stays_and_the_umask_says_it_of_a_new_one(tenant, tmp_path, umask, mode):
+    file = tmp_path / "tenants.json"
+    before = os.umask(umask)
+    try:
+        tenant("add", "acme")
+        assert stat.S_IMODE(file.stat().st_mode) == mode
+        file.chmod(0o640)
+        tenant("add", "globex")
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert Tenants.read(file.read_bytes()).by_name.keys() == {"acme", "globex"}
 
 
 def test_a_rate_is_kept_over_time_and_shared_by_gates():
