@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -92,6 +93,7 @@ class Gate:
         self._folder = self._workspace.path
         self.upstream: Path | Servers = upstream or self._folder / "triton:1"
         self._process: subprocess.Popen[str] | None = None
+        self._stopping = threading.Lock()
         self._authorizer: Authorizer | None = None
         self._certificates: Certificates | None = None
         try:
@@ -181,7 +183,14 @@ class Gate:
         return None if self._process is not None and self._process.poll() is None else "the gate (Envoy) died"
 
     def stop(self) -> None:
-        """Send callers elsewhere, let calls in flight end, then stop Envoy and what serves it."""
+        """Send callers elsewhere, let calls in flight end, then stop Envoy and what serves it.
+
+        Who calls it meanwhile waits for that: nothing is taken from an Envoy that still answers.
+        """
+        with self._stopping:
+            self._stop()
+
+    def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             self._drain(process)
