@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
+import urllib.request
 from dataclasses import dataclass, replace
 
 import pytest
@@ -249,6 +251,30 @@ def test_at_every_door_of_triton_the_signature_counts(direct, stack, door):
         with pytest.raises(tritonclient.InferenceServerException) as caught:
             door(direct, stack, headers, "acme-terms")
         assert says in str(caught.value)
+
+
+def test_a_request_that_is_refused_as_a_whole_is_counted_as_one(direct, stack):
+    def counted():
+        with urllib.request.urlopen(stack.server.metrics_url, timeout=10) as answer:
+            said = answer.read().decode()
+        return int(re.search(r'distillex_refused_rows_total\{model="extractor",reason="request"\} (\d+)', said)[1])
+
+    before, now = counted(), time.time()
+    forged = {HEADER: sign("acme", b"some other secret of as many bytes", now)}
+    assert refusal(call, direct, [TEXT] * 3, headers=forged)[0] == "INVALID_ARGUMENT"
+    deadline = time.monotonic() + 60
+    while counted() != before + 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    # Neither is wrong with the request.
+    late = {HEADER: sign("acme", SECRET.encode(), now - LIFETIME_S - 10)}
+    assert refusal(call, direct, headers=late)[0] == "UNAVAILABLE"
+    assert refusal(call, direct, [""], headers={HEADER: sign("acme", SECRET.encode(), now)})[0] == "INVALID_ARGUMENT"
+    refusal(call, direct, headers=forged)
+    while counted() < before + 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert counted() == before + 2
 
 
 def test_an_expired_header_is_a_reason_to_try_again(direct):
