@@ -253,6 +253,18 @@ def test_at_every_door_of_triton_the_signature_counts(direct, stack, door):
         assert says in str(caught.value)
 
 
+def test_metrics_tell_no_name_of_a_lexicon_that_a_tenant_may_push(stack):
+    deadline, said = time.monotonic() + 60, ""
+    while "distillex_lexicons_installed" not in said or 'lexicon="finance"' not in said:
+        assert time.monotonic() < deadline
+        with urllib.request.urlopen(stack.server.metrics_url, timeout=10) as answer:
+            said = answer.read().decode()
+    assert set(re.findall(r'lexicon="([^"]*)"', said)) >= {"base", "finance"}
+    assert "acme" not in said
+    number = int(float(re.search(r"^distillex_lexicons_installed(?:{})? (\S+)$", said, re.MULTILINE)[1]))
+    assert number >= 4
+
+
 def test_a_request_that_is_refused_as_a_whole_is_counted_as_one(direct, stack):
     def counted():
         with urllib.request.urlopen(stack.server.metrics_url, timeout=10) as answer:

@@ -36,7 +36,7 @@ class LexiconsModel:
             self._featurizer = FeatureLayout.load(settings.folder).featurizer()
         except LayoutError as error:
             raise pb_utils.TritonModelException(f"lexicons cannot start: {error}") from None
-        self._metrics = LexiconMetrics(self._store)
+        self._metrics = LexiconMetrics(self._store, self._callers)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each command."""
