@@ -196,6 +196,9 @@ class LexiconLayers:
             except LexiconError as error:
                 raise RefusedError(f"LEXICON_NAME: {installed.label}: {error}") from None
             checked = self._checked[name] = Layer(installed.lexicon, installed.label)
+            # What the store lets go is held by nothing else.
+            for gone in self._checked.keys() - {name, *self._store.held()}:
+                self._checked.pop(gone, None)
         return checked
 
     def _not_there(self, name: str, rights: LexiconRights, installed: Callable[[], list[str]] | None) -> RefusedError:

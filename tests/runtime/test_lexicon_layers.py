@@ -212,3 +212,14 @@ def test_names_that_a_caller_may_not_use_cost_one_look_at_the_directory_a_batch(
     install(store, "acme-more", 青石云科="company")
     found = layers.over("base@1", 1, [b"other"], None, rights=[rights])
     assert found.refused[0].endswith("there are: acme-more, acme-terms")
+
+
+def test_what_the_store_lets_go_is_let_go(store):
+    for name in ("one", "two", "three"):
+        install(store, name, 青石云科="company")
+    few = LexiconStore(store.directory, most_bytes=1)
+    layers = LexiconLayers(ExportedFiles.beside(find_model("cluener") / NETWORK_FILE).layout, few)
+    for name in ("one", "two", "three"):
+        assert layers.named(name).label == f"{name}@1"
+    assert layers._checked.keys() == {"three"}
+    assert layers.named("one").label == "one@1"
