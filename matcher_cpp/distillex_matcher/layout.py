@@ -29,16 +29,21 @@ class LayoutError(ValueError):
     """A model's features.json, vocabulary.txt or crf.json is missing or wrong; the message names the file."""
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write beside ``path``, then rename: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    write_durably(path.parent, f".{path.name}.", text.encode(), mode=mode).replace(path)
+
+
+def write_durably(folder: Path, prefix: str, content: bytes, *, mode: int = 0o644) -> Path:
+    """Write a file under a name of its own that begins with ``prefix``; it is on the disk when this returns."""
+    descriptor, path = tempfile.mkstemp(dir=folder, prefix=prefix)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    Path(temporary).chmod(0o644)
-    Path(temporary).replace(path)
+        os.fchmod(file.fileno(), mode)
+    return Path(path)
 
 
 def _read_text(path: Path) -> str:

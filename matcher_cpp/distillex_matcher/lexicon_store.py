@@ -11,14 +11,14 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import tempfile
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from distillex_matcher._core import Lexicon, LexiconError
-from distillex_matcher.layout import write_atomically
+from distillex_matcher.layout import write_atomically, write_durably
 
 BASE_NAME = "base"
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_-]{0,63}")
@@ -28,6 +28,7 @@ _VERSION_FILE = re.compile(rf"{_VERSION_PATTERN}\.lex")
 _CURRENT_CONTENT = re.compile(_VERSION_PATTERN.encode())
 _PENDING_FILE = re.compile(rf"\.pending-{_VERSION_PATTERN}")
 """Stands beside a version that is not in use yet; of a push that was killed it tells what was never used."""
+MOST_OPEN_BYTES = 512 * 2**20
 _TEMPORARY_FILES = (".new-", f".{CURRENT_FILE}.")
 
 
@@ -89,13 +90,24 @@ class LexiconStore:
         Holds one folder a lexicon. It need not exist before the first :meth:`install`.
     pinned
         Lexicon → the version in use here, whatever ``CURRENT`` says.
+    most_bytes
+        Of the files of lexicons that are held open. Beyond, those go that were not asked for the longest, and are read
+        again when they are; the base lexicon stays.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], pinned: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        pinned: Mapping[str, int] | None = None,
+        *,
+        most_bytes: int = MOST_OPEN_BYTES,
+    ) -> None:
         self.directory = Path(directory)
         self._pinned = dict(pinned or {})
         self._folder = str(self.directory)
-        self._open: dict[str, InstalledLexicon] = {}
+        self._most_bytes = most_bytes
+        self._open: OrderedDict[str, InstalledLexicon] = OrderedDict()
+        self._sizes: dict[str, int] = {}
         self._failed: dict[str, tuple[int, tuple[int, ...], str]] = {}
 
     def names(self) -> list[str]:
@@ -162,8 +174,14 @@ class LexiconStore:
         version = self.current_version(name)
         held = self._open.get(name)
         if held is None or held.version != version:
-            held = self._open[name] = self._open_current(name, version)
+            return self._keep(self._open_current(name, version))
+        with suppress(KeyError):  # another thread has let it go
+            self._open.move_to_end(name)
         return held
+
+    def held(self) -> list[str]:
+        """Names of the lexicons that are held open, the one asked for last at the end."""
+        return list(self._open)
 
     def fallback(self, name: str) -> InstalledLexicon | None:
         """Return what answers while the version in use is broken: the one opened last, else the newest readable one.
@@ -174,7 +192,7 @@ class LexiconStore:
         held = self._open.get(name)
         for version in reversed([] if held is not None or name in self._pinned else self.versions(name)):
             with suppress(LexiconError):
-                held = self._open[name] = self.open(name, version)
+                held = self._keep(self.open(name, version))
                 break
         return held
 
@@ -235,14 +253,9 @@ class LexiconStore:
             with suppress(LexiconError):
                 replaced = {self.current_version(name)}
             version = max(self.versions(name), default=0) + 1
-            descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=_TEMPORARY_FILES[0])
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
+            temporary = write_durably(folder, _TEMPORARY_FILES[0], content)
             (folder / f".pending-{version}").touch()
-            Path(temporary).replace(folder / f"{version}.lex")
+            temporary.replace(folder / f"{version}.lex")
             write_atomically(folder / CURRENT_FILE, f"{version}\n")
             removed = []
             # It is in use now, whether older ones can be removed or not.
@@ -370,6 +383,17 @@ class LexiconStore:
             self._failed[name] = (version, file, str(error))
             raise
         self._failed.pop(name, None)
+        return opened
+
+    def _keep(self, opened: InstalledLexicon) -> InstalledLexicon:
+        self._open[opened.name] = opened
+        self._open.move_to_end(opened.name)
+        self._sizes[opened.name] = (0, *self._identity(opened.name, opened.version)[1:2])[-1]
+        for name in self.held()[:-1]:
+            if sum(self._sizes.get(each, 0) for each in self.held()) <= self._most_bytes:
+                break
+            if name != BASE_NAME:
+                self._open.pop(name, None)
         return opened
 
     def _identity(self, name: str, version: int) -> tuple[int, ...]:

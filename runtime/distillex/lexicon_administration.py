@@ -16,6 +16,8 @@ from distillex.strict_json import parse_json
 
 KEPT_VERSIONS = 20
 """The newest so many versions of a lexicon stay when one is pushed, where the push does not say another number."""
+MOST_OWN = 100
+"""Lexicons under the names that a caller may push."""
 FIELDS = {
     "push": {"name", "replace_base", "keep"},
     "list": set(),
@@ -63,7 +65,9 @@ def run_command(
 
 
 def check_right(store: LexiconStore, command: dict[str, Any], own: LexiconRights) -> None:
-    """Refuse a command of :func:`parse_command` on a lexicon that is not the caller's; nobody's is the base one.
+    """Refuse a command of :func:`parse_command` on a lexicon that is not the caller's, or one too many.
+
+    The base one is nobody's.
 
     Raises
     ------
@@ -76,8 +80,16 @@ def check_right(store: LexiconStore, command: dict[str, Any], own: LexiconRights
     if name == BASE_NAME or not own.allow(name):
         theirs = ", ".join(own.patterns) or "none"
         raise RefusedError(f"this caller may not change the lexicon {_shown(name)}; it may change: {theirs}")
-    if command["action"] != "push" and name not in store.names():
+    installed = store.names()
+    if name in installed:
+        return
+    if command["action"] != "push":
         raise RefusedError(f"no lexicon {_shown(name)} is installed")
+    if sum(own.allow(each) for each in installed if each != BASE_NAME) >= MOST_OWN:
+        raise RefusedError(
+            f"there are {MOST_OWN} lexicons already under the names that this caller may push, and no more are "
+            "accepted: push one of them again"
+        )
 
 
 def parse_command(content: bytes) -> dict[str, Any]:

@@ -6,23 +6,28 @@ whole file before it changes anything.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import re
+import shutil
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from distillex_matcher import Lexicon, LexiconError
+from distillex_matcher.layout import write_durably
 from distillex_matcher.lexicon_store import CURRENT_FILE, NAME_PATTERN, LexiconStore
 
 from distillex.refused import RefusedError
 
 SUMS_FILE = "SHA256SUMS"
 """In the form that ``sha256sum --check`` reads."""
+_UNPACKING = ".restore-"
 _MEMBER = re.compile(rf"(?P<name>{NAME_PATTERN.pattern})/(?:{CURRENT_FILE}|(?P<version>[1-9][0-9]{{0,8}})\.lex)")
 
 
@@ -68,21 +73,23 @@ def write_backup(store: LexiconStore, file: IO[bytes]) -> list[SavedLexicon]:
     saved = []
     with tarfile.open(fileobj=file, mode="w|") as archive:
         for name in store.names():
-            # CURRENT before the versions: what it names is there already, and a push meanwhile is for the next backup.
-            in_use, problems = _in_use(store, name)
+            # Before the others: a push meanwhile is for the next backup, and may remove what it puts out of use.
+            in_use, content, problems = _in_use(store, name)
             written = []
+            if content is not None:
+                add(archive, f"{name}/{in_use}.lex", content)
+                written.append(in_use)
             for version in store.finished_versions(name):
-                path = f"{name}/{version}.lex"
+                if version == in_use:
+                    continue
                 try:
-                    content = (store.directory / path).read_bytes()
-                    Lexicon.from_bytes(content)
+                    add(archive, f"{name}/{version}.lex", _content(store, name, version))
+                    written.append(version)
                 except FileNotFoundError:
                     continue  # pruned meanwhile
                 except LexiconError as error:
-                    problems.append(f"lexicon {name}@{version}: {str(error).removeprefix('the lexicon file: ')}")
-                    continue
-                add(archive, path, content)
-                written.append(version)
+                    problems.append(str(error))
+            written.sort()
             if written:
                 in_use = in_use if in_use in written else written[-1]
                 add(archive, f"{name}/{CURRENT_FILE}", f"{in_use}\n".encode())
@@ -101,26 +108,67 @@ def restore_backup(store: LexiconStore, file: IO[bytes]) -> list[RestoredLexicon
     OSError
         Where the directory cannot be written.
     """
-    store.directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=store.directory, prefix=".restore-") as folder:
-        lexicons = _unpack(file, Path(folder), store.directory)
+    with _unpacking_folder(store.directory) as folder:
+        lexicons = _unpack(file, folder, store.directory)
         return [
             RestoredLexicon(name, store.restore(name, versions, in_use), in_use)
             for name, (versions, in_use) in sorted(lexicons.items())
         ]
 
 
-def _in_use(store: LexiconStore, name: str) -> tuple[int, list[str]]:
+@contextmanager
+def _unpacking_folder(directory: Path) -> Iterator[Path]:
+    """Make a folder for one restore at a time, and remove what one left that was killed."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for left in directory.glob(f"{_UNPACKING}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=directory, prefix=_UNPACKING) as folder:
+            yield Path(folder)
+
+
+def _in_use(store: LexiconStore, name: str) -> tuple[int, bytes | None, list[str]]:
+    """Return the version in use, its content, and why there is none."""
+    version = 0
     try:
-        return store.current_version(name), []
+        for _ in range(2):  # pushes may have removed it since CURRENT was read; then CURRENT names another one
+            version = store.current_version(name)
+            with suppress(FileNotFoundError):
+                return version, _content(store, name, version), []
     except LexiconError as error:
-        return 0, [str(error)]
+        return version, None, [str(error)]
+    except OSError as error:
+        return version, None, [f"lexicon {name!r}: its file {CURRENT_FILE} cannot be read: {error.strerror}"]
+    return version, None, [f"lexicon {name}@{version}: it is in use, and its file is missing"]
+
+
+def _content(store: LexiconStore, name: str, version: int) -> bytes:
+    """Return the file of a version.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is none.
+    LexiconError
+        Where it cannot be read or is broken; names the version.
+    """
+    try:
+        content = (store.directory / name / f"{version}.lex").read_bytes()
+        Lexicon.from_bytes(content)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise LexiconError(f"lexicon {name}@{version}: cannot be read: {error.strerror}") from None
+    except LexiconError as error:
+        raise LexiconError(f"lexicon {name}@{version}: {str(error).removeprefix('the lexicon file: ')}") from None
+    return content
 
 
 def _unpack(file: IO[bytes], folder: Path, directory: Path) -> dict[str, tuple[dict[int, Path], int]]:
     """Return the versions of each lexicon, unpacked and checked, and which one was in use.
 
-    What the directory has already is checked and not unpacked: it may have no room for it.
+    What the directory has already is checked and linked: there may be no room to unpack it, and a push may remove it.
     """
     found: dict[str, str] = {}
     versions: dict[str, dict[int, Path]] = {}
@@ -143,10 +191,9 @@ def _unpack(file: IO[bytes], folder: Path, directory: Path) -> dict[str, tuple[d
                     continue
                 Lexicon.from_bytes(content)
                 paths = versions.setdefault(parts["name"], {})
-                paths[int(parts["version"])] = installed = directory / member.name
-                if not (installed.is_file() and installed.read_bytes() == content):
-                    paths[int(parts["version"])] = path = folder / f"{parts['name']}-{parts['version']}"
-                    path.write_bytes(content)
+                paths[int(parts["version"])] = _link(directory / member.name, folder, content) or write_durably(
+                    folder, "", content
+                )
     except (tarfile.TarError, LexiconError, ValueError) as error:
         raise RefusedError(f"not a backup of lexicons, or a broken one ({error}); nothing was changed") from None
     if sums is None:
@@ -159,7 +206,17 @@ def _unpack(file: IO[bytes], folder: Path, directory: Path) -> dict[str, tuple[d
         raise RefusedError(
             f"the backup does not have the version of {broken[0]!r} that was in use; nothing was changed"
         )
-    return {
-        name: ({version: path for version, path in paths.items() if path.parent == folder}, in_use[name])
-        for name, paths in versions.items()
-    }
+    return {name: (paths, in_use[name]) for name, paths in versions.items()}
+
+
+def _link(installed: Path, folder: Path, content: bytes) -> Path | None:
+    """Return another name, in the folder, of an installed file that has this content; None where there is none."""
+    link = folder / f"{installed.parent.name}-{installed.name}"
+    try:
+        link.hardlink_to(installed)
+        if link.read_bytes() == content:
+            return link
+    except OSError:  # it is not there, or cannot be read, or the file system has no links
+        pass
+    link.unlink(missing_ok=True)
+    return None

@@ -104,7 +104,11 @@ class EmbeddedServer:
         self._process: subprocess.Popen[str] | None = None
         self._workspace: Workspace | None = None
         show = shown("tritonserver", self.options.log_format, verbose=self.options.verbose, hides=NO_GPU)
-        self._log = ProcessLog(show=show, keeps=lambda line: NO_GPU.search(line) is None)
+        self._log = ProcessLog(
+            show=show,
+            shows_start=self.options.verbose or self.options.log_format is LogFormat.JSON,
+            keeps=lambda line: NO_GPU.search(line) is None,
+        )
         self._progress: ProgressWatch | None = None
         self.device = self.options.device
         """With the provider that was chosen, once started."""
@@ -325,6 +329,7 @@ class EmbeddedServer:
         self._process = process = workspace.launch(command, environment, workspace.path)
         self._log.follow(process)
         self._wait_until_ready()
+        self._log.started()
         self._progress = ProgressWatch(self.metrics_url)
         self.processes = {pid: _what_it_is(pid, name) for pid, name in session_members(process.pid).items()}
 

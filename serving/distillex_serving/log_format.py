@@ -13,6 +13,8 @@ from enum import Enum
 LEVELS = {"E": "error", "W": "warning", "I": "info", "F": "critical"}
 TRITON = re.compile(r"(?P<level>[EWIF])\d{4} [\d:.]+ \d+ (?P<place>\S+:\d+)\] ?(?P<message>.*)")
 ENVOY = re.compile(r"\[[^\]]+\]\[\d+\]\[(?P<level>\w+)\]\[(?P<place>\w+)\] (?:\[[^\]]+\] )?(?P<message>.*)")
+FAULT = re.compile(r"[EWF]\d{4} [\d:.]+ \d+ |\[[^\]]+\]\[\d+\]\[(error|critical)\]")
+"""Of the warnings of Envoy, which it writes at each start and end, none is one."""
 
 
 class LogFormat(str, Enum):
@@ -24,34 +26,31 @@ class LogFormat(str, Enum):
 
 def shown(
     source: str, log_format: LogFormat, *, verbose: bool, hides: re.Pattern[str] | None = None
-) -> Callable[[str], None] | None:
-    """Return what is done with each line that a process prints; None: it is not shown.
+) -> Callable[[str], None]:
+    """Return what is done with each line that a process prints.
 
     Parameters
     ----------
     source
         Which process.
     log_format
-        As text, lines are passed on as they are, where ``verbose``. As JSON they are always shown: without ``verbose``
-        the process itself is told to say no more than warnings.
+        As text, lines are passed on as they are; without ``verbose`` those alone that tell of a fault. As JSON all are
+        shown: without ``verbose`` the process itself is told to say no more than warnings.
     verbose
         Whether to show all.
     hides
         What is not worth a line without ``verbose``.
     """
-    if log_format is LogFormat.TEXT:
-        return _pass_on if verbose else None
 
     def show(line: str) -> None:
-        line = line.rstrip()
-        if line and (verbose or hides is None or hides.search(line) is None):
-            _show_as_json(source, line)
+        if not line.strip() or (not verbose and hides is not None and hides.search(line)):
+            return
+        if log_format is LogFormat.JSON:
+            _show_as_json(source, line.rstrip())
+        elif verbose or FAULT.match(line):
+            sys.stderr.write(line)
 
     return show
-
-
-def _pass_on(line: str) -> None:
-    sys.stderr.write(line)
 
 
 def _show_as_json(source: str, line: str) -> None:

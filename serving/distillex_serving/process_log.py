@@ -18,23 +18,35 @@ class ProcessLog:
     ----------
     show
         Called with each line, its end included; by default none is shown.
+    shows_start
+        Whether also with those before :meth:`started`: whoever starts a process says why it did not start.
     keeps
         Which lines to keep; by default all.
     """
 
     def __init__(
-        self, *, show: Callable[[str], None] | None = None, keeps: Callable[[str], bool] | None = None
+        self,
+        *,
+        show: Callable[[str], None] | None = None,
+        shows_start: bool = True,
+        keeps: Callable[[str], bool] | None = None,
     ) -> None:
         self.lines: deque[str] = deque(maxlen=LINES_KEPT)
         self._show = show
+        self._shows_start = self._shows = shows_start
         self._keeps = keeps
         self._reader: threading.Thread | None = None
 
     def follow(self, process: subprocess.Popen[str]) -> None:
         """Forget the lines of an earlier process and read those of this one."""
         self.lines.clear()
+        self._shows = self._shows_start
         self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
         self._reader.start()
+
+    def started(self) -> None:
+        """From now on lines are shown."""
+        self._shows = True
 
     def wait(self, timeout_s: float = 0.5) -> None:
         """Let the reader come to the end of what a process printed that has ended."""
@@ -60,5 +72,7 @@ class ProcessLog:
             for line in process.stdout:
                 if self._keeps is None or self._keeps(line):
                     self.lines.append(line.rstrip())
-                if self._show is not None:
-                    self._show(line)
+                # Whoever reads our own output may be gone; a process whose output nobody reads stands still.
+                with contextlib.suppress(OSError):
+                    if self._show is not None and self._shows:
+                        self._show(line)

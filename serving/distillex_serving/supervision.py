@@ -98,8 +98,6 @@ def _keep_up(service: Service, stop: threading.Event, policy: RestartPolicy) -> 
         up_since = time.monotonic()
         if not stop.is_set():
             LOG.warning("%s is ready again, after %.1f s", service.name, up_since - down_since)
-    # A start may have ended after it was told to stop.
-    service.stop()
 
 
 def _start_again(service: Service, stop: threading.Event, policy: RestartPolicy, failures: int) -> int:
@@ -111,6 +109,9 @@ def _start_again(service: Service, stop: threading.Event, policy: RestartPolicy,
             return failures
         try:
             service.start()
+            if stop.is_set():
+                # It may have ended after all were stopped.
+                service.stop()
             return failures
         except Exception as error:  # whatever it is, to try again is better than to leave it down
             if stop.is_set():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -156,9 +157,18 @@ def _edited(command: str, path: Path, *, may_be_new: bool = False) -> Iterator[T
             fcntl.flock(folder, fcntl.LOCK_EX)
             found = Tenants({}) if may_be_new and not path.exists() else _read(path)
             yield found
-            write_atomically(path, Tenants(found.by_name).as_json())
+            write_atomically(path, Tenants(found.by_name).as_json(), mode=_mode(path))
         finally:
             os.close(folder)
+
+
+def _mode(path: Path) -> int:
+    """Return who may read a file that is to be replaced; of a new one, the umask says so."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        os.umask(mask := os.umask(0o077))
+        return 0o666 & ~mask
 
 
 @contextmanager

@@ -279,3 +279,28 @@ def test_errors_hold_no_path(store):
             store.current("a")
         assert "/" not in str(refused.value)
     assert [(line.name, line.words, "/" in line.problem) for line in store.overview()] == [("a", None, False)]
+
+
+def test_of_many_lexicons_those_asked_for_last_are_held_and_base_always(store):
+    for name in ("base", "a", "b", "c"):
+        store.install(name, CONTENT, accept)
+    few = LexiconStore(store.directory, most_bytes=3 * len(CONTENT))
+    base, first = few.current("base"), few.current("a")
+    few.current("b")
+    assert few.current("a") is first
+    few.current("c")
+    assert few.held() == ["base", "a", "c"]
+    assert few.current("base") is base
+    assert few.current("b").label == "b@1"
+    assert set(few.held()) == {"base", "c", "b"}
+    assert few.current("a") is not first
+
+
+def test_a_lexicon_larger_than_what_is_held_is_held_alone(store):
+    for name in ("base", "a", "b"):
+        store.install(name, CONTENT, accept)
+    none = LexiconStore(store.directory, most_bytes=1)
+    held = none.current("base"), none.current("a")
+    assert (none.current("base"), none.current("a")) == held
+    none.current("b")
+    assert set(none.held()) == {"base", "b"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 import subprocess
 import sys
 import tarfile
@@ -12,6 +14,7 @@ from distillex.command.main import application
 from distillex.lexicon_backup import SUMS_FILE, restore_backup, write_backup
 from distillex.refused import RefusedError
 from distillex_matcher import Lexicon
+from distillex_matcher.layout import write_durably
 from distillex_matcher.lexicon_store import LexiconStore
 from typer.testing import CliRunner
 
@@ -34,6 +37,10 @@ def words(store, name):
 def tree(store):
     files = (path for path in store.directory.rglob("*") if path.is_file() and path.name != ".lock")
     return {str(path.relative_to(store.directory)): path.read_bytes() for path in files}
+
+
+def folders(store):
+    return sorted(path.name for path in store.directory.iterdir() if path.name != ".lock")
 
 
 @pytest.fixture
@@ -120,11 +127,67 @@ def test_what_is_there_already_needs_no_room(store, saved, monkeypatch):
     (store.directory / "finance" / "CURRENT").write_bytes(b"?\n")
     (store.directory / "whales" / "1.lex").write_bytes(b"")
     written = []
-    write = type(store.directory).write_bytes
-    monkeypatch.setattr("pathlib.Path.write_bytes", lambda path, data: written.append(path.name) or write(path, data))
+
+    def write(folder, prefix, data):
+        written.append(data)
+        return write_durably(folder, prefix, data)
+
+    monkeypatch.setattr("distillex.lexicon_backup.write_durably", write)
     restore_backup(store, io.BytesIO(saved))
-    assert written == ["whales-1"]
+    assert written == [before["whales/1.lex"]]
     assert tree(store) == before
+
+
+def test_restored_files_are_read_by_servers_of_other_users(saved, tmp_path):
+    empty = LexiconStore(tmp_path / "empty")
+    before = os.umask(0o077)
+    try:
+        restore_backup(empty, io.BytesIO(saved))
+    finally:
+        os.umask(before)
+    modes = {name: stat.S_IMODE((empty.directory / name).stat().st_mode) for name in tree(empty)}
+    assert modes == dict.fromkeys(modes, 0o644)
+    assert len(modes) == 6
+
+
+def test_a_version_is_on_the_disk_before_it_is_in_use(saved, tmp_path, monkeypatch):
+    synced = set()
+    sync, restore = os.fsync, LexiconStore.restore
+
+    def fsync(descriptor):
+        synced.add(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    def checked(self, name, files, in_use):
+        assert {path.stat().st_ino for path in files.values()} <= synced
+        return restore(self, name, files, in_use)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(LexiconStore, "restore", checked)
+    assert restore_backup(LexiconStore(tmp_path / "empty"), io.BytesIO(saved))
+
+
+def test_what_a_killed_restore_left_is_removed(store, saved):
+    left = store.directory / ".restore-killed"
+    left.mkdir()
+    (left / "finance-1").write_bytes(b"half of it")
+    restore_backup(store, io.BytesIO(saved))
+    assert folders(store) == ["finance", "whales"]
+
+
+def test_a_version_that_a_push_removes_during_the_restore_comes_back(store, saved, monkeypatch):
+    restore = LexiconStore.restore
+
+    def after_pushes(self, name, files, in_use):
+        other = LexiconStore(store.directory)
+        for word in ("戊公司", "己公司", "庚公司"):
+            other.install(name, content(word), lambda _: None, keep=1)
+        return restore(self, name, files, in_use)
+
+    monkeypatch.setattr(LexiconStore, "restore", after_pushes)
+    restored = restore_backup(store, io.BytesIO(saved))
+    assert [(each.name, each.in_use) for each in restored] == [("finance", 2), ("whales", 1)]
+    assert (words(store, "finance"), words(store, "whales")) == (["乙公司"], ["闪电鲸"])
 
 
 def test_what_cannot_be_read_is_said_and_the_rest_is_saved(store, tmp_path):
@@ -144,6 +207,59 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_saved(store, tmp_path):
     # The newest that can be read stands for what was in use, as it does in a server.
     assert [(each.name, each.in_use) for each in restored] == [("finance", 3), ("whales", 1)]
     assert new.versions("finance") == [1, 3]
+
+
+def backed_up(store):
+    file = io.BytesIO()
+    found = {each.name: each for each in write_backup(store, file)}
+    restored = restore_backup(LexiconStore(store.directory.parent / "copy"), io.BytesIO(file.getvalue()))
+    return found, {each.name: each.in_use for each in restored}
+
+
+@pytest.mark.parametrize("lost", ["finance/2.lex", "finance/1.lex", "finance/CURRENT"])
+def test_a_file_that_the_system_cannot_read_is_said_and_the_rest_is_saved(store, lost):
+    # A folder in its place: root may read every file.
+    (store.directory / lost).unlink()
+    (store.directory / lost).mkdir()
+    found, restored = backed_up(store)
+    (problem,) = found["finance"].problems
+    assert lost.split("/")[1].removesuffix(".lex") in problem
+    assert "Is a directory" in problem
+    assert found["whales"].problems == []
+    assert restored == {"finance": 2 if lost == "finance/1.lex" else 3, "whales": 1}
+
+
+def test_a_version_in_use_that_is_missing_is_said(store):
+    (store.directory / "finance" / "2.lex").unlink()
+    (store.directory / "whales" / "1.lex").unlink()
+    found, restored = backed_up(store)
+    assert found["finance"].problems == ["lexicon finance@2: it is in use, and its file is missing"]
+    assert found["whales"].problems == ["lexicon whales@1: it is in use, and its file is missing"]
+    assert (found["whales"].versions, restored) == ([], {"finance": 3})
+
+
+def test_a_version_that_pushes_remove_while_it_is_looked_for_is_no_problem(store, monkeypatch):
+    look = LexiconStore.current_version
+    pushed = []
+
+    def current_version(self, name):
+        version = look(self, name)
+        if self is store and name == "whales" and not pushed:
+            pushed.append(name)
+            other = LexiconStore(store.directory)
+            for word in ("戊公司", "己公司", "庚公司"):
+                other.install("whales", content(word), lambda _: None, keep=1)
+        return version
+
+    monkeypatch.setattr(LexiconStore, "current_version", current_version)
+    found, restored = backed_up(store)
+    assert (found["whales"].problems, found["whales"].in_use, restored["whales"]) == ([], 4, 4)
+
+
+def test_a_version_in_use_whose_push_has_not_tidied_up_yet_is_saved(store):
+    (store.directory / "whales" / ".pending-1").touch()
+    found, restored = backed_up(store)
+    assert (found["whales"].problems, restored["whales"]) == ([], 1)
 
 
 def test_a_version_that_no_push_finished_is_not_saved(store, tmp_path):
@@ -209,7 +325,7 @@ def test_a_broken_backup_changes_nothing(store, saved, broken, message):
     assert message in str(refused.value)
     assert "nothing was changed" in str(refused.value)
     assert tree(store) == before
-    assert sorted(path.name for path in store.directory.iterdir()) == ["finance", "whales"]
+    assert folders(store) == ["finance", "whales"]
 
 
 def test_a_backup_beside_pushes_is_whole(store):

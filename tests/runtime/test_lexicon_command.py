@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 from distillex.command.main import application
+from distillex.lexicon_administration import check_right
+from distillex.lexicon_rights import LexiconRights
 from distillex.locations import shipped_lexicons
+from distillex.refused import RefusedError
 from distillex_matcher import Lexicon
 from distillex_matcher.lexicon_store import LexiconStore
 from typer.testing import CliRunner
@@ -87,3 +90,16 @@ def test_an_empty_directory_is_seeded_with_what_is_shipped_and_a_used_one_stays(
     store = LexiconStore(tmp_path / "new")
     assert (store.names(), store.versions("base")) == (["base"], [1])
     assert (tmp_path / "new/base/1.lex").read_bytes() == (shipped_lexicons() / "base/1.lex").read_bytes()
+
+
+def test_a_caller_with_rights_pushes_so_many_new_names_at_most(tmp_path, monkeypatch):
+    monkeypatch.setattr("distillex.lexicon_administration.MOST_OWN", 2)
+    store = LexiconStore(tmp_path)
+    for name in ("base", "acme-one", "other", "acme-two"):
+        store.install(name, Lexicon.from_words({"甲": "company"}).to_bytes(), lambda lexicon: None)
+    own = LexiconRights(("acme-*",))
+    with pytest.raises(RefusedError, match="there are 2 lexicons already under the names that this caller may push"):
+        check_right(store, {"action": "push", "name": "acme-three"}, own)
+    for command in ({"action": "push", "name": "acme-two"}, {"action": "prune", "name": "acme-one", "keep": 1}):
+        check_right(store, command, own)
+    check_right(store, {"action": "push", "name": "acme-three"}, LexiconRights(("acme-three",)))

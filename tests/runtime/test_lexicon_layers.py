@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from distillex.lexicon_layers import LexiconLayers
+from distillex.lexicon_rights import LexiconRights
 from distillex.locations import shipped_lexicons
 from distillex.models import find_model
 from distillex.pipeline import Pipeline
@@ -194,3 +195,31 @@ def test_the_types_of_a_named_lexicon_are_looked_at_once_a_version(store, monkey
     assert len(looked_at) == 2
     install(store, "shops", 青石云科="planet")
     assert layers.over("base@1", 1, [b"shops"], None).refused[0].startswith("LEXICON_NAME: shops@3: unknown")
+
+
+def test_names_that_a_caller_may_not_use_cost_one_look_at_the_directory_a_batch(store, monkeypatch):
+    install(store, "acme-terms", 青石云科="company")
+    layers = LexiconLayers(ExportedFiles.beside(find_model("cluener") / NETWORK_FILE).layout, store)
+    looks, names = [], store.names
+    monkeypatch.setattr(store, "names", lambda: looks.append("") or names())
+    rights = LexiconRights(("acme-*",))
+    foreign = [f"globex-{i}".encode() for i in range(32)]
+    absent = [f"acme-{i}".encode() for i in range(32)]
+    found = layers.over("base@1", 64, [*foreign, *absent], None, rights=[rights] * 64)
+    assert found.refused[0] == "LEXICON_NAME: no lexicon 'globex-0' is there for this caller; there are: acme-terms"
+    assert found.refused[63] == "LEXICON_NAME: no lexicon 'acme-31' is there for this caller; there are: acme-terms"
+    assert len(looks) == 1
+    install(store, "acme-more", 青石云科="company")
+    found = layers.over("base@1", 1, [b"other"], None, rights=[rights])
+    assert found.refused[0].endswith("there are: acme-more, acme-terms")
+
+
+def test_what_the_store_lets_go_is_let_go(store):
+    for name in ("one", "two", "three"):
+        install(store, name, 青石云科="company")
+    few = LexiconStore(store.directory, most_bytes=1)
+    layers = LexiconLayers(ExportedFiles.beside(find_model("cluener") / NETWORK_FILE).layout, few)
+    for name in ("one", "two", "three"):
+        assert layers.named(name).label == f"{name}@1"
+    assert layers._checked.keys() == {"three"}
+    assert layers.named("one").label == "one@1"

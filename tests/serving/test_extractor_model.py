@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import shutil
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 from distillex.device import DeviceError
 from distillex.models import find_model
+from distillex_matcher import Lexicon
 from distillex_matcher.exported import EXPORTED_FILES
+from distillex_matcher.lexicon_store import LexiconStore
 from server_under_test import LEXICONS
 
 TEXT = "近日，青石云科发布了新一代平台，董事长王大力出席。"
@@ -76,6 +79,25 @@ def triton(monkeypatch):
     yield stub
     for name in [each for each in sys.modules if each.startswith(models)]:
         monkeypatch.delitem(sys.modules, name)
+
+
+def test_metrics_tell_of_so_many_lexicons_at_most_whatever_comes_and_goes(triton, tmp_path, monkeypatch):
+    metrics = importlib.import_module("distillex_serving.python_models.lexicon_metrics")
+    monkeypatch.setattr(metrics, "MOST_LEXICONS", 3)
+    monkeypatch.setattr(metrics, "PERIOD_S", 1000)
+    series = SimpleNamespace(set=lambda value: None)
+    triton.MetricFamily = lambda **described: SimpleNamespace(Metric=lambda labels: told.append(labels) or series)
+    triton.MetricFamily.GAUGE = None
+    told = []
+    store = LexiconStore(tmp_path)
+    looking = metrics.LexiconMetrics(store)
+    looking.stop()
+    for name in ("one", "two", "three", "four", "five"):
+        store.install(name, Lexicon.from_words({"甲": "n"}).to_bytes(), lambda lexicon: None)
+        looking._tell()
+        shutil.rmtree(tmp_path / name)
+    assert {each["lexicon"] for each in told if each} == {"one", "two", "three"}
+    assert triton.logged == ["the metrics tell of 3 lexicons; 'four' is one more"]
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ import importlib.util
 import re
 import socket
 import ssl
+import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -22,6 +24,7 @@ psutil = pytest.importorskip("psutil", reason="needs psutil: pip install 'distil
 from distillex_client.connection import is_loopback  # noqa: E402
 from distillex_serving.embedded import EmbeddedServer  # noqa: E402
 from distillex_serving.gate import Gate, GateLimits, certificates, configuration, put_gate_before  # noqa: E402
+from distillex_serving.gate.options import GateOptions  # noqa: E402
 from distillex_serving.preconditions import PreconditionError, free_port  # noqa: E402
 from distillex_serving.tls_files import TlsFiles  # noqa: E402
 from plain_triton import bytes_tensor, extract  # noqa: E402
@@ -451,3 +454,34 @@ def test_a_busy_port_of_the_gate_is_named(serving):
         server = serving("--host", "0.0.0.0", "--grpc-port", str(port))
         assert server.process.wait(30) == 2
         assert f"the grpc port {port} on 0.0.0.0 cannot be used" in server.process.stdout.read()
+
+
+def test_a_second_stop_takes_nothing_from_an_envoy_that_drains(monkeypatch):
+    if reason := why_no_gate():
+        pytest.skip(reason)
+    gate = Gate(GateOptions("127.0.0.1", 0))
+    draining, may_end, order = threading.Event(), threading.Event(), []
+
+    class Helper:
+        def stop(self):
+            order.append("helper")
+
+    def drain(process):
+        draining.set()
+        may_end.wait(30)
+        order.append("drained")
+
+    monkeypatch.setattr(gate, "_drain", drain)
+    gate._process = subprocess.Popen(["sleep", "100"], stdout=subprocess.PIPE, text=True)
+    gate._authorizer = Helper()
+    threads = [threading.Thread(target=gate.stop)]
+    threads[0].start()
+    assert draining.wait(30)
+    threads.append(threading.Thread(target=gate.stop))
+    threads[1].start()
+    threads[1].join(0.3)  # long enough for one that does not wait
+    may_end.set()
+    for thread in threads:
+        thread.join(30)
+    assert order == ["drained", "helper"]
+    gate.close()

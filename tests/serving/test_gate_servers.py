@@ -19,6 +19,8 @@ SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 SMALL = [bytes_tensor("TEXT", ["复旦大学"])]
 LARGE = [bytes_tensor("TEXT", ["复旦大学"] * 64), bytes_tensor("LEXICON", ["x" * 60_000] * 64)]
 
+SCHEDULER_STOPS = "Server is stopping, scheduler for model has stopped accepting new inference requests"
+
 
 class StandIn(grpc.GenericRpcHandler):
     """A server that is healthy, and answers calls of models with an empty answer, or as it is told."""
@@ -93,7 +95,9 @@ def failures_of(gate, calls):
     [
         (grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'extractor' has no available versions"),
         (grpc.StatusCode.UNAVAILABLE, "Server exiting"),
-        (grpc.StatusCode.UNAVAILABLE, "Server is stopping, scheduler for model has stopped accepting new requests"),
+        (grpc.StatusCode.UNAVAILABLE, SCHEDULER_STOPS),
+        (grpc.StatusCode.UNAVAILABLE, f"[request id: a'b] {SCHEDULER_STOPS}"),
+        (grpc.StatusCode.UNAVAILABLE, f"[request id: 7] in ensemble 'extractor', [request id: 7] {SCHEDULER_STOPS}"),
     ],
 )
 def test_calls_that_a_stopping_server_does_not_take_go_to_the_other_one(gate, servers, refusal):
@@ -122,6 +126,10 @@ def test_a_server_that_says_no_to_a_health_check_gets_no_call_until_it_says_yes(
         (grpc.StatusCode.NOT_FOUND, "no such thing"),
         (grpc.StatusCode.INTERNAL, "a fault"),
         (grpc.StatusCode.INVALID_ARGUMENT, "LEXICON is not JSON"),
+        # Words that a caller puts into the answer.
+        (grpc.StatusCode.INVALID_ARGUMENT, "LEXICON_NAME: 'Server exiting' is not a lexicon name"),
+        (grpc.StatusCode.INVALID_ARGUMENT, f"unexpected inference input '{SCHEDULER_STOPS}' for model 'extractor'"),
+        (grpc.StatusCode.UNAVAILABLE, f"[request id: x] {SCHEDULER_STOPS}] the stub died in the middle"),
     ],
 )
 def test_what_a_server_answered_is_not_asked_again_and_keeps_no_server_out(gate, servers, refusal):

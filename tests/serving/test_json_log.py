@@ -9,6 +9,7 @@ import signal
 from datetime import datetime
 
 import pytest
+from distillex.locations import shipped_lexicons
 from distillex_serving.log_format import LogFormat, shown
 from server_under_test import why_no_gate, why_no_server
 
@@ -101,4 +102,43 @@ def test_without_verbose_what_is_said_at_each_start_without_a_gpu_is_left_out(ca
     assert capsys.readouterr().out == ""
     shown("tritonserver", LogFormat.JSON, verbose=True, hides=noise)(line)
     assert "insufficient" in capsys.readouterr().out
-    assert shown("tritonserver", LogFormat.TEXT, verbose=False) is None
+
+
+def test_as_text_faults_are_passed_on_and_without_verbose_nothing_else(capsys):
+    faults = [
+        'E1127 21:08:20.465120 32291 pb_stub.cc:1] "extractor: lexicon base@1: not a lexicon file"\n',
+        "W1127 21:08:20.465120 32291 model.py:7] short of memory\n",
+        "F1127 21:08:20.465120 32291 model.py:7] the end\n",
+        "[2026-11-27 20:35:22.123][1234][error][lua] [source/a.cc:12] script log: the gate's own check failed\n",
+    ]
+    other = [
+        "I1127 21:08:20.465120 32291 server.cc:604] ready\n",
+        "[2026-11-27 20:35:22.123][1234][warning][main] [source/a.cc:12] caught ENVOY_SIGTERM\n",
+        "Error in words of a caller\n",
+    ]
+    for verbose in (False, True):
+        show = shown("tritonserver", LogFormat.TEXT, verbose=verbose)
+        for line in (*faults, *other):
+            show(line)
+        written = capsys.readouterr()
+        assert written.out == ""
+        assert written.err == "".join(faults + (other if verbose else []))
+
+
+@pytest.mark.server
+def test_as_text_a_server_says_which_lexicon_is_broken(serving, tmp_path):
+    pytest.importorskip("tritonclient.grpc", reason="tritonclient is not installed")
+    from distillex_client import Extractor
+
+    lexicons = tmp_path / "lexicons"
+    (lexicons / "base").mkdir(parents=True)
+    for path in shipped_lexicons().joinpath("base").iterdir():
+        if path.suffix == ".lex":
+            (lexicons / "base" / path.name).symlink_to(path)
+    (lexicons / "base" / "CURRENT").write_text("1\n")
+    running = serving("--lexicon-dir", str(lexicons))
+    address = running.wait_for(r"ready: gRPC ([\d.:]+)", timeout_s=120)[1]
+    (lexicons / "base" / "CURRENT").write_text("2\n")
+    with Extractor(address) as extractor:
+        assert extractor.extract(TEXT)
+    running.wait_for("base@2", timeout_s=60)

@@ -135,6 +135,45 @@ def test_told_to_stop_it_ends_a_start_that_waits_and_stops_the_last_first(kept_u
     assert order[:2] == ["one", "other"]  # the first because it had failed
 
 
+def test_told_to_stop_it_stops_one_after_the_other():
+    """A server answers what its gate lets through for as long as that drains."""
+    order, stop = [], threading.Event()
+    server, gate = Fragile("server"), Fragile("gate")
+    drained = threading.Event()
+
+    def drain():
+        drained.wait(0.5)  # long enough for a watcher to stop the server too early
+        order.append("gate")
+
+    gate.stop = drain
+    server.stop = lambda: order.append("server")
+    thread = threading.Thread(target=supervise, args=([server, gate], stop, QUICK))
+    thread.start()
+    stop.set()
+    thread.join(10)
+    assert order == ["gate", "server"]
+
+
+def test_a_start_that_ends_well_after_all_were_stopped_is_stopped_again(kept_up):
+    service = Fragile("it")
+    ended, may_end = threading.Event(), threading.Event()
+
+    def start():
+        service.events.append("start")
+        may_end.wait(10)
+        ended.set()
+
+    service.start = start
+    stop = kept_up(service)
+    service.broken = "it died"
+    wait_until(lambda: "start" in service.events)
+    stop.set()
+    wait_until(lambda: service.events[-1] == "stop")
+    may_end.set()
+    assert ended.wait(10)
+    wait_until(lambda: service.events == ["stop", "start", "stop", "stop"])
+
+
 def test_services_start_in_their_order():
     order = []
     services = [Fragile("one"), Fragile("other")]

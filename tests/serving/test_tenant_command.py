@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import stat
 
 import pytest
 from distillex.command.main import application
-from distillex_serving.tenants.api_keys import KEY
+from distillex_serving.tenants.api_keys import KEY, ApiKey
+from distillex_serving.tenants.authorizer import Authorizer
+from distillex_serving.tenants.files import TenantFiles
 from distillex_serving.tenants.rates import Rates
 from distillex_serving.tenants.signature import LIFETIME_S, ExpiredError, ForgedError, read_secrets, sign, tenant_of
 from distillex_serving.tenants.tenant_file import Rate, Tenant, Tenants
@@ -113,6 +118,22 @@ def test_a_wrong_file_is_told_what_is_wrong(content, says):
         Tenants.read(content.encode())
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_who_may_read_the_file_stays_and_the_umask_says_it_of_a_new_one(tenant, tmp_path, umask, mode):
+    file = tmp_path / "tenants.json"
+    before = os.umask(umask)
+    try:
+        tenant("add", "acme")
+        assert stat.S_IMODE(file.stat().st_mode) == mode
+        file.chmod(0o640)
+        tenant("add", "globex")
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert Tenants.read(file.read_bytes()).by_name.keys() == {"acme", "globex"}
+
+
 def test_a_rate_is_kept_over_time_and_shared_by_gates():
     now = [0.0]
     acme, other = Tenant("acme", rate=Rate(10, 20)), Tenant("other", rate=Rate(10, 20))
@@ -121,22 +142,56 @@ def test_a_rate_is_kept_over_time_and_shared_by_gates():
     for name, rates in (("one", one), ("half", half)):
         now[0], taken[name] = 0.0, 0
         for _ in range(1000):
-            taken[name] += rates.take(acme, 1)
+            taken[name] += rates.admit(acme)
             now[0] += 0.01
     # 10 seconds: what a full bucket held, and ten (five) a second.
     assert taken == {"one": pytest.approx(120, abs=1), "half": pytest.approx(60, abs=1)}
-    assert one.take(other, 20)
+    assert sum(one.admit(other) for _ in range(30)) == 20
 
 
-def test_a_request_larger_than_the_bucket_is_let_through_when_that_is_full_and_waited_for():
-    now = [0.0]
-    rates, acme = Rates(1, lambda: now[0]), Tenant("acme", rate=Rate(10, 20))
-    assert rates.take(acme, 64)
-    assert not rates.take(acme, 1)
-    now[0] = 4.0
-    assert not rates.take(acme, 1)
-    now[0] = 4.6
-    assert rates.take(acme, 1)
+@pytest.fixture
+def limited(tmp_path):
+    """Make an authorizer of a tenant with a rate; what asks it for a call of so many texts, and its clock."""
+    with contextlib.ExitStack() as stack:
+
+        def limited(gates=1, **rate):
+            now, key = [0.0], ApiKey.draw()
+            files = TenantFiles(tmp_path / "tenants.json", tmp_path / "secret")
+            files.tenants.write_text(json.dumps({"tenants": {"acme": {"keys": {key.id: key.digest}, **rate}}}))
+            files.secret.write_bytes(SECRET)
+            authorizer = Authorizer(files, tmp_path / "socket", Rates(gates, lambda: now[0]))
+            stack.callback(authorizer.stop)
+
+            def call(texts):
+                status, said = authorizer.authorize("/inference", f"Bearer {key.text}")
+                return authorizer.charge(said, texts - 1)[0] if status == 200 and texts > 1 else status
+
+            return call, now
+
+        yield limited
+
+
+@pytest.mark.parametrize(("per_second", "gates"), [(10, 1), (30, 1), (50, 2), (0.5, 1)])
+def test_a_request_larger_than_the_bucket_is_let_through_and_waited_for(limited, per_second, gates):
+    call, now = limited(gates, texts_per_second=per_second)
+    assert call(64) == 200
+    one_is_left = (65 - max(1.0, 2 * per_second / gates)) / (per_second / gates)
+    now[0] = one_is_left - 0.01
+    assert (call(1), call(64)) == (429, 429)
+    now[0] = one_is_left
+    assert call(64) == 200
+
+
+def test_a_large_request_passes_beside_single_texts_and_the_rate_holds(limited):
+    call, now = limited(texts_per_second=10)
+    sent = large = 0
+    for step in range(1000):  # 100 seconds
+        now[0] = step * 0.1
+        if step % 10 == 0 and call(64) == 200:
+            sent, large = sent + 64, large + 1
+        sent += call(1) == 200
+    assert large >= 5
+    assert sent <= 20 + 100 * 10 + 64
 
 
 def test_a_signature_holds_for_its_tenant_its_secret_and_its_time():

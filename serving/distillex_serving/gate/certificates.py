@@ -55,17 +55,17 @@ class Certificates:
     def _look(self) -> None:
         try:
             pem = self._files.check()
+            if pem != self._pem:
+                self._write(pem)
+                self._pem = pem
+                LOG.info("%s: a new certificate is in use", self._files.certificate)
         except (PreconditionError, OSError) as error:
             # Often half of a renewal; what is still wrong at the next look is said.
             if str(error) != self._said:
                 self._said = str(error)
                 LOG.warning("the certificate stays what it was: %s", error)
-            return
-        self._said = ""
-        if pem != self._pem:
-            self._pem = pem
-            self._write(pem)
-            LOG.info("%s: a new certificate is in use", self._files.certificate)
+        else:
+            self._said = ""
 
     def _write(self, pem: TlsPem) -> None:
         for name, content in certificate_discovery(pem).items():

@@ -27,8 +27,16 @@ FILTER = Path(__file__).with_name("filter.lua")
 _ADMIN = "admin"
 _AUTHORIZER = "authorizer"
 _CERTIFICATE, _AUTHORITY = "certificate", "authority"
-STOPPING = ("has no available versions", "Server exiting", "Server is stopping")
-"""What Triton answers to calls that it does not take any more because it stops."""
+_REQUEST = r"(\[.*\] )?(in ensemble '[a-z_]+', )?(\[.*\] )?"
+STOPPING = (
+    _REQUEST + r"Request for unknown model: '[a-z_]+' has no [a-z ]+",
+    _REQUEST + r"Server is stopping, [a-z ]+",
+    "Server exiting",
+)
+"""The whole of what Triton answers to calls that it does not take any more because it stops.
+
+Other answers repeat words of callers, but none has them at its end. Envoy takes short expressions alone.
+"""
 GET_CONNECTIONS = 64
 """Connections at once of each listener for probes and Prometheus."""
 SOFT_HEAP_BYTES = 96 * 1024 * 1024
@@ -373,7 +381,9 @@ def _retry_policy() -> dict[str, Any]:
     """
     return {
         "retry_on": "connect-failure,refused-stream,retriable-headers",
-        "retriable_headers": [{"name": "grpc-message", "string_match": {"contains": text}} for text in STOPPING],
+        "retriable_headers": [
+            {"name": "grpc-message", "string_match": {"safe_regex": {"regex": words}}} for words in STOPPING
+        ],
         "num_retries": 3,
         "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
         "retry_host_predicate": [

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from distillex_serving.log_format import LogFormat, shown
 from distillex_serving.preconditions import PreconditionError
 from distillex_serving.process_log import ProcessLog
 from distillex_serving.tenants.authorizer import Authorizer
+from distillex_serving.tenants.rates import Rates
 from distillex_serving.workspace import Workspace
 
 LONGEST_SOCKET_PATH = 107
@@ -84,11 +86,14 @@ class Gate:
         self.port = options.port
         self._binary = find_envoy()
         self._verbose = verbose
-        self._log = ProcessLog(show=shown("envoy", log_format, verbose=verbose))
+        self._log = ProcessLog(
+            show=shown("envoy", log_format, verbose=verbose), shows_start=verbose or log_format is LogFormat.JSON
+        )
         self._workspace = Workspace()
         self._folder = self._workspace.path
         self.upstream: Path | Servers = upstream or self._folder / "triton:1"
         self._process: subprocess.Popen[str] | None = None
+        self._stopping = threading.Lock()
         self._authorizer: Authorizer | None = None
         self._certificates: Certificates | None = None
         try:
@@ -168,6 +173,7 @@ class Gate:
             )
             self._log.follow(self._process)
             self._wait_until_ready()
+            self._log.started()
         except BaseException:
             self.stop()
             raise
@@ -177,7 +183,14 @@ class Gate:
         return None if self._process is not None and self._process.poll() is None else "the gate (Envoy) died"
 
     def stop(self) -> None:
-        """Send callers elsewhere, let calls in flight end, then stop Envoy and what serves it."""
+        """Send callers elsewhere, let calls in flight end, then stop Envoy and what serves it.
+
+        Who calls it meanwhile waits for that: nothing is taken from an Envoy that still answers.
+        """
+        with self._stopping:
+            self._stop()
+
+    def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             self._drain(process)
@@ -222,7 +235,7 @@ class Gate:
     def _start_helpers(self, files: GateFiles) -> None:
         if self.options.tenants is not None and files.authorizer is not None:
             try:
-                self._authorizer = Authorizer(self.options.tenants, files.authorizer, self.options.gates)
+                self._authorizer = Authorizer(self.options.tenants, files.authorizer, Rates(self.options.gates))
             except ValueError as error:
                 raise PreconditionError(str(error)) from None
         if self.options.tls is not None and files.certificates is not None:

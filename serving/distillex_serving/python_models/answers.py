@@ -26,7 +26,13 @@ def failure(message: str) -> Any:
     return _error(message, pb_utils.TritonError.INTERNAL)
 
 
-def guarded(model: str, sentence: str, answer: Callable[[Any], Any], request: Any) -> Any:
+def guarded(
+    model: str,
+    sentence: str,
+    answer: Callable[[Any], Any],
+    request: Any,
+    refused: Callable[[], None] | None = None,
+) -> Any:
     """Return ``answer(request)``, or an error that hurts no other request of the batch.
 
     Parameters
@@ -39,10 +45,14 @@ def guarded(model: str, sentence: str, answer: Callable[[Any], Any], request: An
         Raises :class:`RefusedError` to refuse the request.
     request
         Triton's request.
+    refused
+        Called where it is refused.
     """
     try:
         return answer(request)
     except RefusedError as error:
+        if refused is not None:
+            refused()
         return refusal(str(error))
     except ExpiredError as error:
         # Sent again it comes with a new signature.

@@ -74,6 +74,10 @@ class Callers:
             raise RefusedError(f"the tenant {name!r} is not known here")
         return tenant
 
+    def pushes(self, name: str) -> bool:
+        """Tell whether a tenant may push a lexicon of this name."""
+        return any(tenant.push.allow(name) for tenant in self._tenants.content().by_name.values())
+
     def rights_of(self, request: Any) -> LexiconRights:
         """Return which named lexicons the request's texts may use: of a caller who does not say who it is, none."""
         tenant = self.tenant_of(request)

@@ -47,11 +47,9 @@ class ExtractorModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request; the texts of all are computed together."""
-        read = [guarded(self._name, SENTENCE, self._read, request) for request in requests]
-        readable = [each for each in read if isinstance(each, _Rows)]
-        if len(readable) < len(read):
-            self._metrics.count_unreadable(len(read) - len(readable))
-        answered = iter(self._answered(readable))
+        count = self._metrics.count_refused_request
+        read = [guarded(self._name, SENTENCE, self._read, request, count) for request in requests]
+        answered = iter(self._answered([each for each in read if isinstance(each, _Rows)]))
         return [next(answered) if isinstance(each, _Rows) else each for each in read]
 
     def finalize(self) -> None:

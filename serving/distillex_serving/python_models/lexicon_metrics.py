@@ -8,10 +8,12 @@ from distillex_matcher import LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
 
 from distillex_serving.python_models.answers import log_error
+from distillex_serving.python_models.callers import Callers
 from distillex_serving.python_models.metrics import Reporter, Series
 
 PERIOD_S = 2.0
 MOST_LEXICONS = 200
+_NUMBER = ("distillex_lexicons_installed", "Lexicons that are installed")
 _VERSION = ("distillex_lexicon_version", "Version in use of an installed lexicon")
 _INSTALLED = ("distillex_lexicon_installed_timestamp_seconds", "When that version was installed, Unix time")
 _NOTHING = (math.nan, math.nan)
@@ -20,13 +22,21 @@ _NOTHING = (math.nan, math.nan)
 class LexiconMetrics:
     """Looks at a directory of lexicons every few seconds.
 
-    Labels are the lexicons' names, which an administrator gave them, of the first :data:`MOST_LEXICONS` in alphabetical
-    order.
+    Labels are the names that an administrator gave: not of lexicons that a tenant may push, whose names are a caller's
+    strings. There are :data:`MOST_LEXICONS` of them at most, with those that are gone.
+
+    Parameters
+    ----------
+    store
+        The directory.
+    callers
+        Who may push; None: the administrator alone.
     """
 
-    def __init__(self, store: LexiconStore) -> None:
+    def __init__(self, store: LexiconStore, callers: Callers | None = None) -> None:
         # Its own, since a store is not shared by threads.
         self._store = LexiconStore(store.directory)
+        self._callers = callers
         self._series = Series()
         self._told: dict[str, tuple[float, float]] = {}
         self._usable: dict[str, int] = {}
@@ -38,12 +48,17 @@ class LexiconMetrics:
         self._reporter.stop()
 
     def _tell(self) -> None:
-        names = self._store.names()
-        if len(names) > MOST_LEXICONS and not self._complained:
+        installed = self._store.names()
+        self._series.set(*_NUMBER, len(installed))
+        names = [name for name in installed if self._callers is None or not self._callers.pushes(name)]
+        new = [name for name in names if name not in self._told]
+        # One that is gone, or a tenant's now, is told as no number: a series cannot be taken back.
+        room = MOST_LEXICONS - len(self._told)
+        if len(new) > room and not self._complained:
             self._complained = True
-            log_error(f"{len(names)} lexicons are installed; the metrics tell of the first {MOST_LEXICONS}")
-        # One that is gone is told as no number: a series cannot be taken back.
-        now = dict.fromkeys(self._told, _NOTHING) | {name: self._look(name) for name in names[:MOST_LEXICONS]}
+            log_error(f"the metrics tell of {MOST_LEXICONS} lexicons; {new[room]!r} is one more")
+        seen = {name: self._look(name) for name in names if name in self._told or name in new[:room]}
+        now = dict.fromkeys(self._told, _NOTHING) | seen
         for name, values in now.items():
             if repr(values) != repr(self._told.get(name)):
                 for (metric, description), value in zip((_VERSION, _INSTALLED), values, strict=True):

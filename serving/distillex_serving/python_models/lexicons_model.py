@@ -15,7 +15,7 @@ from distillex.refused import RefusedError
 from distillex_matcher import FeatureLayout, LayoutError, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
 
-from distillex_serving.python_models.answers import failure, guarded, log_error
+from distillex_serving.python_models.answers import failure, guarded, log_error, log_to_triton
 from distillex_serving.python_models.callers import Callers
 from distillex_serving.python_models.lexicon_metrics import LexiconMetrics
 from distillex_serving.python_models.settings import ModelSettings
@@ -27,6 +27,7 @@ class LexiconsModel:
 
     def initialize(self, args: dict[str, Any]) -> None:
         """Read the admin token from the environment, and the types that the served model knows."""
+        log_to_triton()
         settings = ModelSettings.of(args)
         self._token = os.environ.get("DISTILLEX_ADMIN_TOKEN", "")
         self._callers = Callers.of_environment(settings.name)
@@ -35,7 +36,7 @@ class LexiconsModel:
             self._featurizer = FeatureLayout.load(settings.folder).featurizer()
         except LayoutError as error:
             raise pb_utils.TritonModelException(f"lexicons cannot start: {error}") from None
-        self._metrics = LexiconMetrics(self._store)
+        self._metrics = LexiconMetrics(self._store, self._callers)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each command."""

@@ -33,7 +33,8 @@ class PreprocessModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request."""
-        return [guarded("preprocess", "the text could not be prepared", self._answer, request) for request in requests]
+        sentence, count = "the text could not be prepared", self._metrics.count_refused_request
+        return [guarded("preprocess", sentence, self._answer, request, count) for request in requests]
 
     def finalize(self) -> None:
         """Tell Triton what was counted last."""

@@ -14,7 +14,8 @@ from distillex_serving.python_models.metrics import Reporter, Series
 
 PERIOD_S = 1.0
 REASONS = ("empty", "too_long", "not_utf8", "lexicon", "lexicon_name", "trust", "request", "other")
-"""``request``: inputs that are missing, or have other rows than TEXT; such a request counts as one row."""
+"""``request``: inputs that are missing, or have other rows than TEXT, and a caller whom no gate of this deployment has
+signed; such a request counts as one row."""
 _BEGINNINGS = {
     "the text is empty": "empty",
     "the text has": "too_long",
@@ -71,10 +72,10 @@ class TextMetrics:
             for problem in bad:
                 self._counts[_REFUSED, "reason", reason_of(problem)] += 1
 
-    def count_unreadable(self, requests: int) -> None:
-        """Count requests whose inputs cannot be read."""
+    def count_refused_request(self) -> None:
+        """Count a request that is refused as a whole."""
         with self._lock:
-            self._counts[_REFUSED, "reason", "request"] += requests
+            self._counts[_REFUSED, "reason", "request"] += 1
 
     def count_entities(self, rows: Sequence[bytes]) -> None:
         """Count what was found in some texts, UTF-8 JSON, by type."""

@@ -37,13 +37,13 @@ class Authorizer:
         The tenants and the secret; read anew when they change.
     path
         Of the socket.
-    gates
-        So many gates share the rates.
+    rates
+        What is left to each tenant.
     """
 
-    def __init__(self, files: TenantFiles, path: Path, gates: int = 1) -> None:
+    def __init__(self, files: TenantFiles, path: Path, rates: Rates) -> None:
         self._tenants, self._secrets = files.watch()
-        self._rates = Rates(gates)
+        self._rates = rates
         path.unlink(missing_ok=True)
         self._server = _Server(str(path), self)
         self._thread = threading.Thread(target=self._server.serve_forever, name="authorizer", daemon=True)
@@ -65,7 +65,7 @@ class Authorizer:
         tenant = self._tenants.content().with_key(key)
         if tenant is None:
             return 401, "the API key is not known"
-        if not self._rates.take(tenant, 1):
+        if not self._rates.admit(tenant):
             return 429, _too_many(tenant)
         return 200, sign(tenant.name, self._secrets.content()[0], time.time())
 
@@ -78,7 +78,7 @@ class Authorizer:
         tenant = self._tenants.content().by_name.get(name)
         if tenant is None:
             return 401, "the API key is not known"
-        return (200, "") if self._rates.take(tenant, texts) else (429, _too_many(tenant))
+        return (200, "") if self._rates.charge(tenant, texts) else (429, _too_many(tenant))
 
 
 def _too_many(tenant: Tenant) -> str:
