@@ -260,9 +260,45 @@ def test_where_nobody_listens_it_is_said_at_once(folder, url, message):
 
 
 def test_a_request_that_the_server_refuses_again_and_again_ends_the_run(folder):
+    texts = dict.fromkeys(record["text"] for record in toy_sentences(60, 3))
+    (folder / "raw.txt").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     with ChatServer(lambda text, body, count: refusal(400, "max_tokens is too large")) as server:
         output = run(server, code=1)
-    assert "3 sentences in a row without an answer: HTTP 400: max_tokens is too large" in output
+    assert "20 sentences in a row refused: HTTP 400: max_tokens is too large" in output
+    assert len(set(server.texts())) == 20
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_texts_that_the_server_refuses_do_not_keep_others_from_being_labelled(folder, status):
+    texts = [record["text"] for record in toy_sentences(120, 3)]
+    (folder / "raw.txt").write_text("".join(f"{text}\n" for text in dict.fromkeys(texts)), encoding="utf-8")
+    texts = texts_of(folder)
+    # More of them in a row than ways to ask, at the beginning and later.
+    refused = {*texts[:4], *texts[40:65]}
+
+    def behave(text, body, count):
+        return refusal(status, "content filter") if text in refused else None
+
+    with ChatServer(behave) as server:
+        output = run(server)
+        assert list(written(folder)) == [text for text in texts if text not in refused]
+        assert f"not answered: HTTP {status}: content filter 29" in output
+        # Once the format is settled, a refusal is one of the text.
+        assert [server.texts().count(text) for text in texts[40:65]] == [1] * 25
+        assert {body["response_format"]["type"] for body, _ in server.asked[12:]} == {"json_schema"}
+        again = run(server)
+    assert list(written(folder)) == [text for text in texts if text not in refused]
+    assert f"not answered: HTTP {status}: content filter 29" in again
+
+
+def test_what_is_in_the_cache_is_written_where_the_endpoint_gives_up(folder):
+    texts = texts_of(folder)
+    with ChatServer() as server:
+        run(server, "--limit", "5")
+        server.behave = lambda text, body, count: refusal(401, "key revoked")
+        (folder / "labels.jsonl").unlink()
+        assert "HTTP 401: key revoked; what was answered is kept in" in run(server, code=1)
+    assert list(written(folder)) == texts[:5]
 
 
 def test_an_endpoint_that_stops_answering_ends_the_run_and_what_it_said_is_kept(folder):

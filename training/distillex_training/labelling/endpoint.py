@@ -19,6 +19,8 @@ RETRIED = (408, 409, 425, 429)
 """Statuses below 500 after which the same request may be answered."""
 FORMAT_REFUSED = (400, 415, 422, 501)
 """What servers answer to a response format that they do not know."""
+REQUEST_REFUSED = (*FORMAT_REFUSED, 403, 413, 451)
+"""What servers answer to a text that they do not take (too long, objected to), whatever they say to others."""
 FORMATS = ("JSON schema", "JSON mode", "plain text")
 CONNECT_S = 10.0
 LONGEST_WAIT_S = 60.0
@@ -32,6 +34,11 @@ class EndpointError(RuntimeError):
 
 class NotAnswered(RuntimeError):  # noqa: N818
     """One request was not answered; the message is its kind."""
+
+    def __init__(self, kind: str, *, refused: bool = False) -> None:
+        super().__init__(kind)
+        self.refused = refused
+        """The server answers, but not this request: its filter objects to the text, say."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,8 @@ class Endpoint:
     async def ask(self, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]) -> Reply:
         """Ask once, as often as it takes; in JSON schema mode, JSON mode or plain text, the first that is taken.
 
+        Which one is settled with the first answer: what is refused later is refused for its text.
+
         Raises
         ------
         EndpointError
@@ -105,7 +114,7 @@ class Endpoint:
         for chosen in range(first, len(FORMATS)):
             body = {**self._options.settings, "model": self._options.model, "messages": list(messages)}
             response = await self._patiently(body | _response_format(chosen, schema))
-            if response.status_code in FORMAT_REFUSED and chosen + 1 < len(FORMATS):
+            if response.status_code in FORMAT_REFUSED and chosen + 1 < len(FORMATS) and not self._answered:
                 continue
             reply = self._reply(response)
             if chosen > self._format:
@@ -165,12 +174,12 @@ class Endpoint:
 
     def _reply(self, response: httpx2.Response) -> Reply:
         status = response.status_code
-        if status in (401, 402, 403, 404) or 300 <= status < 400:
+        if status in (401, 402, 404) or 300 <= status < 400:
             raise EndpointError(f"{self._url}: HTTP {status}: {_error_of(response)}")
         if status != 200:
-            if not self._answered and status not in FORMAT_REFUSED:
+            if not self._answered and status not in REQUEST_REFUSED:
                 raise EndpointError(f"{self._url}: HTTP {status}: {_error_of(response)}")
-            raise NotAnswered(f"HTTP {status}: {_error_of(response)}")
+            raise NotAnswered(f"HTTP {status}: {_error_of(response)}", refused=True)
         try:
             content = response.json()
             choice = content["choices"][0]

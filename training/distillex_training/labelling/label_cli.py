@@ -84,6 +84,7 @@ def label(
     asked = (prompt, examples, scores)
     if model and (llm is not None or types is not None or any(each for each in asked)):
         _fail("--llm, --types, --examples, --prompt and --scores go with --endpoint, not with --model", EXIT_WRONG_USE)
+    stopped = ""
     try:
         if model:
             from distillex_training.labelling.model_labels import longest_text
@@ -104,15 +105,19 @@ def label(
             patience = {"timeout_s": timeout, "retries": retries, "backoff_s": backoff, "concurrency": concurrency}
             options = _options(endpoint, llm, request, key_variable, patience)
             outcome = _by_llm(texts, question, options, cache, price_in, price_out)
-            records, lines = outcome.records, outcome.lines()
+            records, lines, stopped = outcome.records, outcome.lines(), outcome.stopped
     except (DataError, OSError) as error:
         _fail(str(error))
     for line in lines:
         typer.echo(line)
     done = [record for record in records if record is not None]
+    if stopped:
+        stopped += f"; what was answered is kept in {cache}, and the same command goes on from there"
     if not done:
-        _fail("no sentence was labelled; nothing is written")
+        _fail(stopped or "no sentence was labelled; nothing is written")
     _write(output, done)
+    if stopped:
+        _fail(stopped)
 
 
 def _write(output: Path, records: Sequence[Record]) -> None:
@@ -179,14 +184,11 @@ def _by_llm(
     texts: Sequence[str], prompt: Prompt, options: EndpointOptions, cache: Path, price_in: float, price_out: float
 ) -> Outcome:
     from distillex_training.labelling.answer_cache import AnswerCache
-    from distillex_training.labelling.endpoint import EndpointError
     from distillex_training.labelling.llm_labels import Prices, label_with_llm
 
     answers = AnswerCache(cache)
     try:
         return asyncio.run(label_with_llm(texts, prompt, options, answers, Prices(price_in, price_out)))
-    except EndpointError as error:
-        _fail(f"{error}; what was answered is kept in {answers.path}, and the same command goes on from there")
     except KeyboardInterrupt:
         _fail(f"interrupted; what was answered is kept in {answers.path}: the same command goes on", EXIT_INTERRUPTED)
     finally:
