@@ -406,6 +406,25 @@ def test_wrong_files_are_told_before_anything_is_asked(folder, name, content, me
     assert message in run("http://127.0.0.1:1/v1", *more, code=1)
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ('None? {"entities": []}</think>', "empty"),
+        ('<think>None? {"entities": []}', "empty"),
+        ('For none: {"entities": []}. Here: {"entities": [{"text": "张伟", "type": "name"}]}', "several answers"),
+    ],
+)
+def test_what_is_thought_or_repeated_is_no_answer(content, kind):
+    with pytest.raises(BadAnswer, match=kind):
+        read_answer(content, ("name",))
+
+
+def test_an_answer_follows_thoughts_whose_beginning_the_server_leaves_out():
+    said = '{"entities": [{"text": "张伟", "type": "name"}]}'
+    for content in ('None? {"entities": []}</think>' + said, f"{said}\nOnce more:\n{said}"):
+        assert [mention.text for mention in read_answer(content, ("name",)).mentions] == ["张伟"]
+
+
 def test_types_may_be_a_list_of_names(folder):
     (folder / "types.yaml").write_text("- name\n- company\n", encoding="utf-8")
     with ChatServer() as server:
