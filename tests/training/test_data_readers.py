@@ -178,11 +178,21 @@ def test_prodigy_examples_that_were_not_accepted_are_passed_over(read):
             {"id": 1, "text": TEXT, "annotator": 1},
             "task 1: not annotated, or without entities: JSON-MIN does not tell them apart; export JSON",
         ),
+        (
+            {"id": 1, "text": TEXT, "annotator": 1, "choice": []},
+            "task 1: not annotated, or without entities: JSON-MIN does not tell them apart; export JSON",
+        ),
     ],
-    ids=["two labels", "no label", "no labels", "web page", "dialogue", "not annotated"],
+    ids=["two labels", "no label", "no labels", "web page", "dialogue", "not annotated", "an empty list"],
 )
 def test_what_label_studio_cannot_give_is_one_plain_sentence(read, value, reason):
     assert reasons(read(value)) == [reason]
+
+
+def test_json_min_has_labels_under_several_keys(read):
+    minimal = {"id": 1, "text": TEXT, "annotator": 1}
+    assert found(read(minimal | {"relations": [], "people": MINIMAL[:1], "others": MINIMAL[1:]})) == [(TEXT, SPANS)]
+    assert found(read(minimal | {"relations": [], "label": MINIMAL})) == [(TEXT, SPANS)]
 
 
 @pytest.mark.parametrize(

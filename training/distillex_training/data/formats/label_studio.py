@@ -156,11 +156,12 @@ def _answers(task: dict[str, Any]) -> tuple[str | None, list[list[Any]], str]:
 
 
 def _minimal_answers(task: dict[str, Any]) -> tuple[str | None, list[list[Any]], str]:
-    regions = next((value for key, value in task.items() if key not in OWN_KEYS and is_regions(value)), None)
-    results = [{"type": "labels", "value": region} for region in regions or []]
-    data = {key: value for key, value in task.items() if key not in OWN_KEYS and value is not regions}
-    text, reason = _text_of(data, results)
-    return text, [] if regions is None else [results], reason
+    # A configuration may have several tags of labels; an empty list may be a tag's or anything else's.
+    given = {key: value for key, value in task.items() if key not in OWN_KEYS}
+    regions = {key: value for key, value in given.items() if value and is_regions(value)}
+    results = [{"type": "labels", "value": region} for value in regions.values() for region in value]
+    text, reason = _text_of({key: value for key, value in given.items() if key not in regions}, results)
+    return text, [results] if results else [], reason
 
 
 def _text_of(data: dict[str, Any], results: list[Any]) -> tuple[str | None, str]:
