@@ -104,6 +104,22 @@ def test_json_is_recognised_and_read_whatever_stands_between_the_records(read, t
     assert reading.problems == []
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "line", "reason"),
+    [
+        ("[\n", '\n]\n{"text": "另"}', 4, """'{"text": "另"}' follows the end of the JSON array"""),
+        ("[", '][{"text": "另"}]', 1, """'[{"text": "另"}]' follows the end of the JSON array"""),
+        ("[", '\n{"text": "另"}]', 2, """a comma or ] is missing before '{"text": "另"}]'"""),
+    ],
+)
+def test_what_stands_after_an_array_or_without_a_comma_in_it_is_a_problem(read, before, after, line, reason):
+    reading = read(f"{before}{json.dumps(KNOWN['doccano entities'][1], ensure_ascii=False)}{after}")
+    assert found(reading) == [(TEXT, SPANS)]
+    assert reading.refused == 1
+    ((at, told),) = [(problem.line, problem.reason) for problem in reading.problems]
+    assert (at, told) == (line, f"{reason}; the rest of the file was not read")
+
+
 def test_a_single_indented_object_is_one_record(read):
     assert found(read(json.dumps(task(*GOOD), indent=1))) == [(TEXT, SPANS)]
 
