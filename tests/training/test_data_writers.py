@@ -110,6 +110,16 @@ def test_overlapping_spans_are_kept_refused_or_flattened(tmp_path, kind):
     assert read_back(tmp_path / "flat") == [(NESTED.text, (GoldSpan(0, 4, "organization"),))]
 
 
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_entities_may_be_given_in_any_order(tmp_path, kind):
+    reversed_ = Record(HERE, 1, TEXT, SPANS[::-1])
+    nested = Record(HERE, 2, NESTED.text, NESTED.spans[::-1])
+    exported = write(kind, [reversed_, nested], tmp_path / "out")
+    assert exported.refused == (0 if FORMATS[kind].nests else 1)
+    kept = [(TEXT, SPANS), (NESTED.text, NESTED.spans)][: 2 - exported.refused]
+    assert read_back(tmp_path / "out") == kept
+
+
 @pytest.mark.parametrize("kind", [kind for kind in WRITTEN if kind is not Format.DISTILLEX])
 def test_what_is_labelled_in_part_is_refused_and_what_stands_beside_is_noted(tmp_path, kind):
     partial = record(open=(OpenSpan(0, 1, ("time",)),))

@@ -43,6 +43,8 @@ def export_records(records: Sequence[Record], kind: Format, output: Output, *, f
     """
     chosen = FORMATS[kind]
     exported = Exported()
+    # People's files have their entities in any order; tools expect that of the text.
+    records = [dataclasses.replace(record, spans=tuple(sorted(record.spans))) for record in records]
     if flatten:
         records, exported.notes = disjoint_records(output.path, records)
     kept = []

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ class GoldSpan:
     def types(self) -> tuple[str, ...]:
         """All types that it may have."""
         return self.type, *self.also
+
+
+def overlaps(spans: Iterable[GoldSpan]) -> bool:
+    """Tell whether some of the spans overlap, in whatever order they are."""
+    return any(before.end > after.start for before, after in pairwise(sorted(spans)))
 
 
 @dataclass(frozen=True, order=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from distillex_training.data.formats.json_records import first_values
 from distillex_training.data.formats.reading import Reading, Source
 from distillex_training.data.formats.tags import is_tag
 from distillex_training.data.formats.writing import Output
-from distillex_training.data.records import DataError, Record, lines_of
+from distillex_training.data.records import DataError, Record, lines_of, overlaps
 
 LINE_BREAKS = "\n\r"
 BYTE_ORDER_MARK = "\ufeff"
@@ -80,7 +79,7 @@ class FileFormat:
         """Tell why a record cannot be written."""
         found = []
         spans = record.spans
-        if not self.nests and any(a.end > b.start for a, b in itertools.pairwise(spans)):
+        if not self.nests and overlaps(spans):
             found.append("its spans overlap (--flatten keeps the longer ones)")
         if not self.partial and (record.open or any(span.also for span in spans)):
             found.append('it is labelled in part ("open", "also")')
