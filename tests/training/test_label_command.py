@@ -378,10 +378,14 @@ def test_another_prompt_or_model_asks_anew_and_the_same_does_not(folder, changed
         (["--request", "[1]"], "an object of further fields is accepted"),
         (["--request", '{"messages": []}'], "not messages, model, response_format or stream"),
         (["-o", "raw.txt"], "raw.txt is an input"),
+        (["-o", "types.yaml"], "types.yaml is an input"),
+        (["--examples", "few.jsonl", "-o", "few.jsonl"], "few.jsonl is an input"),
+        (["--prompt", "few.jsonl", "-o", "few.jsonl"], "few.jsonl is an input"),
         (["-o", "."], ". is a folder"),
     ],
 )
 def test_wrong_use_is_told_before_anything_is_asked(folder, more, message):
+    (folder / "few.jsonl").touch()
     assert message in run("http://127.0.0.1:1/v1", *more, code=2)
 
 

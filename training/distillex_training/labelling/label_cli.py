@@ -80,7 +80,7 @@ def label(
     logging.getLogger("distillex").setLevel(logging.INFO)
     if bool(model) == (endpoint is not None):
         _fail("give either --model or --endpoint: who is to label", EXIT_WRONG_USE)
-    _check_output(output, raw)
+    _check_output(output, (*raw, types, examples, prompt, base))
     asked = (prompt, examples, scores)
     if model and (llm is not None or types is not None or any(each for each in asked)):
         _fail("--llm, --types, --examples, --prompt and --scores go with --endpoint, not with --model", EXIT_WRONG_USE)
@@ -130,11 +130,13 @@ def _write(output: Path, records: Sequence[Record]) -> None:
     typer.echo(f"{output}: {len(records):,} sentences")
 
 
-def _check_output(output: Path, inputs: Sequence[Path]) -> None:
+def _check_output(output: Path, inputs: Sequence[Path | None]) -> None:
     """Refuse before any work what could not be written, or would overwrite what is read."""
+    from distillex_training.data.kept_inputs import is_input
+
     if output.is_dir():
         _fail(f"--output: {output} is a folder; a file is written", EXIT_WRONG_USE)
-    if any(output.exists() and output.samefile(path) for path in inputs):
+    if is_input(output, inputs):
         _fail(f"--output: {output} is an input", EXIT_WRONG_USE)
 
 
