@@ -236,6 +236,23 @@ def test_offsets_that_were_counted_otherwise_are_put_right_by_their_surface(read
         )
 
 
+def test_all_spans_of_a_text_are_counted_in_one_way(read):
+    # Counted in code points the first one would have its surface too, at the second 赵.
+    regions = region(2, 3, "赵", "A"), region(4, 5, "伟", "B"), region(3, 4, None, "C")
+    reading = read(task(*regions, text="😀赵赵伟"))
+    assert found(reading) == [("😀赵赵伟", [(1, 2, "A"), (2, 3, "C"), (3, 4, "B")])]
+    assert reading.notes == [
+        f"{reading.path}: 3 spans were counted in UTF-16 units; put right by the surfaces given for them"
+    ]
+
+
+def test_a_span_that_utf_16_cannot_count_is_refused(read):
+    value = {"text": "😀赵伟", "label": [[1, 3, "PER"]]}
+    assert reasons(read(value, offsets=Offsets.UTF_16)) == [
+        "the span [1, 3) PER does not lie between characters of the text, counted in UTF-16 units"
+    ]
+
+
 def test_a_span_that_is_merely_wrong_is_not_put_right(read):
     for start in (1, 2, 3):
         assert "not '赵伟'" in reasons(read(task(region(start, start + 2, "赵伟", "PER"))))[0]

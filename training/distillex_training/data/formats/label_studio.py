@@ -11,7 +11,7 @@ from typing import Any
 from distillex_matcher.layout import write_atomically
 
 from distillex_training.data.formats.json_records import json_objects
-from distillex_training.data.formats.offsets import located
+from distillex_training.data.formats.offsets import count_of, has_surface
 from distillex_training.data.formats.reading import Labelled, Reading, Source
 from distillex_training.data.formats.writing import Output, json_array_of
 from distillex_training.data.records import GoldSpan, Record
@@ -176,20 +176,22 @@ def _text_of(data: dict[str, Any], results: list[Any]) -> tuple[str | None, str]
     values = [
         result["value"] for result in results if isinstance(result, dict) and isinstance(result.get("value"), dict)
     ]
-    fitting = [text for text in texts.values() if values and all(_fits(text, value) for value in values)]
+    fitting = [text for text in texts.values() if values and _fits(text, values)]
     if len(fitting) == 1:
         return fitting[0], ""
     named = ", ".join(map(repr, data)) or "nothing"
     return None, f'no string "text" in "data", which has {named}'
 
 
-def _fits(text: str, value: dict[str, Any]) -> bool:
-    match value:
-        case {"start": int(start), "end": int(end), "text": str(surface)}:
-            begin, stop, _ = located(text, start, end, surface)
-            return text[begin:stop] == surface
-        case _:
-            return False
+def _fits(text: str, values: list[dict[str, Any]]) -> bool:
+    spans: list[tuple[int, int, str]] = []
+    for value in values:
+        match value:
+            case {"start": int(start), "end": int(end), "text": str(surface)}:
+                spans.append((start, end, surface))
+            case _:
+                return False
+    return count_of(text, spans) is not None or all(has_surface(text, *span) for span in spans)
 
 
 def _prediction(task: dict[str, Any]) -> list[Any] | None:
