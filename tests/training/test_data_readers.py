@@ -275,6 +275,20 @@ def test_doccano_labels_that_are_numbers_or_of_the_whole_text_are_refused(read):
     assert "'positive' is a label of the whole text" in reasons(read({"text": TEXT, "label": ["positive"]}))[0]
 
 
+def test_an_empty_list_of_doccano_hides_no_labels_under_another_key(read):
+    entities = KNOWN["doccano entities"][1]
+    assert found(read({"label": [], **entities})) == [(TEXT, SPANS)]
+    assert found(read({"id": 1, "text": "无", "label": []}, kind=Format.DOCCANO)) == [("无", [])]
+
+
+def test_what_label_studio_says_of_a_span_beside_its_label_is_passed_over(read):
+    choices = {"type": "choices", "value": {"start": 0, "end": 2, "text": "赵伟", "choices": ["sure"]}}
+    comment = {"type": "textarea", "value": {"start": 0, "end": 2, "text": ["see above"]}}
+    reading = read(task(*GOOD, choices, comment))
+    assert found(reading) == [(TEXT, SPANS)]
+    assert "2 results passed over" in reading.notes[0]
+
+
 def test_tags_that_are_numbers_need_names(read):
     value = {"tokens": list(TEXT), "ner_tags": [1, 2, 0, 3, 4, 4, 4]}
     names = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG")

@@ -24,6 +24,13 @@ class Mention:
     text: str
     type: str
     score: float = 1.0
+    also: tuple[str, ...] = ()
+    """Further types that it may have instead."""
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """All types that it may have."""
+        return self.type, *self.also
 
 
 @dataclass
@@ -73,7 +80,7 @@ def align(text: str, mentions: Iterable[Mention], taken: Sequence[tuple[int, int
     for surface in sorted(by_text, key=len, reverse=True):
         named = sorted(by_text[surface], key=lambda mention: -mention.score)
         first = named[0]
-        types = tuple(dict.fromkeys(mention.type for mention in named))
+        types = tuple(dict.fromkeys(kind for mention in named for kind in mention.types))
         places = sorted({*_occurrences(text, surface), *_occurrences(compared, normalize(surface))})
         apart: list[tuple[int, int]] = []
         for start, end in places:

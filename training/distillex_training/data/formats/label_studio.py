@@ -217,7 +217,7 @@ def _spans(results: list[Any]) -> tuple[list[Labelled], list[str], int]:
     for result in results:
         kind = result.get("type", "") if isinstance(result, dict) else ""
         match result:
-            case {"value": dict() as value} if kind == "labels" or "labels" in value or "start" in value:
+            case {"value": dict() as value} if _is_labelled_span(kind, value):
                 span, reason = _span(value)
                 if span is not None:
                     spans.append(span)
@@ -228,6 +228,11 @@ def _spans(results: list[Any]) -> tuple[list[Labelled], list[str], int]:
             case _:
                 others += 1
     return spans, reasons, others
+
+
+def _is_labelled_span(kind: str, value: dict[str, Any]) -> bool:
+    """Tell it from what else is said of a stretch: choices, a comment."""
+    return kind in ("labels", *ELSEWHERE) if kind else "labels" in value or "start" in value
 
 
 def _span(value: dict[str, Any]) -> tuple[Labelled | None, str]:
