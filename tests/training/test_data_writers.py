@@ -127,6 +127,18 @@ def test_what_is_labelled_in_part_is_refused_and_what_stands_beside_is_noted(tmp
     assert "labelled in part" in str(exported.problems[0])
     assert len(exported.records) == 1
     assert "1 records have a weight or a domain" in exported.notes[-1]
+    scored = write(kind, [record(spans=(GoldSpan(1, 3, "name", score=0.5), SPANS[1]))], tmp_path / "scored")
+    assert scored.notes == [f"1 entities have a score, which {kind.value} does not hold"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(Format.CONLLU, "name|B"), (Format.UIE, "赵伟的学校"), (Format.UIE, "kind[a，b]")]
+)
+def test_a_type_that_would_be_read_as_something_else_is_refused(tmp_path, kind, name):
+    exported = write(kind, [record(spans=(GoldSpan(1, 3, name),)), record()], tmp_path / "out")
+    (problem,) = exported.problems
+    assert problem.reason == f"{kind.value}: the type {name!r} is read as something else"
+    assert read_back(tmp_path / "out") == [(TEXT, SPANS)]
 
 
 def test_our_own_format_holds_everything(tmp_path):

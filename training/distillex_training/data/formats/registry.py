@@ -68,6 +68,8 @@ class FileFormat:
     """Holds overlapping spans."""
     spaced_types: bool = True
     """Holds types whose name has white space."""
+    no_type: Callable[[str, str], bool] | None = None
+    """Tells of a type in a text that it would be read as something else; None: none is."""
     spaced_edges: bool = True
     """Holds spans that begin or end with white space."""
     lacks: str = ""
@@ -89,6 +91,8 @@ class FileFormat:
             surface = record.text[span.start : span.end]
             if not self.spaced_types and (span.type.split() != [span.type] or not is_tag(f"B-{span.type}")):
                 found.append(f"the type {span.type!r} has white space")
+            if self.no_type is not None and self.no_type(span.type, record.text):
+                found.append(f"the type {span.type!r} is read as something else")
             if not self.spaced_edges and surface != surface.strip():
                 found.append(f"the span [{span.start}, {span.end}) {surface!r} begins or ends with white space")
         return list(dict.fromkeys(found))
@@ -105,6 +109,7 @@ FORMATS: dict[Format, FileFormat] = {
         *(conllu.read_conllu, conllu.write_conllu),
         nests=False,
         spaced_types=False,
+        no_type=conllu.is_no_type,
         spaced_edges=False,
         lacks=LINE_BREAKS,
     ),
@@ -127,7 +132,7 @@ FORMATS: dict[Format, FileFormat] = {
         lacks=BYTE_ORDER_MARK,
     ),
     Format.GLINER: FileFormat(gliner.read_gliner, gliner.write_gliner),
-    Format.UIE: FileFormat(uie.read_uie, uie.write_uie),
+    Format.UIE: FileFormat(uie.read_uie, uie.write_uie, no_type=uie.is_no_type),
     Format.DISTILLEX: FileFormat(own.read_own, own.write_own, partial=True),
 }
 NAMES = ", ".join(kind.value for kind in FORMATS)
