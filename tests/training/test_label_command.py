@@ -1,9 +1,11 @@
 """``distillex label``: from a stand-in of an OpenAI-compatible server that fails in every way, and from a model."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -427,6 +429,51 @@ def test_an_answer_follows_thoughts_whose_beginning_the_server_leaves_out():
     said = '{"entities": [{"text": "张伟", "type": "name"}]}'
     for content in ('None? {"entities": []}</think>' + said, f"{said}\nOnce more:\n{said}"):
         assert [mention.text for mention in read_answer(content, ("name",)).mentions] == ["张伟"]
+
+
+def test_another_server_asks_anew(folder):
+    with ChatServer() as one, ChatServer() as other:
+        run(one, "--limit", "2")
+        run(other, "--limit", "2")
+        run(other, "--limit", "2")
+        assert (len(one.asked), len(other.asked)) == (2, 2)
+
+
+def test_a_password_in_the_url_is_not_shown_and_does_not_part_the_answers(folder):
+    with ChatServer(lambda text, body, count: refusal(401, "who are you")) as server:
+        output = run(server.url.replace("//", "//me:secret@"), code=1)
+        assert "HTTP 401: who are you" in output
+        assert "secret" not in output
+        server.behave = lambda text, body, count: None
+        for url in (server.url.replace("//", "//me:secret@"), server.url.replace("//", "//me:other@")):
+            run(url, "--limit", "2")
+        assert len(server.answered) == 2
+    assert "secret" not in run(f"http://me:secret@127.0.0.1:{closed_port()}/v1", "--limit", "3", code=1)
+
+
+def test_a_key_of_several_lines_is_refused_without_showing_it(folder, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "first\nsecond")
+    with ChatServer() as server:
+        output = run(server, code=1)
+    assert "the key holds a line break" in output
+    assert "second" not in output
+    assert not server.asked
+
+
+def test_an_answer_in_the_cache_that_is_a_bad_one_now_is_asked_for_again(folder):
+    with ChatServer() as server:
+        run(server, "--limit", "3")
+        with contextlib.closing(sqlite3.connect(folder / "cache" / "answers.sqlite")) as table, table:
+            table.execute("UPDATE answers SET content = 'sorry' WHERE rowid = 2")
+        output = run(server, "--limit", "3")
+    assert len(server.asked) == 4
+    assert "3 labelled (2 of them before)" in output
+
+
+def test_an_answer_is_whole_whatever_the_server_calls_its_end(folder):
+    with ChatServer(lambda text, body, count: {"finish_reason": "eos_token", "content": answer(text)}) as server:
+        run(server)
+    assert len(written(folder)) == 12
 
 
 def test_types_may_be_a_list_of_names(folder):

@@ -1,4 +1,4 @@
-"""Answers that were paid for, kept by a hash of text, prompt and model: a run that was killed goes on from them."""
+"""Answers that were paid for, by a hash of text, prompt, model and server: a run that was killed goes on from them."""
 
 from __future__ import annotations
 

@@ -57,6 +57,19 @@ class EndpointOptions:
     """Before the first retry; it doubles. What the server says in ``Retry-After`` counts instead."""
     concurrency: int = 8
 
+    @property
+    def full_url(self) -> str:
+        """The URL that is asked."""
+        url = self.url.rstrip("/")
+        return url if url.endswith(PATH) else url + PATH
+
+    @property
+    def shown_url(self) -> str:
+        """The URL that is asked, without a user's name and password in it."""
+        scheme, separator, rest = self.full_url.rpartition("://")
+        server, slash, path = rest.partition("/")
+        return f"{scheme}{separator}{server.rpartition('@')[2]}{slash}{path}"
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -73,8 +86,7 @@ class Endpoint:
 
     def __init__(self, options: EndpointOptions) -> None:
         self._options = options
-        url = options.url.rstrip("/")
-        self._url = url if url.endswith(PATH) else url + PATH
+        self._url = options.shown_url
         self._format = 0
         self._pause_until = 0.0
         self._answered = False
@@ -83,6 +95,8 @@ class Endpoint:
 
     async def __aenter__(self) -> Endpoint:
         options = self._options
+        if options.key and not options.key.isprintable():
+            raise EndpointError("the key holds a line break or another character that no header can have")
         headers = {"Authorization": f"Bearer {options.key}"} if options.key else {}
         limits = httpx2.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
         # The time of a whole request is limited in _send: a server that trickles never runs into these.
@@ -156,7 +170,7 @@ class Endpoint:
         raise NotAnswered(f"{kind}, {options.retries + 1} times" if options.retries else kind)
 
     async def _send(self, body: Mapping[str, Any]) -> httpx2.Response:
-        return await asyncio.wait_for(self._client.post(self._url, json=body), self._options.timeout_s)
+        return await asyncio.wait_for(self._client.post(self._options.full_url, json=body), self._options.timeout_s)
 
     async def _pause(self) -> None:
         while (left := self._pause_until - asyncio.get_running_loop().time()) > 0:

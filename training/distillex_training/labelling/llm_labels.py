@@ -26,7 +26,7 @@ HOPELESS = 20
 """So many sentences in a row without an answer end the run; before the first answer, three. So do as many that the
 server refuses, or as many as it has answered, if those are more: some texts it refuses whenever they are sent."""
 LOG_EVERY_S = 30.0
-COMPLETE = ("stop", "eos", "end_turn", "")
+COMPLETE = ("stop", "eos", "eos_token", "end_turn", "")
 """Finish reasons of an answer that is whole; of ``length`` the end is missing."""
 
 
@@ -124,14 +124,18 @@ async def label_with_llm(
     """
     outcome = Outcome([None] * len(texts), prices)
     begun = time.monotonic()
-    keys = [prompt.key(text, options.model, options.settings) for text in texts]
+    keys = [prompt.key(text, options.model, options.settings, options.shown_url) for text in texts]
     waiting = []
     for place, text in enumerate(texts):
         kept = cache.get(keys[place])
-        if kept is None:
+        try:
+            record = _record(text, kept.content, prompt, outcome.report) if kept is not None else None
+        except BadAnswer:
+            record = None  # it was a good one to an earlier release
+        if record is None:
             waiting.append(place)
         else:
-            outcome.records[place] = _record(text, kept.content, prompt, outcome.report)
+            outcome.records[place] = record
             outcome.from_cache += 1
     if not waiting:
         return outcome
