@@ -9,6 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 
 import pytest
 from chat_server import ChatServer, answer, entities_of, refusal, wait_until
@@ -16,6 +18,7 @@ from conftest import toy_sentences, write_jsonl
 from distillex.command.main import application
 from distillex_training.data.records import read_records
 from distillex_training.labelling.answers import BadAnswer, read_answer
+from distillex_training.labelling.endpoint import asked_wait
 from typer.testing import CliRunner
 
 TYPES = "name: the name of a person\ncompany: a business, by its full or short name\n"
@@ -129,10 +132,28 @@ def test_all_requests_wait_as_long_as_the_server_asks(folder):
     first = texts_of(folder)[0]
     begun = time.monotonic()
     with ChatServer(behave) as server:
-        run(server, "--backoff", "30")
+        run(server)
     assert time.monotonic() - begun >= 0.5
     assert len(written(folder)) == 12
     assert len(server.asked) == 13
+
+
+def test_a_server_that_asks_for_no_wait_is_given_the_usual_one(folder):
+    def behave(text, body, count):
+        return refusal(429, "slow down", Retry_After="0") if text == texts_of(folder)[0] and count == 0 else None
+
+    begun = time.monotonic()
+    with ChatServer(behave) as server:
+        run(server, "--backoff", "1")
+    assert time.monotonic() - begun >= 0.5
+
+
+def test_a_wait_may_be_asked_for_by_a_date():
+    now = datetime.now(timezone.utc)
+    assert 50 < asked_wait(format_datetime(now + timedelta(seconds=100), usegmt=True)) <= 100
+    for asked in (None, "soon", "-1", "nan", "inf", format_datetime(now - timedelta(hours=1), usegmt=True)):
+        assert asked_wait(asked) == 0
+    assert asked_wait("2.5") == 2.5
 
 
 def test_so_many_requests_run_at_once_and_no_more(folder):

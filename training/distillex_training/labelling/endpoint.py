@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any
 
@@ -24,6 +27,7 @@ REQUEST_REFUSED = (*FORMAT_REFUSED, 403, 413, 451)
 FORMATS = ("JSON schema", "JSON mode", "plain text")
 CONNECT_S = 10.0
 LONGEST_WAIT_S = 60.0
+"""Between two tries, whatever the server asks for."""
 SHOWN = 300
 """Characters of a server's error that are shown."""
 
@@ -54,7 +58,7 @@ class EndpointOptions:
     timeout_s: float = 60.0
     retries: int = 6
     backoff_s: float = 1.0
-    """Before the first retry; it doubles. What the server says in ``Retry-After`` counts instead."""
+    """Before the first retry; it doubles. Longer, up to a minute, where the server says so in ``Retry-After``."""
     concurrency: int = 8
 
     @property
@@ -178,13 +182,10 @@ class Endpoint:
 
     async def _back_off(self, attempt: int, asked: str | None) -> None:
         """Wait; what the server asks for holds for all requests."""
-        try:
-            seconds = min(float(asked or ""), LONGEST_WAIT_S)
-        except ValueError:
-            longest = min(self._options.backoff_s * 2**attempt, LONGEST_WAIT_S)
-            await asyncio.sleep(random.uniform(0.5, 1.0) * longest)
-            return
-        self._pause_until = max(self._pause_until, asyncio.get_running_loop().time() + seconds)
+        wanted = min(asked_wait(asked), LONGEST_WAIT_S)
+        self._pause_until = max(self._pause_until, asyncio.get_running_loop().time() + wanted)
+        longest = min(self._options.backoff_s * 2**attempt, LONGEST_WAIT_S)
+        await asyncio.sleep(max(random.uniform(0.5, 1.0) * longest, wanted))
 
     def _reply(self, response: httpx2.Response) -> Reply:
         status = response.status_code
@@ -212,6 +213,20 @@ class Endpoint:
         counts = (usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
         tokens = [count if type(count) is int else None for count in counts]
         return Reply(said if isinstance(said, str) else "", reason if isinstance(reason, str) else "", *tokens)
+
+
+def asked_wait(asked: str | None) -> float:
+    """Return the wait that ``Retry-After`` asks for: seconds, or a date; 0 for anything else."""
+    if asked is None:
+        return 0.0
+    try:
+        seconds = float(asked)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(asked) - datetime.now(timezone.utc)).total_seconds()
+        except (ValueError, TypeError):  # no date, or one without a time zone
+            return 0.0
+    return max(seconds, 0.0) if math.isfinite(seconds) else 0.0
 
 
 def _response_format(chosen: int, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def label(
         int, typer.Option(min=0, help="How often a request is sent again after 429, 5xx, a timeout.")
     ] = 6,
     backoff: Annotated[
-        float, typer.Option(min=0, help="Seconds before the first of them; doubles. Retry-After counts instead.")
+        float, typer.Option(min=0, help="Seconds before the first of them; doubles. Longer where Retry-After says so.")
     ] = 1.0,
     price_in: Annotated[float, typer.Option(min=0, help="Of a million tokens of prompt.")] = 0.0,
     price_out: Annotated[float, typer.Option(min=0, help="Of a million tokens of answer.")] = 0.0,
