@@ -104,6 +104,22 @@ def test_an_input_is_not_written_over(data):
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_what_cannot_be_written_is_told(data, tmp_path):
+    folder, run, _ = data
+    (tmp_path / "file").touch()
+    done = run("convert", folder, "-o", tmp_path / "file" / "all.jsonl")
+    assert done.exit_code == 2
+    assert f"{tmp_path / 'file' / 'all.jsonl'}: " in done.stderr
+
+
+def test_a_type_that_no_file_can_hold_is_refused(data):
+    folder, run, out = data
+    (folder / "c.jsonl").write_text('{"text": "赵伟", "label": [[0, 2, "\\ud800"]]}\n', encoding="utf-8")
+    done = run("convert", folder, "-o", out / "all.jsonl")
+    assert done.exit_code == 0, done.output
+    assert "c.jsonl:1: '\\ud800' is no name of a type" in done.stderr
+
+
 def test_no_command_writes_over_what_it_reads(data, tmp_path):
     folder, run, _ = data
     ours = tmp_path / "ours.jsonl"

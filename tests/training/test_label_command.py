@@ -533,6 +533,15 @@ def test_a_model_labels_with_its_posteriors_as_scores(toy, folder, kind, request
     assert any(0 < span.score < 1 for span in spans)
 
 
+def test_what_is_no_model_or_no_cache_is_told(folder, toy_encoder):
+    result = CliRunner().invoke(application, ["label", "raw.txt", "-o", "labels.jsonl", "--model", str(toy_encoder)])
+    assert (result.exit_code, "distillex label: " in result.output) == (1, True), result.output
+    (folder / "cache").mkdir()
+    with contextlib.closing(sqlite3.connect(folder / "cache" / "answers.sqlite")) as table, table:
+        table.execute("CREATE TABLE answers (something TEXT)")
+    assert "answers.sqlite: no such column: content" in run("http://127.0.0.1:1/v1", code=1)
+
+
 def test_options_of_an_endpoint_are_refused_beside_a_model(folder):
     asked = ["label", "raw.txt", "-o", "labels.jsonl", "--model", ".", "--types", "types.yaml"]
     result = CliRunner().invoke(application, asked)

@@ -147,7 +147,7 @@ def convert(
     for path, _ in written:
         _keep_inputs("convert", path, inputs)
     for path, part in written:
-        write_records(path, part)
+        _write_records("convert", path, part)
         typer.echo(f"{path}: {len(part):,} sentences, {sum(len(r.spans) for r in part):,} entities")
     typer.echo(f"{taken:,} records taken, {refused:,} left out" + (" (named above)" if refused else ""))
 
@@ -379,7 +379,7 @@ def close(
             notes.append(str(closed))
     except (ConfigError, DataError, LexiconError, ModelDirectoryError) as error:
         _fail("close", str(error))
-    write_records(output, records)
+    _write_records("close", output, records)
     for note in notes:
         typer.echo(note)
     typer.echo(f"{output}: {len(records):,} sentences, {sum(len(r.spans) for r in records):,} entities")
@@ -402,6 +402,13 @@ def _check_output(command: str, kind: Format, scheme: Scheme, output: Path) -> N
         _fail(command, f"--scheme {scheme.value} is not written; accepted: {', '.join(each.value for each in LETTERS)}")
     if output.is_dir() and not FORMATS[kind].is_folder:
         _fail(command, f"{output} is a folder; {kind.value} is written to a file")
+
+
+def _write_records(command: str, output: Path, records: Sequence[Record]) -> None:
+    try:
+        write_records(output, records)
+    except OSError as error:
+        _fail(command, f"{output}: {error.strerror}")
 
 
 def _keep_inputs(command: str, output: Path | None, inputs: Sequence[Path | None]) -> None:

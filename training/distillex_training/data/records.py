@@ -409,4 +409,9 @@ def _open_span(value: Any) -> OpenSpan | None:
 
 def are_names(value: Any) -> bool:
     """Tell whether a value is a list of names of types."""
-    return isinstance(value, list) and all(isinstance(each, str) and each.strip() for each in value)
+    return isinstance(value, list) and all(isinstance(each, str) and is_name(each) for each in value)
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text can name a type."""
+    return not text_problems(text)

@@ -74,7 +74,6 @@ def label(
 ) -> None:
     """Label raw text with an LLM (--endpoint) or a model (--model), for `distillation.labels`. Resumes."""
     from distillex_training.data.raw import read_raw
-    from distillex_training.data.records import DataError
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
     logging.getLogger("distillex").setLevel(logging.INFO)
@@ -106,7 +105,7 @@ def label(
             options = _options(endpoint, llm, request, key_variable, patience)
             outcome = _by_llm(texts, question, options, cache, price_in, price_out)
             records, lines, stopped = outcome.records, outcome.lines(), outcome.stopped
-    except (DataError, OSError) as error:
+    except (OSError, ValueError) as error:
         _fail(str(error))
     for line in lines:
         typer.echo(line)

@@ -9,7 +9,16 @@ from pathlib import Path
 
 from distillex_training.data.formats.offsets import UTF_16, Count, converted, count_of, has_surface, is_counted_twice
 from distillex_training.data.formats.options import Offsets, ReadingOptions
-from distillex_training.data.records import GoldSpan, Problem, Record, bytes_of, read_text, span_problems, text_problems
+from distillex_training.data.records import (
+    GoldSpan,
+    Problem,
+    Record,
+    bytes_of,
+    is_name,
+    read_text,
+    span_problems,
+    text_problems,
+)
 
 Labelled = tuple[GoldSpan, "str | None"]
 """A span, and the surface that the file gives for it (None: it gives none)."""
@@ -79,7 +88,7 @@ class Reading:
                 for span, surface in placed
                 if surface is not None and not has_surface(text, span.start, span.end, surface)
             ]
-        reasons += [f"{span.type!r} is no name of a type" for span in spans if not span.type.strip()]
+        reasons += [f"{span.type!r} is no name of a type" for span in spans if not is_name(span.type)]
         if reasons:
             self.refuse(line, *reasons)
             return
