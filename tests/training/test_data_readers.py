@@ -1,6 +1,7 @@
 """Readers of the files of other tools: the records that they hold, or a sentence that says why not."""
 
 import json
+import random
 
 import pytest
 from distillex_training.data.convert import input_files, read_any, sentences_of
@@ -530,3 +531,26 @@ def test_a_document_is_cut_into_sentences_outside_its_entities(tmp_path):
         [],
     ]
     assert all(part.open == (OpenSpan(0, len(part.text), ("time",)),) and part.weight == 0.5 for part in parts)
+
+
+class CountedSpans(tuple):
+    """Spans that count how often somebody looks through them."""
+
+    looked = 0
+
+    def __iter__(self):
+        self.looked += 1
+        return super().__iter__()
+
+
+def test_a_document_of_many_sentences_is_cut_without_looking_through_its_spans_for_each(tmp_path):
+    generator = random.Random(7)
+    text = "".join(generator.choices("赵伟。！ ", k=400))
+    starts = sorted(generator.sample(range(390), 30))
+    spans = CountedSpans(GoldSpan(start, start + generator.randint(1, 9), "X") for start in starts)
+    parts = sentences_of(Record(tmp_path, 1, text, spans))
+    assert spans.looked <= 3
+    assert len(parts) > 30
+    surfaces = [part.text[span.start : span.end] for part in parts for span in part.spans]
+    assert surfaces == [text[span.start : span.end] for span in spans]
+    assert "".join("".join(part.text.split()) for part in parts) == "".join(text.split())

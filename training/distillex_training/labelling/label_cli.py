@@ -68,7 +68,11 @@ def label(
     limit: Annotated[int, typer.Option(min=0, help="Label the first so many sentences; 0: all.")] = 0,
     longest: Annotated[int, typer.Option(min=1, help="Longer sentences are left out. Code points.")] = 510,
     cache: Annotated[
-        Path, typer.Option(help="Folder where answers are kept: what was labelled once is not labelled again.")
+        Path,
+        typer.Option(
+            help="Folder where answers are kept: an LLM's by sentence, so that none is asked about twice; what models "
+            "find, for the same sentences as a whole."
+        ),
     ] = Path("runs/label-cache"),
     base: Annotated[Path, typer.Option(help="Compiled base lexicon, for --model.")] = Path("lexicons/base/1.lex"),
 ) -> None:
