@@ -32,18 +32,28 @@ class LayoutError(ValueError):
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write beside ``path``, then rename: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_durably(path.parent, f".{path.name}.", text.encode(), mode=mode).replace(path)
+    temporary = write_durably(path.parent, f".{path.name}.", text.encode(), mode=mode)
+    try:
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_durably(folder: Path, prefix: str, content: bytes, *, mode: int = 0o644) -> Path:
     """Write a file under a name of its own that begins with ``prefix``; it is on the disk when this returns."""
-    descriptor, path = tempfile.mkstemp(dir=folder, prefix=prefix)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-        os.fchmod(file.fileno(), mode)
-    return Path(path)
+    descriptor, name = tempfile.mkstemp(dir=folder, prefix=prefix)
+    path = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), mode)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
 
 
 def _read_text(path: Path) -> str:

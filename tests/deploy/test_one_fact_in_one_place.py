@@ -84,7 +84,9 @@ def test_what_is_ended_has_the_time_that_it_takes_and_some_more():
 
 
 def test_a_server_serves_on_until_each_gate_has_looked_at_the_name_and_asked_for_its_health_again():
-    configuration = envoy_configuration(GateOptions("127.0.0.1", 1), Servers("server", 8001), GateFiles(Path("/tmp/admin")))
+    configuration = envoy_configuration(
+        GateOptions("127.0.0.1", 1), Servers("server", 8001), GateFiles(Path("/tmp/admin"))
+    )
     [cluster] = [each for each in configuration["static_resources"]["clusters"] if each["name"] == "triton"]
     [health] = cluster["health_checks"]
     needed = sum(

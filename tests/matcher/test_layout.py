@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from distillex_matcher import CrfParameters, FeatureLayout, LayoutError, Lexicon
+from distillex_matcher.layout import write_atomically
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁", "甲", "\x85", "乙")
 
@@ -153,3 +154,10 @@ def test_json_that_python_cannot_read_is_refused(tmp_path, content):
     (tmp_path / "crf.json").mkdir()
     with pytest.raises(LayoutError, match=r"crf\.json: cannot be read: Is a directory"):
         CrfParameters.load(tmp_path / "crf.json")
+
+
+def test_a_file_that_cannot_be_written_leaves_none_beside_it(tmp_path):
+    (tmp_path / "kept").write_text("before", encoding="utf-8")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(tmp_path / "kept", "\ud800")
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [("kept", "before")]

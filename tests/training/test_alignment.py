@@ -45,8 +45,18 @@ def test_a_text_is_found_as_the_matcher_compares_words(text, surface, found):
     assert [surface for surface, *_ in places(text, (surface, "x"))[0]] == [found]
 
 
+def test_all_spellings_of_a_text_are_labelled():
+    assert places("apple和Apple", ("Apple", "company"))[0] == [("apple", 0, "company"), ("Apple", 6, "company")]
+
+
 def test_an_exact_occurrence_wins_over_one_that_is_compared():
-    assert places("apple和Apple", ("Apple", "company"))[0] == [("Apple", 6, "company")]
+    found, alignment = places("apple和Apple和APPLE", ("Apple", "company"), ("apple", "fruit"))
+    assert found[:2] == [("apple", 0, "fruit"), ("Apple", 6, "company")]
+    assert not alignment.covered
+    found, alignment = places("用Apple", ("Apple", "company"), ("APPLE", "company"))
+    assert found == [("Apple", 1, "company")]
+    assert not alignment.missing
+    assert places("ＡＢＣ公司", ("ＢＣ", "x"))[0] == [("ＢＣ", 1, "x")]
 
 
 @pytest.mark.parametrize(("text", "surface"), [("concatenate", "cat"), ("iPhone13", "13"), ("AIGC时代", "AI")])

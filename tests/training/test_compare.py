@@ -192,6 +192,12 @@ def test_what_cannot_be_written_or_is_no_model_is_said_before_the_work(compare, 
         files / "one.jsonl", files / "one.jsonl", files / "gold.jsonl", "--html", files / "no" / "x.html"
     )
     assert (code, "--html: " in said) == (1, True), said
+    for option, name in (("--html", "gold"), ("--json", "gold"), ("--json", "one")):
+        code, said = compare(
+            files / "one.jsonl", files / "other.jsonl", files / "gold.jsonl", option, files / f"{name}.jsonl"
+        )
+        assert (code, f"{name}.jsonl is an input" in said) == (1, True), said
+    assert (files / "gold.jsonl").read_text(encoding="utf-8") == GOLD
 
 
 def test_a_model_has_the_scores_that_evaluation_gives_it_and_long_texts_stay_together(

@@ -100,8 +100,50 @@ def test_an_input_is_not_written_over(data):
     for output in (folder, folder / "b.jsonl", folder.parent / "link"):
         done = run("convert", folder, "-o", output)
         assert done.exit_code == 2
-        assert "is one of the files that were read" in done.stderr
+        assert "is one of the files that are read" in done.stderr
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_what_cannot_be_written_is_told(data, tmp_path):
+    folder, run, _ = data
+    (tmp_path / "file").touch()
+    done = run("convert", folder, "-o", tmp_path / "file" / "all.jsonl")
+    assert done.exit_code == 2
+    assert f"{tmp_path / 'file' / 'all.jsonl'}: " in done.stderr
+
+
+def test_a_type_that_no_file_can_hold_is_refused(data):
+    folder, run, out = data
+    (folder / "c.jsonl").write_text('{"text": "赵伟", "label": [[0, 2, "\\ud800"]]}\n', encoding="utf-8")
+    done = run("convert", folder, "-o", out / "all.jsonl")
+    assert done.exit_code == 0, done.output
+    assert "c.jsonl:1: '\\ud800' is no name of a type" in done.stderr
+
+
+def test_no_command_writes_over_what_it_reads(data, tmp_path):
+    folder, run, _ = data
+    ours = tmp_path / "ours.jsonl"
+    ours.write_text('{"text": "赵伟", "entities": []}\n', encoding="utf-8")
+    brat = tmp_path / "brat"
+    brat.mkdir()
+    (brat / "1.txt").write_text("赵伟", encoding="utf-8")
+    (brat / "1.ann").write_text("T1\tPER 0 2\t赵伟\n", encoding="utf-8")
+    for arguments, lost in (
+        (["export", brat, "--format", "columns", "-o"], brat / "1.txt"),
+        (["export", brat / "1.txt", "--format", "columns", "-o"], brat / "1.ann"),
+        (["export", ours, "--format", "columns", "--model", folder, "-o"], ours),
+        (["select", ours, "--labelled", folder, "--model", folder, "-n", "1", "-o"], folder / "b.jsonl"),
+        (["check", ours, "--json"], ours),
+        (["stats", ours, "--json"], ours),
+        (["close", ours, "-o"], ours),
+    ):
+        before = lost.read_bytes()
+        done = run(*arguments, lost)
+        assert done.exit_code == 2, arguments
+        assert f"{lost} is one of the files that are read" in done.stderr, arguments
+        assert lost.read_bytes() == before
+    again = ["export", ours, "--format", "label-studio", "-o", tmp_path / "tasks.json"]
+    assert [run(*again).exit_code for _ in range(2)] == [0, 0]
 
 
 def test_a_file_in_another_encoding_is_refused_or_converted(data):

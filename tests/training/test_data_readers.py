@@ -1,6 +1,7 @@
 """Readers of the files of other tools: the records that they hold, or a sentence that says why not."""
 
 import json
+import random
 
 import pytest
 from distillex_training.data.convert import input_files, read_any, sentences_of
@@ -104,6 +105,22 @@ def test_json_is_recognised_and_read_whatever_stands_between_the_records(read, t
     assert reading.problems == []
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "line", "reason"),
+    [
+        ("[\n", '\n]\n{"text": "另"}', 4, """'{"text": "另"}' follows the end of the JSON array"""),
+        ("[", '][{"text": "另"}]', 1, """'[{"text": "另"}]' follows the end of the JSON array"""),
+        ("[", '\n{"text": "另"}]', 2, """a comma or ] is missing before '{"text": "另"}]'"""),
+    ],
+)
+def test_what_stands_after_an_array_or_without_a_comma_in_it_is_a_problem(read, before, after, line, reason):
+    reading = read(f"{before}{json.dumps(KNOWN['doccano entities'][1], ensure_ascii=False)}{after}")
+    assert found(reading) == [(TEXT, SPANS)]
+    assert reading.refused == 1
+    ((at, told),) = [(problem.line, problem.reason) for problem in reading.problems]
+    assert (at, told) == (line, f"{reason}; the rest of the file was not read")
+
+
 def test_a_single_indented_object_is_one_record(read):
     assert found(read(json.dumps(task(*GOOD), indent=1))) == [(TEXT, SPANS)]
 
@@ -178,11 +195,21 @@ def test_prodigy_examples_that_were_not_accepted_are_passed_over(read):
             {"id": 1, "text": TEXT, "annotator": 1},
             "task 1: not annotated, or without entities: JSON-MIN does not tell them apart; export JSON",
         ),
+        (
+            {"id": 1, "text": TEXT, "annotator": 1, "choice": []},
+            "task 1: not annotated, or without entities: JSON-MIN does not tell them apart; export JSON",
+        ),
     ],
-    ids=["two labels", "no label", "no labels", "web page", "dialogue", "not annotated"],
+    ids=["two labels", "no label", "no labels", "web page", "dialogue", "not annotated", "an empty list"],
 )
 def test_what_label_studio_cannot_give_is_one_plain_sentence(read, value, reason):
     assert reasons(read(value)) == [reason]
+
+
+def test_json_min_has_labels_under_several_keys(read):
+    minimal = {"id": 1, "text": TEXT, "annotator": 1}
+    assert found(read(minimal | {"relations": [], "people": MINIMAL[:1], "others": MINIMAL[1:]})) == [(TEXT, SPANS)]
+    assert found(read(minimal | {"relations": [], "label": MINIMAL})) == [(TEXT, SPANS)]
 
 
 @pytest.mark.parametrize(
@@ -210,6 +237,23 @@ def test_offsets_that_were_counted_otherwise_are_put_right_by_their_surface(read
         )
 
 
+def test_all_spans_of_a_text_are_counted_in_one_way(read):
+    # Counted in code points the first one would have its surface too, at the second 赵.
+    regions = region(2, 3, "赵", "A"), region(4, 5, "伟", "B"), region(3, 4, None, "C")
+    reading = read(task(*regions, text="😀赵赵伟"))
+    assert found(reading) == [("😀赵赵伟", [(1, 2, "A"), (2, 3, "C"), (3, 4, "B")])]
+    assert reading.notes == [
+        f"{reading.path}: 3 spans were counted in UTF-16 units; put right by the surfaces given for them"
+    ]
+
+
+def test_a_span_that_utf_16_cannot_count_is_refused(read):
+    value = {"text": "😀赵伟", "label": [[1, 3, "PER"]]}
+    assert reasons(read(value, offsets=Offsets.UTF_16)) == [
+        "the span [1, 3) PER does not lie between characters of the text, counted in UTF-16 units"
+    ]
+
+
 def test_a_span_that_is_merely_wrong_is_not_put_right(read):
     for start in (1, 2, 3):
         assert "not '赵伟'" in reasons(read(task(region(start, start + 2, "赵伟", "PER"))))[0]
@@ -230,6 +274,20 @@ def test_doccano_labels_that_are_numbers_or_of_the_whole_text_are_refused(read):
     numbered = {"text": TEXT, "annotations": [{"label": 2, "start_offset": 0, "end_offset": 2}]}
     assert "label number 2, which names no type" in reasons(read(numbered))[0]
     assert "'positive' is a label of the whole text" in reasons(read({"text": TEXT, "label": ["positive"]}))[0]
+
+
+def test_an_empty_list_of_doccano_hides_no_labels_under_another_key(read):
+    entities = KNOWN["doccano entities"][1]
+    assert found(read({"label": [], **entities})) == [(TEXT, SPANS)]
+    assert found(read({"id": 1, "text": "无", "label": []}, kind=Format.DOCCANO)) == [("无", [])]
+
+
+def test_what_label_studio_says_of_a_span_beside_its_label_is_passed_over(read):
+    choices = {"type": "choices", "value": {"start": 0, "end": 2, "text": "赵伟", "choices": ["sure"]}}
+    comment = {"type": "textarea", "value": {"start": 0, "end": 2, "text": ["see above"]}}
+    reading = read(task(*GOOD, choices, comment))
+    assert found(reading) == [(TEXT, SPANS)]
+    assert "2 results passed over" in reading.notes[0]
 
 
 def test_tags_that_are_numbers_need_names(read):
@@ -473,3 +531,26 @@ def test_a_document_is_cut_into_sentences_outside_its_entities(tmp_path):
         [],
     ]
     assert all(part.open == (OpenSpan(0, len(part.text), ("time",)),) and part.weight == 0.5 for part in parts)
+
+
+class CountedSpans(tuple):
+    """Spans that count how often somebody looks through them."""
+
+    looked = 0
+
+    def __iter__(self):
+        self.looked += 1
+        return super().__iter__()
+
+
+def test_a_document_of_many_sentences_is_cut_without_looking_through_its_spans_for_each(tmp_path):
+    generator = random.Random(7)
+    text = "".join(generator.choices("赵伟。！ ", k=400))
+    starts = sorted(generator.sample(range(390), 30))
+    spans = CountedSpans(GoldSpan(start, start + generator.randint(1, 9), "X") for start in starts)
+    parts = sentences_of(Record(tmp_path, 1, text, spans))
+    assert spans.looked <= 3
+    assert len(parts) > 30
+    surfaces = [part.text[span.start : span.end] for part in parts for span in part.spans]
+    assert surfaces == [text[span.start : span.end] for span in spans]
+    assert "".join("".join(part.text.split()) for part in parts) == "".join(text.split())

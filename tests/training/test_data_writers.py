@@ -110,6 +110,16 @@ def test_overlapping_spans_are_kept_refused_or_flattened(tmp_path, kind):
     assert read_back(tmp_path / "flat") == [(NESTED.text, (GoldSpan(0, 4, "organization"),))]
 
 
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_entities_may_be_given_in_any_order(tmp_path, kind):
+    reversed_ = Record(HERE, 1, TEXT, SPANS[::-1])
+    nested = Record(HERE, 2, NESTED.text, NESTED.spans[::-1])
+    exported = write(kind, [reversed_, nested], tmp_path / "out")
+    assert exported.refused == (0 if FORMATS[kind].nests else 1)
+    kept = [(TEXT, SPANS), (NESTED.text, NESTED.spans)][: 2 - exported.refused]
+    assert read_back(tmp_path / "out") == kept
+
+
 @pytest.mark.parametrize("kind", [kind for kind in WRITTEN if kind is not Format.DISTILLEX])
 def test_what_is_labelled_in_part_is_refused_and_what_stands_beside_is_noted(tmp_path, kind):
     partial = record(open=(OpenSpan(0, 1, ("time",)),))
@@ -117,6 +127,18 @@ def test_what_is_labelled_in_part_is_refused_and_what_stands_beside_is_noted(tmp
     assert "labelled in part" in str(exported.problems[0])
     assert len(exported.records) == 1
     assert "1 records have a weight or a domain" in exported.notes[-1]
+    scored = write(kind, [record(spans=(GoldSpan(1, 3, "name", score=0.5), SPANS[1]))], tmp_path / "scored")
+    assert scored.notes == [f"1 entities have a score, which {kind.value} does not hold"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(Format.CONLLU, "name|B"), (Format.UIE, "赵伟的学校"), (Format.UIE, "kind[a，b]")]
+)
+def test_a_type_that_would_be_read_as_something_else_is_refused(tmp_path, kind, name):
+    exported = write(kind, [record(spans=(GoldSpan(1, 3, name),)), record()], tmp_path / "out")
+    (problem,) = exported.problems
+    assert problem.reason == f"{kind.value}: the type {name!r} is read as something else"
+    assert read_back(tmp_path / "out") == [(TEXT, SPANS)]
 
 
 def test_our_own_format_holds_everything(tmp_path):

@@ -201,6 +201,8 @@ def test_what_evaluation_needs_beside_the_data_is_named(evaluate, toy, toy_stude
         (("--base", tmp_path / "data.jsonl"), "not a lexicon file"),
         (("--json", tmp_path / "no" / "out.json"), "cannot be written"),
         (("--json", tmp_path), "cannot be written"),
+        (("--json", tmp_path / "data.jsonl"), "data.jsonl is an input"),
+        (("--html", tmp_path / "data.jsonl"), "data.jsonl is an input"),
     ):
         code, output = evaluate(tmp_path / "data.jsonl", *options)
         assert (code, reason in output) == (1, True), output

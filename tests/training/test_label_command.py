@@ -1,12 +1,16 @@
 """``distillex label``: from a stand-in of an OpenAI-compatible server that fails in every way, and from a model."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 
 import pytest
 from chat_server import ChatServer, answer, entities_of, refusal, wait_until
@@ -14,6 +18,7 @@ from conftest import toy_sentences, write_jsonl
 from distillex.command.main import application
 from distillex_training.data.records import read_records
 from distillex_training.labelling.answers import BadAnswer, read_answer
+from distillex_training.labelling.endpoint import asked_wait
 from typer.testing import CliRunner
 
 TYPES = "name: the name of a person\ncompany: a business, by its full or short name\n"
@@ -127,10 +132,28 @@ def test_all_requests_wait_as_long_as_the_server_asks(folder):
     first = texts_of(folder)[0]
     begun = time.monotonic()
     with ChatServer(behave) as server:
-        run(server, "--backoff", "30")
+        run(server)
     assert time.monotonic() - begun >= 0.5
     assert len(written(folder)) == 12
     assert len(server.asked) == 13
+
+
+def test_a_server_that_asks_for_no_wait_is_given_the_usual_one(folder):
+    def behave(text, body, count):
+        return refusal(429, "slow down", Retry_After="0") if text == texts_of(folder)[0] and count == 0 else None
+
+    begun = time.monotonic()
+    with ChatServer(behave) as server:
+        run(server, "--backoff", "1")
+    assert time.monotonic() - begun >= 0.5
+
+
+def test_a_wait_may_be_asked_for_by_a_date():
+    now = datetime.now(timezone.utc)
+    assert 50 < asked_wait(format_datetime(now + timedelta(seconds=100), usegmt=True)) <= 100
+    for asked in (None, "soon", "-1", "nan", "inf", format_datetime(now - timedelta(hours=1), usegmt=True)):
+        assert asked_wait(asked) == 0
+    assert asked_wait("2.5") == 2.5
 
 
 def test_so_many_requests_run_at_once_and_no_more(folder):
@@ -260,9 +283,45 @@ def test_where_nobody_listens_it_is_said_at_once(folder, url, message):
 
 
 def test_a_request_that_the_server_refuses_again_and_again_ends_the_run(folder):
+    texts = dict.fromkeys(record["text"] for record in toy_sentences(60, 3))
+    (folder / "raw.txt").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     with ChatServer(lambda text, body, count: refusal(400, "max_tokens is too large")) as server:
         output = run(server, code=1)
-    assert "3 sentences in a row without an answer: HTTP 400: max_tokens is too large" in output
+    assert "20 sentences in a row refused: HTTP 400: max_tokens is too large" in output
+    assert len(set(server.texts())) == 20
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_texts_that_the_server_refuses_do_not_keep_others_from_being_labelled(folder, status):
+    texts = [record["text"] for record in toy_sentences(120, 3)]
+    (folder / "raw.txt").write_text("".join(f"{text}\n" for text in dict.fromkeys(texts)), encoding="utf-8")
+    texts = texts_of(folder)
+    # More of them in a row than ways to ask, at the beginning and later.
+    refused = {*texts[:4], *texts[40:65]}
+
+    def behave(text, body, count):
+        return refusal(status, "content filter") if text in refused else None
+
+    with ChatServer(behave) as server:
+        output = run(server)
+        assert list(written(folder)) == [text for text in texts if text not in refused]
+        assert f"not answered: HTTP {status}: content filter 29" in output
+        # Once the format is settled, a refusal is one of the text.
+        assert [server.texts().count(text) for text in texts[40:65]] == [1] * 25
+        assert {body["response_format"]["type"] for body, _ in server.asked[12:]} == {"json_schema"}
+        again = run(server)
+    assert list(written(folder)) == [text for text in texts if text not in refused]
+    assert f"not answered: HTTP {status}: content filter 29" in again
+
+
+def test_what_is_in_the_cache_is_written_where_the_endpoint_gives_up(folder):
+    texts = texts_of(folder)
+    with ChatServer() as server:
+        run(server, "--limit", "5")
+        server.behave = lambda text, body, count: refusal(401, "key revoked")
+        (folder / "labels.jsonl").unlink()
+        assert "HTTP 401: key revoked; what was answered is kept in" in run(server, code=1)
+    assert list(written(folder)) == texts[:5]
 
 
 def test_an_endpoint_that_stops_answering_ends_the_run_and_what_it_said_is_kept(folder):
@@ -342,10 +401,14 @@ def test_another_prompt_or_model_asks_anew_and_the_same_does_not(folder, changed
         (["--request", "[1]"], "an object of further fields is accepted"),
         (["--request", '{"messages": []}'], "not messages, model, response_format or stream"),
         (["-o", "raw.txt"], "raw.txt is an input"),
+        (["-o", "types.yaml"], "types.yaml is an input"),
+        (["--examples", "few.jsonl", "-o", "few.jsonl"], "few.jsonl is an input"),
+        (["--prompt", "few.jsonl", "-o", "few.jsonl"], "few.jsonl is an input"),
         (["-o", "."], ". is a folder"),
     ],
 )
 def test_wrong_use_is_told_before_anything_is_asked(folder, more, message):
+    (folder / "few.jsonl").touch()
     assert message in run("http://127.0.0.1:1/v1", *more, code=2)
 
 
@@ -368,6 +431,70 @@ def test_wrong_files_are_told_before_anything_is_asked(folder, name, content, me
     (folder / name).write_text(content, encoding="utf-8")
     more = {"mine.txt": ["--prompt", "mine.txt"], "few.jsonl": ["--examples", "few.jsonl"]}.get(name, [])
     assert message in run("http://127.0.0.1:1/v1", *more, code=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ('None? {"entities": []}</think>', "empty"),
+        ('<think>None? {"entities": []}', "empty"),
+        ('For none: {"entities": []}. Here: {"entities": [{"text": "张伟", "type": "name"}]}', "several answers"),
+    ],
+)
+def test_what_is_thought_or_repeated_is_no_answer(content, kind):
+    with pytest.raises(BadAnswer, match=kind):
+        read_answer(content, ("name",))
+
+
+def test_an_answer_follows_thoughts_whose_beginning_the_server_leaves_out():
+    said = '{"entities": [{"text": "张伟", "type": "name"}]}'
+    for content in ('None? {"entities": []}</think>' + said, f"{said}\nOnce more:\n{said}"):
+        assert [mention.text for mention in read_answer(content, ("name",)).mentions] == ["张伟"]
+
+
+def test_another_server_asks_anew(folder):
+    with ChatServer() as one, ChatServer() as other:
+        run(one, "--limit", "2")
+        run(other, "--limit", "2")
+        run(other, "--limit", "2")
+        assert (len(one.asked), len(other.asked)) == (2, 2)
+
+
+def test_a_password_in_the_url_is_not_shown_and_does_not_part_the_answers(folder):
+    with ChatServer(lambda text, body, count: refusal(401, "who are you")) as server:
+        output = run(server.url.replace("//", "//me:secret@"), code=1)
+        assert "HTTP 401: who are you" in output
+        assert "secret" not in output
+        server.behave = lambda text, body, count: None
+        for url in (server.url.replace("//", "//me:secret@"), server.url.replace("//", "//me:other@")):
+            run(url, "--limit", "2")
+        assert len(server.answered) == 2
+    assert "secret" not in run(f"http://me:secret@127.0.0.1:{closed_port()}/v1", "--limit", "3", code=1)
+
+
+def test_a_key_of_several_lines_is_refused_without_showing_it(folder, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "first\nsecond")
+    with ChatServer() as server:
+        output = run(server, code=1)
+    assert "the key holds a line break" in output
+    assert "second" not in output
+    assert not server.asked
+
+
+def test_an_answer_in_the_cache_that_is_a_bad_one_now_is_asked_for_again(folder):
+    with ChatServer() as server:
+        run(server, "--limit", "3")
+        with contextlib.closing(sqlite3.connect(folder / "cache" / "answers.sqlite")) as table, table:
+            table.execute("UPDATE answers SET content = 'sorry' WHERE rowid = 2")
+        output = run(server, "--limit", "3")
+    assert len(server.asked) == 4
+    assert "3 labelled (2 of them before)" in output
+
+
+def test_an_answer_is_whole_whatever_the_server_calls_its_end(folder):
+    with ChatServer(lambda text, body, count: {"finish_reason": "eos_token", "content": answer(text)}) as server:
+        run(server)
+    assert len(written(folder)) == 12
 
 
 def test_types_may_be_a_list_of_names(folder):
@@ -404,6 +531,15 @@ def test_a_model_labels_with_its_posteriors_as_scores(toy, folder, kind, request
     spans = [span for record in records.values() for span in record.spans]
     assert {span.type for span in spans} <= {"name", "company"}
     assert any(0 < span.score < 1 for span in spans)
+
+
+def test_what_is_no_model_or_no_cache_is_told(folder, toy_encoder):
+    result = CliRunner().invoke(application, ["label", "raw.txt", "-o", "labels.jsonl", "--model", str(toy_encoder)])
+    assert (result.exit_code, "distillex label: " in result.output) == (1, True), result.output
+    (folder / "cache").mkdir()
+    with contextlib.closing(sqlite3.connect(folder / "cache" / "answers.sqlite")) as table, table:
+        table.execute("CREATE TABLE answers (something TEXT)")
+    assert "answers.sqlite: no such column: content" in run("http://127.0.0.1:1/v1", code=1)
 
 
 def test_options_of_an_endpoint_are_refused_beside_a_model(folder):

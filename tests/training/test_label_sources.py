@@ -49,6 +49,15 @@ def test_offsets_that_hold_another_text_give_way_to_the_text(tmp_path):
     assert "1 of them had offsets that hold another text" in report.lines()
 
 
+def test_further_types_of_an_entity_given_by_its_text_are_kept(tmp_path):
+    entities = [{"text": "苹果", "type": "company", "also": ["product"]}, {"text": "梨", "type": "a", "also": ["b"]}]
+    path = write_jsonl(tmp_path / "labels.jsonl", [{"text": "吃苹果", "entities": entities}])
+    ((record,), problems) = (read_aligned(path)[0].records, read_aligned(path)[0].problems)
+    assert not problems
+    assert [span.types for span in record.spans] == [("company", "product")]
+    assert record.open == (OpenSpan(0, 3, ("a", "b")),)
+
+
 def test_the_type_of_an_entity_that_is_not_found_stays_open_in_its_sentence(tmp_path):
     entities = [{"text": "张伟", "type": "name"}, {"text": "上海", "type": "place"}]
     record = {"text": "张伟来了", "entities": entities}

@@ -54,6 +54,7 @@ def compare(
 
     from distillex_training.comparison import compare as run
     from distillex_training.comparison import comparison_figures, comparison_lines, comparison_page
+    from distillex_training.data.kept_inputs import is_input
     from distillex_training.opened_model import OpenedModel, open_base, open_model
     from distillex_training.predictions import align, read_found
 
@@ -61,6 +62,9 @@ def compare(
     for option, path in (("--json", json_file), ("--html", html_file)):
         if path is not None and (path.is_dir() or not path.parent.is_dir()):
             _fail(f"{option}: {path} cannot be written: {path.parent} is no folder, or {path.name} is one")
+        files = (path for path in (Path(first), Path(second), data, declaration, base) if path is not None)
+        if path is not None and is_input(path, (file for file in files if file.is_file())):
+            _fail(f"{option}: {path} is an input, and would be lost: give another file")
 
     def opened(given: str) -> OpenedModel | list[Record]:
         path = Path(given)

@@ -25,6 +25,7 @@ from distillex_training.data.formats.reading import Reading
 from distillex_training.data.formats.registry import FORMATS, Format
 from distillex_training.data.formats.tags import LETTERS
 from distillex_training.data.formats.writing import Output
+from distillex_training.data.kept_inputs import is_input
 from distillex_training.data.raw import read_raw
 from distillex_training.data.records import UTF_8, DataError, Problem, Record, read_records
 from distillex_training.data.resemblance import RESEMBLANCE
@@ -144,12 +145,10 @@ def convert(
         repeated = [path for path, times in Counter(path for path, _ in written).items() if times > 1]
         if repeated:
             _fail("convert", f"several files would be written to {repeated[0]}; give a .jsonl file or --dev")
-    read = {reading.path.resolve() for reading in readings}
     for path, _ in written:
-        if path.resolve() in read:
-            _fail("convert", f"{path} is one of the files that were read, and would be lost: give another output")
+        _keep_inputs("convert", path, inputs)
     for path, part in written:
-        write_records(path, part)
+        _write_records("convert", path, part)
         typer.echo(f"{path}: {len(part):,} sentences, {sum(len(r.spans) for r in part):,} entities")
     typer.echo(f"{taken:,} records taken, {refused:,} left out" + (" (named above)" if refused else ""))
 
@@ -189,17 +188,16 @@ def export(
     from distillex_training.evaluate import NotFiniteError
 
     _check_output("export", format_, scheme, output)
+    _keep_inputs("export", output, inputs)
     try:
         if model is not None:
             found = _prelabelled(inputs, model, base)
-            written = _write(found, format_, Output(output, scheme, model.resolve().name), flatten, inputs)
+            written = _write(found, format_, Output(output, scheme, model.resolve().name), flatten)
         else:
             options = ReadingOptions(input_scheme, joiner, encoding, _names(tag_names), offsets)
-            files = input_files(inputs)
-            readings = [read_any(file, input_format, options) for file in files]
+            readings = [read_any(file, input_format, options) for file in input_files(inputs)]
             _name_problems(readings)
             records = [record for reading in readings for record in reading.records]
-            _keep_inputs("export", output, files)
             written = export_records(records, format_, Output(output, scheme), flatten=flatten)
             written.refused += sum(reading.refused for reading in readings)
     except (NotFiniteError, OSError, ValueError) as error:
@@ -241,6 +239,7 @@ def select(
     from distillex_training.evaluate import NotFiniteError
 
     _check_output("select", format_, scheme, output)
+    _keep_inputs("select", output, [*inputs, *(labelled or ())])
     try:
         readings = [read_any(file) for file in input_files(labelled)] if labelled else []
         _name_problems(readings)
@@ -250,7 +249,7 @@ def select(
         if not selected.chosen:
             _fail("select", "every sentence is labelled already, or resembles one that is (--resemblance)")
         name = model.resolve().name
-        written = _write(selected.chosen, format_, Output(output, scheme, name), flatten, [*inputs, *(labelled or ())])
+        written = _write(selected.chosen, format_, Output(output, scheme, name), flatten)
     except (NotFiniteError, OSError, ValueError) as error:
         _fail("select", str(error))
     first, last = selected.chosen[0].confidence, selected.chosen[-1].confidence
@@ -286,6 +285,7 @@ def check(
 
     Exit codes: 0 no error (warnings there may be), 1 errors, 2 a file or the declaration cannot be read.
     """
+    _keep_inputs("check", json_file, (train, dev, declaration))
     entity_types = tuple(name.strip() for name in (types or "").split(",") if name.strip())
     try:
         findings = check_files(train, dev, max_length=max_length, declaration=declaration, entity_types=entity_types)
@@ -314,6 +314,7 @@ def check(
 @app.command()
 def stats(train: Train, dev: Dev = None, json_file: JsonFile = None) -> None:
     """Count sentences, lengths, entities per type, and the share of the development file's entities that are unseen."""
+    _keep_inputs("stats", json_file, (train, dev))
     try:
         files = [read_records(path) for path in (train, dev) if path is not None]
     except DataError as error:
@@ -362,6 +363,7 @@ def close(
     from distillex_training.ensemble import Ensemble
     from distillex_training.models.directory import ModelDirectoryError
 
+    _keep_inputs("close", output, (data, declaration, base))
     try:
         ensemble = Ensemble(teacher, Lexicon.load(base or shipped_base_lexicon())) if teacher else None
         types = ensemble.entity_types if ensemble is not None else ()
@@ -378,7 +380,7 @@ def close(
             notes.append(str(closed))
     except (ConfigError, DataError, LexiconError, ModelDirectoryError) as error:
         _fail("close", str(error))
-    write_records(output, records)
+    _write_records("close", output, records)
     for note in notes:
         typer.echo(note)
     typer.echo(f"{output}: {len(records):,} sentences, {sum(len(r.spans) for r in records):,} entities")
@@ -403,9 +405,20 @@ def _check_output(command: str, kind: Format, scheme: Scheme, output: Path) -> N
         _fail(command, f"{output} is a folder; {kind.value} is written to a file")
 
 
-def _keep_inputs(command: str, output: Path, inputs: Sequence[Path]) -> None:
-    if any(path.resolve() == output.resolve() for path in inputs):
-        _fail(command, f"{output} is one of the files that were read, and would be lost: give another output")
+def _write_records(command: str, output: Path, records: Sequence[Record]) -> None:
+    try:
+        write_records(output, records)
+    except OSError as error:
+        _fail(command, f"{output}: {error.strerror}")
+
+
+def _keep_inputs(command: str, output: Path | None, inputs: Sequence[Path | None]) -> None:
+    try:
+        lost = output is not None and is_input(output, inputs)
+    except DataError as error:
+        _fail(command, str(error))
+    if lost:
+        _fail(command, f"{output} is one of the files that are read, and would be lost: give another output")
 
 
 def _prelabelled(inputs: Sequence[Path], model: Path, base: Path | None) -> list[Prelabelled]:
@@ -421,10 +434,7 @@ def _prelabelled(inputs: Sequence[Path], model: Path, base: Path | None) -> list
     return prelabel(texts, opened, lexicon, inputs[0])
 
 
-def _write(
-    found: Sequence[Prelabelled], kind: Format, output: Output, flatten: bool, inputs: Sequence[Path]
-) -> Exported:
-    _keep_inputs("export", output.path, inputs)
+def _write(found: Sequence[Prelabelled], kind: Format, output: Output, flatten: bool) -> Exported:
     output = dataclasses.replace(output, confidences=tuple(each.confidence for each in found))
     return export_records([each.record for each in found], kind, output, flatten=flatten)
 

@@ -24,6 +24,13 @@ class Mention:
     text: str
     type: str
     score: float = 1.0
+    also: tuple[str, ...] = ()
+    """Further types that it may have instead."""
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """All types that it may have."""
+        return self.type, *self.also
 
 
 @dataclass
@@ -50,9 +57,10 @@ def align(text: str, mentions: Iterable[Mention], taken: Sequence[tuple[int, int
     text
         The sentence.
     mentions
-        Its entities. White space around them is left out. Where one does not occur as it is written, it is compared as
-        the matcher compares words: without regard to width, case, or traditional and simplified forms. What begins or
-        ends with a Latin letter or a digit does so at a word's border: ``cat`` is not found in ``concatenate``.
+        Its entities. White space around them is left out. They are compared as the matcher compares words: without
+        regard to width, case, or traditional and simplified forms; where the text has one exactly, it is no other's.
+        What begins or ends with a Latin letter or a digit does so at a word's border: ``cat`` is not found in
+        ``concatenate``.
     taken
         Stretches that are entities already.
 
@@ -67,13 +75,17 @@ def align(text: str, mentions: Iterable[Mention], taken: Sequence[tuple[int, int
     by_text: dict[str, list[Mention]] = {}
     for mention in mentions:
         by_text.setdefault(mention.text.strip(), []).append(mention)
+    exact = {place: surface for surface in by_text for place in _occurrences(text, surface)}
+    compared = normalize(text)
     for surface in sorted(by_text, key=len, reverse=True):
         named = sorted(by_text[surface], key=lambda mention: -mention.score)
         first = named[0]
-        types = tuple(dict.fromkeys(mention.type for mention in named))
-        places = list(_occurrences(text, surface))
+        types = tuple(dict.fromkeys(kind for mention in named for kind in mention.types))
+        places = sorted({*_occurrences(text, surface), *_occurrences(compared, normalize(surface))})
         apart: list[tuple[int, int]] = []
         for start, end in places:
+            if exact.get((start, end), surface) != surface:
+                continue  # another entity's
             if not any(start < b and a < end for a, b in (*occupied, *apart)):
                 apart.append((start, end))
         if not places:
@@ -91,14 +103,7 @@ def align(text: str, mentions: Iterable[Mention], taken: Sequence[tuple[int, int
 
 
 def _occurrences(text: str, surface: str) -> Iterator[tuple[int, int]]:
-    if not surface:
-        return
-    found = list(_exact(text, surface))
-    yield from found or _exact(normalize(text), normalize(surface))
-
-
-def _exact(text: str, surface: str) -> Iterator[tuple[int, int]]:
-    start = text.find(surface)
+    start = text.find(surface) if surface else -1
     while start >= 0:
         end = start + len(surface)
         if not _within_word(text, start) and not _within_word(text, end):

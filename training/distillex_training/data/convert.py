@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
-from itertools import pairwise
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from distillex_matcher import normalize
@@ -15,7 +15,7 @@ from distillex_training.data.formats.options import ReadingOptions
 from distillex_training.data.formats.reading import Reading, Source
 from distillex_training.data.formats.registry import Format, read
 from distillex_training.data.labelled import SENTENCE_END
-from distillex_training.data.records import DataError, Record
+from distillex_training.data.records import DataError, GoldSpan, Record
 
 
 def input_files(paths: Sequence[Path]) -> list[Path]:
@@ -89,18 +89,31 @@ def split(records: Sequence[Record], dev_share: float, seed: int) -> tuple[list[
 
 def sentences_of(record: Record) -> list[Record]:
     """Cut a text after each end of a sentence that lies in no span; pieces of white space alone are left out."""
-    ends = (match.end() for match in SENTENCE_END.finditer(record.text))
-    cuts = [end for end in ends if not any(span.start < end < span.end for span in record.spans)]
-    bounds = dict.fromkeys([0, *cuts, len(record.text)])
-    return [part for begin, end in pairwise(bounds) if (part := _part(record, begin, end)) is not None]
+    bounds = list(dict.fromkeys([0, *_cuts(record), len(record.text)]))
+    inside: list[list[GoldSpan]] = [[] for _ in bounds]
+    for span in record.spans:
+        inside[bisect_right(bounds, span.start) - 1].append(span)
+    parts = (_part(record, *each) for each in zip(bounds[:-1], bounds[1:], inside[:-1], strict=True))
+    return [part for part in parts if part is not None]
 
 
-def _part(record: Record, begin: int, end: int) -> Record | None:
+def _cuts(record: Record) -> Iterator[int]:
+    """Yield the ends of sentences that lie in no span."""
+    spans = sorted(record.spans)
+    begun = reach = 0
+    for match in SENTENCE_END.finditer(record.text):
+        while begun < len(spans) and spans[begun].start < match.end():
+            reach = max(reach, spans[begun].end)
+            begun += 1
+        if reach <= match.end():
+            yield match.end()
+
+
+def _part(record: Record, begin: int, end: int, inside: Sequence[GoldSpan]) -> Record | None:
     """Return a part of a record without white space at its ends, None where there is nothing else."""
     content = record.text[begin:end]
     if not content.strip():
         return None
-    inside = [span for span in record.spans if begin <= span.start and span.end <= end]
     first = min([begin + len(content) - len(content.lstrip()), *(span.start for span in inside)])
     last = max([begin + len(content.rstrip()), *(span.end for span in inside)])
     return dataclasses.replace(

@@ -43,6 +43,8 @@ def export_records(records: Sequence[Record], kind: Format, output: Output, *, f
     """
     chosen = FORMATS[kind]
     exported = Exported()
+    # People's files have their entities in any order; tools expect that of the text.
+    records = [dataclasses.replace(record, spans=tuple(sorted(record.spans))) for record in records]
     if flatten:
         records, exported.notes = disjoint_records(output.path, records)
     kept = []
@@ -60,6 +62,9 @@ def export_records(records: Sequence[Record], kind: Format, output: Output, *, f
     beside = sum(record.weight != 1.0 or bool(record.domain) for record in exported.records)
     if beside and not chosen.partial:
         exported.notes.append(f"{beside} records have a weight or a domain, which {kind.value} does not hold")
+    scored = sum(span.score != 1.0 for record in exported.records for span in record.spans)
+    if scored and not chosen.partial:
+        exported.notes.append(f"{scored} entities have a score, which {kind.value} does not hold")
     if output.confidences:
         output = dataclasses.replace(output, confidences=tuple(output.confidences[number] for number in kept))
     chosen.write(exported.records, output)

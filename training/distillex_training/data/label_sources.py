@@ -28,6 +28,7 @@ from distillex_training.data.records import (
     Problem,
     Record,
     RecordFile,
+    are_names,
     read_lines,
     read_records,
     text_problems,
@@ -178,7 +179,7 @@ def with_offsets(record: dict[str, Any], where: str, report: AlignmentReport) ->
 
 def opened(record: dict[str, Any], missing: Sequence[Mention]) -> dict[str, Any]:
     """Return ``"open"`` of a record in which some entities have no place; nothing where all have one."""
-    types = sorted({mention.type for mention in missing})
+    types = sorted({kind for mention in missing for kind in mention.types})
     if not types:
         return {}
     before = record.get("open", [])
@@ -196,12 +197,12 @@ def _mention(entity: Any, text: str) -> Mention | None:
     """Return what has to be found by its text: it has no offsets, or such as hold another text."""
     if not isinstance(entity, dict) or not isinstance(entity.get("text"), str) or text_problems(entity["text"]):
         return None
-    kind, score = entity.get("type"), entity.get("score", 1.0)
-    if not isinstance(kind, str) or not kind.strip():
+    kind, score, also = entity.get("type"), entity.get("score", 1.0), entity.get("also", [])
+    if not isinstance(kind, str) or not kind.strip() or not are_names(also):
         return None
     if _has_offsets(entity) and text[entity["start"] : entity["end"]] == entity["text"] and entity["start"] >= 0:
         return None
-    return Mention(entity["text"], kind, float(score) if type(score) in (int, float) else 1.0)
+    return Mention(entity["text"], kind, float(score) if type(score) in (int, float) else 1.0, tuple(also))
 
 
 def _has_offsets(entity: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ class GoldSpan:
     def types(self) -> tuple[str, ...]:
         """All types that it may have."""
         return self.type, *self.also
+
+
+def overlaps(spans: Iterable[GoldSpan]) -> bool:
+    """Tell whether some of the spans overlap, in whatever order they are."""
+    return any(before.end > after.start for before, after in pairwise(sorted(spans)))
 
 
 @dataclass(frozen=True, order=True)
@@ -376,7 +382,7 @@ def _span(entity: Any) -> GoldSpan | None:
     start, end, kind, also = entity.get("start"), entity.get("end"), entity.get("type"), entity.get("also", [])
     if type(start) is not int or type(end) is not int:
         return None
-    if not isinstance(kind, str) or not _are_names([kind]) or not _are_names(also):
+    if not isinstance(kind, str) or not are_names([kind]) or not are_names(also):
         return None
     score = entity.get("score", 1.0)
     if type(score) not in (int, float) or not 0 <= score <= 1:
@@ -396,10 +402,16 @@ def _open_span(value: Any) -> OpenSpan | None:
     if not isinstance(value, dict):
         return None
     start, end, types = value.get("start"), value.get("end"), value.get("types")
-    if type(start) is not int or type(end) is not int or not types or not _are_names(types):
+    if type(start) is not int or type(end) is not int or not types or not are_names(types):
         return None
     return OpenSpan(start, end, tuple(dict.fromkeys(types)))
 
 
-def _are_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) and each.strip() for each in value)
+def are_names(value: Any) -> bool:
+    """Tell whether a value is a list of names of types."""
+    return isinstance(value, list) and all(isinstance(each, str) and is_name(each) for each in value)
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text can name a type."""
+    return not text_problems(text)

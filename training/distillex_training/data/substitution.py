@@ -12,9 +12,9 @@ import dataclasses
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from distillex_training.data.labelled import GoldSpan, Sentence
+from distillex_training.data.records import overlaps
 
 LISTED = 0.5
 """Share of the exchanged entities whose place a word of a list takes, where there are lists of its type."""
@@ -150,9 +150,7 @@ def substituted_sentences(
 
 def disjoint(spans: Sequence[GoldSpan]) -> list[GoldSpan]:
     """Return the spans in order, or none where some overlap."""
-    ordered = sorted(spans, key=lambda span: (span.start, span.end))
-    apart = all(a.end <= b.start for a, b in pairwise(ordered))
-    return ordered if apart else []
+    return [] if overlaps(spans) else sorted(spans)
 
 
 def _by_type(mentions: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Answers that were paid for, kept by a hash of text, prompt and model: a run that was killed goes on from them."""
+"""Answers that were paid for, by a hash of text, prompt, model and server: a run that was killed goes on from them."""
 
 from __future__ import annotations
 
@@ -43,14 +43,32 @@ class AnswerCache:
             raise OSError(f"{self.path}: {error}") from None
 
     def get(self, key: str) -> Kept | None:
-        """Return the answer that is kept under a key."""
-        row = self._table.execute("SELECT content, tokens_in, tokens_out FROM answers WHERE key = ?", (key,)).fetchone()
+        """Return the answer that is kept under a key.
+
+        Raises
+        ------
+        OSError
+            For a table of other columns, or a damaged file.
+        """
+        row = self._run("SELECT content, tokens_in, tokens_out FROM answers WHERE key = ?", (key,)).fetchone()
         return None if row is None else Kept(*row)
 
     def put(self, key: str, kept: Kept) -> None:
-        """Keep an answer; it is on disk when this returns."""
+        """Keep an answer; it is on disk when this returns.
+
+        Raises
+        ------
+        OSError
+            Where it cannot be written: the disk is full, say.
+        """
         values = (key, kept.content, kept.tokens_in, kept.tokens_out)
-        self._table.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", values)
+        self._run("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", values)
+
+    def _run(self, statement: str, values: tuple[str | int | None, ...]) -> sqlite3.Cursor:
+        try:
+            return self._table.execute(statement, values)
+        except sqlite3.Error as error:
+            raise OSError(f"{self.path}: {error}") from None
 
     def close(self) -> None:
         """Close the file."""

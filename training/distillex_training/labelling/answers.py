@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from distillex_training.data.alignment import AlignmentReport, Mention, align
 from distillex_training.data.records import OpenSpan, Record, text_problems
 
-THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
+THOUGHT, THOUGHT_END = "<think>", "</think>"
 
 
 class BadAnswer(ValueError):  # noqa: N818
@@ -36,7 +35,7 @@ def read_answer(content: str, types: Sequence[str]) -> Answer:
     BadAnswer
         For one that does not hold them in the form that was asked for.
     """
-    entities = _entities(THOUGHTS.sub("", content))
+    entities = _entities(_said(content))
     spelling = {kind.casefold(): kind for kind in types}
     known: list[Mention] = []
     unknown: list[Mention] = []
@@ -54,15 +53,22 @@ def read_answer(content: str, types: Sequence[str]) -> Answer:
     return Answer(tuple(known), tuple(unknown))
 
 
+def _said(content: str) -> str:
+    """Return what follows the thoughts; servers may leave out where they begin, and a cut one has no end."""
+    return content.rpartition(THOUGHT_END)[2].partition(THOUGHT)[0]
+
+
 def _entities(content: str) -> list[Any]:
     if not content.strip():
         raise BadAnswer("empty")
-    found = False
-    for value in _json_values(content):
-        found = True
-        if isinstance(value, dict) and isinstance(value.get("entities"), list):
-            return list(value["entities"])
-    raise BadAnswer('no list "entities"' if found else "no JSON")
+    values = list(_json_values(content))
+    named = [each["entities"] for each in values if isinstance(each, dict) and isinstance(each.get("entities"), list)]
+    if not named:
+        raise BadAnswer('no list "entities"' if values else "no JSON")
+    # Which of them is the answer, and which one repeats the question's example, cannot be told.
+    if any(each != named[0] for each in named):
+        raise BadAnswer("several answers that differ")
+    return list(named[0])
 
 
 def _json_values(content: str) -> Iterator[Any]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any
 
@@ -19,9 +22,12 @@ RETRIED = (408, 409, 425, 429)
 """Statuses below 500 after which the same request may be answered."""
 FORMAT_REFUSED = (400, 415, 422, 501)
 """What servers answer to a response format that they do not know."""
+REQUEST_REFUSED = (*FORMAT_REFUSED, 403, 413, 451)
+"""What servers answer to a text that they do not take (too long, objected to), whatever they say to others."""
 FORMATS = ("JSON schema", "JSON mode", "plain text")
 CONNECT_S = 10.0
 LONGEST_WAIT_S = 60.0
+"""Between two tries, whatever the server asks for."""
 SHOWN = 300
 """Characters of a server's error that are shown."""
 
@@ -32,6 +38,11 @@ class EndpointError(RuntimeError):
 
 class NotAnswered(RuntimeError):  # noqa: N818
     """One request was not answered; the message is its kind."""
+
+    def __init__(self, kind: str, *, refused: bool = False) -> None:
+        super().__init__(kind)
+        self.refused = refused
+        """The server answers, but not this request: its filter objects to the text, say."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +58,21 @@ class EndpointOptions:
     timeout_s: float = 60.0
     retries: int = 6
     backoff_s: float = 1.0
-    """Before the first retry; it doubles. What the server says in ``Retry-After`` counts instead."""
+    """Before the first retry; it doubles. Longer, up to a minute, where the server says so in ``Retry-After``."""
     concurrency: int = 8
+
+    @property
+    def full_url(self) -> str:
+        """The URL that is asked."""
+        url = self.url.rstrip("/")
+        return url if url.endswith(PATH) else url + PATH
+
+    @property
+    def shown_url(self) -> str:
+        """The URL that is asked, without a user's name and password in it."""
+        scheme, separator, rest = self.full_url.rpartition("://")
+        server, slash, path = rest.partition("/")
+        return f"{scheme}{separator}{server.rpartition('@')[2]}{slash}{path}"
 
 
 @dataclass(frozen=True)
@@ -66,8 +90,7 @@ class Endpoint:
 
     def __init__(self, options: EndpointOptions) -> None:
         self._options = options
-        url = options.url.rstrip("/")
-        self._url = url if url.endswith(PATH) else url + PATH
+        self._url = options.shown_url
         self._format = 0
         self._pause_until = 0.0
         self._answered = False
@@ -76,6 +99,8 @@ class Endpoint:
 
     async def __aenter__(self) -> Endpoint:
         options = self._options
+        if options.key and not options.key.isprintable():
+            raise EndpointError("the key holds a line break or another character that no header can have")
         headers = {"Authorization": f"Bearer {options.key}"} if options.key else {}
         limits = httpx2.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
         # The time of a whole request is limited in _send: a server that trickles never runs into these.
@@ -94,6 +119,8 @@ class Endpoint:
     async def ask(self, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]) -> Reply:
         """Ask once, as often as it takes; in JSON schema mode, JSON mode or plain text, the first that is taken.
 
+        Which one is settled with the first answer: what is refused later is refused for its text.
+
         Raises
         ------
         EndpointError
@@ -105,7 +132,7 @@ class Endpoint:
         for chosen in range(first, len(FORMATS)):
             body = {**self._options.settings, "model": self._options.model, "messages": list(messages)}
             response = await self._patiently(body | _response_format(chosen, schema))
-            if response.status_code in FORMAT_REFUSED and chosen + 1 < len(FORMATS):
+            if response.status_code in FORMAT_REFUSED and chosen + 1 < len(FORMATS) and not self._answered:
                 continue
             reply = self._reply(response)
             if chosen > self._format:
@@ -147,7 +174,7 @@ class Endpoint:
         raise NotAnswered(f"{kind}, {options.retries + 1} times" if options.retries else kind)
 
     async def _send(self, body: Mapping[str, Any]) -> httpx2.Response:
-        return await asyncio.wait_for(self._client.post(self._url, json=body), self._options.timeout_s)
+        return await asyncio.wait_for(self._client.post(self._options.full_url, json=body), self._options.timeout_s)
 
     async def _pause(self) -> None:
         while (left := self._pause_until - asyncio.get_running_loop().time()) > 0:
@@ -155,22 +182,19 @@ class Endpoint:
 
     async def _back_off(self, attempt: int, asked: str | None) -> None:
         """Wait; what the server asks for holds for all requests."""
-        try:
-            seconds = min(float(asked or ""), LONGEST_WAIT_S)
-        except ValueError:
-            longest = min(self._options.backoff_s * 2**attempt, LONGEST_WAIT_S)
-            await asyncio.sleep(random.uniform(0.5, 1.0) * longest)
-            return
-        self._pause_until = max(self._pause_until, asyncio.get_running_loop().time() + seconds)
+        wanted = min(asked_wait(asked), LONGEST_WAIT_S)
+        self._pause_until = max(self._pause_until, asyncio.get_running_loop().time() + wanted)
+        longest = min(self._options.backoff_s * 2**attempt, LONGEST_WAIT_S)
+        await asyncio.sleep(max(random.uniform(0.5, 1.0) * longest, wanted))
 
     def _reply(self, response: httpx2.Response) -> Reply:
         status = response.status_code
-        if status in (401, 402, 403, 404) or 300 <= status < 400:
+        if status in (401, 402, 404) or 300 <= status < 400:
             raise EndpointError(f"{self._url}: HTTP {status}: {_error_of(response)}")
         if status != 200:
-            if not self._answered and status not in FORMAT_REFUSED:
+            if not self._answered and status not in REQUEST_REFUSED:
                 raise EndpointError(f"{self._url}: HTTP {status}: {_error_of(response)}")
-            raise NotAnswered(f"HTTP {status}: {_error_of(response)}")
+            raise NotAnswered(f"HTTP {status}: {_error_of(response)}", refused=True)
         try:
             content = response.json()
             choice = content["choices"][0]
@@ -189,6 +213,20 @@ class Endpoint:
         counts = (usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
         tokens = [count if type(count) is int else None for count in counts]
         return Reply(said if isinstance(said, str) else "", reason if isinstance(reason, str) else "", *tokens)
+
+
+def asked_wait(asked: str | None) -> float:
+    """Return the wait that ``Retry-After`` asks for: seconds, or a date; 0 for anything else."""
+    if asked is None:
+        return 0.0
+    try:
+        seconds = float(asked)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(asked) - datetime.now(timezone.utc)).total_seconds()
+        except (ValueError, TypeError):  # no date, or one without a time zone
+            return 0.0
+    return max(seconds, 0.0) if math.isfinite(seconds) else 0.0
 
 
 def _response_format(chosen: int, schema: Mapping[str, Any]) -> dict[str, Any]:

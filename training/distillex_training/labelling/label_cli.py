@@ -62,14 +62,18 @@ def label(
         int, typer.Option(min=0, help="How often a request is sent again after 429, 5xx, a timeout.")
     ] = 6,
     backoff: Annotated[
-        float, typer.Option(min=0, help="Seconds before the first of them; doubles. Retry-After counts instead.")
+        float, typer.Option(min=0, help="Seconds before the first of them; doubles. Longer where Retry-After says so.")
     ] = 1.0,
     price_in: Annotated[float, typer.Option(min=0, help="Of a million tokens of prompt.")] = 0.0,
     price_out: Annotated[float, typer.Option(min=0, help="Of a million tokens of answer.")] = 0.0,
     limit: Annotated[int, typer.Option(min=0, help="Label the first so many sentences; 0: all.")] = 0,
     longest: Annotated[int, typer.Option(min=1, help="Longer sentences are left out. Code points.")] = 510,
     cache: Annotated[
-        Path, typer.Option(help="Folder where answers are kept: what was labelled once is not labelled again.")
+        Path,
+        typer.Option(
+            help="Folder where answers are kept: an LLM's by sentence, so that none is asked about twice; what models "
+            "find, for the same sentences as a whole."
+        ),
     ] = Path("runs/label-cache"),
     base: Annotated[
         Path | None, typer.Option(help="Compiled base lexicon, for --model; by default the shipped one.")
@@ -77,16 +81,16 @@ def label(
 ) -> None:
     """Label raw text with an LLM (--endpoint) or a model (--model), for `distillation.labels`. Resumes."""
     from distillex_training.data.raw import read_raw
-    from distillex_training.data.records import DataError
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
     logging.getLogger("distillex").setLevel(logging.INFO)
     if bool(model) == (endpoint is not None):
         _fail("give either --model or --endpoint: who is to label", EXIT_WRONG_USE)
-    _check_output(output, raw)
+    _check_output(output, (*raw, types, examples, prompt, base))
     asked = (prompt, examples, scores)
     if model and (llm is not None or types is not None or any(each for each in asked)):
         _fail("--llm, --types, --examples, --prompt and --scores go with --endpoint, not with --model", EXIT_WRONG_USE)
+    stopped = ""
     try:
         if model:
             from distillex_training.labelling.model_labels import longest_text
@@ -107,15 +111,19 @@ def label(
             patience = {"timeout_s": timeout, "retries": retries, "backoff_s": backoff, "concurrency": concurrency}
             options = _options(endpoint, llm, request, key_variable, patience)
             outcome = _by_llm(texts, question, options, cache, price_in, price_out)
-            records, lines = outcome.records, outcome.lines()
-    except (DataError, OSError) as error:
+            records, lines, stopped = outcome.records, outcome.lines(), outcome.stopped
+    except (OSError, ValueError) as error:
         _fail(str(error))
     for line in lines:
         typer.echo(line)
     done = [record for record in records if record is not None]
+    if stopped:
+        stopped += f"; what was answered is kept in {cache}, and the same command goes on from there"
     if not done:
-        _fail("no sentence was labelled; nothing is written")
+        _fail(stopped or "no sentence was labelled; nothing is written")
     _write(output, done)
+    if stopped:
+        _fail(stopped)
 
 
 def _write(output: Path, records: Sequence[Record]) -> None:
@@ -128,11 +136,13 @@ def _write(output: Path, records: Sequence[Record]) -> None:
     typer.echo(f"{output}: {len(records):,} sentences")
 
 
-def _check_output(output: Path, inputs: Sequence[Path]) -> None:
+def _check_output(output: Path, inputs: Sequence[Path | None]) -> None:
     """Refuse before any work what could not be written, or would overwrite what is read."""
+    from distillex_training.data.kept_inputs import is_input
+
     if output.is_dir():
         _fail(f"--output: {output} is a folder; a file is written", EXIT_WRONG_USE)
-    if any(output.exists() and output.samefile(path) for path in inputs):
+    if is_input(output, inputs):
         _fail(f"--output: {output} is an input", EXIT_WRONG_USE)
 
 
@@ -182,14 +192,11 @@ def _by_llm(
     texts: Sequence[str], prompt: Prompt, options: EndpointOptions, cache: Path, price_in: float, price_out: float
 ) -> Outcome:
     from distillex_training.labelling.answer_cache import AnswerCache
-    from distillex_training.labelling.endpoint import EndpointError
     from distillex_training.labelling.llm_labels import Prices, label_with_llm
 
     answers = AnswerCache(cache)
     try:
         return asyncio.run(label_with_llm(texts, prompt, options, answers, Prices(price_in, price_out)))
-    except EndpointError as error:
-        _fail(f"{error}; what was answered is kept in {answers.path}, and the same command goes on from there")
     except KeyboardInterrupt:
         _fail(f"interrupted; what was answered is kept in {answers.path}: the same command goes on", EXIT_INTERRUPTED)
     finally:

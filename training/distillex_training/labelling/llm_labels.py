@@ -23,9 +23,10 @@ LOG = logging.getLogger("distillex.training")
 TRIES = 2
 """How often a sentence is asked about whose answer is bad."""
 HOPELESS = 20
-"""So many sentences in a row without an answer end the run; before the first answer, three."""
+"""So many sentences in a row without an answer end the run; before the first answer, three. So do as many that the
+server refuses, or as many as it has answered, if those are more: some texts it refuses whenever they are sent."""
 LOG_EVERY_S = 30.0
-COMPLETE = ("stop", "eos", "end_turn", "")
+COMPLETE = ("stop", "eos", "eos_token", "end_turn", "")
 """Finish reasons of an answer that is whole; of ``length`` the end is missing."""
 
 
@@ -57,6 +58,8 @@ class Outcome:
     """Answers of which the endpoint did not say how many tokens they took."""
     report: AlignmentReport = field(default_factory=AlignmentReport)
     seconds: float = 0.0
+    stopped: str = ""
+    """Why the run ended before all were asked about: the endpoint cannot be used, or no longer answers."""
 
     @property
     def cost(self) -> float:
@@ -114,48 +117,59 @@ async def label_with_llm(
     prices
         For the cost that is shown.
 
-    Raises
-    ------
-    EndpointError
-        For an endpoint that cannot be used, or that has stopped answering. What it answered is in the cache.
+    Returns
+    -------
+    Outcome
+        Also of an endpoint that cannot be used, or that has stopped answering: what it answered is there.
     """
     outcome = Outcome([None] * len(texts), prices)
     begun = time.monotonic()
-    keys = [prompt.key(text, options.model, options.settings) for text in texts]
+    keys = [prompt.key(text, options.model, options.settings, options.shown_url) for text in texts]
     waiting = []
     for place, text in enumerate(texts):
         kept = cache.get(keys[place])
-        if kept is None:
+        try:
+            record = _record(text, kept.content, prompt, outcome.report) if kept is not None else None
+        except BadAnswer:
+            record = None  # it was a good one to an earlier release
+        if record is None:
             waiting.append(place)
         else:
-            outcome.records[place] = _record(text, kept.content, prompt, outcome.report)
+            outcome.records[place] = record
             outcome.from_cache += 1
     if not waiting:
         return outcome
-    async with Endpoint(options) as endpoint:
-        run = _Run(texts, keys, prompt, endpoint, cache, outcome, len(waiting), begun)
-        try:
-            with run.shown():
-                # One first: what is wrong with the endpoint is said once, and the format is settled.
-                while waiting and not outcome.asked:
-                    await run.label(waiting.pop(0))
-                places = iter(waiting)
-
-                async def work() -> None:
-                    for place in places:
-                        await run.label(place)
-
-                workers = [asyncio.ensure_future(work()) for _ in range(min(options.concurrency, len(waiting)))]
-                try:
-                    await asyncio.gather(*workers)
-                finally:
-                    for worker in workers:
-                        worker.cancel()
-                    await asyncio.gather(*workers, return_exceptions=True)
-        finally:
-            outcome.retried = endpoint.retried
-            outcome.seconds = time.monotonic() - begun
+    try:
+        async with Endpoint(options) as endpoint:
+            run = _Run(texts, keys, prompt, endpoint, cache, outcome, len(waiting), begun)
+            try:
+                with run.shown():
+                    await _ask_all(run, waiting, options.concurrency)
+            finally:
+                outcome.retried = endpoint.retried
+                outcome.seconds = time.monotonic() - begun
+    except EndpointError as error:
+        outcome.stopped = str(error)
     return outcome
+
+
+async def _ask_all(run: _Run, waiting: list[int], concurrency: int) -> None:
+    # One first: what is wrong with the endpoint is said once, and the format is settled.
+    while waiting and not run.asked:
+        await run.label(waiting.pop(0))
+    places = iter(waiting)
+
+    async def work() -> None:
+        for place in places:
+            await run.label(place)
+
+    workers = [asyncio.ensure_future(work()) for _ in range(min(concurrency, len(waiting)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
 
 
 def _record(text: str, content: str, prompt: Prompt, report: AlignmentReport) -> Record:
@@ -181,11 +195,17 @@ class _Run:
         self._endpoint, self._cache, self._outcome = endpoint, cache, outcome
         self._total, self._begun, self._told = total, begun, begun
         self._done = 0
-        self._silent = 0
+        self._silent = self._refused = 0
+        """Sentences in a row."""
         console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._task = self._bar.add_task("labelling", total=total)
+
+    @property
+    def asked(self) -> int:
+        """Answers of the endpoint."""
+        return self._outcome.asked
 
     def shown(self) -> Progress:
         """Return the bar, a context manager."""
@@ -200,11 +220,9 @@ class _Run:
                 reply = await self._endpoint.ask(messages, schema)
             except NotAnswered as error:
                 outcome.unanswered[str(error)] += 1
-                self._silent += 1
-                if self._silent >= (HOPELESS if outcome.asked else 3):
-                    raise EndpointError(f"{self._silent} sentences in a row without an answer: {error}") from None
+                self._count_unanswered(error)
                 break
-            self._silent = 0
+            self._silent = self._refused = 0
             outcome.asked += 1
             outcome.tokens_in += reply.tokens_in or 0
             outcome.tokens_out += reply.tokens_out or 0
@@ -219,6 +237,17 @@ class _Run:
                 self._cache.put(self._keys[place], Kept(reply.content, reply.tokens_in, reply.tokens_out))
                 break
         self._show()
+
+    def _count_unanswered(self, error: NotAnswered) -> None:
+        outcome = self._outcome
+        if error.refused:
+            self._silent, self._refused = 0, self._refused + 1
+            if self._refused >= max(HOPELESS, outcome.asked + outcome.from_cache):
+                raise EndpointError(f"{self._refused} sentences in a row refused: {error}") from None
+            return
+        self._silent += 1
+        if self._silent >= (HOPELESS if outcome.asked else 3):
+            raise EndpointError(f"{self._silent} sentences in a row without an answer: {error}") from None
 
     def _show(self) -> None:
         self._done += 1

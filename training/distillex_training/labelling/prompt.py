@@ -73,9 +73,9 @@ class Prompt:
             "additionalProperties": False,
         }
 
-    def key(self, text: str, model: str, settings: Mapping[str, Any]) -> str:
-        """Return a hash of all that an answer follows from."""
-        asked = [model, self.messages(text), self.scores, dict(settings)]
+    def key(self, text: str, model: str, settings: Mapping[str, Any], url: str) -> str:
+        """Return a hash of all that an answer follows from; servers may give different models one name."""
+        asked = [url, model, self.messages(text), self.schema(), dict(settings)]
         return hashlib.sha256(json.dumps(asked, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
 
     def _answer(self, example: Record) -> str:

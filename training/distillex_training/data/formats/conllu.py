@@ -84,6 +84,11 @@ def _blocks(content: str) -> Iterator[_Block]:
             block = _Block()
 
 
+def is_no_type(kind: str, _: str) -> bool:
+    """Tell whether the last column, which ``|`` parts, cannot hold a type."""
+    return "|" in kind
+
+
 def _tag_of(misc: str) -> str | None:
     """Return the tag of a word; None where it has none."""
     if is_tag(misc):

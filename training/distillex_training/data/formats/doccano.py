@@ -21,7 +21,8 @@ def read_doccano(source: Source) -> Reading:
     relations = 0
     for line, record in json_objects(reading, source.text):
         text = record.get("text", record.get("data"))
-        labels = next((record[key] for key in LABEL_KEYS if key in record), None)
+        given = [record[key] for key in LABEL_KEYS if key in record]
+        labels = next((each for each in given if each), given[0] if given else None)
         if not isinstance(text, str):
             reading.refuse(line, 'no string "text" (or "data")')
         elif not isinstance(labels, list):

@@ -11,6 +11,8 @@ from distillex_training.data.formats.reading import Reading, Source
 from distillex_training.data.records import Problem, lines_of
 
 LOOKED_AT = 1000
+SHOWN = 30
+NOT_READ = "; the rest of the file was not read"
 
 
 def json_objects(reading: Reading, content: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -74,6 +76,7 @@ def json_array(reading: Reading, content: str) -> Iterator[tuple[int, Any]]:
     """Yield the elements of a JSON array with the line on which each begins.
 
     An element that is not JSON ends the reading: where the next one begins cannot be told; that is a problem as well.
+    So does a missing comma, and what follows the array is not read either.
     """
     decoder = json.JSONDecoder()
     position = _skip(content, content.index("[") + 1 if "[" in content else 0)
@@ -83,17 +86,29 @@ def json_array(reading: Reading, content: str) -> Iterator[tuple[int, Any]]:
         try:
             element, position = decoder.raw_decode(content, position)
         except (ValueError, RecursionError) as error:
-            reading.refuse(line, f"not JSON: {error}; the rest of the file was not read")
+            reading.refuse(line, f"not JSON: {error}{NOT_READ}")
             return
         yield line, element
         position = _skip(content, position)
-        if content[position : position + 1] == ",":
+        found = content[position : position + 1]
+        if found == ",":
             position = _skip(content, position + 1)
-        elif content[position : position + 1] != "]":
-            break
-    if content[position : position + 1] != "]":
+        elif found and found != "]":
+            line = content.count("\n", 0, position) + 1
+            reading.refuse(line, f"a comma or ] is missing before {_shown(content, position)}{NOT_READ}")
+            return
+    if position >= len(content):
         last = content.count("\n") + 1
         reading.problems.append(Problem(reading.path, last, "the JSON array is not closed: the file is cut off"))
+        return
+    position = _skip(content, position + 1)
+    if content[position:].strip():
+        line = content.count("\n", 0, position) + 1
+        reading.refuse(line, f"{_shown(content, position)} follows the end of the JSON array{NOT_READ}")
+
+
+def _shown(content: str, position: int) -> str:
+    return repr(content[position : position + SHOWN].split("\n")[0])
 
 
 def _skip(content: str, position: int) -> int:

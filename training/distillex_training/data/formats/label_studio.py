@@ -11,7 +11,7 @@ from typing import Any
 from distillex_matcher.layout import write_atomically
 
 from distillex_training.data.formats.json_records import json_objects
-from distillex_training.data.formats.offsets import located
+from distillex_training.data.formats.offsets import count_of, has_surface
 from distillex_training.data.formats.reading import Labelled, Reading, Source
 from distillex_training.data.formats.writing import Output, json_array_of
 from distillex_training.data.records import GoldSpan, Record
@@ -156,11 +156,12 @@ def _answers(task: dict[str, Any]) -> tuple[str | None, list[list[Any]], str]:
 
 
 def _minimal_answers(task: dict[str, Any]) -> tuple[str | None, list[list[Any]], str]:
-    regions = next((value for key, value in task.items() if key not in OWN_KEYS and is_regions(value)), None)
-    results = [{"type": "labels", "value": region} for region in regions or []]
-    data = {key: value for key, value in task.items() if key not in OWN_KEYS and value is not regions}
-    text, reason = _text_of(data, results)
-    return text, [] if regions is None else [results], reason
+    # A configuration may have several tags of labels; an empty list may be a tag's or anything else's.
+    given = {key: value for key, value in task.items() if key not in OWN_KEYS}
+    regions = {key: value for key, value in given.items() if value and is_regions(value)}
+    results = [{"type": "labels", "value": region} for value in regions.values() for region in value]
+    text, reason = _text_of({key: value for key, value in given.items() if key not in regions}, results)
+    return text, [results] if results else [], reason
 
 
 def _text_of(data: dict[str, Any], results: list[Any]) -> tuple[str | None, str]:
@@ -175,20 +176,22 @@ def _text_of(data: dict[str, Any], results: list[Any]) -> tuple[str | None, str]
     values = [
         result["value"] for result in results if isinstance(result, dict) and isinstance(result.get("value"), dict)
     ]
-    fitting = [text for text in texts.values() if values and all(_fits(text, value) for value in values)]
+    fitting = [text for text in texts.values() if values and _fits(text, values)]
     if len(fitting) == 1:
         return fitting[0], ""
     named = ", ".join(map(repr, data)) or "nothing"
     return None, f'no string "text" in "data", which has {named}'
 
 
-def _fits(text: str, value: dict[str, Any]) -> bool:
-    match value:
-        case {"start": int(start), "end": int(end), "text": str(surface)}:
-            begin, stop, _ = located(text, start, end, surface)
-            return text[begin:stop] == surface
-        case _:
-            return False
+def _fits(text: str, values: list[dict[str, Any]]) -> bool:
+    spans: list[tuple[int, int, str]] = []
+    for value in values:
+        match value:
+            case {"start": int(start), "end": int(end), "text": str(surface)}:
+                spans.append((start, end, surface))
+            case _:
+                return False
+    return count_of(text, spans) is not None or all(has_surface(text, *span) for span in spans)
 
 
 def _prediction(task: dict[str, Any]) -> list[Any] | None:
@@ -214,7 +217,7 @@ def _spans(results: list[Any]) -> tuple[list[Labelled], list[str], int]:
     for result in results:
         kind = result.get("type", "") if isinstance(result, dict) else ""
         match result:
-            case {"value": dict() as value} if kind == "labels" or "labels" in value or "start" in value:
+            case {"value": dict() as value} if _is_labelled_span(kind, value):
                 span, reason = _span(value)
                 if span is not None:
                     spans.append(span)
@@ -225,6 +228,11 @@ def _spans(results: list[Any]) -> tuple[list[Labelled], list[str], int]:
             case _:
                 others += 1
     return spans, reasons, others
+
+
+def _is_labelled_span(kind: str, value: dict[str, Any]) -> bool:
+    """Tell it from what else is said of a stretch: choices, a comment."""
+    return kind in ("labels", *ELSEWHERE) if kind else "labels" in value or "start" in value
 
 
 def _span(value: dict[str, Any]) -> tuple[Labelled | None, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,7 @@ class Count:
     line_end: int = 0
     """What ``\\r\\n`` and ``\\n`` count alike; 0: as many as they have."""
 
+    @lru_cache(maxsize=8)  # noqa: B019 (counts live as long as the module)
     def code_points(self, text: str) -> dict[int, int]:
         """Return the position in code points of each offset that lies between two characters."""
         position_of: dict[int, int] = {}
@@ -46,18 +49,23 @@ def converted(text: str, start: int, end: int, count: Count) -> tuple[int, int] 
     return None if found[0] is None or found[1] is None else (found[0], found[1])
 
 
-def located(text: str, start: int, end: int, surface: str) -> tuple[int, int, Count | None]:
-    """Return where a span lies whose surface is known, and by which count it was found there.
+def count_of(text: str, spans: Sequence[tuple[int, int, str | None]]) -> Count | None:
+    """Return the count by which the spans of a text have their surfaces; None: by code points, or by no count.
 
-    A span whose surface is not found by any count is returned as it stands.
+    It is one for all of them: what one tool counted in one text it counted in one way.
     """
-    if has_surface(text, start, end, surface):
-        return start, end, None
-    for count in COUNTS:
+    known = [(start, end, surface) for start, end, surface in spans if surface is not None]
+    if all(has_surface(text, *span) for span in known):
+        return None
+    return next((count for count in COUNTS if _fits(text, known, count)), None)
+
+
+def _fits(text: str, spans: Sequence[tuple[int, int, str]], count: Count) -> bool:
+    for start, end, surface in spans:
         place = converted(text, start, end, count)
-        if place is not None and has_surface(text, *place, surface):
-            return *place, count
-    return start, end, None
+        if place is None or not has_surface(text, *place, surface):
+            return False
+    return True
 
 
 def has_surface(text: str, start: int, end: int, surface: str) -> bool:

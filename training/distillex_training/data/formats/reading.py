@@ -7,9 +7,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from distillex_training.data.formats.offsets import UTF_16, converted, has_surface, is_counted_twice, located
+from distillex_training.data.formats.offsets import UTF_16, Count, converted, count_of, has_surface, is_counted_twice
 from distillex_training.data.formats.options import Offsets, ReadingOptions
-from distillex_training.data.records import GoldSpan, Problem, Record, bytes_of, read_text, span_problems, text_problems
+from distillex_training.data.records import (
+    GoldSpan,
+    Problem,
+    Record,
+    bytes_of,
+    is_name,
+    read_text,
+    span_problems,
+    text_problems,
+)
 
 Labelled = tuple[GoldSpan, "str | None"]
 """A span, and the surface that the file gives for it (None: it gives none)."""
@@ -67,24 +76,24 @@ class Reading:
         "no entity".
         """
         reasons = list(reasons or []) + text_problems(text)
-        placed = [(self._placed(text, span, surface), surface) for span, surface in labelled]
+        placed, unplaced = self._placed(text, labelled)
         spans = [span for span, _ in placed]
         misplaced = span_problems(text, spans)
         if misplaced and self._would_fit_utf_16(text, spans):
             misplaced[-1] += "; counted in UTF-16 units it would: --offsets utf-16"
-        reasons += misplaced
-        if not misplaced:
+        reasons += unplaced + misplaced
+        if not unplaced and not misplaced:
             reasons += [
                 f"the span [{span.start}, {span.end}) {span.type} is {text[span.start : span.end]!r}, not {surface!r}"
                 for span, surface in placed
                 if surface is not None and not has_surface(text, span.start, span.end, surface)
             ]
-        reasons += [f"{span.type!r} is no name of a type" for span in spans if not span.type.strip()]
+        reasons += [f"{span.type!r} is no name of a type" for span in spans if not is_name(span.type)]
         if reasons:
             self.refuse(line, *reasons)
             return
         if self.options.offsets is Offsets.AUTO and is_counted_twice(text):
-            self._doubtful += any(surface is None for _, surface in labelled)
+            self._doubtful += placed == labelled and any(surface is None for _, surface in labelled)
         self.records.append(Record(self.path, line, text, tuple(sorted(spans))))
 
     def refuse(self, line: int, *reasons: str) -> None:
@@ -105,20 +114,36 @@ class Reading:
             )
         return self
 
-    def _placed(self, text: str, span: GoldSpan, surface: str | None) -> GoldSpan:
+    def _placed(self, text: str, labelled: list[Labelled]) -> tuple[list[Labelled], list[str]]:
+        """Return spans in code points, and what is wrong with those that no such span is."""
+        if self.options.offsets is Offsets.CODE_POINTS:
+            return labelled, []
         if self.options.offsets is Offsets.UTF_16:
-            place = converted(text, span.start, span.end, UTF_16)
-            return span if place is None else replace(span, start=place[0], end=place[1])
-        if surface is None or self.options.offsets is Offsets.CODE_POINTS:
-            return span
-        start, end, count = located(text, span.start, span.end, surface)
+            return _converted(text, labelled, UTF_16)
+        count = count_of(text, [(span.start, span.end, surface) for span, surface in labelled])
         if count is None:
-            return span
-        self._repaired[count.name] += 1
-        return replace(span, start=start, end=end)
+            return labelled, []
+        placed, reasons = _converted(text, labelled, count)
+        self._repaired[count.name] += len(set(placed) - set(labelled))
+        return placed, reasons
 
     def _would_fit_utf_16(self, text: str, spans: list[GoldSpan]) -> bool:
         if self.options.offsets is Offsets.UTF_16 or not is_counted_twice(text):
             return False
         places = [converted(text, span.start, span.end, UTF_16) for span in spans]
         return all(place is not None and place[0] < place[1] for place in places)
+
+
+def _converted(text: str, labelled: list[Labelled], count: Count) -> tuple[list[Labelled], list[str]]:
+    spans: list[Labelled] = []
+    reasons = []
+    for span, surface in labelled:
+        place = converted(text, span.start, span.end, count)
+        if place is None:
+            reasons.append(
+                f"the span [{span.start}, {span.end}) {span.type} does not lie between characters of the text, "
+                f"counted {count.name}"
+            )
+        else:
+            spans.append((replace(span, start=place[0], end=place[1]), surface))
+    return spans, reasons

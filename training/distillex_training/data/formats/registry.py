@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from distillex_training.data.formats.json_records import first_values
 from distillex_training.data.formats.reading import Reading, Source
 from distillex_training.data.formats.tags import is_tag
 from distillex_training.data.formats.writing import Output
-from distillex_training.data.records import DataError, Record, lines_of
+from distillex_training.data.records import DataError, Record, lines_of, overlaps
 
 LINE_BREAKS = "\n\r"
 BYTE_ORDER_MARK = "\ufeff"
@@ -69,6 +68,8 @@ class FileFormat:
     """Holds overlapping spans."""
     spaced_types: bool = True
     """Holds types whose name has white space."""
+    no_type: Callable[[str, str], bool] | None = None
+    """Tells of a type in a text that it would be read as something else; None: none is."""
     spaced_edges: bool = True
     """Holds spans that begin or end with white space."""
     lacks: str = ""
@@ -80,7 +81,7 @@ class FileFormat:
         """Tell why a record cannot be written."""
         found = []
         spans = record.spans
-        if not self.nests and any(a.end > b.start for a, b in itertools.pairwise(spans)):
+        if not self.nests and overlaps(spans):
             found.append("its spans overlap (--flatten keeps the longer ones)")
         if not self.partial and (record.open or any(span.also for span in spans)):
             found.append('it is labelled in part ("open", "also")')
@@ -90,6 +91,8 @@ class FileFormat:
             surface = record.text[span.start : span.end]
             if not self.spaced_types and (span.type.split() != [span.type] or not is_tag(f"B-{span.type}")):
                 found.append(f"the type {span.type!r} has white space")
+            if self.no_type is not None and self.no_type(span.type, record.text):
+                found.append(f"the type {span.type!r} is read as something else")
             if not self.spaced_edges and surface != surface.strip():
                 found.append(f"the span [{span.start}, {span.end}) {surface!r} begins or ends with white space")
         return list(dict.fromkeys(found))
@@ -106,6 +109,7 @@ FORMATS: dict[Format, FileFormat] = {
         *(conllu.read_conllu, conllu.write_conllu),
         nests=False,
         spaced_types=False,
+        no_type=conllu.is_no_type,
         spaced_edges=False,
         lacks=LINE_BREAKS,
     ),
@@ -128,7 +132,7 @@ FORMATS: dict[Format, FileFormat] = {
         lacks=BYTE_ORDER_MARK,
     ),
     Format.GLINER: FileFormat(gliner.read_gliner, gliner.write_gliner),
-    Format.UIE: FileFormat(uie.read_uie, uie.write_uie),
+    Format.UIE: FileFormat(uie.read_uie, uie.write_uie, no_type=uie.is_no_type),
     Format.DISTILLEX: FileFormat(own.read_own, own.write_own, partial=True),
 }
 NAMES = ", ".join(kind.value for kind in FORMATS)

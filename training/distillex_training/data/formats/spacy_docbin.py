@@ -9,7 +9,7 @@ from typing import Any
 
 from distillex_training.data.formats.reading import Labelled, Reading, Source
 from distillex_training.data.formats.writing import Output, write_with
-from distillex_training.data.records import DataError, GoldSpan, Record
+from distillex_training.data.records import DataError, GoldSpan, Record, overlaps
 
 GROUP = "sc"
 """The group of spans that may overlap which spaCy's span categorizer reads."""
@@ -67,8 +67,7 @@ def _document(record: Record, vocabulary: Any) -> Any:
 
     document = Doc(vocabulary, words=list(record.text), spaces=[False] * len(record.text))
     spans = [Span(document, each.start, each.end, label=each.type) for each in record.spans]
-    overlap = any(a.end > b.start for a, b in zip(record.spans, record.spans[1:], strict=False))
-    if overlap:
+    if overlaps(record.spans):
         document.spans[GROUP] = spans
     else:
         document.set_ents(spans, default="outside")
