@@ -172,7 +172,7 @@ def test_labelled_files_of_several_formats_become_one_of_another(run, tmp_path):
     [
         (("-o", "out", "--format", "auto"), "--format auto is for reading; accepted: columns, "),
         (("-o", "out", "--format", "columns", "--scheme", "bio"), "--scheme bio is not written; accepted: bio2, bioes"),
-        (("-o", "in.jsonl", "--format", "gliner"), "in.jsonl is one of the files that were read"),
+        (("-o", "in.jsonl", "--format", "gliner"), "in.jsonl is one of the files that are read"),
         (("-o", ".", "--format", "gliner"), "is a folder; gliner is written to a file"),
         (("-o", "out", "--format", "gliner", "--model", "nothing"), "does not exist"),
     ],
