@@ -134,7 +134,7 @@ class LexiconLayers:
             return Layers(None, labels, refused)
         overlays: list[list[Lexicon]] = []
         found: dict[tuple[bytes, LexiconRights | None], Layer | RefusedError] = {}
-        installed = lru_cache(1)(self._store.names)
+        listed = lru_cache(1)(self._store.names)
         layers = Layers(overlays, labels, refused, None if trusts is None else [None] * rows)
         for row in range(rows):
             overlays.append([layer.lexicon for layer in first])
@@ -142,7 +142,7 @@ class LexiconLayers:
                 if layers.trusts is not None and trusts is not None and trusts[row]:
                     layers.trusts[row] = _trust_of(trusts[row][: LONGEST_TRUST + 1])
                 name, own = names[row] if names is not None else b"", words[row] if words is not None else b""
-                for layer in self._layers(name, own, rights[row] if rights is not None else None, found, installed):
+                for layer in self._layers(name, own, rights[row] if rights is not None else None, found, listed):
                     overlays[row].append(layer.lexicon)
                     labels[row] += f"+{layer.label}"
                     if layer.label == REQUEST_LABEL:
@@ -153,11 +153,11 @@ class LexiconLayers:
         return layers
 
     def named(
-        self, name: str, rights: LexiconRights | None = None, installed: Callable[[], list[str]] | None = None
+        self, name: str, rights: LexiconRights | None = None, listed: Callable[[], list[str]] | None = None
     ) -> Layer | None:
         """Return a named lexicon's version in use; None for ``base``, which is under every text anyway.
 
-        Where ``rights`` do not allow a lexicon, the answer is that of one which does not exist. ``installed`` tells
+        Where ``rights`` do not allow a lexicon, the answer is that of one which does not exist. ``listed`` tells
         which names there are, where the directory is not to be listed for each name anew.
 
         Raises
@@ -172,7 +172,7 @@ class LexiconLayers:
         if rights is not None and not rights.allow(name):
             # Before the directory is looked at: not even the time that it takes tells what lies there.
             try:
-                raise self._not_there(check_name(name), rights, installed)
+                raise self._not_there(check_name(name), rights, listed)
             except LexiconNameError as error:
                 raise RefusedError(f"LEXICON_NAME: {error}") from None
         try:
@@ -181,7 +181,7 @@ class LexiconLayers:
         except (LexiconNameError, UnknownLexiconError) as error:
             self._checked.pop(name, None)
             if rights is not None and isinstance(error, UnknownLexiconError):
-                raise self._not_there(name, rights, installed) from None
+                raise self._not_there(name, rights, listed) from None
             raise RefusedError(f"LEXICON_NAME: {error}") from None
         except (LexiconError, OSError) as error:
             held = self._store.fallback(name)
@@ -201,8 +201,8 @@ class LexiconLayers:
                 self._checked.pop(gone, None)
         return checked
 
-    def _not_there(self, name: str, rights: LexiconRights, installed: Callable[[], list[str]] | None) -> RefusedError:
-        own = ", ".join(each for each in (installed or self._store.names)() if rights.allow(each)) or "none"
+    def _not_there(self, name: str, rights: LexiconRights, listed: Callable[[], list[str]] | None) -> RefusedError:
+        own = ", ".join(each for each in (listed or self._store.names)() if rights.allow(each)) or "none"
         return RefusedError(f"LEXICON_NAME: no lexicon {name!r} is there for this caller; there are: {own}")
 
     def _layers(
@@ -211,14 +211,14 @@ class LexiconLayers:
         words: bytes,
         rights: LexiconRights | None,
         found: dict[tuple[bytes, LexiconRights | None], Layer | RefusedError],
-        installed: Callable[[], list[str]],
+        listed: Callable[[], list[str]],
     ) -> list[Layer]:
         layers = []
         if name and name != BASE_NAME.encode():
             # One look at the directory a batch, name and caller: all of a batch's rows see the same version.
             if (name, rights) not in found:
                 try:
-                    layer = self.named(name.decode("utf-8", "replace"), rights, installed)
+                    layer = self.named(name.decode("utf-8", "replace"), rights, listed)
                 except RefusedError as error:
                     found[name, rights] = error
                 else:
