@@ -23,10 +23,10 @@ from distillex_matcher.layout import write_atomically, write_durably
 BASE_NAME = "base"
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 CURRENT_FILE = "CURRENT"
-_VERSION_PATTERN = r"([1-9][0-9]{0,8})"
-_VERSION_FILE = re.compile(rf"{_VERSION_PATTERN}\.lex")
-_CURRENT_CONTENT = re.compile(_VERSION_PATTERN.encode())
-_PENDING_FILE = re.compile(rf"\.pending-{_VERSION_PATTERN}")
+VERSION_PATTERN = re.compile(r"[1-9][0-9]{0,8}")
+_VERSION_FILE = re.compile(rf"({VERSION_PATTERN.pattern})\.lex")
+_CURRENT_CONTENT = re.compile(VERSION_PATTERN.pattern.encode())
+_PENDING_FILE = re.compile(rf"\.pending-({VERSION_PATTERN.pattern})")
 """Stands beside a version that is not in use yet; of a push that was killed it tells what was never used."""
 MOST_OPEN_BYTES = 512 * 2**20
 _TEMPORARY_FILES = (".new-", f".{CURRENT_FILE}.")

@@ -21,14 +21,16 @@ from typing import IO
 
 from distillex_matcher import Lexicon, LexiconError
 from distillex_matcher.layout import write_durably
-from distillex_matcher.lexicon_store import CURRENT_FILE, NAME_PATTERN, LexiconStore
+from distillex_matcher.lexicon_store import CURRENT_FILE, NAME_PATTERN, VERSION_PATTERN, LexiconStore
 
 from distillex.refused import RefusedError
 
 SUMS_FILE = "SHA256SUMS"
 """In the form that ``sha256sum --check`` reads."""
 _UNPACKING = ".restore-"
-_MEMBER = re.compile(rf"(?P<name>{NAME_PATTERN.pattern})/(?:{CURRENT_FILE}|(?P<version>[1-9][0-9]{{0,8}})\.lex)")
+_MEMBER = re.compile(
+    rf"(?P<name>{NAME_PATTERN.pattern})/(?:{CURRENT_FILE}|(?P<version>{VERSION_PATTERN.pattern})\.lex)"
+)
 
 
 @dataclass(frozen=True)

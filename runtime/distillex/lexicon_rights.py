@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-PATTERN = re.compile(r"\*|[a-z][a-z0-9_-]{0,63}\*?")
+from distillex_matcher.lexicon_store import NAME_PATTERN
+
+PATTERN = re.compile(rf"\*|{NAME_PATTERN.pattern}\*?")
 """A lexicon's name, or the beginning of names before a ``*``."""
 
 

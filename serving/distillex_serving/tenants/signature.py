@@ -14,11 +14,13 @@ import hmac
 import re
 from collections.abc import Sequence
 
+from distillex_serving.tenants.tenant_file import NAME
+
 HEADER = "x-distillex-tenant"
 LIFETIME_S = 120
 """For the rest of a request to arrive (60 s), and for it to wait in a server's queue."""
 CLOCK_SKEW_S = 5
-_VALUE = re.compile(r"v1\.([a-z0-9][a-z0-9_-]{0,62})\.([0-9]{1,12})\.([0-9a-f]{64})")
+_VALUE = re.compile(rf"v1\.({NAME.pattern})\.([0-9]{{1,12}})\.([0-9a-f]{{64}})")
 SHORTEST_SECRET = 32
 
 
