@@ -58,7 +58,7 @@ def test_every_command_reaches_a_server_that_demands_certificates(tls_server, fi
         assert done.output.strip() == f"encrypted@{version}: 1 words in use"
     assert lexicon("rollback", "encrypted", *options).output.strip() == "encrypted@2 is in use"
     assert lexicon("prune", "encrypted", "--keep", 1, *options).output.strip() == (
-        "encrypted: 1 versions removed, kept: 2, 3"
+        "encrypted: 0 versions removed, kept: 1, 2, 3"
     )
     assert "encrypted" in lexicon("list", *options).output
     refused = lexicon("push", "base", words, *options)
