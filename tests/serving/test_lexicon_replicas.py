@@ -60,11 +60,11 @@ def test_what_is_pushed_to_one_is_used_by_both_from_the_next_call_on(replicas):
     for number in range(6):
         pushed_to = replicas[number % 2]
         kind = ("company", "game")[number % 2]
-        version = pushed_to.push("pair", {"霜桥": kind})["version"]
+        version = pushed_to.push("pair_of_servers", {"霜桥": kind})["version"]
         assert version == number + 1
-        assert [each.answer("pair") for each in replicas] == [(f"pair@{version}", [kind])] * 2
-    replicas[1].run("rollback", name="pair", version=3)
-    assert [each.answer("pair") for each in replicas] == [("pair@3", ["company"])] * 2
+        assert [each.answer("pair_of_servers") for each in replicas] == [(f"pair_of_servers@{version}", [kind])] * 2
+    replicas[1].run("rollback", name="pair_of_servers", version=3)
+    assert [each.answer("pair_of_servers") for each in replicas] == [("pair_of_servers@3", ["company"])] * 2
     assert replicas[0].run("list") == replicas[1].run("list")
 
 
@@ -73,50 +73,50 @@ def test_pushes_through_both_at_once_get_numbers_of_their_own_and_the_last_is_in
 
     def push_many(replica):
         ready.wait()
-        return [replica.push("crowd", {"霜桥": "company"})["version"] for _ in range(8)]
+        return [replica.push("crowd_of_pushes", {"霜桥": "company"})["version"] for _ in range(8)]
 
     with ThreadPoolExecutor(2) as pool:
         versions = [version for pushed in pool.map(push_many, replicas) for version in pushed]
     assert sorted(versions) == list(range(1, 17))
-    assert [each.answer("crowd")[0] for each in replicas] == ["crowd@16"] * 2
+    assert [each.answer("crowd_of_pushes")[0] for each in replicas] == ["crowd_of_pushes@16"] * 2
 
 
 def test_a_push_to_one_removes_old_versions_and_the_other_answers_on(replicas, lexicon_directory):
     first, second = replicas
     for _ in range(5):
-        first.push("kept", {"霜桥": "company"})
-    assert second.answer("kept")[0] == "kept@5"
-    pushed = first.push("kept", {"霜桥": "game"}, keep=2)
+        first.push("pruned_by_pushes", {"霜桥": "company"})
+    assert second.answer("pruned_by_pushes")[0] == "pruned_by_pushes@5"
+    pushed = first.push("pruned_by_pushes", {"霜桥": "game"}, keep=2)
     assert pushed["removed"] == [1, 2, 3, 4]
-    assert sorted(path.name for path in (lexicon_directory / "kept").glob("*.lex")) == ["5.lex", "6.lex"]
-    assert second.answer("kept") == ("kept@6", ["game"])
-    second.run("rollback", name="kept")
-    assert [each.answer("kept") for each in replicas] == [("kept@5", ["company"])] * 2
-    assert first.push("kept", {"霜桥": "game"}, keep=None)["removed"] == []
+    assert sorted(path.name for path in (lexicon_directory / "pruned_by_pushes").glob("*.lex")) == ["5.lex", "6.lex"]
+    assert second.answer("pruned_by_pushes") == ("pruned_by_pushes@6", ["game"])
+    second.run("rollback", name="pruned_by_pushes")
+    assert [each.answer("pruned_by_pushes") for each in replicas] == [("pruned_by_pushes@5", ["company"])] * 2
+    assert first.push("pruned_by_pushes", {"霜桥": "game"}, keep=None)["removed"] == []
 
 
 def test_without_a_word_on_it_a_push_keeps_twenty_versions(replicas):
-    pushed = [replicas[0].push("many", {"霜桥": "company"}) for _ in range(22)]
+    pushed = [replicas[0].push("twenty_kept", {"霜桥": "company"}) for _ in range(22)]
     assert [each["removed"] for each in pushed[-3:]] == [[], [1], [2]]
 
 
 def test_what_is_restored_is_used_by_running_servers(replicas, lexicon_directory, tmp_path):
-    replicas[0].push("saved", {"霜桥": "company"})
-    replicas[0].push("saved", {"霜桥": "game"})
+    replicas[0].push("backed_up", {"霜桥": "company"})
+    replicas[0].push("backed_up", {"霜桥": "game"})
     lexicon_command("backup", tmp_path / "saved.tar", "--lexicon-dir", lexicon_directory)
-    replicas[0].push("saved", {"霜桥": "book"})
-    assert [each.answer("saved") for each in replicas] == [("saved@3", ["book"])] * 2
-    folder = lexicon_directory / "saved"
+    replicas[0].push("backed_up", {"霜桥": "book"})
+    assert [each.answer("backed_up") for each in replicas] == [("backed_up@3", ["book"])] * 2
+    folder = lexicon_directory / "backed_up"
     (folder / "2.lex").write_bytes(b"\xff" * 500)
     (folder / "CURRENT").write_text("2\n")
     # What is broken is not used; the version before answers.
-    assert [each.answer("saved") for each in replicas] == [("saved@3", ["book"])] * 2
+    assert [each.answer("backed_up") for each in replicas] == [("backed_up@3", ["book"])] * 2
     lexicon_command("restore", tmp_path / "saved.tar", "--lexicon-dir", lexicon_directory)
-    assert [each.answer("saved") for each in replicas] == [("saved@2", ["game"])] * 2
-    assert replicas[1].push("saved", {"霜桥": "name"})["version"] == 4
+    assert [each.answer("backed_up") for each in replicas] == [("backed_up@2", ["game"])] * 2
+    assert replicas[1].push("backed_up", {"霜桥": "name"})["version"] == 4
     shutil.rmtree(folder)
     lexicon_command("restore", tmp_path / "saved.tar", "--lexicon-dir", lexicon_directory)
-    assert [each.answer("saved") for each in replicas] == [("saved@2", ["game"])] * 2
+    assert [each.answer("backed_up") for each in replicas] == [("backed_up@2", ["game"])] * 2
 
 
 def test_a_server_on_a_restored_directory_answers_as_before(replicas, tmp_path):
