@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from distillex_client.connection import host_and_port
+from distillex_client.headers import VALUE
 
-_VALUE = re.compile(r"[\x20-\x7e]*")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _SERVICE, _METHOD = "inference.GRPCInferenceService", "ModelInfer"
 
@@ -82,7 +82,7 @@ class Trace:
         (inject if self.passes_all else TraceContextTextMapPropagator().inject)(headers, own)
         with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
             try:
-                yield {key.lower(): value for key, value in headers.items() if _VALUE.fullmatch(value)}
+                yield {key.lower(): value for key, value in headers.items() if VALUE.fullmatch(value)}
             except Exception as error:
                 span.set_attribute("error.type", type(error).__name__)
                 span.set_status(trace.StatusCode.ERROR)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from distillex.command.options import fail
 from distillex.locations import shipped_base_lexicon
 
-from distillex_training.console import fail, log_to_the_terminal, use_threads
+from distillex_training.console import check_outcome, log_to_the_terminal, use_threads
 
 if TYPE_CHECKING:
     from distillex_training.config import Corpus
@@ -152,9 +152,9 @@ def evaluate(
     log_to_the_terminal()
     use_threads()
     read = (model if model.is_file() else None, data, declaration, base, train, lexicon)
-    _check_writable("evaluate", "--html", html_file, read)
-    _check_writable("evaluate", "--json", json_file, read)
-    _check_writable("evaluate", "--reliability", reliability, read)
+    check_outcome("evaluate", "--html", html_file, read)
+    check_outcome("evaluate", "--json", json_file, read)
+    check_outcome("evaluate", "--reliability", reliability, read)
     if reliability is not None and reliability.suffix not in PICTURES:
         fail("evaluate", f"--reliability: {reliability} is no picture; accepted endings: {', '.join(PICTURES)}")
     try:
@@ -187,13 +187,3 @@ def evaluate(
         draw_reliability(with_base(results).measures.reliability, reliability)
     if html_file is not None:
         html_file.write_text(evaluation_page(model, measured, with_base(results)), encoding="utf-8", newline="")
-
-
-def _check_writable(command: str, option: str, path: Path | None, inputs: Sequence[Path | None]) -> None:
-    """Refuse a file that could not be written or is read, before the work that it is to hold the outcome of."""
-    from distillex_training.data.kept_inputs import is_input
-
-    if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        fail(command, f"{option}: {path} cannot be written: {path.parent} is no folder, or {path.name} is one")
-    if path is not None and is_input(path, inputs):
-        fail(command, f"{option}: {path} is an input, and would be lost: give another file")

@@ -6,10 +6,13 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from distillex.command.options import fail
 from rich.logging import RichHandler
+
+from distillex_training.console import check_outcome
 
 if TYPE_CHECKING:
     from distillex_training.data.measured import MeasuredFile
@@ -54,17 +57,13 @@ def compare(
 
     from distillex_training.comparison import compare as run
     from distillex_training.comparison import comparison_figures, comparison_lines, comparison_page
-    from distillex_training.data.kept_inputs import is_input
     from distillex_training.opened_model import OpenedModel, open_base, open_model
     from distillex_training.predictions import align, read_found
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
+    read = (Path(first), Path(second), data, declaration, base)
     for option, path in (("--json", json_file), ("--html", html_file)):
-        if path is not None and (path.is_dir() or not path.parent.is_dir()):
-            _fail(f"{option}: {path} cannot be written: {path.parent} is no folder, or {path.name} is one")
-        files = (path for path in (Path(first), Path(second), data, declaration, base) if path is not None)
-        if path is not None and is_input(path, (file for file in files if file.is_file())):
-            _fail(f"{option}: {path} is an input, and would be lost: give another file")
+        check_outcome("compare", option, path, [each for each in read if each is not None and each.is_file()])
 
     def opened(given: str) -> OpenedModel | list[Record]:
         path = Path(given)
@@ -83,7 +82,7 @@ def compare(
         )
         comparison = run(file, (first, second), (one, other), resamples=resamples, seed=seed)
     except (LexiconError, ModelNotFound, OSError, ValueError) as error:
-        _fail(str(error))
+        fail("compare", str(error))
     for line in comparison_lines(comparison):
         typer.echo(line)
     if json_file is not None:
@@ -111,8 +110,3 @@ def _read(data: Path, declaration: Path | None, sources: Sequence[OpenedModel | 
         # A file does not tell what else could have been found.
         types |= read_records(data).types if declaration is None else set(read_declaration(declaration).model_types)
     return read_measured(data, declaration, sorted(types), max_length=limit)
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"distillex compare: {message}", err=True)
-    raise typer.Exit(1)

@@ -1,11 +1,12 @@
-"""What the training commands share: the log, and one sentence where something is refused."""
+"""What the training commands share: the log, threads, and the check of what they are to write."""
 
 from __future__ import annotations
 
 import logging
-from typing import NoReturn
+from collections.abc import Iterable
+from pathlib import Path
 
-import typer
+from distillex.command.options import fail
 from distillex_matcher.cores import usable_cores
 from rich.logging import RichHandler
 
@@ -23,7 +24,11 @@ def use_threads(threads: int = 0) -> None:
     torch.set_num_threads(threads or min(torch.get_num_threads(), usable_cores()))
 
 
-def fail(command: str, message: str, code: int = 1) -> NoReturn:
-    """Say why a command did not do what was asked."""
-    typer.echo(f"distillex {command}: {message}", err=True)
-    raise typer.Exit(code)
+def check_outcome(command: str, option: str, path: Path | None, inputs: Iterable[Path | None]) -> None:
+    """Refuse a file that could not be written or is read, before the work that it is to hold the outcome of."""
+    from distillex_training.data.kept_inputs import is_input
+
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        fail(command, f"{option}: {path} cannot be written: {path.parent} is no folder, or {path.name} is one")
+    if path is not None and is_input(path, inputs):
+        fail(command, f"{option}: {path} is an input, and would be lost: give another file")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from distillex.command.options import fail
 from distillex.locations import shipped_base_lexicon
 from rich.console import Console
 from rich.table import Table
@@ -480,5 +481,4 @@ def _first_of(problems: Sequence[Problem]) -> str:
 
 
 def _fail(command: str, message: str, code: int = EXIT_UNREADABLE) -> NoReturn:
-    typer.echo(f"distillex data {command}: {message}", err=True)
-    raise typer.Exit(code)
+    fail(f"data {command}", message, code)

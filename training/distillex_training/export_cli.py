@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import enum
-import logging
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
+from distillex.command.options import fail
 from distillex.locations import shipped_base_lexicon
-from rich.logging import RichHandler
 
+from distillex_training.console import log_to_the_terminal
 from distillex_training.export.int8 import Int8
 
 
@@ -88,8 +88,7 @@ def export(
     from distillex_training.export.plan_builder import TENSORRT, TENSORRT_RTX, PlanOptions, TensorRtError
     from distillex_training.export.tensorrt import export_plan
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
-    logging.getLogger("distillex").setLevel(logging.INFO)
+    log_to_the_terminal()
     _check_name(output, target)
     _check_belongs(compute_capability, "--compute-capability", target, Target.TENSORRT_RTX)
     _check_belongs(timing_cache, "--timing-cache", target, Target.TENSORRT)
@@ -99,9 +98,9 @@ def export(
         _check_belongs(given, option, target, *FOR_CPU)
     int8 = int8 or Int8.TABLES
     if calibration is not None and int8 not in (Int8.STATIC, Int8.DYNAMIC):
-        _fail(f"--calibration belongs to --int8 static or dynamic; it is {int8.value}")
+        fail("export", f"--calibration belongs to --int8 static or dynamic; it is {int8.value}")
     if base is not None and calibration is None:
-        _fail("--base is for the calibration text; give --calibration as well")
+        fail("export", "--base is for the calibration text; give --calibration as well")
     half = precision is not Precision.FP32
     try:
         if target in (Target.TENSORRT, Target.TENSORRT_RTX):
@@ -117,7 +116,7 @@ def export(
         else:
             files = _export_for_cpu(model, output, target, int8, calibration, base or shipped_base_lexicon())
     except (ParityError, TensorRtError, LexiconError, ValueError, OSError) as error:
-        _fail(str(error))
+        fail("export", str(error))
     for file in files:
         typer.echo(str(file))
 
@@ -150,21 +149,19 @@ def _export_for_cpu(
 
 def _check_name(output: Path, target: Target) -> None:
     if target is Target.ONNX and output.suffix != ".onnx":
-        _fail(f"--target onnx writes the network as NAME.onnx; {output} is not named so")
+        fail("export", f"--target onnx writes the network as NAME.onnx; {output} is not named so")
     asked = NETWORK_SUFFIXES.get(output.suffix)
     if target is Target.GPU and asked is not None:
-        _fail(f"--target gpu writes model.gpu.onnx into a folder; give a folder, not a file's name ({output})")
+        fail("export", f"--target gpu writes model.gpu.onnx into a folder; give a folder, not a file's name ({output})")
     if asked not in (None, target):
-        _fail(f"{output} is a file's name; a model is exported to a folder, with --target {asked.value} to a file")
+        fail(
+            "export",
+            f"{output} is a file's name; a model is exported to a folder, with --target {asked.value} to a file",
+        )
 
 
 def _check_belongs(given: object, option: str, target: Target, *theirs: Target) -> None:
     if given and target not in theirs:
         *others, last = (each.value for each in theirs)
         names = f"{', '.join(others)} or {last}" if others else last
-        _fail(f"{option} belongs to --target {names}; the target is {target.value}")
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"distillex export: {message}", err=True)
-    raise typer.Exit(1)
+        fail("export", f"{option} belongs to --target {names}; the target is {target.value}")

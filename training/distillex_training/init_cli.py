@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from distillex.command.options import fail
 from distillex.locations import shipped_models
 from distillex_matcher.exported import WEIGHTS_FILE
 from distillex_matcher.layout import write_atomically
 
-from distillex_training.console import fail
 from distillex_training.data.convert import read_any, split
 from distillex_training.data.formats.own import write_records
 from distillex_training.data.records import DataError, Record

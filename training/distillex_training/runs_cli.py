@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from distillex.command.options import fail
 from rich.console import Console
 from rich.table import Table
 
-from distillex_training.console import fail
 from distillex_training.run_overview import RunOverview, find_runs, read_run
 from distillex_training.run_record import CONTENT, RunDirectoryError, changed_settings
 

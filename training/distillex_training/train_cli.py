@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
+from distillex.command.options import fail
 
 from distillex_training.config import ConfigError, PretrainRun, StudentRun, TeacherRun, read_config
 from distillex_training.config.shipped import find_config
-from distillex_training.console import fail, log_to_the_terminal, use_threads
+from distillex_training.console import log_to_the_terminal, use_threads
 
 if find_spec("torch") is None:  # it is imported later, but a run needs it
     raise ModuleNotFoundError("No module named 'torch'", name="torch")

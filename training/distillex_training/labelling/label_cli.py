@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from distillex.command.options import fail
 from distillex.locations import shipped_base_lexicon
-from rich.logging import RichHandler
+
+from distillex_training.console import log_to_the_terminal
 
 if TYPE_CHECKING:
     from distillex_training.data.records import Record
@@ -82,14 +83,17 @@ def label(
     """Label raw text with an LLM (--endpoint) or a model (--model), for `distillation.labels`. Resumes."""
     from distillex_training.data.raw import read_raw
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
-    logging.getLogger("distillex").setLevel(logging.INFO)
+    log_to_the_terminal()
     if bool(model) == (endpoint is not None):
-        _fail("give either --model or --endpoint: who is to label", EXIT_WRONG_USE)
+        fail("label", "give either --model or --endpoint: who is to label", EXIT_WRONG_USE)
     _check_output(output, (*raw, types, examples, prompt, base))
     asked = (prompt, examples, scores)
     if model and (llm is not None or types is not None or any(each for each in asked)):
-        _fail("--llm, --types, --examples, --prompt and --scores go with --endpoint, not with --model", EXIT_WRONG_USE)
+        fail(
+            "label",
+            "--llm, --types, --examples, --prompt and --scores go with --endpoint, not with --model",
+            EXIT_WRONG_USE,
+        )
     stopped = ""
     try:
         if model:
@@ -106,24 +110,28 @@ def label(
         else:
             assert endpoint is not None
             if llm is None or types is None:
-                _fail("--endpoint needs --llm, the name of its model, and --types, what to look for", EXIT_WRONG_USE)
+                fail(
+                    "label",
+                    "--endpoint needs --llm, the name of its model, and --types, what to look for",
+                    EXIT_WRONG_USE,
+                )
             question = _prompt(types, examples, prompt, scores)
             patience = {"timeout_s": timeout, "retries": retries, "backoff_s": backoff, "concurrency": concurrency}
             options = _options(endpoint, llm, request, key_variable, patience)
             outcome = _by_llm(texts, question, options, cache, price_in, price_out)
             records, lines, stopped = outcome.records, outcome.lines(), outcome.stopped
     except (OSError, ValueError) as error:
-        _fail(str(error))
+        fail("label", str(error))
     for line in lines:
         typer.echo(line)
     done = [record for record in records if record is not None]
     if stopped:
         stopped += f"; what was answered is kept in {cache}, and the same command goes on from there"
     if not done:
-        _fail(stopped or "no sentence was labelled; nothing is written")
+        fail("label", stopped or "no sentence was labelled; nothing is written")
     _write(output, done)
     if stopped:
-        _fail(stopped)
+        fail("label", stopped)
 
 
 def _write(output: Path, records: Sequence[Record]) -> None:
@@ -132,7 +140,7 @@ def _write(output: Path, records: Sequence[Record]) -> None:
     try:
         write_records(output, records)
     except OSError as error:
-        _fail(f"{output}: {error.strerror}; the answers are kept in the cache")
+        fail("label", f"{output}: {error.strerror}; the answers are kept in the cache")
     typer.echo(f"{output}: {len(records):,} sentences")
 
 
@@ -141,9 +149,9 @@ def _check_output(output: Path, inputs: Sequence[Path | None]) -> None:
     from distillex_training.data.kept_inputs import is_input
 
     if output.is_dir():
-        _fail(f"--output: {output} is a folder; a file is written", EXIT_WRONG_USE)
+        fail("label", f"--output: {output} is a folder; a file is written", EXIT_WRONG_USE)
     if is_input(output, inputs):
-        _fail(f"--output: {output} is an input", EXIT_WRONG_USE)
+        fail("label", f"--output: {output} is an input", EXIT_WRONG_USE)
 
 
 def _by_models(texts: Sequence[str], models: list[Path], base: Path | None, cache: Path) -> list[Record]:
@@ -157,9 +165,9 @@ def _by_models(texts: Sequence[str], models: list[Path], base: Path | None, cach
     try:
         return label_with_models(texts, models, Lexicon.load(base or shipped_base_lexicon()), cache)
     except (ConfigError, LayoutError, LexiconError, ModelDirectoryError, NotFiniteError) as error:
-        _fail(str(error))
+        fail("label", str(error))
     except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on", EXIT_INTERRUPTED)
+        fail("label", "interrupted; the same command goes on", EXIT_INTERRUPTED)
 
 
 def _prompt(types: Path, examples: Path | None, instruction: Path | None, scores: bool) -> Prompt:
@@ -177,9 +185,10 @@ def _options(url: str, llm: str, request: str, key_variable: str, patience: dict
     try:
         settings: Any = json.loads(request)
     except ValueError as error:
-        _fail(f"--request: {request!r} is not JSON: {error}", EXIT_WRONG_USE)
+        fail("label", f"--request: {request!r} is not JSON: {error}", EXIT_WRONG_USE)
     if not isinstance(settings, dict) or settings.keys() & {"messages", "model", "response_format", "stream"}:
-        _fail(
+        fail(
+            "label",
             f"--request: {request!r}; an object of further fields is accepted, not messages, model, response_format "
             "or stream",
             EXIT_WRONG_USE,
@@ -198,11 +207,10 @@ def _by_llm(
     try:
         return asyncio.run(label_with_llm(texts, prompt, options, answers, Prices(price_in, price_out)))
     except KeyboardInterrupt:
-        _fail(f"interrupted; what was answered is kept in {answers.path}: the same command goes on", EXIT_INTERRUPTED)
+        fail(
+            "label",
+            f"interrupted; what was answered is kept in {answers.path}: the same command goes on",
+            EXIT_INTERRUPTED,
+        )
     finally:
         answers.close()
-
-
-def _fail(message: str, code: int = 1) -> NoReturn:
-    typer.echo(f"distillex label: {message}", err=True)
-    raise typer.Exit(code)
