@@ -14,6 +14,7 @@ import atexit
 import itertools
 import json
 import os
+import random
 import sys
 import time
 from pathlib import Path
@@ -23,7 +24,7 @@ import gevent
 import grpc.experimental.gevent
 import numpy as np
 import tritonclient.grpc as triton
-from locust import User, constant_throughput, events, task
+from locust import User, events, task
 from traffic import Call, Traffic
 
 grpc.experimental.gevent.init_gevent()
@@ -171,12 +172,21 @@ class ExtractorUser(GrpcUser):
         super().on_start()
         options = self.environment.parsed_options
         shares = json.loads(options.kinds) if options.kinds else None
-        self._traffic = Traffic(options.seed + 1000 * next(NUMBERS), shares)
+        seed = options.seed + 1000 * next(NUMBERS)
+        self._traffic = Traffic(seed, shares)
+        self._arrivals, self._due = random.Random(seed), time.monotonic()
 
     def wait_time(self) -> float:
-        """Seconds until the next call: none, or what keeps the asked rate."""
+        """Seconds until the next call: none, or those of a Poisson process of the asked rate.
+
+        Users of a constant rate (Locust's ``constant_throughput``) all begin together and would stay in step: each call
+        would then wait for all the others, the longer the less there is to do.
+        """
         rate = self.environment.parsed_options.user_rate
-        return float(constant_throughput(rate)(self)) if rate > 0 else 0.0
+        if rate <= 0:
+            return 0.0
+        self._due += self._arrivals.expovariate(rate)
+        return max(0.0, self._due - time.monotonic())
 
     @task  # type: ignore[untyped-decorator]
     def extract(self) -> None:
