@@ -152,10 +152,9 @@ const Featurizer::OverlayTypes& Featurizer::types_of(const Lexicon& overlay, Wor
 std::optional<Refusal> Featurizer::check_points(std::u32string_view points) const {
     if (points.empty()) return Refusal{Refusal::kEmpty, "the text is empty"};
     if (points.size() > max_text_length()) {
-        return Refusal{Refusal::kTooLong,
-                       "the text has " + std::to_string(points.size()) + " characters; at most " +
-                           std::to_string(max_text_length()) +
-                           " are accepted (split longer documents at sentence ends)"};
+        return Refusal{Refusal::kTooLong, "the text has " + std::to_string(points.size()) +
+                                              " characters; at most " + std::to_string(max_text_length()) +
+                                              " are accepted (split longer documents at sentence ends)"};
     }
     const auto is_bad = [](char32_t point) {
         return point == 0 || is_surrogate(point) || point > kLastCodePoint;
