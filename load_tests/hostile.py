@@ -382,7 +382,7 @@ class Mutations:
         return infer_request(tensors)
 
     def _lexicons_request(self) -> Any:
-        action = self._random.choice(("push", "rollback", "list", "prune"))
+        action = self._random.choice(("push", "rollback", "list", "prune", "remove"))
         command = json.dumps(
             {"action": action, "name": "fuzz", "version": self._random.choice((None, 1, 2)), "keep": 1}
         )

@@ -27,8 +27,8 @@ TOO_LARGE = re.compile(r"the request has more than [\d,]+ bytes|message larger t
 # What Triton says, as an INTERNAL, of a model whose process died, and gRPC, as this or that, of a connection that ended
 # in the middle of a call. Another try is harmless: extraction changes nothing on the server.
 INTERRUPTION = re.compile(r"Stub process .*is not healthy|RST_STREAM|Stream removed")
-# What Triton says, as a NOT_FOUND, of a model that it has and does not serve now, such as while it stops.
 NOT_SERVED_NOW = "has no available versions"
+"""In what Triton says, as a NOT_FOUND, of a model that it has and does not serve now, such as while it stops."""
 
 
 class ExtractorError(Exception):

@@ -1,4 +1,4 @@
-"""The command lines of our images: whether ``distillex`` takes them, and which gate they make."""
+"""Command lines of our programs: whether they take them, and which gate they make."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from pathlib import Path
 from typing import Any
 
 from distillex.command.main import application
+from distillex_client.cli import app as client
 from programs import said
 from tools import Tools
 from typer.main import get_command
 
+APPLICATIONS = {"distillex": application, "distillex-client": client}
+
 
 class CommandLineError(ValueError):
-    """A command, an option or a value that ``distillex`` does not know."""
+    """A command, an option or a value that the program does not know."""
 
 
-def options_of(arguments: Sequence[str]) -> dict[str, Any]:
+def options_of(arguments: Sequence[str], program: str = "distillex") -> dict[str, Any]:
     """Return the values of a command's options.
 
     Raises
     ------
     CommandLineError
-        Where ``distillex`` would refuse the command line.
+        Where the program would refuse the command line.
     """
-    command: Any = get_command(application)
+    command: Any = get_command(APPLICATIONS[program])
     rest, context = list(arguments), None
     try:
         while hasattr(command, "get_command"):
             # A group's own context, which its commands have as their parent.
-            context = command.context_class(command, info_name="distillex", parent=context)
+            context = command.context_class(command, info_name=program, parent=context)
             name = rest.pop(0) if rest else ""
             command = command.get_command(context, name)
             if command is None:
@@ -45,12 +48,12 @@ def options_of(arguments: Sequence[str]) -> dict[str, Any]:
         raise
 
 
-def problem_of(arguments: Sequence[str]) -> str | None:
+def problem_of(arguments: Sequence[str], program: str = "distillex") -> str | None:
     """Return why a command line is not accepted, or None."""
     try:
-        options_of(arguments)
+        options_of(arguments, program)
     except CommandLineError as error:
-        return f"distillex {' '.join(arguments)}: {error}"
+        return f"{program} {' '.join(arguments)}: {error}"
     return None
 
 

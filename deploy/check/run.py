@@ -17,6 +17,7 @@ import compose
 import dockerfiles
 import images
 import monitoring
+import page
 import sbom
 from tools import ToolMissingError, Tools
 
@@ -37,6 +38,7 @@ CHECKS = {
     "dockerfiles": Check(dockerfiles.check_dockerfiles),
     "compose": Check(compose.check_compose),
     "compose gate": Check(compose.check_gate),
+    "page": Check(page.check_commands),
     "rules": Check(monitoring.check_rules),
     "dashboard": Check(monitoring.check_dashboard),
     "chart": Check(chart.check_chart),

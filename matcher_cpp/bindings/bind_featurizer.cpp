@@ -12,10 +12,11 @@ namespace py = pybind11;
 namespace distillex {
 namespace {
 
-py::list messages(const std::vector<std::optional<std::string>>& errors) {
+py::list refusals(const std::vector<std::optional<Refusal>>& errors) {
     py::list list(errors.size());
     for (std::size_t row = 0; row < errors.size(); ++row) {
-        list[row] = errors[row] ? py::object(py::str(*errors[row])) : py::object(py::none());
+        list[row] = errors[row] ? record<Record::kRefusal>(errors[row]->reason, errors[row]->message)
+                                : py::object(py::none());
     }
     return list;
 }
@@ -59,7 +60,7 @@ py::object featurize(const Featurizer& featurizer, const py::sequence& texts, co
     if (strict) {
         for (std::size_t row = 0; row < batch.errors.size(); ++row) {
             if (batch.errors[row])
-                throw py::value_error("text " + std::to_string(row) + ": " + *batch.errors[row]);
+                throw py::value_error("text " + std::to_string(row) + ": " + batch.errors[row]->message);
         }
     }
     const auto b = static_cast<py::ssize_t>(batch.batch);
@@ -73,7 +74,7 @@ py::object featurize(const Featurizer& featurizer, const py::sequence& texts, co
         py::array_t<std::int32_t>({b, t, s, k}, batch.lexicon_types.data, memory),
         py::array_t<std::int32_t>({b, t, s, k}, batch.lexicon_words.data, memory),
         py::array_t<float>({b, t, s, k}, batch.lexicon_weights.data, memory),
-        py::array_t<std::int32_t>({b, py::ssize_t{1}}, batch.lengths.data, memory), messages(batch.errors),
+        py::array_t<std::int32_t>({b, py::ssize_t{1}}, batch.lengths.data, memory), refusals(batch.errors),
         py::cast(std::make_shared<TrustedWords>(std::move(batch.trusted))));
 }
 

@@ -8,7 +8,7 @@
 
 namespace distillex {
 
-enum class Record { kMatches, kLexiconEntry, kFeatures, kSpans };
+enum class Record { kMatches, kLexiconEntry, kFeatures, kRefusal, kSpans };
 
 constexpr const char* name_of(Record which) {
     switch (which) {
@@ -18,6 +18,8 @@ constexpr const char* name_of(Record which) {
             return "LexiconEntry";
         case Record::kFeatures:
             return "Features";
+        case Record::kRefusal:
+            return "Refusal";
         default:
             return "Spans";
     }

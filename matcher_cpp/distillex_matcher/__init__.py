@@ -20,7 +20,7 @@ from distillex_matcher._core import (
     parse_trust,
 )
 from distillex_matcher.layout import CrfParameters, FeatureLayout, LayoutError
-from distillex_matcher.records import Features, LexiconEntry, Matches, Spans
+from distillex_matcher.records import Features, LexiconEntry, Matches, Refusal, Spans
 
 __all__ = [
     "MAX_WORD_LENGTH",
@@ -36,6 +36,7 @@ __all__ = [
     "LexiconEntry",
     "LexiconError",
     "Matches",
+    "Refusal",
     "Spans",
     "TrustedWords",
     "__version__",

@@ -1,4 +1,4 @@
-"""Named, versioned lexicons in a directory: ``NAME/VERSION.lex`` and ``NAME/CURRENT``.
+"""Named, versioned lexicons in a directory: ``NAME/VERSION.lex`` and ``NAME/CURRENT``; of removed ones ``NAME/LAST``.
 
 Writers put a new version beside the old ones and then replace ``CURRENT`` by an atomic rename; readers look at
 ``CURRENT`` before each batch and keep what they hold until it changes. Nothing in the directory can run.
@@ -23,13 +23,15 @@ from distillex_matcher.layout import write_atomically, write_durably
 BASE_NAME = "base"
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 CURRENT_FILE = "CURRENT"
+LAST_FILE = "LAST"
+"""Holds the highest version that a name ever had before it was removed: no number stands for two contents."""
 VERSION_PATTERN = re.compile(r"[1-9][0-9]{0,8}")
 _VERSION_FILE = re.compile(rf"({VERSION_PATTERN.pattern})\.lex")
-_CURRENT_CONTENT = re.compile(VERSION_PATTERN.pattern.encode())
+_VERSION_CONTENT = re.compile(VERSION_PATTERN.pattern.encode())
 _PENDING_FILE = re.compile(rf"\.pending-({VERSION_PATTERN.pattern})")
 """Stands beside a version that is not in use yet; of a push that was killed it tells what was never used."""
 MOST_OPEN_BYTES = 512 * 2**20
-_TEMPORARY_FILES = (".new-", f".{CURRENT_FILE}.")
+_TEMPORARY_FILES = (".new-", f".{CURRENT_FILE}.", f".{LAST_FILE}.")
 
 
 class UnknownLexiconError(LexiconError):
@@ -112,10 +114,23 @@ class LexiconStore:
 
     def names(self) -> list[str]:
         """Names of all installed lexicons, sorted."""
-        if not self.directory.is_dir():
-            return []
-        folders = (path.parent.name for path in self.directory.glob(f"*/{CURRENT_FILE}"))
-        return sorted(name for name in folders if NAME_PATTERN.fullmatch(name))
+        return self._folders_with(CURRENT_FILE)
+
+    def once_removed(self) -> list[str]:
+        """Names that were removed at some time, sorted; some may be installed again."""
+        return self._folders_with(LAST_FILE)
+
+    def last_version(self, name: str) -> int:
+        """Highest version that the name had when it was removed last; 0 where it never was."""
+        try:
+            content = (self.directory / check_name(name) / LAST_FILE).read_bytes().strip()
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        if not _VERSION_CONTENT.fullmatch(content):
+            raise LexiconError(
+                f"lexicon {name!r}: its file {LAST_FILE} holds {content[:32]!r}, which is no version number"
+            )
+        return int(content)
 
     def versions(self, name: str) -> list[int]:
         """Installed versions of a lexicon, ascending."""
@@ -153,9 +168,9 @@ class LexiconStore:
             finally:
                 os.close(descriptor)
         except (FileNotFoundError, NotADirectoryError):
-            self._open.pop(name, None)
+            self._let_go_of(name)
             raise UnknownLexiconError(f"no lexicon {name!r} is installed") from None
-        if not _CURRENT_CONTENT.fullmatch(content):
+        if not _VERSION_CONTENT.fullmatch(content):
             raise LexiconError(
                 f"lexicon {name!r}: its file {CURRENT_FILE} holds {content!r}, which is no version number"
             )
@@ -182,6 +197,13 @@ class LexiconStore:
     def held(self) -> list[str]:
         """Names of the lexicons that are held open, the one asked for last at the end."""
         return list(self._open)
+
+    def let_go_of_removed(self) -> None:
+        """Hold no lexicon open that was removed; :meth:`current` does so for the one that is asked for."""
+        for name in self.held():
+            if name != BASE_NAME:
+                with suppress(LexiconError, OSError):
+                    self.current_version(name)
 
     def fallback(self, name: str) -> InstalledLexicon | None:
         """Return what answers while the version in use is broken: the one opened last, else the newest readable one.
@@ -252,7 +274,7 @@ class LexiconStore:
             replaced = set()
             with suppress(LexiconError):
                 replaced = {self.current_version(name)}
-            version = max(self.versions(name), default=0) + 1
+            version = self._highest(name) + 1
             temporary = write_durably(folder, _TEMPORARY_FILES[0], content)
             (folder / f".pending-{version}").touch()
             temporary.replace(folder / f"{version}.lex")
@@ -303,6 +325,34 @@ class LexiconStore:
         with self._lock(name) as folder:
             return self._remove_old(folder, name, keep, set())
 
+    def remove(self, name: str) -> list[int]:
+        """Remove a lexicon with all of its versions; return those. Its numbers are not given again.
+
+        Raises
+        ------
+        UnknownLexiconError
+            Where there is no such lexicon (lists those that are installed).
+        LexiconError
+            For the base lexicon, which is under all others.
+        """
+        if name == BASE_NAME:
+            raise LexiconError(f"the lexicon {BASE_NAME!r} is under all others and cannot be removed")
+        self._require(name)
+        with self._lock(name) as folder:
+            self._require(name)  # nobody else has removed it meanwhile
+            versions = self.versions(name)
+            write_atomically(folder / LAST_FILE, f"{self._highest(name)}\n")
+            # From here on it is unknown; what a kill leaves of the rest goes with the next command on the name.
+            (folder / CURRENT_FILE).unlink()
+        self._let_go_of(name)
+        return versions
+
+    def remember_last(self, name: str, version: int) -> None:
+        """Give a name, installed or not, higher versions than this from now on."""
+        with self._lock(name) as folder:
+            if version > self._highest(name):
+                write_atomically(folder / LAST_FILE, f"{version}\n")
+
     def restore(self, name: str, files: Mapping[int, Path], in_use: int) -> int:
         """Put versions that were installed once back into their places, and use one of them; return its number.
 
@@ -329,12 +379,24 @@ class LexiconStore:
                 if not self._is_another(name, version, file):
                     file.replace(place)
                 elif version == in_use:
-                    in_use = max([*self.versions(name), *files]) + 1
+                    in_use = max(self._highest(name), *files) + 1
                     file.replace(folder / f"{in_use}.lex")
             if in_use not in self.versions(name):
                 raise UnknownLexiconError(f"lexicon {name!r} has no version {in_use}; versions: {self.versions(name)}")
             write_atomically(folder / CURRENT_FILE, f"{in_use}\n")
         return in_use
+
+    def _let_go_of(self, name: str) -> None:
+        for kept in (self._open, self._sizes, self._failed):
+            kept.pop(name, None)
+
+    def _folders_with(self, file: str) -> list[str]:
+        folders = (path.parent.name for path in self.directory.glob(f"*/{file}"))
+        return sorted(name for name in folders if NAME_PATTERN.fullmatch(name))
+
+    def _highest(self, name: str) -> int:
+        """Return the highest version that a name has or had."""
+        return max([*self.versions(name), self.last_version(name)])
 
     def _is_another(self, name: str, version: int, file: Path) -> bool:
         """Tell whether the place of a version has a readable one of other content than a file's."""
@@ -440,6 +502,11 @@ class LexiconStore:
 
     def _tidy(self, name: str, folder: Path) -> None:
         """Remove what a push left that failed or was killed; all who write hold the lock, so nobody is writing it."""
+        if not (folder / CURRENT_FILE).exists():
+            last = self.last_version(name)
+            for version in self.versions(name):
+                if version <= last:
+                    (folder / f"{version}.lex").unlink()
         for path in list(folder.iterdir()):
             if path.name.startswith(_TEMPORARY_FILES):
                 path.unlink()

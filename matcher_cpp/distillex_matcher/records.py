@@ -53,6 +53,15 @@ class LexiconEntry(NamedTuple):
     """A level (``hint``, ``prefer``, ``insist``), a number, or None: not said."""
 
 
+class Refusal(NamedTuple):
+    """Why a text, or what came with it, is refused."""
+
+    reason: str
+    """Of a closed set, for programs; of the core ``empty``, ``too_long``, ``not_utf8``, ``lexicon`` or ``other``."""
+    message: str
+    """One sentence for people."""
+
+
 class Features(NamedTuple):
     """Padded model inputs of a batch. The row of a bad text is all padding, with length 0 and an error."""
 
@@ -66,8 +75,8 @@ class Features(NamedTuple):
     """*Shape:* [B, T, 4, K]. 0 = none."""
     lengths: NDArray[np.int32]
     """*Shape:* [B, 1]. Real tokens, ``[CLS]`` and ``[SEP]`` included; 0 for a bad text."""
-    errors: list[str | None]
-    """Per row: None, or one sentence that says what is wrong with this text."""
+    errors: list[Refusal | None]
+    """Per row: None, or what is wrong with this text."""
     trusted: TrustedWords
     """Words of overlays that the decoder is to obey."""
 

@@ -149,11 +149,12 @@ const Featurizer::OverlayTypes& Featurizer::types_of(const Lexicon& overlay, Wor
     return types;
 }
 
-std::optional<std::string> Featurizer::check_points(std::u32string_view points) const {
-    if (points.empty()) return "the text is empty";
+std::optional<Refusal> Featurizer::check_points(std::u32string_view points) const {
+    if (points.empty()) return Refusal{Refusal::kEmpty, "the text is empty"};
     if (points.size() > max_text_length()) {
-        return "the text has " + std::to_string(points.size()) + " characters; at most " +
-               std::to_string(max_text_length()) + " are accepted (split longer documents at sentence ends)";
+        return Refusal{Refusal::kTooLong, "the text has " + std::to_string(points.size()) +
+                                              " characters; at most " + std::to_string(max_text_length()) +
+                                              " are accepted (split longer documents at sentence ends)"};
     }
     const auto is_bad = [](char32_t point) {
         return point == 0 || is_surrogate(point) || point > kLastCodePoint;
@@ -163,21 +164,23 @@ std::optional<std::string> Featurizer::check_points(std::u32string_view points) 
     const char* what = *bad == 0            ? "a NUL character"
                        : is_surrogate(*bad) ? "a lone surrogate"
                                             : "a code point beyond U+10FFFF";
-    return std::string("the text holds ") + what + " at position " + std::to_string(bad - points.begin());
+    return Refusal{Refusal::kOther, std::string("the text holds ") + what + " at position " +
+                                        std::to_string(bad - points.begin())};
 }
 
-std::optional<std::string> Featurizer::read_text(const FeaturizerText& text, Workspace& workspace) const {
+std::optional<Refusal> Featurizer::read_text(const FeaturizerText& text, Workspace& workspace) const {
     std::u32string& points = workspace.points;
     const std::size_t begin = points.size();
     const std::size_t bad = append_points(text.text, points);
-    std::optional<std::string> error;
+    std::optional<Refusal> error;
     if (bad != std::string_view::npos) {
-        error = "the text is not UTF-8 (byte " + std::to_string(bad) + ")";
+        error = Refusal{Refusal::kNotUtf8, "the text is not UTF-8 (byte " + std::to_string(bad) + ")"};
     } else {
         error = check_points(std::u32string_view(points).substr(begin));
     }
     for (auto overlay = text.overlays.begin(); !error && overlay != text.overlays.end(); ++overlay) {
-        error = types_of(**overlay, workspace).error;
+        const std::optional<std::string>& unknown = types_of(**overlay, workspace).error;
+        if (unknown) error = Refusal{Refusal::kLexicon, *unknown};
     }
     if (error) {
         points.resize(begin);
@@ -409,7 +412,7 @@ FeatureBatch Featurizer::featurize(const std::vector<FeaturizerText>& texts) con
     Workspace workspace;
     workspace.matches.reserve(kUsualMatches);
     workspace.layer.reserve(kUsualMatches);
-    std::vector<std::optional<std::string>> errors;
+    std::vector<std::optional<Refusal>> errors;
     errors.reserve(texts.size());
     std::vector<std::size_t> lengths;
     lengths.reserve(texts.size());

@@ -55,9 +55,13 @@ TEST(Featurizer, SaysOfEachBadTextWhatIsWrongAndFeaturisesTheOthers) {
     const char* const parts[] = {
         "not UTF-8 (byte 1)",          "is empty",        "has 7 characters; at most 6",
         "NUL character at position 1", "beyond U+10FFFF", "'planet'"};
+    const char* const reasons[] = {Refusal::kNotUtf8, Refusal::kEmpty, Refusal::kTooLong,
+                                   Refusal::kOther,   Refusal::kOther, Refusal::kLexicon};
     for (std::size_t row = 0; row < 6; ++row) {
         ASSERT_TRUE(batch.errors[row].has_value()) << parts[row];
-        EXPECT_NE(batch.errors[row]->find(parts[row]), std::string::npos) << *batch.errors[row];
+        EXPECT_NE(batch.errors[row]->message.find(parts[row]), std::string::npos)
+            << batch.errors[row]->message;
+        EXPECT_STREQ(batch.errors[row]->reason, reasons[row]);
         EXPECT_EQ(batch.lengths[row], 0);
         EXPECT_EQ(batch.input_ids[row * batch.tokens], 0);
     }

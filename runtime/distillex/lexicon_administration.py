@@ -18,11 +18,14 @@ KEPT_VERSIONS = 20
 """The newest so many versions of a lexicon stay when one is pushed, where the push does not say another number."""
 MOST_OWN = 100
 """Lexicons under the names that a caller may push."""
+MOST_OWN_EVER = 1000
+"""Such names, with those of removed lexicons: of each a number stays behind."""
 FIELDS = {
     "push": {"name", "replace_base", "keep"},
     "list": set(),
     "rollback": {"name", "version"},
     "prune": {"name", "keep"},
+    "remove": {"name"},
 }
 """Of each action, beside "action" itself."""
 
@@ -61,7 +64,16 @@ def run_command(
     if action == "prune":
         removed = store.prune(name, command["keep"])
         return {"name": name, "removed": removed, "versions": store.versions(name)}
+    if action == "remove":
+        return {"name": name, "removed": store.remove(name)}
     return {"lexicons": [dataclasses.asdict(line) for line in store.overview()]}
+
+
+def changed(result: dict[str, Any], command: dict[str, Any]) -> str:
+    """Return what a command did that changed a lexicon, for a log."""
+    if "version" in result:
+        return f"{command['action']} {result['name']}@{result['version']}"
+    return f"{command['action']} {result['name']}, versions removed: {', '.join(map(str, result['removed'])) or 'none'}"
 
 
 def check_right(store: LexiconStore, command: dict[str, Any], own: LexiconRights) -> None:
@@ -88,7 +100,13 @@ def check_right(store: LexiconStore, command: dict[str, Any], own: LexiconRights
     if sum(own.allow(each) for each in installed if each != BASE_NAME) >= MOST_OWN:
         raise RefusedError(
             f"there are {MOST_OWN} lexicons already under the names that this caller may push, and no more are "
-            "accepted: push one of them again"
+            "accepted: push one of them again, or remove one"
+        )
+    names = {*installed, *store.once_removed()}
+    if name not in names and sum(own.allow(each) for each in names if each != BASE_NAME) >= MOST_OWN_EVER:
+        raise RefusedError(
+            f"{MOST_OWN_EVER} names that this caller may push have been used, those of removed lexicons among them, "
+            "and no more are accepted: push under one of them"
         )
 
 

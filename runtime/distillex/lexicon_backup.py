@@ -1,5 +1,7 @@
 """All lexicons of a directory in one tar file, and back: ``NAME/VERSION.lex``, ``NAME/CURRENT`` and ``SHA256SUMS``.
 
+Of removed lexicons it has the last number, ``NAME/LAST``: after a restore, too, none is given twice.
+
 Installed versions never change, so that a backup needs no lock and disturbs no push. A restore reads and checks the
 whole file before it changes anything.
 """
@@ -21,7 +23,14 @@ from typing import IO
 
 from distillex_matcher import Lexicon, LexiconError
 from distillex_matcher.layout import write_durably
-from distillex_matcher.lexicon_store import CURRENT_FILE, NAME_PATTERN, VERSION_PATTERN, LexiconStore
+from distillex_matcher.lexicon_store import (
+    CURRENT_FILE,
+    LAST_FILE,
+    NAME_PATTERN,
+    VERSION_PATTERN,
+    LexiconStore,
+    UnknownLexiconError,
+)
 
 from distillex.refused import RefusedError
 
@@ -29,7 +38,7 @@ SUMS_FILE = "SHA256SUMS"
 """In the form that ``sha256sum --check`` reads."""
 _UNPACKING = ".restore-"
 _MEMBER = re.compile(
-    rf"(?P<name>{NAME_PATTERN.pattern})/(?:{CURRENT_FILE}|(?P<version>{VERSION_PATTERN.pattern})\.lex)"
+    rf"(?P<name>{NAME_PATTERN.pattern})/(?:(?P<number>{CURRENT_FILE}|{LAST_FILE})|(?P<version>{VERSION_PATTERN.pattern})\.lex)"
 )
 
 
@@ -76,7 +85,10 @@ def write_backup(store: LexiconStore, file: IO[bytes]) -> list[SavedLexicon]:
     with tarfile.open(fileobj=file, mode="w|") as archive:
         for name in store.names():
             # Before the others: a push meanwhile is for the next backup, and may remove what it puts out of use.
-            in_use, content, problems = _in_use(store, name)
+            try:
+                in_use, content, problems = _in_use(store, name)
+            except UnknownLexiconError:
+                continue  # removed meanwhile
             written = []
             if content is not None:
                 add(archive, f"{name}/{in_use}.lex", content)
@@ -96,6 +108,11 @@ def write_backup(store: LexiconStore, file: IO[bytes]) -> list[SavedLexicon]:
                 in_use = in_use if in_use in written else written[-1]
                 add(archive, f"{name}/{CURRENT_FILE}", f"{in_use}\n".encode())
             saved.append(SavedLexicon(name, in_use, written, problems))
+        for name in store.once_removed():
+            try:
+                add(archive, f"{name}/{LAST_FILE}", f"{store.last_version(name)}\n".encode())
+            except LexiconError as error:
+                saved.append(SavedLexicon(name, 0, [], [str(error)]))
         add(archive, SUMS_FILE, "".join(sums).encode())
     return saved
 
@@ -111,7 +128,9 @@ def restore_backup(store: LexiconStore, file: IO[bytes]) -> list[RestoredLexicon
         Where the directory cannot be written.
     """
     with _unpacking_folder(store.directory) as folder:
-        lexicons = _unpack(file, folder, store.directory)
+        lexicons, last = _unpack(file, folder, store.directory)
+        for name, version in last.items():
+            store.remember_last(name, version)
         return [
             RestoredLexicon(name, store.restore(name, versions, in_use), in_use)
             for name, (versions, in_use) in sorted(lexicons.items())
@@ -131,13 +150,21 @@ def _unpacking_folder(directory: Path) -> Iterator[Path]:
 
 
 def _in_use(store: LexiconStore, name: str) -> tuple[int, bytes | None, list[str]]:
-    """Return the version in use, its content, and why there is none."""
+    """Return the version in use, its content, and why there is none.
+
+    Raises
+    ------
+    UnknownLexiconError
+        Where there is no such lexicon any more.
+    """
     version = 0
     try:
         for _ in range(2):  # pushes may have removed it since CURRENT was read; then CURRENT names another one
             version = store.current_version(name)
             with suppress(FileNotFoundError):
                 return version, _content(store, name, version), []
+    except UnknownLexiconError:
+        raise
     except LexiconError as error:
         return version, None, [str(error)]
     except OSError as error:
@@ -167,14 +194,16 @@ def _content(store: LexiconStore, name: str, version: int) -> bytes:
     return content
 
 
-def _unpack(file: IO[bytes], folder: Path, directory: Path) -> dict[str, tuple[dict[int, Path], int]]:
-    """Return the versions of each lexicon, unpacked and checked, and which one was in use.
+def _unpack(
+    file: IO[bytes], folder: Path, directory: Path
+) -> tuple[dict[str, tuple[dict[int, Path], int]], dict[str, int]]:
+    """Return the versions of each lexicon, checked, with the one in use, and the last numbers of removed ones.
 
     What the directory has already is checked and linked: there may be no room to unpack it, and a push may remove it.
     """
     found: dict[str, str] = {}
     versions: dict[str, dict[int, Path]] = {}
-    in_use: dict[str, int] = {}
+    numbers: dict[str, dict[str, int]] = {CURRENT_FILE: {}, LAST_FILE: {}}
     sums: Mapping[str, str] | None = None
     try:
         with tarfile.open(fileobj=file, mode="r|") as archive:
@@ -188,8 +217,8 @@ def _unpack(file: IO[bytes], folder: Path, directory: Path) -> dict[str, tuple[d
                     sums = dict(line.split("  ")[::-1] for line in content.decode("ascii").splitlines())
                     continue
                 found[member.name] = hashlib.sha256(content).hexdigest()
-                if parts["version"] is None:
-                    in_use[parts["name"]] = int(content)
+                if parts["number"] is not None:
+                    numbers[parts["number"]][parts["name"]] = int(content)
                     continue
                 Lexicon.from_bytes(content)
                 paths = versions.setdefault(parts["name"], {})
@@ -202,13 +231,14 @@ def _unpack(file: IO[bytes], folder: Path, directory: Path) -> dict[str, tuple[d
         raise RefusedError(f"the backup is cut short: it has no {SUMS_FILE}; nothing was changed")
     if changed := sorted(path for path in sums.keys() | found.keys() if sums.get(path) != found.get(path)):
         raise RefusedError(f"the backup was changed: {changed[0]} is not what {SUMS_FILE} says; nothing was changed")
+    in_use = numbers[CURRENT_FILE]
     if broken := sorted(
         name for name in versions.keys() | in_use.keys() if in_use.get(name) not in versions.get(name, {})
     ):
         raise RefusedError(
             f"the backup does not have the version of {broken[0]!r} that was in use; nothing was changed"
         )
-    return {name: (paths, in_use[name]) for name, paths in versions.items()}
+    return {name: (paths, in_use[name]) for name, paths in versions.items()}, numbers[LAST_FILE]
 
 
 def _link(installed: Path, folder: Path, content: bytes) -> Path | None:

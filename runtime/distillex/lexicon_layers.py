@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from distillex_matcher import FeatureLayout, Featurizer, Lexicon, LexiconError, parse_trust
+from distillex_matcher import FeatureLayout, Featurizer, Lexicon, LexiconError, Refusal, parse_trust
 from distillex_matcher.lexicon_store import (
     BASE_NAME,
     InstalledLexicon,
@@ -48,7 +48,7 @@ class Layers:
     """None: nothing, for all of them."""
     labels: list[str]
     """What answered each text, such as ``base@1+finance@3``."""
-    refused: list[str | None]
+    refused: list[Refusal | None]
     """Why a text's lexicons, or their trust, cannot be used."""
     trusts: list[str | float | None] | None = None
     """How far the words of each text's lexicons are obeyed that have no trust of their own; None: nobody says."""
@@ -129,7 +129,7 @@ class LexiconLayers:
         """
         label = "+".join([label, *(layer.label for layer in first)])
         labels = [label] * rows
-        refused: list[str | None] = [None] * rows
+        refused: list[Refusal | None] = [None] * rows
         if names is None and words is None and trusts is None and not first:
             return Layers(None, labels, refused)
         overlays: list[list[Lexicon]] = []
@@ -149,7 +149,7 @@ class LexiconLayers:
                         layers.request_words.append(len(layer.lexicon))
             except RefusedError as error:
                 overlays[row].clear()
-                layers.refused[row] = str(error)
+                layers.refused[row] = error.as_refusal()
         return layers
 
     def named(
@@ -174,7 +174,7 @@ class LexiconLayers:
             try:
                 raise self._not_there(check_name(name), rights, listed)
             except LexiconNameError as error:
-                raise RefusedError(f"LEXICON_NAME: {error}") from None
+                raise _name_refused(f"LEXICON_NAME: {error}") from None
         try:
             installed = self._store.current(name)
             self._stays.pop(name, None)
@@ -182,28 +182,35 @@ class LexiconLayers:
             self._checked.pop(name, None)
             if rights is not None and isinstance(error, UnknownLexiconError):
                 raise self._not_there(name, rights, listed) from None
-            raise RefusedError(f"LEXICON_NAME: {error}") from None
+            raise _name_refused(f"LEXICON_NAME: {error}") from None
         except (LexiconError, OSError) as error:
             held = self._store.fallback(name)
             self._say_what_stays(name, held.label if held else "nothing", error)
             if held is None:
-                raise RefusedError(f"LEXICON_NAME: the lexicon {name!r} cannot be read; the log says why") from None
+                raise _name_refused(f"LEXICON_NAME: the lexicon {name!r} cannot be read; the log says why") from None
             installed = held
         checked = self._checked.get(name)
         if checked is None or checked.lexicon is not installed.lexicon:
             try:
                 self.check_types(installed.lexicon)
             except LexiconError as error:
-                raise RefusedError(f"LEXICON_NAME: {installed.label}: {error}") from None
+                raise _name_refused(f"LEXICON_NAME: {installed.label}: {error}") from None
             checked = self._checked[name] = Layer(installed.lexicon, installed.label)
-            # What the store lets go is held by nothing else.
-            for gone in self._checked.keys() - {name, *self._store.held()}:
-                self._checked.pop(gone, None)
+            self._keep_what_the_store_holds(name)
         return checked
+
+    def let_go_of_removed(self) -> None:
+        """Hold no lexicon that was removed; without this, one stays held until somebody asks for it."""
+        self._store.let_go_of_removed()
+        self._keep_what_the_store_holds()
+
+    def _keep_what_the_store_holds(self, *asked_for: str) -> None:
+        for gone in set(self._checked) - {*asked_for, *self._store.held()}:
+            self._checked.pop(gone, None)
 
     def _not_there(self, name: str, rights: LexiconRights, listed: Callable[[], list[str]] | None) -> RefusedError:
         own = ", ".join(each for each in (listed or self._store.names)() if rights.allow(each)) or "none"
-        return RefusedError(f"LEXICON_NAME: no lexicon {name!r} is there for this caller; there are: {own}")
+        return _name_refused(f"LEXICON_NAME: no lexicon {name!r} is there for this caller; there are: {own}")
 
     def _layers(
         self,
@@ -239,6 +246,10 @@ class LexiconLayers:
             LOG.error(message)
 
 
+def _name_refused(message: str) -> RefusedError:
+    return RefusedError(message, "lexicon_name")
+
+
 @lru_cache(64)
 def _trust_of(content: bytes) -> str | float:
     """Return what a text's TRUST says.
@@ -253,4 +264,4 @@ def _trust_of(content: bytes) -> str | float:
         cut = "…" if len(content) > LONGEST_TRUST else ""
         return parse_trust(content.decode("utf-8", "replace") + cut)
     except LexiconError as error:
-        raise RefusedError(f"TRUST: {error}") from None
+        raise RefusedError(f"TRUST: {error}", "trust") from None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from distillex_matcher import CrfDecoder, FeatureLayout, Featurizer, Lexicon
+from distillex_matcher import CrfDecoder, FeatureLayout, Featurizer, Lexicon, Refusal
 from distillex_matcher.lexicon_store import LexiconStore
 
 from distillex.device import CPU, Device
@@ -69,7 +69,7 @@ class Answers:
     """UTF-8 JSON, a list of ``{"start", "end", "type", "text", "score"}``; of a refused text ``[]``."""
     labels: list[str]
     """Which lexicons answered, such as ``base@1+finance@3``."""
-    refused: list[str | None]
+    refused: list[Refusal | None]
     """Why a text, or what came with it, was refused."""
     request_words: int = 0
     """How many words came with the texts."""
@@ -164,7 +164,7 @@ class Pipeline:
         texts: Sequence[bytes],
         overlays: Sequence[Sequence[Lexicon]] | None,
         trusts: Sequence[str | float | None] | None = None,
-    ) -> tuple[list[bytes], list[str | None]]:
+    ) -> tuple[list[bytes], list[Refusal | None]]:
         """Return the entities of each text as JSON, and why it was refused.
 
         Parameters
@@ -182,7 +182,7 @@ class Pipeline:
             return self._run(featurizer, texts, overlays, trusts)
         groups = self._groups(texts)
         entities: list[bytes] = [b"[]"] * len(texts)
-        refused: list[str | None] = [None] * len(texts)
+        refused: list[Refusal | None] = [None] * len(texts)
 
         def run(group: RowGroup) -> None:
             rows = group.rows
@@ -210,7 +210,7 @@ class Pipeline:
         texts: Sequence[bytes],
         overlays: Sequence[Sequence[Lexicon]] | None,
         trusts: Sequence[str | float | None] | None,
-    ) -> tuple[list[bytes], list[str | None]]:
+    ) -> tuple[list[bytes], list[Refusal | None]]:
         features = featurizer.featurize(texts, overlays, trusts=trusts, strict=False)
         refused = list(features.errors)
         if all(error is not None for error in refused):

@@ -74,20 +74,20 @@ class RequestLexicons:
     def _build(self, content: bytes) -> Lexicon:
         limits = self._limits
         if len(content) > limits.max_lexicon_bytes:
-            raise RefusedError(
+            raise _refused(
                 f"LEXICON has {len(content)} bytes; at most {limits.max_lexicon_bytes} are accepted (max_lexicon_bytes)"
             )
-        words = parse_json(content, "LEXICON")
+        words = parse_json(content, "LEXICON", "lexicon")
         if not isinstance(words, dict):
-            raise RefusedError('LEXICON must be a JSON object {"word": "type", {"type": …, "trust": …} or null}')
+            raise _refused('LEXICON must be a JSON object {"word": "type", {"type": …, "trust": …} or null}')
         if len(words) > limits.max_lexicon_entries:
-            raise RefusedError(
+            raise _refused(
                 f"LEXICON has {len(words)} entries; at most {limits.max_lexicon_entries} are accepted "
                 "(max_lexicon_entries)"
             )
         longest = max(words, key=len, default="")
         if len(longest) > limits.max_lexicon_word_length:
-            raise RefusedError(
+            raise _refused(
                 f"LEXICON: the word {longest[:20] + '…'!r} has {len(longest)} characters; at most "
                 f"{limits.max_lexicon_word_length} are accepted (max_lexicon_word_length)"
             )
@@ -95,8 +95,12 @@ class RequestLexicons:
             lexicon = Lexicon.from_words(words)
             self._check_types(lexicon)
         except LexiconError as error:
-            raise RefusedError(f"LEXICON: {error}") from None
+            raise _refused(f"LEXICON: {error}") from None
         return lexicon
+
+
+def _refused(message: str) -> RefusedError:
+    return RefusedError(message, "lexicon")
 
 
 def _size_bytes(content: bytes, lexicon: Lexicon) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from distillex.refused import RefusedError
+from distillex.refused import Reason, RefusedError
 
 
 class _NotAccepted(ValueError):  # noqa: N818
     """JSON that Python would read and we do not."""
 
 
-def parse_json(content: bytes, what: str) -> Any:
+def parse_json(content: bytes, what: str, reason: Reason = "request") -> Any:
     """Parse UTF-8 JSON without repeated keys, NaN or infinities.
 
     Parameters
@@ -21,6 +21,8 @@ def parse_json(content: bytes, what: str) -> Any:
         The bytes.
     what
         Begins the messages.
+    reason
+        Of the refusal.
 
     Raises
     ------
@@ -30,13 +32,14 @@ def parse_json(content: bytes, what: str) -> Any:
     try:
         return json.loads(content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant)
     except UnicodeDecodeError as error:
-        raise RefusedError(f"{what} is not UTF-8 (byte {error.start})") from None
+        raise RefusedError(f"{what} is not UTF-8 (byte {error.start})", reason) from None
     except json.JSONDecodeError as error:
-        raise RefusedError(f"{what} is not JSON: {error}") from None
+        raise RefusedError(f"{what} is not JSON: {error}", reason) from None
     except _NotAccepted as error:
-        raise RefusedError(f"{what} {error}") from None
+        raise RefusedError(f"{what} {error}", reason) from None
     except (ValueError, RecursionError):
-        raise RefusedError(f"{what} is not JSON: numbers that long, or brackets that deep, are not accepted") from None
+        message = f"{what} is not JSON: numbers that long, or brackets that deep, are not accepted"
+        raise RefusedError(message, reason) from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -329,10 +329,11 @@ class Tagger:
             first=[layer for each in self._attached if (layer := each.layer_of(pipeline)) is not None],
         )
         found = []
-        for content, label, reason in zip(answers.entities, answers.labels, answers.refused, strict=True):
-            if reason is not None:
-                raise_for_lexicon(reason)
-            found.append(Extraction(parse_entities(content), label, reason))
+        for content, label, refusal in zip(answers.entities, answers.labels, answers.refused, strict=True):
+            message = refusal.message if refusal is not None else None
+            if message is not None:
+                raise_for_lexicon(message)
+            found.append(Extraction(parse_entities(content), label, message))
         return found
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import math
 import os
+import random
 import resource
 import shutil
 import socket
@@ -19,6 +21,8 @@ SHARED_MEMORY_BYTES = 64 * 1024 * 1024
 """What four Python-backend stubs ask of /dev/shm, with room to grow."""
 OPEN_FILES = 256
 """tritonserver opens 70 when nobody calls it; each connection is one more."""
+DRAWN_PORTS = range(20000, 32768)
+PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 class PreconditionError(RuntimeError):
@@ -180,9 +184,32 @@ def check_port(host: str, port: int, what: str) -> None:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that is free at this moment."""
+    """Return a port that is free at this moment, and that the system gives to nobody who does not ask for it.
+
+    It is bound later, and once more after each restart: one of those that the system hands out may then be the end of
+    some connection.
+    """
+    first, last = _handed_out()
+    drawn = (port for port in random.SystemRandom().sample(DRAWN_PORTS, 100) if not first <= port <= last)
+    for port in drawn:
+        with contextlib.suppress(OSError):
+            return _bound(host, port)
+    return _bound(host, 0)
+
+
+def _bound(host: str, port: int) -> int:
+    """Return the port that can be bound; raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+        probe.bind((host, port))
+        found: int = probe.getsockname()[1]
+        return found
+
+
+def _handed_out() -> tuple[int, int]:
+    """Return the first and the last port that the system gives to whoever asks for none."""
+    try:
+        first, last = PORT_RANGE.read_text(encoding="ascii").split()
+        return int(first), int(last)
+    except (OSError, ValueError):
+        return 32768, 60999

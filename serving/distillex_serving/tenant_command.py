@@ -35,7 +35,8 @@ Lexicons = Annotated[
     ),
 ]
 Push = Annotated[
-    list[str] | None, typer.Option("--push", help="A lexicon, or a beginning, that it may push, roll back and prune.")
+    list[str] | None,
+    typer.Option("--push", help="A lexicon, or a beginning, that it may push, roll back, prune and remove."),
 ]
 Rate = Annotated[
     float | None, typer.Option("--texts-per-second", help="Texts that it may send; without it as many as it likes.")

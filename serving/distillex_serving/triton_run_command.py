@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from distillex.command.options import EXIT_PRECONDITION, LexiconDirectory, TokenFile, admin_token, fail
+from distillex.command.options import EXIT_PRECONDITION, LexiconDirectory, TokenFile, admin_token
 from distillex.locations import shipped_lexicons
 
 from distillex_serving.addresses import LOOPBACK, in_brackets, own_address
+from distillex_serving.command_log import configure_logging, fail_in
+from distillex_serving.launcher import launch
+from distillex_serving.log_format import LogFormat, shown
 from distillex_serving.preconditions import PreconditionError, check_base_lexicon, check_folder, check_port_numbers
+from distillex_serving.process_log import ProcessLog
+from distillex_serving.stop_signals import stop_on_signals
 from distillex_serving.tenants.options import SecretFile, TenantsFile, tenant_files
 from distillex_serving.tracing import TRACED_OF
 from distillex_serving.tracing_options import TraceEndpoint, TraceEvery, tracing_of
@@ -34,13 +41,19 @@ def triton(
     trace_every: TraceEvery = TRACED_OF,
     tenants: TenantsFile = None,
     tenant_secret_file: SecretFile = None,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(help="json: one object a line; this process then stays, and hands signals on to Triton."),
+    ] = LogFormat.TEXT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Triton's informational log.")] = False,
 ) -> None:
     """Become the tritonserver of this machine (NVIDIA's image), closed as the embedded server is.
 
     The Triton in PATH replaces this process. It loads nothing at run time, its APIs for shared memory, models, traces
-    and logging are closed, and HTTP stays on the loopback address.
+    and logging are closed, and HTTP stays on the loopback address. With --log-format json this process stays beside
+    it, and ends with its exit code.
     """
+    configure_logging(log_format)
     try:
         binary = shutil.which("tritonserver")
         if binary is None:
@@ -68,8 +81,27 @@ def triton(
             tenants=told is not None,
         )
         environment = model_environment(os.environ, lexicons, admin_token(admin_token_file), told)
+        if log_format is LogFormat.JSON:
+            raise typer.Exit(_run_beside([binary, *command.arguments()], environment, verbose=verbose))
         os.execve(binary, [binary, *command.arguments()], environment)
     except PreconditionError as error:
-        fail("triton", str(error), EXIT_PRECONDITION)
+        fail_in(log_format, "triton", str(error), EXIT_PRECONDITION)
     except OSError as error:
-        fail("triton", f"{error.filename}: {error.strerror}", EXIT_PRECONDITION)
+        fail_in(log_format, "triton", f"{error.filename}: {error.strerror}", EXIT_PRECONDITION)
+
+
+def _run_beside(command: Sequence[str], environment: Mapping[str, str], *, verbose: bool) -> int:
+    """Run a program whose lines are shown as JSON; return its exit code, as a shell says it."""
+    stop = stop_on_signals()
+    process = launch(command, environment)
+    log = ProcessLog(show=shown("tritonserver", LogFormat.JSON, verbose=verbose))
+    log.follow(process)
+
+    def end_it() -> None:
+        stop.wait()
+        process.terminate()
+
+    threading.Thread(target=end_it, name="hand the signal on", daemon=True).start()
+    code = process.wait()
+    log.finish(process)
+    return code if code >= 0 else 128 - code

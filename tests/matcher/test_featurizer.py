@@ -139,20 +139,20 @@ def test_a_later_overlay_wins_over_an_earlier_one(featurizer):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "reason", "message"),
     [
-        ("", "the text is empty"),
-        (b"", "the text is empty"),
-        ("甲" * 511, "has 511 characters; at most 510 are accepted"),
-        (b"ab\xff", r"not UTF-8 \(byte 2\)"),
-        (b"\xc0\x80", r"not UTF-8 \(byte 0\)"),
-        (b"\xed\xa0\x80", r"not UTF-8 \(byte 0\)"),
-        (b"\xf4\x90\x80\x80", r"not UTF-8 \(byte 0\)"),
-        ("a\ud800", "lone surrogate at position 1"),
-        ("a\0b", "NUL character at position 1"),
+        ("", "empty", "the text is empty"),
+        (b"", "empty", "the text is empty"),
+        ("甲" * 511, "too_long", "has 511 characters; at most 510 are accepted"),
+        (b"ab\xff", "not_utf8", r"not UTF-8 \(byte 2\)"),
+        (b"\xc0\x80", "not_utf8", r"not UTF-8 \(byte 0\)"),
+        (b"\xed\xa0\x80", "not_utf8", r"not UTF-8 \(byte 0\)"),
+        (b"\xf4\x90\x80\x80", "not_utf8", r"not UTF-8 \(byte 0\)"),
+        ("a\ud800", "other", "lone surrogate at position 1"),
+        ("a\0b", "other", "NUL character at position 1"),
     ],
 )
-def test_a_bad_text_is_that_rows_error(featurizer, text, message):
+def test_a_bad_text_is_that_rows_error(featurizer, text, reason, message):
     with pytest.raises(ValueError, match=f"text 1: .*{message}"):
         featurizer.featurize(["甲", text])
     features = featurizer.featurize(["甲乙", text, "丙"], strict=False)
@@ -160,7 +160,8 @@ def test_a_bad_text_is_that_rows_error(featurizer, text, message):
     assert features.errors[2] is None
     assert features.lengths.ravel().tolist() == [4, 0, 3]
     assert not features.input_ids[1].any()
-    assert features.errors[1].startswith("the text ")
+    assert features.errors[1].message.startswith("the text ")
+    assert features.errors[1].reason == reason
 
 
 def test_the_longest_text_fits(featurizer):
@@ -173,7 +174,8 @@ def test_an_unknown_overlay_type_is_that_rows_error(featurizer):
     with pytest.raises(LexiconError, match="unknown lexicon type 'planet'; known types: n, ns, company, name"):
         featurizer.check_types(unknown)
     features = featurizer.featurize(["甲", "甲"], [[unknown], []], strict=False)
-    assert "planet" in features.errors[0]
+    assert features.errors[0].reason == "lexicon"
+    assert "planet" in features.errors[0].message
     assert features.errors[1] is None
 
 

@@ -54,12 +54,91 @@ def test_a_refused_push_changes_nothing_and_makes_no_folder(store):
     assert files(store, "a") == ["1.lex", "CURRENT"]
 
 
-@pytest.mark.parametrize("command", [lambda store: store.rollback("b"), lambda store: store.prune("b", 1)])
+@pytest.mark.parametrize(
+    "command",
+    [lambda store: store.rollback("b"), lambda store: store.prune("b", 1), lambda store: store.remove("b")],
+)
 def test_commands_on_an_unknown_name_create_nothing_and_say_what_is_installed(store, command):
     store.install("a", CONTENT, accept)
     with pytest.raises(UnknownLexiconError, match="no lexicon 'b' is installed; installed lexicons: a"):
         command(store)
     assert [path.name for path in store.directory.iterdir()] == ["a"]
+
+
+def test_a_removed_lexicon_is_unknown_and_its_numbers_are_not_given_again(store):
+    for _ in range(3):
+        store.install("a", CONTENT, accept)
+    store.rollback("a", 1)
+    assert store.remove("a") == [1, 2, 3]
+    assert (store.names(), store.versions("a"), files(store, "a")) == ([], [], ["LAST"])
+    for ask in (lambda: store.current("a"), lambda: store.rollback("a", 1), lambda: store.remove("a")):
+        with pytest.raises(UnknownLexiconError, match="no lexicon 'a' is installed"):
+            ask()
+    assert store.install("a", CONTENT, accept).label == "a@4"
+    assert store.remove("a") == [4]
+    assert store.install("a", CONTENT, accept).label == "a@5"
+    with pytest.raises(UnknownLexiconError, match=r"no version to go back to; versions: \[5\]"):
+        store.rollback("a")
+
+
+def test_the_base_lexicon_is_not_removed(store):
+    store.install("base", CONTENT, accept)
+    with pytest.raises(LexiconError, match="'base' is under all others and cannot be removed"):
+        store.remove("base")
+    assert store.current("base").label == "base@1"
+
+
+def test_a_lexicon_that_nobody_can_read_is_removed_too(store):
+    store.install("a", CONTENT, accept)
+    (store.directory / "a" / "CURRENT").write_bytes(b"?\n")
+    assert store.remove("a") == [1]
+    assert store.names() == []
+
+
+def test_what_others_removed_is_let_go_of_without_being_asked_for(store):
+    for name in ("base", "a", "b"):
+        store.install(name, CONTENT, accept)
+    reader = LexiconStore(store.directory)
+    for name in ("base", "a", "b"):
+        reader.current(name)
+    store.remove("a")
+    assert reader.held() == ["base", "a", "b"]
+    reader.let_go_of_removed()
+    assert reader.held() == ["base", "b"]
+
+
+REMOVER = """
+import os, signal, sys
+from distillex_matcher.lexicon_store import LexiconStore
+def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[2] == "before the number is kept": os.fsync = die
+else:
+    import pathlib
+    real = pathlib.Path.unlink
+    def unlink(path, *arguments, **named):
+        if path.name == sys.argv[2]: die()
+        real(path, *arguments, **named)
+    pathlib.Path.unlink = unlink
+LexiconStore(sys.argv[1]).remove("a")
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "installed"),
+    [("before the number is kept", True), ("CURRENT", True), ("1.lex", False), ("2.lex", False)],
+)
+def test_a_removal_that_is_killed_has_removed_all_or_nothing(store, moment, installed):
+    for _ in range(2):
+        store.install("a", CONTENT, accept)
+    done = subprocess.run([sys.executable, "-c", REMOVER, str(store.directory), moment])
+    assert done.returncode == -signal.SIGKILL
+    assert store.names() == (["a"] if installed else [])
+    if installed:
+        assert store.current("a").label == "a@2"
+        assert store.remove("a") == [1, 2]
+    # What was left goes with the next command, and is no version to go back to.
+    assert store.install("a", CONTENT, accept).label == "a@3"
+    assert files(store, "a") == ["3.lex", "CURRENT", "LAST"]
 
 
 def test_readers_are_not_told_what_else_is_installed(store):

@@ -69,6 +69,34 @@ def test_a_backup_brings_everything_back_into_an_empty_directory(store, saved, t
     assert (words(empty, "finance"), empty.rollback("finance")) == (["乙公司"], 1)
 
 
+def test_the_numbers_of_removed_lexicons_are_not_given_again_after_a_restore(store, tmp_path):
+    store.remove("finance")
+    push(store, "whales", "闪电鲸")
+    store.remove("whales")
+    push(store, "whales", "蓝鲸")
+    file = io.BytesIO()
+    assert [(each.name, each.in_use, each.versions) for each in write_backup(store, file)] == [("whales", 3, [3])]
+    empty = LexiconStore(tmp_path / "new")
+    assert [each.name for each in restore_backup(empty, io.BytesIO(file.getvalue()))] == ["whales"]
+    assert tree(empty) == tree(store)
+    assert push(empty, "finance", "甲公司") == 4
+
+
+def test_a_restore_brings_a_lexicon_back_that_was_removed_since(store, saved):
+    before = tree(store)
+    store.remove("finance")
+    restore_backup(store, io.BytesIO(saved))
+    assert tree(store) == before | {"finance/LAST": b"3\n"}
+    assert (words(store, "finance"), push(store, "finance", "丁公司")) == (["乙公司"], 4)
+
+
+def test_a_lexicon_that_is_removed_while_a_backup_is_written_is_no_problem(store, monkeypatch):
+    listed = store.names()
+    monkeypatch.setattr(store, "names", lambda: listed)
+    store.remove("finance")
+    assert [(each.name, each.problems) for each in write_backup(store, io.BytesIO())] == [("whales", [])]
+
+
 def test_the_commands_read_and_write_files_and_pipes(store, tmp_path):
     directory = ("--lexicon-dir", str(store.directory))
     done = CliRunner().invoke(application, ["lexicon", "backup", str(tmp_path / "saved.tar"), *directory])

@@ -103,3 +103,34 @@ def test_a_caller_with_rights_pushes_so_many_new_names_at_most(tmp_path, monkeyp
     for command in ({"action": "push", "name": "acme-two"}, {"action": "prune", "name": "acme-one", "keep": 1}):
         check_right(store, command, own)
     check_right(store, {"action": "push", "name": "acme-three"}, LexiconRights(("acme-three",)))
+
+
+def test_a_caller_may_push_under_so_many_names_at_most_that_were_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("distillex.lexicon_administration.MOST_OWN_EVER", 3)
+    store, own = LexiconStore(tmp_path), LexiconRights(("acme-*",))
+    for name in ("base", "acme-one", "other", "acme-two", "acme-three"):
+        store.install(name, Lexicon.from_words({"甲": "company"}).to_bytes(), lambda lexicon: None)
+    for name in ("acme-one", "acme-two", "other"):
+        store.remove(name)
+    with pytest.raises(RefusedError, match="3 names that this caller may push have been used, those of removed"):
+        check_right(store, {"action": "push", "name": "acme-four"}, own)
+    check_right(store, {"action": "push", "name": "acme-one"}, own)
+
+
+def test_a_lexicon_is_removed_from_a_directory_and_its_name_counts_on(tmp_path):
+    words = tmp_path / "words.tsv"
+    words.write_text("闪电鲸\tcompany\n", encoding="utf-8")
+
+    def lexicon(*arguments):
+        done = CliRunner().invoke(application, ["lexicon", *arguments, "--lexicon-dir", str(tmp_path / "lexicons")])
+        return done.exit_code, " ".join(done.output.split())
+
+    for _ in range(2):
+        lexicon("push", "whales", str(words))
+    assert lexicon("rollback", "whales") == (0, "whales@1 is in use")
+    assert lexicon("remove", "whales") == (0, "whales is removed: versions 1, 2")
+    code, said = lexicon("remove", "whales")
+    assert (code, "no lexicon 'whales' is installed; installed lexicons: none" in said) == (1, True)
+    assert "whales@3: 1 words in use" in lexicon("push", "whales", str(words))[1]
+    code, said = lexicon("remove", "base")
+    assert (code, "'base' is under all others and cannot be removed" in said) == (1, True)

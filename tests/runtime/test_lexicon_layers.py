@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
 import threading
+import weakref
 
 import pytest
 from distillex.lexicon_layers import LexiconLayers
@@ -41,7 +43,7 @@ def install(store, name, **words):
 def label(pipeline, name=""):
     answers = pipeline.answer([TEXT], names=[name.encode()])
     (problem,) = answers.refused
-    return problem or answers.labels[0]
+    return answers.labels[0] if problem is None else problem.message
 
 
 def test_a_new_base_is_used_from_the_next_text_on_and_the_old_one_after_a_rollback(pipeline, store):
@@ -86,6 +88,20 @@ def test_a_named_lexicon_that_is_removed_is_known_no_longer_and_may_come_back(pi
     assert pipeline.answer([TEXT], names=[b"shops"]).entities == pipeline.answer([TEXT]).entities
 
 
+def test_a_removed_lexicon_is_refused_and_let_go_of_without_being_asked_for(pipeline, store):
+    for name in ("shops", "films"):
+        install(store, name, 青石云科="company")
+        assert label(pipeline, name) == f"base@1+{name}@1"
+    held = [weakref.ref(pipeline.lexicons.named(name).lexicon) for name in ("shops", "films")]
+    store.remove("shops")
+    pipeline.lexicons.let_go_of_removed()
+    gc.collect()
+    assert [each() is None for each in held] == [True, False]
+    assert label(pipeline, "shops") == "LEXICON_NAME: no lexicon 'shops' is installed"
+    install(store, "shops", 无关词语="company")
+    assert label(pipeline, "shops") == "base@1+shops@2"
+
+
 def test_a_named_lexicon_that_breaks_stays_at_a_version_that_can_be_read_or_is_refused(pipeline, store, caplog):
     install(store, "shops", 青石云科="company")
     install(store, "later", 青石云科="company")
@@ -106,7 +122,7 @@ def test_a_named_lexicon_of_types_that_the_model_does_not_know_refuses_its_rows_
     answers = pipeline.answer([TEXT, TEXT], names=[b"shops", b""])
     assert answers.refused[1] is None
     # As a request's own words of such a type: a client tells the caller that the lexicon is wrong, not the text.
-    assert answers.refused[0].startswith("LEXICON_NAME: shops@1: unknown lexicon type 'planet'; known types: ")
+    assert answers.refused[0].message.startswith("LEXICON_NAME: shops@1: unknown lexicon type 'planet'; known types: ")
 
 
 def test_threads_that_extract_while_lexicons_change_see_whole_versions(pipeline, store):
@@ -147,7 +163,8 @@ def test_a_bad_trust_refuses_its_row_alone(pipeline):
     rows = len(trusts)
     answers = pipeline.answer([UNCONVINCING] * rows, words=[OWN] * rows, trusts=trusts)
     accepted = " is not accepted; hint, prefer, insist or a number from 0 to 1000 is"
-    assert answers.refused == [
+    assert {problem.reason for problem in answers.refused if problem is not None} == {"trust"}
+    assert [problem and problem.message for problem in answers.refused] == [
         None,
         f"TRUST: the trust 'must'{accepted}",
         None,
@@ -194,7 +211,7 @@ def test_the_types_of_a_named_lexicon_are_looked_at_once_a_version(store, monkey
             assert layers.over("base@1", 3, [b"shops"] * 3, None).refused == [None] * 3
     assert len(looked_at) == 2
     install(store, "shops", 青石云科="planet")
-    assert layers.over("base@1", 1, [b"shops"], None).refused[0].startswith("LEXICON_NAME: shops@3: unknown")
+    assert layers.over("base@1", 1, [b"shops"], None).refused[0].message.startswith("LEXICON_NAME: shops@3: unknown")
 
 
 def test_names_that_a_caller_may_not_use_cost_one_look_at_the_directory_a_batch(store, monkeypatch):
@@ -206,12 +223,18 @@ def test_names_that_a_caller_may_not_use_cost_one_look_at_the_directory_a_batch(
     foreign = [f"globex-{i}".encode() for i in range(32)]
     absent = [f"acme-{i}".encode() for i in range(32)]
     found = layers.over("base@1", 64, [*foreign, *absent], None, rights=[rights] * 64)
-    assert found.refused[0] == "LEXICON_NAME: no lexicon 'globex-0' is there for this caller; there are: acme-terms"
-    assert found.refused[63] == "LEXICON_NAME: no lexicon 'acme-31' is there for this caller; there are: acme-terms"
+    assert (
+        found.refused[0].message
+        == "LEXICON_NAME: no lexicon 'globex-0' is there for this caller; there are: acme-terms"
+    )
+    assert (
+        found.refused[63].message
+        == "LEXICON_NAME: no lexicon 'acme-31' is there for this caller; there are: acme-terms"
+    )
     assert len(looks) == 1
     install(store, "acme-more", 青石云科="company")
     found = layers.over("base@1", 1, [b"other"], None, rights=[rights])
-    assert found.refused[0].endswith("there are: acme-more, acme-terms")
+    assert found.refused[0].message.endswith("there are: acme-more, acme-terms")
 
 
 def test_what_the_store_lets_go_is_let_go(store):

@@ -91,7 +91,7 @@ def in_process(pipeline, texts, optional):
     )
     found = []
     for entities, label, problem in zip(answers.entities, answers.labels, answers.refused, strict=True):
-        found.append((json.loads(entities) if problem is None else {"error": problem}, label))
+        found.append((json.loads(entities) if problem is None else {"error": problem.message}, label))
     return found
 
 

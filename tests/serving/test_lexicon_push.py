@@ -175,7 +175,10 @@ def raw_command(connection, token, command, content=None):
 
 
 BAD_COMMANDS = {
-    "unknown action": (b'{"action": "delete"}', 'unknown action "delete"; push, list, rollback, prune are accepted'),
+    "unknown action": (
+        b'{"action": "delete"}',
+        'unknown action "delete"; push, list, rollback, prune, remove are accepted',
+    ),
     "no action": (b'{"name": "x"}', "COMMAND must be JSON like"),
     "no object": (b'["push"]', "COMMAND must be JSON like"),
     "an action that is no string": (b'{"action": [1]}', "unknown action a list"),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 tritonclient = pytest.importorskip("tritonclient.grpc")
+psutil = pytest.importorskip("psutil", reason="needs psutil: pip install 'distillex[load]'")
 from distillex.command.main import application  # noqa: E402
 from distillex.lexicon_server import send_command  # noqa: E402
+from distillex_client.errors import InvalidRequest  # noqa: E402
 from distillex_matcher import Lexicon  # noqa: E402
 from distillex_serving.embedded import EmbeddedServer  # noqa: E402
-from plain_triton import extract  # noqa: E402
+from plain_triton import extract, refusal  # noqa: E402
 from server_under_test import ADMIN_TOKEN, LEXICONS, server_options  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
@@ -98,6 +102,56 @@ def test_a_push_to_one_removes_old_versions_and_the_other_answers_on(replicas, l
 def test_without_a_word_on_it_a_push_keeps_twenty_versions(replicas):
     pushed = [replicas[0].push("twenty_kept", {"霜桥": "company"}) for _ in range(22)]
     assert [each["removed"] for each in pushed[-3:]] == [[], [1], [2]]
+
+
+def test_what_is_removed_through_one_is_unknown_to_both_and_counts_on(replicas, server):
+    first, second = replicas
+    for number in (1, 2):
+        assert first.push("removed_by_one", {"霜桥": "company"})["version"] == number
+    assert [each.answer("removed_by_one")[0] for each in replicas] == ["removed_by_one@2"] * 2
+    assert second.run("remove", name="removed_by_one") == {"name": "removed_by_one", "removed": [1, 2]}
+    for each in replicas:
+        assert refusal(each.client, [TEXT], LEXICON_NAME=["removed_by_one"]) == (
+            "LEXICON_NAME: no lexicon 'removed_by_one' is installed"
+        )
+        assert "removed_by_one" not in {row["name"] for row in each.run("list")["lexicons"]}
+        with pytest.raises(InvalidRequest, match="no lexicon 'removed_by_one' is installed"):
+            each.run("rollback", name="removed_by_one", version=1)
+        with pytest.raises(InvalidRequest, match="'base' is under all others and cannot be removed"):
+            each.run("remove", name="base")
+    assert first.push("removed_by_one", {"霜桥": "game"})["version"] == 3
+    assert [each.answer("removed_by_one") for each in replicas] == [("removed_by_one@3", ["game"])] * 2
+    logged = "\n".join(server.last_log_lines(400))
+    assert "push removed_by_one@3, by the admin token" in logged
+
+
+def test_the_memory_of_what_is_removed_goes_back_though_nobody_asks_for_it(replicas, server, ensemble):
+    # Words that take some 60 MB in each process that answers.
+    generator = random.Random(5)
+    words = {"".join(generator.choices("甲乙丙丁戊己庚辛壬癸子丑寅卯", k=12)): "company" for _ in range(250_000)}
+    readers = [pid for each in (server, ensemble) for pid, what in each.processes.items() if what.startswith(READERS)]
+    assert readers
+    replicas[0].push("large_and_removed", words)
+    for each in replicas:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _, each=each: each.answer("large_and_removed"), range(16)))
+    held = {pid: resident_mib(pid) for pid in readers}
+    replicas[1].run("remove", name="large_and_removed")
+    assert wait_until(lambda: sum(held.values()) - sum(map(resident_mib, readers)) > 50)
+
+
+READERS = ("extractor_", "preprocess_")
+
+
+def resident_mib(pid):
+    return psutil.Process(pid).memory_info().rss / 2**20
+
+
+def wait_until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not (met := condition()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return met
 
 
 def test_what_is_restored_is_used_by_running_servers(replicas, lexicon_directory, tmp_path):

@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("tritonclient.grpc")
 from distillex_client import Extractor
+from distillex_serving import preconditions
 from distillex_serving.addresses import own_address, reachable
 from distillex_serving.embedded import EmbeddedServer
 from distillex_serving.preconditions import PreconditionError
@@ -209,3 +210,20 @@ def test_a_busy_port_of_an_ipv6_address_is_named(refusal):
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as busy:
         port = busy.getsockname()[1]
         assert f"the grpc port {port} on ::1 cannot be used" in refusal(host="::1", grpc_port=port)
+
+
+def test_a_free_port_is_none_that_the_system_hands_out_to_connections(monkeypatch, tmp_path):
+    first, last = map(int, preconditions.PORT_RANGE.read_text().split())
+    drawn = {preconditions.free_port() for _ in range(20)}
+    assert len(drawn) > 1
+    assert not [port for port in drawn if first <= port <= last]
+    # Where it hands out all of them, or they are taken, any that is free has to do.
+    monkeypatch.setattr(preconditions, "PORT_RANGE", tmp_path / "range")
+    preconditions.PORT_RANGE.write_text("1024\t65535\n")
+    assert preconditions.free_port() >= 1024
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        monkeypatch.setattr(preconditions, "PORT_RANGE", tmp_path / "none")
+        monkeypatch.setattr(preconditions, "DRAWN_PORTS", [busy.getsockname()[1]] * 100)
+        assert preconditions.free_port() != busy.getsockname()[1]

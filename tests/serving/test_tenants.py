@@ -369,7 +369,7 @@ def test_a_tenant_administers_its_own_lexicons_alone(client):
     assert versions(call(client, headers=bearer(ACME), lexicon="acme-new")) == [f"base@1+acme-new@{pushed['version']}"]
     shown = administer(client, {"action": "list"}, ACME)["lexicons"]
     assert [line["name"] for line in shown] == ["acme-new", "acme-terms"]
-    for action in ({"action": "push"}, {"action": "rollback"}, {"action": "prune", "keep": 1}):
+    for action in ({"action": "push"}, {"action": "rollback"}, {"action": "prune", "keep": 1}, {"action": "remove"}):
         for name in ("globex-terms", "finance", "base", "unheard-of"):
             status, said = refusal(administer, client, {**action, "name": name}, ACME, content=compiled())
             assert status == "INVALID_ARGUMENT"

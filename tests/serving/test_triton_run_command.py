@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -25,7 +26,8 @@ pytestmark = pytest.mark.server
 COMMAND = [sys.executable, "-m", "distillex.command.main", "triton"]
 
 
-def test_the_triton_in_path_serves_a_written_repository_closed(tmp_path):
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_the_triton_in_path_serves_a_written_repository_closed(tmp_path, log_format):
     if reason := why_no_server():
         pytest.skip(reason)
     triton = preconditions.find_triton()
@@ -49,10 +51,15 @@ def test_the_triton_in_path_serves_a_written_repository_closed(tmp_path):
     environment["PATH"] = f"{installed / 'bin'}:{environment['PATH']}"
     ports = {name: preconditions.free_port() for name in ("grpc", "http", "metrics")}
     options = [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
-    process = subprocess.Popen(
-        [*COMMAND, "--repository", tmp_path / "repository", "--lexicon-dir", LEXICONS, *options, "--host", "127.0.0.2"],
-        env=environment,
-    )
+    options += ["--host", "127.0.0.2", "--log-format", log_format, "--verbose"]
+    printed = tmp_path / "printed"
+    with printed.open("wb") as file:
+        process = subprocess.Popen(
+            [*COMMAND, "--repository", tmp_path / "repository", "--lexicon-dir", LEXICONS, *options],
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
     try:
         client = tritonclient.InferenceServerClient(f"127.0.0.2:{ports['grpc']}")
         deadline = time.monotonic() + 90
@@ -69,7 +76,32 @@ def test_the_triton_in_path_serves_a_written_repository_closed(tmp_path):
         client.close()
     finally:
         process.terminate()
-        process.wait(30)
+        code = process.wait(60)
+    assert code == 0
+    lines = printed.read_text(encoding="utf-8").splitlines()
+    if log_format == "text":
+        assert any("successfully loaded 'extractor'" in line for line in lines)
+        return
+    said = [json.loads(line) for line in lines]
+    assert {line["source"] for line in said} == {"tritonserver"}
+    assert "successfully loaded 'extractor'" in [line["message"] for line in said]
+    # Its last words too.
+    assert any("All models are stopped" in line["message"] for line in said), said[-3:]
+
+
+def test_as_json_a_triton_that_is_killed_ends_the_command_with_the_code_of_a_shell(tmp_path):
+    program = tmp_path / "tritonserver"
+    program.write_text("#!/bin/sh\necho 'E1127 21:08:20.465120 7 server.cc:241] \"a fault\"'\nkill -KILL $$\n")
+    program.chmod(0o755)
+    done = subprocess.run(
+        [*COMMAND, "--repository", tmp_path, "--lexicon-dir", LEXICONS, "--log-format", "json"],
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 137
+    [line] = map(json.loads, done.stdout.splitlines())
+    assert (line["level"], line["message"], line["place"]) == ("error", "a fault", "server.cc:241")
 
 
 def test_a_machine_without_triton_is_told_what_the_command_is_for(tmp_path):

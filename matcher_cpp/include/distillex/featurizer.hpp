@@ -36,6 +36,18 @@ struct Tensor {
     T& operator[](std::size_t i) const { return data[i]; }
 };
 
+// Why a text is refused. The reasons are a closed set, for programs; the message is for people.
+struct Refusal {
+    static constexpr char kEmpty[] = "empty";
+    static constexpr char kTooLong[] = "too_long";
+    static constexpr char kNotUtf8[] = "not_utf8";
+    static constexpr char kLexicon[] = "lexicon";  // an overlay has types that the model does not know
+    static constexpr char kOther[] = "other";
+
+    const char* reason;
+    std::string message;
+};
+
 // The padded tensors of a batch: T tokens, K words a slot. They lie in one piece of memory.
 struct FeatureBatch {
     struct Free {
@@ -50,7 +62,7 @@ struct FeatureBatch {
     Tensor<std::int32_t> lexicon_words;  // [batch, T, 4, K]
     Tensor<float> lexicon_weights;       // [batch, T, 4, K]
     Tensor<std::int32_t> lengths;        // [batch, 1]
-    std::vector<std::optional<std::string>> errors;
+    std::vector<std::optional<Refusal>> errors;
     TrustedWords trusted;
     std::unique_ptr<void, Free> memory;
 };
@@ -105,8 +117,8 @@ class Featurizer {
 
     const OverlayTypes& types_of(const Lexicon& overlay, Workspace& workspace) const;
     // Appends the text's points to the workspace's and checks them.
-    std::optional<std::string> read_text(const FeaturizerText& text, Workspace& workspace) const;
-    std::optional<std::string> check_points(std::u32string_view points) const;
+    std::optional<Refusal> read_text(const FeaturizerText& text, Workspace& workspace) const;
+    std::optional<Refusal> check_points(std::u32string_view points) const;
     std::vector<std::int32_t> map_types(const Lexicon& lexicon) const;  // 0 for an unknown type
     FeatureBatch empty_batch(std::size_t rows, std::size_t longest) const;
     void fill_ids(std::u32string_view points, std::int32_t* ids) const;

@@ -36,7 +36,7 @@ from distillex.models import DEFAULT_MODEL, find_model
 from distillex.refused import RefusedError
 
 app = typer.Typer(
-    no_args_is_help=True, help="Build, inspect, push, list, roll back, prune, back up and restore lexicons."
+    no_args_is_help=True, help="Build, inspect, push, list, roll back, prune, remove, back up and restore lexicons."
 )
 
 
@@ -244,6 +244,22 @@ def prune(
         found = place.run("prune", name=name, keep=keep)
     kept = ", ".join(map(str, found["versions"]))
     typer.echo(f"{name}: {len(found['removed'])} versions removed, kept: {kept}")
+
+
+@app.command()
+@grouped
+def remove(
+    *,
+    name: Annotated[str, typer.Argument(help="Name of the lexicon; 'base' stays.")],
+    place: Place,
+) -> None:
+    """Remove a lexicon with all of its versions: requests that name it are refused from then on.
+
+    One that is pushed under that name later goes on counting: no version number stands for two contents.
+    """
+    with _failures("lexicon remove"):
+        found = place.run("remove", name=name)
+    typer.echo(f"{name} is removed: versions {', '.join(map(str, found['removed'])) or 'none'}")
 
 
 @app.command()

@@ -51,7 +51,10 @@ COMMANDS: dict[str, LazyCommand] = {
         "distillex_serving.tenant_command", "app", "Tenants: their API keys, rates and lexicons.", "serve"
     ),
     "lexicon": LazyCommand(
-        "distillex.command.lexicon", "app", "Build, inspect, seed, push, list, roll back and prune lexicons.", "lexicon"
+        "distillex.command.lexicon",
+        "app",
+        "Build, inspect, seed, push, list, roll back, prune and remove lexicons.",
+        "lexicon",
     ),
     "models": LazyCommand("distillex.command.models_command", "app", "Sign models, and check signatures.", "signing"),
     "data": LazyCommand(

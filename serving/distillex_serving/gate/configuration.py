@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from distillex_client.errors import NOT_SERVED_NOW
+
 from distillex_serving.addresses import LOOPBACK
 from distillex_serving.gate.options import (
     GATE_METRICS_PATH,
@@ -29,7 +31,7 @@ _AUTHORIZER = "authorizer"
 _CERTIFICATE, _AUTHORITY = "certificate", "authority"
 _REQUEST = r"(\[.*\] )?(in ensemble '[a-z_]+', )?(\[.*\] )?"
 STOPPING = (
-    _REQUEST + r"Request for unknown model: '[a-z_]+' has no [a-z ]+",
+    rf"{_REQUEST}Request for unknown model: '[a-z_]+' {NOT_SERVED_NOW}",
     _REQUEST + r"Server is stopping, [a-z ]+",
     "Server exiting",
 )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
-from distillex.refused import RefusedError
+from distillex.refused import Reason, RefusedError
 
 from distillex_serving.tenants.signature import ExpiredError
 
@@ -31,7 +31,7 @@ def guarded(
     sentence: str,
     answer: Callable[[Any], Any],
     request: Any,
-    refused: Callable[[], None] | None = None,
+    refused: Callable[[Reason], None] | None = None,
 ) -> Any:
     """Return ``answer(request)``, or an error that hurts no other request of the batch.
 
@@ -46,13 +46,13 @@ def guarded(
     request
         Triton's request.
     refused
-        Called where it is refused.
+        Called with the reason where it is refused.
     """
     try:
         return answer(request)
     except RefusedError as error:
         if refused is not None:
-            refused()
+            refused(error.reason)
         return refusal(str(error))
     except ExpiredError as error:
         # Sent again it comes with a new signature.
@@ -93,6 +93,11 @@ def log_to_triton() -> None:
 def log_error(message: str) -> None:
     """Write into the server's log, whatever the message quotes."""
     pb_utils.Logger.log_error(_utf8(message))
+
+
+def log_warning(message: str) -> None:
+    """Write into the server's log what is no fault and has to be seen."""
+    pb_utils.Logger.log_warn(_utf8(message))
 
 
 def _without_words(error: BaseException) -> str:

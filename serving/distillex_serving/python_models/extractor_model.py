@@ -15,6 +15,7 @@ from distillex_matcher.lexicon_store import LexiconStore
 
 from distillex_serving.python_models.answers import guarded, log_to_triton, log_unexpected, refusal, refused_row
 from distillex_serving.python_models.callers import Callers
+from distillex_serving.python_models.periodic import NOT_LET_GO, TIDY_PERIOD_S, Periodic
 from distillex_serving.python_models.settings import ModelSettings
 from distillex_serving.python_models.tensors import bytes_tensor, optional_rows_of, rows_of
 from distillex_serving.python_models.text_metrics import TextMetrics
@@ -43,6 +44,7 @@ class ExtractorModel:
         except (LayoutError, LexiconError, DeviceError) as error:
             raise pb_utils.TritonModelException(f"{settings.name} cannot start: {error}") from None
         self._metrics = TextMetrics(settings.name, self._pipeline.entity_types)
+        self._tidying = Periodic(self._pipeline.lexicons.let_go_of_removed, TIDY_PERIOD_S, NOT_LET_GO)
         pb_utils.Logger.log_info(f"{settings.name}: the network runs on {self._pipeline.where}")
 
     def execute(self, requests: list[Any]) -> list[Any]:
@@ -53,7 +55,8 @@ class ExtractorModel:
         return [next(answered) if isinstance(each, _Rows) else each for each in read]
 
     def finalize(self) -> None:
-        """Tell Triton what was counted last."""
+        """End the threads; Triton is told what was counted last."""
+        self._tidying.stop()
         self._metrics.stop()
 
     def _read(self, request: Any) -> _Rows:
@@ -130,8 +133,8 @@ def _response(request: _Rows, answers: Answers, begin: int, end: int) -> Any:
     for row, problem in enumerate(answers.refused[begin:end]):
         if problem is not None:
             if len(entities) == 1:
-                return refusal(problem)
-            entities[row] = refused_row(problem)
+                return refusal(problem.message)
+            entities[row] = refused_row(problem.message)
     outputs = [bytes_tensor("ENTITIES", entities)]
     if request.wants_versions:
         # A tensor costs as much as a third of the decoder: most callers do without this one.

@@ -9,7 +9,8 @@ from distillex_matcher.lexicon_store import LexiconStore
 
 from distillex_serving.python_models.answers import log_error
 from distillex_serving.python_models.callers import Callers
-from distillex_serving.python_models.metrics import Reporter, Series
+from distillex_serving.python_models.metrics import NOT_TOLD, Series
+from distillex_serving.python_models.periodic import Periodic
 
 PERIOD_S = 2.0
 MOST_LEXICONS = 200
@@ -41,13 +42,14 @@ class LexiconMetrics:
         self._told: dict[str, tuple[float, float]] = {}
         self._usable: dict[str, int] = {}
         self._complained = False
-        self._reporter = Reporter(self._tell, PERIOD_S)
+        self._reporter = Periodic(self._tell, PERIOD_S, NOT_TOLD)
 
     def stop(self) -> None:
         """End."""
         self._reporter.stop()
 
     def _tell(self) -> None:
+        self._store.let_go_of_removed()
         installed = self._store.names()
         self._series.set(*_NUMBER, len(installed))
         names = [name for name in installed if self._callers is None or not self._callers.pushes(name)]

@@ -1,4 +1,4 @@
-"""Triton Python model: install, list, roll back and prune named lexicons. Contract: docs/lexicons.md."""
+"""Triton Python model: install, list, roll back, prune and remove named lexicons. Contract: docs/lexicons.md."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from distillex.lexicon_administration import check_right, parse_command, run_command
-from distillex.lexicon_rights import LexiconRights
+from distillex.lexicon_administration import changed, check_right, parse_command, run_command
 from distillex.refused import RefusedError
 from distillex_matcher import FeatureLayout, LayoutError, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
 
-from distillex_serving.python_models.answers import failure, guarded, log_error, log_to_triton
+from distillex_serving.python_models.answers import failure, guarded, log_error, log_to_triton, log_warning
 from distillex_serving.python_models.callers import Callers
 from distillex_serving.python_models.lexicon_metrics import LexiconMetrics
 from distillex_serving.python_models.settings import ModelSettings
 from distillex_serving.python_models.tensors import optional_rows_of, rows_of
+from distillex_serving.tenants.tenant_file import Tenant
 
 
 class LexiconsModel:
@@ -47,10 +47,10 @@ class LexiconsModel:
         self._metrics.stop()
 
     def _answer(self, request: Any) -> Any:
-        own = self._rights_of(request, rows_of(request, "TOKEN")[0])
+        tenant = self._tenant_of(request, rows_of(request, "TOKEN")[0])
         command = parse_command(rows_of(request, "COMMAND")[0])
-        if own is not None:
-            check_right(self._store, command, own)
+        if tenant is not None:
+            check_right(self._store, command, tenant.push)
         contents = optional_rows_of(request, "CONTENT", 1)
         try:
             result = run_command(self._store, command, contents[0] if contents else None, self._featurizer.check_types)
@@ -59,15 +59,18 @@ class LexiconsModel:
         except OSError as error:
             log_error(f"lexicons: {error}")
             return failure(f"the lexicon directory cannot be used ({error.strerror})")
-        if own is not None and "lexicons" in result:
-            result["lexicons"] = [line for line in result["lexicons"] if own.allow(line["name"])]
+        if "name" in result:
+            # A change is no fault: this is the lowest level that is shown where nothing else is asked for.
+            log_warning(f"lexicons: {changed(result, command)}, by {tenant.name if tenant else 'the admin token'}")
+        if tenant is not None and "lexicons" in result:
+            result["lexicons"] = [line for line in result["lexicons"] if tenant.push.allow(line["name"])]
         answer = np.array([json.dumps(result, ensure_ascii=False).encode()], dtype=object)
         return pb_utils.InferenceResponse([pb_utils.Tensor("RESULT", answer)])
 
-    def _rights_of(self, request: Any, token: bytes) -> LexiconRights | None:
-        """Return the lexicons that a tenant administers; None: the operator, with the admin token, any."""
+    def _tenant_of(self, request: Any, token: bytes) -> Tenant | None:
+        """Return who administers its own lexicons; None: the operator, with the admin token, any."""
         if not token and self._callers is not None and (tenant := self._callers.tenant_of(request)) is not None:
-            return tenant.push
+            return tenant
         if not self._token:
             raise RefusedError("this server takes no lexicons over the network: it was started without an admin token")
         if not token:

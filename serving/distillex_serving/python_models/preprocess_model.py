@@ -11,6 +11,7 @@ from distillex_matcher.lexicon_store import LexiconStore
 
 from distillex_serving.python_models.answers import guarded, log_to_triton, refusal
 from distillex_serving.python_models.callers import Callers
+from distillex_serving.python_models.periodic import NOT_LET_GO, TIDY_PERIOD_S, Periodic
 from distillex_serving.python_models.settings import ModelSettings
 from distillex_serving.python_models.tensors import bytes_tensor, optional_rows_of, rows_of
 from distillex_serving.python_models.text_metrics import TextMetrics
@@ -30,6 +31,7 @@ class PreprocessModel:
         except (LayoutError, LexiconError) as error:
             raise pb_utils.TritonModelException(f"{settings.name} cannot start: {error}") from None
         self._metrics = TextMetrics(settings.name)
+        self._tidying = Periodic(self._lexicons.let_go_of_removed, TIDY_PERIOD_S, NOT_LET_GO)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request."""
@@ -37,7 +39,8 @@ class PreprocessModel:
         return [guarded("preprocess", sentence, self._answer, request, count) for request in requests]
 
     def finalize(self) -> None:
-        """Tell Triton what was counted last."""
+        """End the threads; Triton is told what was counted last."""
+        self._tidying.stop()
         self._metrics.stop()
 
     def _answer(self, request: Any) -> Any:
@@ -48,14 +51,13 @@ class PreprocessModel:
         featurizer, label = self._lexicons.featurizer()
         layers = self._lexicons.over(label, rows, names, words, trusts, rights=rights)
         features = featurizer.featurize(texts, layers.overlays, trusts=layers.trusts, strict=False)
-        refused = [
-            of_lexicon or of_text or "" for of_lexicon, of_text in zip(layers.refused, features.errors, strict=True)
-        ]
+        refused = [of_lexicon or of_text for of_lexicon, of_text in zip(layers.refused, features.errors, strict=True)]
+        messages = [each.message if each is not None else "" for each in refused]
         self._metrics.count_rows(texts, refused, sum(layers.request_words))
         if any(refused):
             if rows == 1:
-                return refusal(refused[0])
-            features.lengths[[row for row in range(rows) if refused[row]]] = 0
+                return refusal(messages[0])
+            features.lengths[[row for row in range(rows) if messages[row]]] = 0
         return pb_utils.InferenceResponse(
             [
                 pb_utils.Tensor("INPUT_IDS", features.input_ids),
@@ -64,7 +66,7 @@ class PreprocessModel:
                 pb_utils.Tensor("LEXICON_WEIGHTS", features.lexicon_weights),
                 pb_utils.Tensor("LENGTH", features.lengths),
                 bytes_tensor("WORDS", features.trusted.rows()),
-                bytes_tensor("ERROR", [problem.encode("utf-8", "backslashreplace") for problem in refused]),
+                bytes_tensor("ERROR", [each.encode("utf-8", "backslashreplace") for each in messages]),
                 bytes_tensor("LEXICON_VERSION", [each.encode() for each in layers.labels]),
             ]
         )

@@ -10,20 +10,13 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from distillex_serving.python_models.metrics import Reporter, Series
+from distillex.refused import REASONS, Reason
+from distillex_matcher import Refusal
+
+from distillex_serving.python_models.metrics import NOT_TOLD, Series
+from distillex_serving.python_models.periodic import Periodic
 
 PERIOD_S = 1.0
-REASONS = ("empty", "too_long", "not_utf8", "lexicon", "lexicon_name", "trust", "request", "other")
-"""``request``: inputs that are missing, or have other rows than TEXT, and a caller whom no gate of this deployment has
-signed; such a request counts as one row."""
-_BEGINNINGS = {
-    "the text is empty": "empty",
-    "the text has": "too_long",
-    "the text is not UTF-8": "not_utf8",
-    "LEXICON_NAME": "lexicon_name",
-    "LEXICON": "lexicon",
-    "TRUST": "trust",
-}
 _TYPE = re.compile(rb'"type":"([^"]*)"')
 """In ENTITIES. No entity's text looks like this: a quote in it is escaped."""
 _TEXTS = ("distillex_texts_total", "Texts that were answered")
@@ -58,24 +51,24 @@ class TextMetrics:
         if reads_texts:
             self._counts.update(dict.fromkeys([(each, "", "") for each in (_TEXTS, _CHARACTERS, _WORDS)], 0))
             self._counts.update(dict.fromkeys([(_REFUSED, "reason", reason) for reason in REASONS], 0))
-        self._reporter = Reporter(self._tell, PERIOD_S)
+        self._reporter = Periodic(self._tell, PERIOD_S, NOT_TOLD)
 
-    def count_rows(self, texts: Sequence[bytes], refused: Sequence[str | None], words: int) -> None:
+    def count_rows(self, texts: Sequence[bytes], refused: Sequence[Refusal | None], words: int) -> None:
         """Count the rows of some requests: their texts, why each was refused, and the words that came with them."""
-        bad = [problem for problem in refused if problem]
-        good = [text for text, problem in zip(texts, refused, strict=True) if not problem] if bad else texts
+        bad = [problem for problem in refused if problem is not None]
+        good = [text for text, problem in zip(texts, refused, strict=True) if problem is None] if bad else texts
         characters = sum(len(text.decode("utf-8", "replace")) for text in good)
         with self._lock:
             self._counts[_TEXTS, "", ""] += len(good)
             self._counts[_CHARACTERS, "", ""] += characters
             self._counts[_WORDS, "", ""] += words
             for problem in bad:
-                self._counts[_REFUSED, "reason", reason_of(problem)] += 1
+                self._counts[_REFUSED, "reason", problem.reason] += 1
 
-    def count_refused_request(self) -> None:
-        """Count a request that is refused as a whole."""
+    def count_refused_request(self, reason: Reason) -> None:
+        """Count a request that is refused as a whole: as one row."""
         with self._lock:
-            self._counts[_REFUSED, "reason", "request"] += 1
+            self._counts[_REFUSED, "reason", reason] += 1
 
     def count_entities(self, rows: Sequence[bytes]) -> None:
         """Count what was found in some texts, UTF-8 JSON, by type."""
@@ -94,8 +87,3 @@ class TextMetrics:
         for ((name, description), label, value), count in counts.items():
             labels = {"model": self._model} | ({label: value} if label else {})
             self._series.increment(name, description, count, **labels)
-
-
-def reason_of(message: str) -> str:
-    """Return which of :data:`REASONS` the message of a refused row is."""
-    return next((reason for beginning, reason in _BEGINNINGS.items() if message.startswith(beginning)), "other")

@@ -49,7 +49,7 @@ class Tenant:
     lexicons: LexiconRights = field(default_factory=LexiconRights)
     """Those that its texts may name."""
     push: LexiconRights = field(default_factory=LexiconRights)
-    """Those that it may push, roll back and prune."""
+    """Those that it may push, roll back, prune and remove."""
     rate: Rate | None = None
     """None: as much as it likes."""
 
