@@ -10,7 +10,7 @@ dearest last, and written to --json after each step, so that what a time limit l
 1. exports both networks for GPUs and the student for CPUs into --work, if they are not there (no GPU is needed: run
    ``--export-only`` beforehand and carry the folder);
 2. ONNX Runtime's providers: milliseconds a batch, the copies beside; every network must compute what the float32 one
-   does on the CPU;
+   does on the CPU. What fails is written down, and the next form goes on;
 3. the pipeline, texts in, entities out: microseconds a sentence of each part, which part binds, sentences/s of a call
    of many texts, spans equal to those of the float32 network on the CPU, and to those of the CPU's int8 file, which
    differs from it by more than a GPU does; then the same texts through ``distillex serve --device gpu``;
@@ -39,10 +39,13 @@ from typing import Any
 
 import distillex
 import torch
-from distillex.device import Device, DeviceError, Provider
+from distillex.device import Device, Provider
+from distillex.gpu.buckets import BATCHES as BUCKET_BATCHES
+from distillex.gpu.buckets import MOST_TOKENS, TRIED_TOKENS, Buckets
 from distillex.locations import shipped_lexicons
+from distillex_matcher import FeatureLayout, LayoutError
 from distillex_matcher.cores import usable_cores
-from distillex_matcher.exported import GPU_NETWORK_FILE, NETWORK_FILE
+from distillex_matcher.exported import GPU_NETWORK_FILE, NETWORK_FILE, ExportedFiles
 from distillex_training.export.folder import export_folder, export_gpu_folder
 from distillex_training.models import load_model
 from gpu_networks import COMPILED, EAGER, GRAPH, Model, OpenedNetworks, pytorch_row
@@ -100,14 +103,36 @@ def machine(device: torch.device) -> dict[str, str]:
 
 
 def exported(student: Path, teacher: Path, work: Path) -> dict[str, Path]:
-    """Return the folders with the networks for GPUs; writes what is missing."""
+    """Return the folders with the networks for GPUs; writes what is missing, or of another model."""
     folders = {"student": work / student.name, "teacher": work / teacher.name}
     for model, folder in zip((student, teacher), folders.values(), strict=True):
-        if not (folder / GPU_NETWORK_FILE).exists():
+        if not (folder / GPU_NETWORK_FILE).exists() or not _is_of(model, folder):
             export_gpu_folder(model, folder)
         if model == student and not (folder / NETWORK_FILE).exists():
             export_folder(model, folder)
     return folders
+
+
+def _is_of(model: Path, folder: Path) -> bool:
+    _, crf, layout = load_model(model)
+    try:
+        there = ExportedFiles.beside(folder / GPU_NETWORK_FILE)
+    except LayoutError:
+        return False
+    return (there.layout, there.crf) == (layout, crf.parameters_for_serving())
+
+
+def check_shapes(asked: argparse.Namespace, layout: FeatureLayout) -> None:
+    """End the program where a shape is no bucket: none is prepared for it."""
+    most = TRIED_TOKENS if asked.device == "cpu" else MOST_TOKENS
+    known = [f"{bucket.rows}x{bucket.tokens}" for bucket in sorted(Buckets(layout.buckets, BUCKET_BATCHES, most))]
+    if unknown := [shape for shape in asked.shapes if shape not in known]:
+        raise SystemExit(f"--shapes {' '.join(unknown)}: no such bucket; there are {' '.join(known)}")
+
+
+def failure(error: Exception) -> str:
+    """Return an error in a line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def devices(asked: argparse.Namespace) -> Iterator[tuple[str, Device]]:
@@ -124,12 +149,8 @@ def measure_provider(
     form: str, device: Device, folders: dict[str, Path], models: dict[str, Model], asked: argparse.Namespace,
     report: Report,
 ) -> None:  # fmt: skip
-    """Networks, pipeline and server of one provider; what is missing is written down in its place."""
-    try:
-        opened = OpenedNetworks(folders, device)
-    except DeviceError as error:
-        report.add("not_measured", {"form": form, "why": str(error)})
-        return
+    """Networks, pipeline and server of one provider."""
+    opened = OpenedNetworks(folders, device)
     for shape in asked.shapes:
         for name, row in opened.row(models, shape, asked.rounds).items():
             report.add("networks", {"form": form, "model": name, "shape": shape, **row})
@@ -137,7 +158,7 @@ def measure_provider(
         report.add("starts", {"form": form, "model": name, "seconds": seconds})
     del opened
     lexicons = asked.lexicons
-    texts = sentences(asked.sentences, asked.text)
+    texts = asked.texts
     cpu = distillex.load(folders["student"], lexicon_directory=lexicons)
     expected = float32_spans(cpu, models["student"][0], texts)
     as_int8 = spans_of(cpu.extract_batch(texts))
@@ -169,7 +190,12 @@ def measure_pytorch(
                 if form == COMPILED and time.monotonic() > until:
                     report.add("not_measured", {"form": form, "shape": shape, "why": "the time was used up"})
                     continue
-                for name, row in pytorch_row(form, models, shape, device, asked.rounds).items():
+                try:
+                    rows = pytorch_row(form, models, shape, device, asked.rounds)
+                except Exception as error:  # whatever PyTorch and its compilers raise
+                    report.add("not_measured", {"form": form, "shape": shape, "why": failure(error)})
+                    continue
+                for name, row in rows.items():
                     report.add("networks", {"form": form, "model": name, "shape": shape, **row})
 
 
@@ -215,11 +241,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--min-rate", type=float, default=20_000.0)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    asked.shapes = asked.shapes or (QUICK_SHAPES if asked.quick else SHAPES)
+    asked.shapes = asked.shapes or (QUICK_SHAPES if asked.quick or asked.device == "cpu" else SHAPES)
     asked.batches = asked.batches or ((1, 8) if asked.quick else BATCHES)
     asked.sentences = asked.sentences or (40 if asked.quick else 2000)
     asked.whole = asked.sentences if asked.quick else WHOLE
     asked.rounds = asked.rounds or (2 if asked.quick else 20)
+    asked.texts = sentences(asked.sentences, asked.text)
     return asked
 
 
@@ -240,9 +267,13 @@ def main() -> None:
     for name, folder in (("student", asked.student), ("teacher", asked.teacher)):
         model, _, layout = load_model(folder)
         models[name] = model.float().eval(), layout
+        check_shapes(asked, layout)
     for form, where in devices(asked):
-        with torch.inference_mode():
-            measure_provider(form, where, folders, models, asked, report)
+        try:
+            with torch.inference_mode():
+                measure_provider(form, where, folders, models, asked, report)
+        except Exception as error:  # of a provider that is missing or fails: the next one may not
+            report.add("not_measured", {"form": form, "why": failure(error)})
     measure_pytorch(models, asked, device, until, report)
     report.content["acceptance"] = judge(report.content, asked)
     report.write()

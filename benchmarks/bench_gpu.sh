@@ -19,7 +19,7 @@
 # Takes some minutes (--budget-s). Results: build/gpu/results.json, whole after each step.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
-wheels=$(cd "$1" && pwd)
+wheels=$(cd "${1:?a folder of wheels is expected: sh benchmarks/bench_gpu.sh WHEELS}" && pwd)
 shift
 cd "$root"
 "${PYTHON:-python3}" -m venv --system-site-packages build/gpu/venv

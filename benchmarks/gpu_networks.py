@@ -69,10 +69,16 @@ def off_by(found: Any, expected: Tensor) -> float:
     return float((torch.as_tensor(found).float().cpu() - expected).abs().max() / expected.abs().max())
 
 
+class WrongNetworkError(RuntimeError):
+    """What was measured computes something else than the float32 network on the CPU."""
+
+
 def check(name: str, off: float) -> None:
-    """Stop where a form computes something else than the float32 network on the CPU."""
+    """Refuse what computes something else than the float32 network on the CPU."""
     if not off <= 10 * HALF_PARITY:  # reductions on a GPU take another order
-        raise SystemExit(f"{name}: emissions are off by {off:.1e} of the largest; at most {10 * HALF_PARITY:.0e}")
+        raise WrongNetworkError(
+            f"{name}: emissions are off by {off:.1e} of the largest; at most {10 * HALF_PARITY:.0e}"
+        )
 
 
 def pytorch_row(

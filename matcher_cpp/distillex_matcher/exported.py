@@ -22,6 +22,8 @@ PLAN_FILE = "model.plan"
 """The network for TensorRT."""
 RTX_PLAN_FILE = "model.rtx"
 """The network for TensorRT for RTX."""
+PLAN_FILES = tuple(f"{plan}{suffix}" for plan in (PLAN_FILE, RTX_PLAN_FILE) for suffix in ("", ".onnx", ".json"))
+"""Plans, with what each was built from and what it is for."""
 GPU_NETWORK_FILE = "model.gpu.onnx"
 """The network for GPUs, in float16 or float32: ``model.onnx`` is in the form of a CPU, with its 8-bit numbers."""
 CRF_FILE = "crf.json"

@@ -9,7 +9,7 @@ from typing import Any
 
 from distillex_client.errors import ExtractorError
 
-_NAME = re.compile(r"cpu|gpu(?::(?P<ordinal>\d{1,3}))?")
+_NAME = re.compile(r"cpu|gpu(?::(?P<ordinal>[0-9]{1,3}))?")
 
 
 class DeviceError(ExtractorError):
@@ -36,7 +36,7 @@ class Device:
     Raises
     ------
     ValueError
-        For a GPU or a memory limit below 0, or an unknown provider.
+        For a GPU or a memory limit below 0, an unknown provider, or one of these that is for a GPU without one.
     """
 
     gpu: int | None = None
@@ -54,6 +54,20 @@ class Device:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
                 raise ValueError(f"{name} {value!r}: a whole number from {least} on is accepted, or None")
+        if not isinstance(self.graphs, bool):
+            raise ValueError(f"graphs {self.graphs!r}: True or False is accepted")
+        if self.gpu is None:
+            self._refuse_what_is_for_a_gpu()
+
+    def _refuse_what_is_for_a_gpu(self) -> None:
+        # Who asks for a provider does not expect the CPU.
+        for name, given in (
+            (f"provider {self.provider.value!r}", self.provider is not Provider.AUTO),
+            (f"memory_mib {self.memory_mib}", self.memory_mib is not None),
+            ("graphs False", not self.graphs),
+        ):
+            if given:
+                raise ValueError(f"{name} is for a GPU: give its number too, such as distillex.Device(0, …)")
 
     @staticmethod
     def of(device: str | Device) -> Device:

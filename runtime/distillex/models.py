@@ -27,6 +27,12 @@ TARGETS = {NETWORK_FILE: "", GPU_NETWORK_FILE: " --target gpu", PLAN_FILE: " --t
 _NAME = re.compile(r"[\w.-]*")
 
 
+def export_command(folder: Path, network: str) -> str:
+    """Return the command that writes a folder's network: of the weights that lie there, where they do."""
+    model = folder if (folder / WEIGHTS_FILE).is_file() else "MODEL"
+    return f"distillex export {model} -o {folder}{TARGETS[network]}"
+
+
 def known_models() -> dict[str, Path]:
     """Return the exported students by name.
 
@@ -93,8 +99,7 @@ def find_model(name_or_path: str | os.PathLike[str], network: str = NETWORK_FILE
     missing = [file for file in (network, *FILES_BESIDE) if not (folder / file).is_file()]
     if missing:
         raise ModelNotFound(
-            f"{folder}: {', '.join(missing)} missing; 'distillex export MODEL -o {folder}{TARGETS[network]}' writes "
-            "these files"
+            f"{folder}: {', '.join(missing)} missing; '{export_command(folder, network)}' writes these files"
         )
     ExportedFiles.beside(folder / network)
     return folder

@@ -95,7 +95,13 @@ def load(
         For ``threads``, ``min_score``, ``types`` or ``device`` that cannot be used.
     """
     device = Device.of(device)
-    network = NETWORK_FILE if device.gpu is None else GPU_NETWORK_FILE
+    network = NETWORK_FILE
+    if device.gpu is not None:
+        from distillex.gpu.network import find_device
+
+        # Before its file is missed: who has no GPU need not export one.
+        find_device(device)
+        network = GPU_NETWORK_FILE
     folder = find_model(name_or_path, network, or_trained=device.gpu is None).resolve()
     read = files_read(folder) if device.gpu is None else (network, *FILES_BESIDE)
     source = _Source(

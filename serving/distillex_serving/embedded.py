@@ -239,7 +239,7 @@ class EmbeddedServer:
                 f"--layout {options.layout.value}: the embedded server has no such backend; 'distillex repository' "
                 "writes a repository for a Triton that has"
             )
-        self._check_device()
+        self.device = find_device(options.device, options.layout)
         preconditions.check_folder(options.repository, "the folder of the models' configurations", "--repository")
         preconditions.check_folder(options.lexicon_directory, "the directory of lexicons", "--lexicon-dir")
         preconditions.check_base_lexicon(options.lexicon_directory)
@@ -266,22 +266,6 @@ class EmbeddedServer:
             preconditions.check_port(address, port, what)
             setattr(self, f"{what}_port", port)
         return triton
-
-    def _check_device(self) -> None:
-        options = self.options
-        if (options.layout is Layout.GPU) != (options.device.gpu is not None):
-            raise PreconditionError(
-                f"--device {options.device} and --layout {options.layout.value}: a GPU runs the network of the layout "
-                "gpu, and of no other"
-            )
-        if options.device.gpu is None:
-            return
-        from distillex.gpu.providers import resolve
-
-        try:
-            self.device = resolve(options.device)
-        except DeviceError as error:
-            raise PreconditionError(f"--device {options.device}: {error}") from None
 
     def _prepare(self, triton: preconditions.TritonInstallation, workspace: Workspace) -> TritonCommand:
         """Lay out the workspace; return how tritonserver is called."""
@@ -360,6 +344,29 @@ class EmbeddedServer:
     def _reasons(self) -> str:
         self._log.wait()
         return reasons(list(self._log.lines))
+
+
+def find_device(device: Device, layout: Layout) -> Device:
+    """Return the device with the provider that it will have.
+
+    Raises
+    ------
+    PreconditionError
+        Where the GPU, its driver or a provider is missing; for a device that does not belong to the layout.
+    """
+    if (layout is Layout.GPU) != (device.gpu is not None):
+        raise PreconditionError(
+            f"--device {device} and --layout {layout.value}: a GPU runs the network of the layout gpu, and of no other"
+        )
+    if device.gpu is None:
+        return device
+    preconditions.check_onnxruntime()
+    from distillex.gpu.providers import resolve
+
+    try:
+        return resolve(device)
+    except DeviceError as error:
+        raise PreconditionError(f"--device {device}: {error}") from None
 
 
 def _device_parameters(device: Device) -> dict[str, str]:

@@ -23,7 +23,7 @@ from distillex_matcher import CrfParameters, LayoutError
 from distillex_matcher.exported import CRF_FILE
 
 from distillex_serving.command_log import configure_logging, fail_in, say
-from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions
+from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions, find_device
 from distillex_serving.gate import Gate, GateLimits, put_gate_before
 from distillex_serving.locations import shipped_configurations
 from distillex_serving.log_format import LogFormat
@@ -53,12 +53,12 @@ def serve(
         Layout, typer.Option(help="fused: one model does it all; ensemble: three; gpu: what --device gpu serves.")
     ] = Layout.FUSED,
     device: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="What runs the network: cpu; gpu, the first one; gpu:NUMBER. A GPU needs model.gpu.onnx, which "
-            "'distillex export --target gpu' writes."
+            help="What runs the network: cpu (by default); gpu, the first one; gpu:NUMBER. A GPU needs model.gpu.onnx, "
+            "which 'distillex export --target gpu' writes."
         ),
-    ] = "cpu",
+    ] = None,
     gpu_provider: Annotated[
         Provider,
         typer.Option(
@@ -68,7 +68,9 @@ def serve(
     ] = Provider.AUTO,
     gpu_memory_mib: Annotated[
         int | None,
-        typer.Option(help="Most of the GPU's memory for weights and intermediate results; by default what they need."),
+        typer.Option(
+            min=1, help="Most of the GPU's memory for weights and intermediate results; by default what they need."
+        ),
     ] = None,
     gpu_graphs: Annotated[
         bool, typer.Option("--gpu-graphs/--no-gpu-graphs", help="Record the network's runs as CUDA graphs.")
@@ -139,6 +141,8 @@ def serve(
         check_working_folder()
         chosen = _device(device, gpu_provider, gpu_memory_mib, gpu_graphs, layout)
         layout = Layout.GPU if chosen.gpu is not None and layout is Layout.FUSED else layout
+        # Before its file is missed: who has no GPU need not export one.
+        find_device(chosen, layout)
         folder = find_model(student, network_of(layout))
         taught_by = find_model(teacher, network_of(layout)) if teacher is not None else None
         types = CrfParameters.load(folder / CRF_FILE).entity_types
@@ -190,9 +194,9 @@ def serve(
     say("stopped", log_format)
 
 
-def _device(name: str, provider: Provider, memory_mib: int | None, graphs: bool, layout: Layout) -> Device:
-    if layout is Layout.GPU and name == "cpu":
-        name = "gpu"
+def _device(name: str | None, provider: Provider, memory_mib: int | None, graphs: bool, layout: Layout) -> Device:
+    if name is None:
+        name = "gpu" if layout is Layout.GPU else "cpu"
     device = Device.of(name)
     if device.gpu is not None:
         return Device(device.gpu, provider, memory_mib, graphs)

@@ -72,6 +72,12 @@ def test_a_missing_file_is_named(folder, name):
         find_model(folder)
 
 
+def test_the_command_that_writes_a_missing_network_names_the_weights_beside_it(folder):
+    (folder / "model.safetensors").touch()
+    with pytest.raises(ModelNotFound, match=f"missing; 'distillex export {folder} -o {folder} --target gpu' writes"):
+        find_model(folder, "model.gpu.onnx")
+
+
 def test_files_of_two_models_are_refused(folder):
     (folder / CRF_FILE).unlink()
     shutil.copy(find_model("msra") / CRF_FILE, folder)

@@ -7,6 +7,7 @@ real: the ONNX Runtime that is installed is asked for providers that it lacks.
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import distillex
 import onnxruntime
 import pytest
 from distillex.device import Device, DeviceError, Provider
-from distillex.gpu import driver, providers
+from distillex.gpu import driver, network, providers
 from distillex.gpu.cuda_libraries import check_cuda, libraries_of_cuda, why_no_cuda
 from distillex.gpu.driver import Gpu, find_driver, find_gpu
 from distillex.gpu.providers import choose, cuda_options, resolve, rtx_options
@@ -72,6 +73,21 @@ def test_names_of_devices():
     for wrong in ({"gpu": -1}, {"gpu": True}, {"gpu": 0, "memory_mib": 0}):
         with pytest.raises(ValueError, match="a whole number from"):
             Device(**wrong)
+    with pytest.raises(ValueError, match="graphs 'no': True or False is accepted"):
+        Device(0, graphs="no")
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"provider": "cuda"}, "provider 'cuda'"),
+        ({"memory_mib": 100}, "memory_mib 100"),
+        ({"graphs": False}, "graphs False"),
+    ],
+)
+def test_what_is_for_a_gpu_is_refused_without_one(asked, named):
+    with pytest.raises(ValueError, match=f"{named} is for a GPU: give its number too"):
+        Device(**asked)
 
 
 def test_the_driver_tells_the_gpus(stand_in):
@@ -238,6 +254,29 @@ def test_a_memory_limit_that_leaves_no_provider_is_named_where_the_plugin_would_
         assert str(told.value).endswith(ending)
 
 
+def test_a_memory_limit_above_what_the_gpu_has_is_refused(two_gpus, monkeypatch):
+    monkeypatch.setattr(providers, "_has_cuda", lambda: True)
+    assert resolve(Device(0, "cuda", RTX_4090.memory_mib)).memory_mib == 24576
+    with pytest.raises(DeviceError, match=r"limit of 24577 MiB: GPU 0 \(NVIDIA.*4090.*\) has 24576 MiB in all"):
+        resolve(Device(0, "cuda", RTX_4090.memory_mib + 1))
+
+
+def test_a_gpu_that_was_looked_for_in_vain_is_not_claimed_for_this_process(stand_in, monkeypatch):
+    """What has no GPU may still fork: the copies look for themselves."""
+    monkeypatch.setattr(network, "_owner", None)
+    monkeypatch.setattr(providers, "find_gpu", functools.partial(find_gpu, library="libno-cuda.so.1"))
+    with pytest.raises(DeviceError, match="no NVIDIA driver"):
+        network.find_device(Device(0))
+    monkeypatch.setattr(providers, "find_gpu", functools.partial(find_gpu, library=stand_in()))
+    monkeypatch.setattr(providers, "_has_cuda", lambda: True)
+    parent = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: parent + 1)
+    assert network.find_device(Device(0, "cuda")) == Device(0, "cuda")
+    monkeypatch.setattr(os, "getpid", lambda: parent + 2)
+    with pytest.raises(DeviceError, match=f"was forked from process {parent + 1}, which uses a GPU"):
+        network.find_device(Device(0, "cuda"))
+
+
 def network_of_one_operator(path):
     onnx = pytest.importorskip("onnx")
     values = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n"]) for name in "xy")
@@ -334,14 +373,16 @@ def test_no_memory_is_told_as_such_by_what_onnx_runtime_says():
 
 
 @pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
-def test_a_student_without_a_network_for_gpus_and_a_machine_without_a_driver_are_told(tmp_path):
+def test_a_machine_without_a_driver_is_told_before_a_network_for_gpus_is_missed(tmp_path):
     for name in EXPORTED_FILES:
         shutil.copy(find_model("cluener") / name, tmp_path / name)
-    with pytest.raises(distillex.ModelNotFound, match=r"model\.gpu\.onnx missing; 'distillex export .* --target gpu'"):
-        distillex.load(tmp_path, device="gpu")
-    shutil.copy(tmp_path / "model.onnx", tmp_path / "model.gpu.onnx")
     with pytest.raises(distillex.DeviceError, match="no NVIDIA driver is here"):
         distillex.load(tmp_path, device="gpu")
+    with pytest.raises(
+        distillex.ModelNotFound,
+        match=rf"model\.gpu\.onnx missing; 'distillex export MODEL -o {tmp_path} --target gpu'",
+    ):
+        distillex.load(tmp_path, device=Device(0, "cpu"))
 
 
 def test_nothing_of_a_gpu_is_imported_for_the_cpu():

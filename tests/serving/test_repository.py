@@ -164,10 +164,10 @@ def test_tritons_own_onnx_runtime_is_told_the_sizes_of_the_network(tmp_path):
     ("arguments", "sentence"),
     [
         (["--student", "planet"], "unknown student 'planet'; known students: "),
-        (["--layout", "tensorrt"], "student-cluener: model.plan missing; 'distillex export MODEL -o "),
+        (["--layout", "tensorrt"], "student-cluener: model.plan missing; 'distillex export "),
         (
             ["--layout", "gpu", "--student", str(STUDENT)],
-            f"model.gpu.onnx missing; 'distillex export MODEL -o {STUDENT}",
+            f"model.gpu.onnx missing; 'distillex export {STUDENT} -o {STUDENT} --target gpu'",
         ),
         (["--configurations", "nowhere"], "nowhere/extractor/configs/cpu.pbtxt: missing; the layout 'fused' needs it"),
         (["--teacher", "."], ".: model.onnx, features.json, vocabulary.txt, crf.json missing"),

@@ -14,8 +14,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("tritonclient.grpc")
-from distillex.models import find_model
-from distillex_matcher.exported import EXPORTED_FILES, GPU_NETWORK_FILE, NETWORK_FILE
 from distillex_serving import preconditions
 from distillex_serving.embedded import EmbeddedServer
 from distillex_serving.preconditions import PreconditionError
@@ -99,14 +97,14 @@ def test_a_busy_port_is_named(serving):
 
 
 @pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
-def test_a_gpu_that_is_not_there_is_told_before_anything_starts(serving, tmp_path):
-    for file in EXPORTED_FILES:
-        (tmp_path / file).symlink_to(find_model("cluener") / file)
-    (tmp_path / GPU_NETWORK_FILE).symlink_to(find_model("cluener") / NETWORK_FILE)
+def test_a_gpu_that_is_not_there_is_told_before_a_file_is_missed_or_anything_starts(serving):
     for arguments, sentence in (
-        (("--device", "gpu", "--student", str(tmp_path)), "--device gpu:0: no NVIDIA driver is here"),
-        (("--layout", "gpu", "--student", str(tmp_path)), "--device gpu:0: no NVIDIA driver is here"),
-        (("--device", "gpu", "--student", "resume"), "model.gpu.onnx missing; 'distillex export MODEL -o "),
+        (("--device", "gpu"), "--device gpu:0: no NVIDIA driver is here"),
+        (("--layout", "gpu", "--student", "planet"), "--device gpu:0: no NVIDIA driver is here"),
+        (("--device", "gpu", "--gpu-provider", "cpu"), "model.gpu.onnx missing; 'distillex export "),
+        (("--device", "cpu", "--layout", "gpu"), "--device cpu and --layout gpu: a GPU runs"),
+        (("--device", "gpu", "--gpu-memory-mib", "0"), "'--gpu-memory-mib': "),
+        (("--device", ""), "device '': cpu, gpu or gpu:NUMBER is accepted"),
         (("--device", "cuda"), "device 'cuda': cpu, gpu or gpu:NUMBER is accepted"),
         (("--gpu-memory-mib", "100"), "--gpu-memory-mib is for a GPU: give --device gpu too"),
         (

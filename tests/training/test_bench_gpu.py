@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,10 +23,16 @@ FORM = "ONNX Runtime, buckets on the CPU"
 TEXTS = ("赵伟加入了东方电子。", "南海船务的孙敏昨天说，", "今天李静离开北斗软件！", "昨天", "吴磊加入了西山矿业。")
 
 
-def run(script, *arguments):
+def start(script, *arguments):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, ROOT / script, *map(str, arguments)]
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+
+
+def run(script, *arguments):
+    done = start(script, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +117,39 @@ def test_the_report_is_taken_up_by_the_results_and_the_page(measured):
     assert content.endswith(f"{marks[1]}\nafter")
     assert "old" not in content
     assert f"| 1x32 | {FORM} |" in content
+
+
+def test_a_shape_without_a_bucket_is_refused_before_anything_is_measured(measured):
+    folder, _, _ = measured
+    done = start(
+        "benchmarks/bench_gpu.py", "--student", folder / "student-toy", "--teacher", folder / "teacher-toy",
+        "--work", folder / "work", "--text", folder / "texts.txt", "--device", "cpu", "--quick",
+        "--shapes", "1x32", "3x32", "many",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "--shapes 3x32 many: no such bucket; there are 1x32 8x32 32x32 " in done.stderr
+    assert "networks" not in done.stdout
+
+
+def test_a_network_of_another_model_is_exported_anew_and_a_provider_that_fails_leaves_the_rest(measured):
+    """The student's CRF is another one; the teacher's network cannot be opened, PyTorch runs the models."""
+    folder, _, _ = measured
+    work = folder / "stale"
+    shutil.copytree(folder / "work", work)
+    (work / "teacher-toy" / GPU_NETWORK_FILE).write_bytes(b"no network")
+    crf = json.loads((work / "student-toy" / "crf.json").read_text(encoding="utf-8"))
+    crf["start"][0] += 1
+    (work / "student-toy" / "crf.json").write_text(json.dumps(crf), encoding="utf-8")
+    run(
+        "benchmarks/bench_gpu.py", "--student", folder / "student-toy", "--teacher", folder / "teacher-toy",
+        "--work", work, "--text", folder / "texts.txt", "--device", "cpu", "--quick", "--shapes", "1x32",
+        "--json", work / "report.json",
+    )  # fmt: skip
+    fresh = (folder / "work" / "student-toy" / "crf.json").read_bytes()
+    assert (work / "student-toy" / "crf.json").read_bytes() == fresh
+    report = json.loads((work / "report.json").read_text(encoding="utf-8"))
+    (failed,) = report["not_measured"]
+    assert failed["form"] == FORM
+    assert f"{work}/teacher-toy/{GPU_NETWORK_FILE}: cannot be opened" in failed["why"]
+    assert {row["form"] for row in report["networks"]} == {"PyTorch eager"}
+    assert all(each["kept"] is None for each in report["acceptance"].values())

@@ -117,6 +117,24 @@ def test_without_owners_more_word_ids_are_folded_into_the_table():
     assert rows.tolist() == [0, 1, 31, 1, 1, 1]
 
 
+def test_networks_and_plans_of_the_weights_that_are_replaced_go(tmp_path):
+    exported = {
+        "model.onnx",
+        "model.gpu.onnx",
+        "crf.json",
+        "model.plan",
+        "model.rtx",
+        "model.rtx.onnx",
+        "model.rtx.json",
+    }
+    for name in (*exported, "README.md"):
+        (tmp_path / name).touch()
+    save_model(tmp_path, student(), ConstrainedCrf(("company", "name")), LAYOUT)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left.isdisjoint(exported)
+    assert left >= {"README.md", "model.safetensors"}
+
+
 def test_a_saved_model_is_the_model(tmp_path):
     model, crf = student(**WITH_ALL_OPTIONS), ConstrainedCrf(("company", "name"))
     ids, _, words, _ = random_inputs(LAYOUT, 8, 20)

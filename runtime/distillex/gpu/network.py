@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from distillex.device import Device, DeviceError, Provider
 from distillex.gpu.buckets import BATCHES, MOST_TOKENS, TRIED_TOKENS, Bucket, Buckets
 from distillex.gpu.providers import Session, open_session, resolve, translated
+from distillex.models import export_command
 from distillex.network_check import INPUTS
 
 LOG = logging.getLogger("distillex.gpu")
@@ -59,15 +60,14 @@ class GpuNetwork:
         path = Path(folder) / GPU_NETWORK_FILE
         self.files = ExportedFiles.beside(path)
         if not path.exists():
-            raise LayoutError(f"{path}: missing; 'distillex export MODEL -o {path.parent} --target gpu' writes it")
-        _claim()
+            raise LayoutError(f"{path}: missing; '{export_command(path.parent, GPU_NETWORK_FILE)}' writes it")
         self._process = os.getpid()
         layout = self.files.layout
         most = TRIED_TOKENS if device.provider is Provider.CPU else MOST_TOKENS
         self._buckets = buckets or Buckets(layout.buckets, BATCHES, most)
         if self._buckets.longest < layout.buckets[-1]:
             raise ValueError(f"no bucket holds {layout.buckets[-1]} tokens, which {path.parent} is made for")
-        device = resolve(device)
+        device = find_device(device)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="distillex-gpu")
         self._bound: dict[Bucket, _Bound] = {}
         try:
@@ -130,6 +130,23 @@ class GpuNetwork:
     def _run(self, bucket: Bucket, arrays: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         with translated(self._session.gpu or "the CPU", f"the run of {bucket} failed"):
             return self._bound[bucket].run(arrays)
+
+
+def find_device(device: Device) -> Device:
+    """Return the device with the provider that it will have, before a network is opened there.
+
+    Raises
+    ------
+    DeviceError
+        Where the GPU, its driver or a provider is missing. In a forked copy of the process that found one.
+    """
+    global _owner  # noqa: PLW0603
+    # The driver, asked in a forked copy, would say something else.
+    if _owner not in (None, os.getpid()):
+        raise DeviceError(_forked(_owner))
+    device = resolve(device)
+    _owner = os.getpid()
+    return device
 
 
 def check_gpu_network(folder: Path) -> None:
@@ -245,14 +262,7 @@ def _profile(buckets: Buckets, layout: FeatureLayout) -> dict[str, tuple[str, st
     return profile
 
 
-def _claim() -> None:
-    global _owner  # noqa: PLW0603
-    if _owner is not None and _owner != os.getpid():
-        raise DeviceError(_forked(_owner))
-    _owner = os.getpid()
-
-
-def _forked(owner: int) -> str:
+def _forked(owner: int | None) -> str:
     return (
         f"process {os.getpid()} was forked from process {owner}, which uses a GPU: CUDA does not work in a forked "
         "copy. Start workers anew (multiprocessing.get_context('spawn')), or before the GPU is first used"

@@ -76,6 +76,8 @@ def resolve(device: Device) -> Device:
     if limited and device.provider is Provider.TENSORRT_RTX:
         raise DeviceError("the provider tensorrt-rtx has no memory limit: give none, or use the provider cuda")
     gpu = find_gpu(device.gpu)
+    if device.memory_mib is not None and device.memory_mib > gpu.memory_mib:
+        raise DeviceError(f"a memory limit of {device.memory_mib} MiB: {gpu} has {gpu.memory_mib} MiB in all")
     return device.with_provider(choose(device.provider, gpu, _has_plugin(), _has_cuda(), limited=limited))
 
 

@@ -15,8 +15,7 @@ from distillex_matcher.exported import (
     FILES_BESIDE,
     GPU_NETWORK_FILE,
     NETWORK_FILE,
-    PLAN_FILE,
-    RTX_PLAN_FILE,
+    PLAN_FILES,
     TRAINED_FILES,
     WEIGHTS_FILE,
 )
@@ -26,7 +25,6 @@ from distillex_training.export.onnx import export_onnx
 from distillex_training.models import Student, Teacher, load_model
 
 LOG = logging.getLogger("distillex.export")
-PLAN_FILES = tuple(f"{plan}{suffix}" for plan in (PLAN_FILE, RTX_PLAN_FILE) for suffix in ("", ".onnx", ".json"))
 
 
 def export_folder(

@@ -14,7 +14,7 @@ from distillex_matcher.exported import (
     CRF_FILE,
     GPU_NETWORK_FILE,
     NETWORK_FILE,
-    PLAN_FILE,
+    PLAN_FILES,
     WEIGHTS_FILE,
     refuse_former_shape,
 )
@@ -73,7 +73,7 @@ def save_model(
         }
     tensors |= {f"crf.{name}": tensor for name, tensor in crf.state_dict().items()}
     directory.mkdir(parents=True, exist_ok=True)
-    for exported in (NETWORK_FILE, GPU_NETWORK_FILE, PLAN_FILE, CRF_FILE):
+    for exported in (NETWORK_FILE, GPU_NETWORK_FILE, *PLAN_FILES, CRF_FILE):
         # Of the weights that are replaced: they would answer in the name of the new ones.
         (directory / exported).unlink(missing_ok=True)
     layout.save(directory)
