@@ -19,7 +19,7 @@ from distillex_matcher._core import (
     normalize,
     parse_trust,
 )
-from distillex_matcher.layout import CrfParameters, FeatureLayout, LayoutError
+from distillex_matcher.layout import CrfParameters, FeatureLayout, LayoutError, TextRules
 from distillex_matcher.records import Features, LexiconEntry, Matches, Spans
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "LexiconError",
     "Matches",
     "Spans",
+    "TextRules",
     "TrustedWords",
     "__version__",
     "hash_word",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from distillex_matcher import Lexicon
+from distillex_matcher import FeatureLayout, Lexicon
 
 from distillex_training.config import ConfigError, DistillationConfig, PretrainRun, StudentRun, TeacherRun
 from distillex_training.config.losses import LOSSES
@@ -199,6 +199,12 @@ def _check_types(files: RunFiles, run: StudentRun | TeacherRun) -> None:
 def _check_models(run: StudentRun | TeacherRun, types: tuple[str, ...]) -> None:
     switches = run.distillation
     check_teachers(switches, types)
+    kept = (run.initial if isinstance(run, StudentRun) else None) or switches.teacher
+    rules = None if kept is None else FeatureLayout.load(kept).text
+    try:
+        run.data.text.rules(rules)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if run.initial is not None:
         wanted = "student" if isinstance(run, StudentRun) else "teacher"
         kind = read_description(run.initial).kind
