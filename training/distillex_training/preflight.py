@@ -178,7 +178,10 @@ def _check_labelled(run: StudentRun | TeacherRun) -> tuple[str, ...]:
 
 def _check_types(files: RunFiles, run: StudentRun | TeacherRun) -> None:
     """Say in one sentence that a file has labels that the model does not, where a list of its lines would not."""
-    known = files.types or tuple(sorted(set().union(*(file.records(()).types for file in files.train))))
+    train = [file.records(()) for file in files.train]
+    known = files.types or tuple(sorted(set().union(*(file.types for file in train))))
+    if not known or any(file.problems for file in train):
+        return  # which labels there are, a file that cannot be read does not say
     source = "the training files have" if run.data.train else "those that teach have"
     if run.data.types:
         source = "data.types has"
