@@ -159,10 +159,10 @@ LexiconError
                          std::uint32_t word_hash_size, std::uint32_t words_per_slot,
                          std::vector<std::uint32_t> buckets, std::shared_ptr<Lexicon> base,
                          bool word_boundaries, bool lowercase) {
-                 return Featurizer(vocabulary, std::move(types),
-                                   {word_hash_size, words_per_slot, std::move(buckets), word_boundaries,
-                                    lowercase},
-                                   std::move(base));
+                 return Featurizer(
+                     vocabulary, std::move(types),
+                     {word_hash_size, words_per_slot, std::move(buckets), word_boundaries, lowercase},
+                     std::move(base));
              }),
              py::arg("vocabulary"), py::arg("types"), py::kw_only(), py::arg("word_hash_size") = 32768,
              py::arg("words_per_slot") = 4, py::arg("buckets") = FeaturizerOptions{}.buckets,

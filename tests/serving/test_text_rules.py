@@ -63,7 +63,7 @@ def test_in_process_words_match_whole_and_documents_are_cut_after_periods(models
     assert surfaces(new.extract_document(DOCUMENT, lexicon=WORDS)) == CUT
     assert "Products. Catone" in surfaces(old.extract_document(DOCUMENT, lexicon=WORDS))
     assert surfaces(new.extract(LARGER, lexicon=WORDS), LARGER) == []
-    assert surfaces(old.extract(LARGER, lexicon=WORDS), LARGER) == ["catone", "catone"]
+    assert "catone" in surfaces(old.extract(LARGER, lexicon=WORDS), LARGER)
     assert [batch_surfaces(LocalExtraction(str(models["new"]), workers=count)) for count in (None, 1)] == [CUT, CUT]
     assert "Products. Catone" in batch_surfaces(LocalExtraction(str(models["old"])))
 
