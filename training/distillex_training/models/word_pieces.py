@@ -172,7 +172,8 @@ class PooledPieces(nn.Module):
         pooled = chosen.new_zeros(tokens, chosen.shape[1]).index_add(0, batch.tokens, chosen)
         counts = torch.bincount(batch.tokens, minlength=tokens).clamp(min=1).to(pooled.dtype)
         mean = (pooled / counts[:, None]).view(*batch.places.shape, -1)
-        return mean + self.places(batch.places).to(mean.dtype)
+        placed: Tensor = mean + self.places(batch.places).to(mean.dtype)
+        return placed
 
 
 def pieces_of_encoder(
