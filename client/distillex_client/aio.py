@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from distillex_client.attempts import Attempts
 from distillex_client.connection import Line, open_line
-from distillex_client.core import Call, ExtractorCore, Request, check_texts, entities_of
+from distillex_client.core import Call, ExtractorCore, Request, ServedModel, check_texts, entities_of, has_period
 from distillex_client.documents import DEFAULT_WINDOW, Document
 from distillex_client.entity import Entity, Extraction
 from distillex_client.errors import (
@@ -64,7 +64,7 @@ class AsyncExtractor(ExtractorCore):
     async def close(self) -> None:
         """Close the connection, ending what is in flight; the next call opens it again."""
         connection, self._open = self._open, None
-        self._largest_batch = None
+        self._served = None
         if connection is not None and connection.loop is asyncio.get_running_loop():
             await connection.line.channel.close()
 
@@ -142,7 +142,7 @@ class AsyncExtractor(ExtractorCore):
         See :meth:`Extractor.extract_document <distillex_client.Extractor.extract_document>`.
         """
         call = self._begin(lexicon, lexicon_name, trust, request_id, traceparent, timeout_s)
-        sent = Document(document, window, overlap)
+        sent = Document(document, window, overlap, periods=await self._cuts_at_periods(document, call))
         found = [extraction async for extraction in self._stream(sent.pieces, call, EVERYTHING)]
         return self._selection.of(sent.merge(found))
 
@@ -182,7 +182,7 @@ class AsyncExtractor(ExtractorCore):
         batch: list[str | bytes] = []
         async for text in _each(texts):
             # Not asked before there is a text to send.
-            size = size or await self._batch_limit(call)
+            size = size or (await self._served_model(call.expires)).largest_batch
             batch.append(text)
             if len(batch) == size:
                 yield batch
@@ -190,15 +190,18 @@ class AsyncExtractor(ExtractorCore):
         if batch:
             yield batch
 
-    async def _batch_limit(self, call: Call) -> int:
-        if self._largest_batch is None:
+    async def _cuts_at_periods(self, document: str | bytes, call: Call) -> bool:
+        return has_period(document) and (await self._served_model(call.expires)).sentence_periods
+
+    async def _served_model(self, expires: float | None) -> ServedModel:
+        if self._served is None:
             try:
-                answer = await self._retrying(self._ask_configuration, self._attempts(call.expires))
-                self._largest_batch = self._fit_batch(answer.config.max_batch_size)
+                answer = await self._retrying(self._ask_configuration, self._attempts(expires))
+                self._served = ServedModel.of(answer.config, self.batch_size)
             except (AccessDenied, ServerError):
                 # A server that keeps its configuration to itself refuses too large a batch by name.
-                self._largest_batch = self.batch_size
-        return self._largest_batch
+                self._served = ServedModel(self.batch_size)
+        return self._served
 
     async def _send_rows(self, request: Request) -> list[Extraction]:
         try:

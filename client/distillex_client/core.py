@@ -36,6 +36,8 @@ from distillex_client.tracing import Trace
 
 Compression = Literal["gzip", "deflate"]
 READINESS_TIMEOUT_S = 2.0
+SENTENCE_PERIODS = "sentence_periods"
+"""Parameter in the configuration of a served model whose documents are cut after periods too."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,25 @@ class Request:
     rows: int
     trace: Trace
     expires: float | None
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """What a client has to know of the model that it calls."""
+
+    largest_batch: int
+    """Texts a request."""
+    sentence_periods: bool = False
+    """Whether documents are cut after periods of Latin text too."""
+
+    @staticmethod
+    def of(configuration: Any, batch_size: int) -> ServedModel:
+        """Read Triton's configuration of the model; ``batch_size`` is what is wanted."""
+        # 0 is Triton's way to say that a model takes no batches.
+        largest = min(batch_size, max(configuration.max_batch_size, 1))
+        said = configuration.parameters
+        periods = SENTENCE_PERIODS in said and said[SENTENCE_PERIODS].string_value == "true"
+        return ServedModel(largest, periods)
 
 
 class ExtractorCore:
@@ -106,7 +127,7 @@ class ExtractorCore:
         self._selection = Selection(min_score, types)
         self._metadata: Metadata = metadata if callable(metadata) else checked_metadata(metadata or {})
         self._random = random.Random()
-        self._largest_batch: int | None = None
+        self._served: ServedModel | None = None
         self._prepare()
 
     def _prepare(self) -> None:
@@ -208,9 +229,10 @@ class ExtractorCore:
 
         return named(error, self.url, self._tls)
 
-    def _fit_batch(self, largest: int) -> int:
-        # 0 is Triton's way to say that a model takes no batches.
-        return min(self.batch_size, max(largest, 1))
+
+def has_period(document: str | bytes) -> bool:
+    """Tell whether it matters what a period ends."""
+    return b"." in document if isinstance(document, bytes) else isinstance(document, str) and "." in document
 
 
 def check_texts(texts: Any) -> None:

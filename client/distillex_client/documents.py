@@ -6,15 +6,14 @@ depend on the limit wherever the sentence fits. Only a longer sentence is cut in
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from distillex_client.entity import Entity, Extraction
 from distillex_client.errors import InvalidText
 from distillex_client.protocol import LONGEST_TEXT, not_a_text
+from distillex_client.sentences import sentence_ends
 
-SENTENCE_END = re.compile(r"[。！？!?…]+[”’」』）)\"']*|[\r\n]+")
 DEFAULT_WINDOW = LONGEST_TEXT
 DEFAULT_OVERLAP = 64
 
@@ -32,7 +31,9 @@ class Window:
     core_end: int
 
 
-def split_document(document: str, *, window: int = DEFAULT_WINDOW, overlap: int | None = None) -> list[Window]:
+def split_document(
+    document: str, *, window: int = DEFAULT_WINDOW, overlap: int | None = None, periods: bool = False
+) -> list[Window]:
     """Cut a document at sentence ends; sentences over ``window`` code points into overlapping windows.
 
     Parameters
@@ -43,6 +44,9 @@ def split_document(document: str, *, window: int = DEFAULT_WINDOW, overlap: int 
         Longest piece in code points, at most the server's limit.
     overlap
         Code points shared by neighbouring windows of one sentence; by default 64, or a quarter of a small window.
+    periods
+        Whether periods end sentences of Latin text too (:func:`~distillex_client.sentences.sentence_ends`). Of a
+        document that is extracted, the model's layout says it.
 
     Returns
     -------
@@ -60,8 +64,7 @@ def split_document(document: str, *, window: int = DEFAULT_WINDOW, overlap: int 
         raise ValueError(f"overlap {overlap} must be from 0 to less than half of the window, {window}")
     windows: list[Window] = []
     begin = 0
-    ends = [match.end() for match in SENTENCE_END.finditer(document)]
-    for end in (*ends, len(document)):
+    for end in (*sentence_ends(document, periods=periods), len(document)):
         windows += _windows(document, begin, end, window, overlap)
         begin = end
     return windows
@@ -81,9 +84,9 @@ def merge_windows(windows: Sequence[Window], found: Iterable[Sequence[Entity]]) 
 class Document:
     """A document on its way: its pieces, and what came back for them."""
 
-    def __init__(self, document: str | bytes, window: int, overlap: int | None) -> None:
+    def __init__(self, document: str | bytes, window: int, overlap: int | None, *, periods: bool = False) -> None:
         text = decoded(document)
-        self._windows = split_document(text, window=min(window, LONGEST_TEXT), overlap=overlap)
+        self._windows = split_document(text, window=min(window, LONGEST_TEXT), overlap=overlap, periods=periods)
         self.pieces = [text[window.start : window.end] for window in self._windows]
 
     def merge(self, extractions: Sequence[Extraction]) -> list[Entity]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from distillex_client.attempts import Attempts
 from distillex_client.connection import Line, open_line
-from distillex_client.core import Call, ExtractorCore, Request, check_texts, entities_of
+from distillex_client.core import Call, ExtractorCore, Request, ServedModel, check_texts, entities_of, has_period
 from distillex_client.documents import DEFAULT_WINDOW, Document
 from distillex_client.entity import Entity, Extraction
 from distillex_client.errors import (
@@ -88,7 +88,7 @@ class Extractor(ExtractorCore):
             line, self._line = self._line, None
             pool, self._pool = self._pool, None
             closing, self._closing = self._closing, threading.Event()
-            self._largest_batch = None
+            self._served = None
         closing.set()
         if line is not None:
             line.channel.close()
@@ -194,10 +194,11 @@ class Extractor(ExtractorCore):
         """Return the entities of a document of any length, with offsets in it.
 
         Each sentence is extracted alone; one longer than ``window`` (at most the server's limit) in overlapping windows
-        (:func:`~distillex_client.documents.split_document`). Other parameters as in :meth:`extract_batch`.
+        (:func:`~distillex_client.documents.split_document`). Whether a period
+        ends a sentence of Latin text, the server says for its model. Other parameters as in :meth:`extract_batch`.
         """
         call = self._begin(lexicon, lexicon_name, trust, request_id, traceparent, timeout_s)
-        sent = Document(document, window, overlap)
+        sent = Document(document, window, overlap, periods=self._cuts_at_periods(document, call))
         return self._selection.of(sent.merge(list(self._stream(sent.pieces, call, EVERYTHING))))
 
     def is_ready(self) -> bool:
@@ -232,7 +233,7 @@ class Extractor(ExtractorCore):
         batch: list[str | bytes] = []
         for text in texts:
             # Not asked before there is a text to send.
-            size = size or self._batch_limit(call)
+            size = size or self._served_model(call.expires).largest_batch
             batch.append(text)
             if len(batch) == size:
                 yield batch
@@ -240,15 +241,22 @@ class Extractor(ExtractorCore):
         if batch:
             yield batch
 
-    def _batch_limit(self, call: Call) -> int:
-        if self._largest_batch is None:
+    def sentence_periods(self) -> bool:
+        """Ask whether the model's documents are cut after periods of Latin text too, as its layout says."""
+        return self._served_model(None).sentence_periods
+
+    def _cuts_at_periods(self, document: str | bytes, call: Call) -> bool:
+        return has_period(document) and self._served_model(call.expires).sentence_periods
+
+    def _served_model(self, expires: float | None) -> ServedModel:
+        if self._served is None:
             try:
-                answer = self._retrying(self._ask_configuration, self._attempts(call.expires))
-                self._largest_batch = self._fit_batch(answer.config.max_batch_size)
+                answer = self._retrying(self._ask_configuration, self._attempts(expires))
+                self._served = ServedModel.of(answer.config, self.batch_size)
             except (AccessDenied, ServerError):
                 # A server that keeps its configuration to itself refuses too large a batch by name.
-                self._largest_batch = self.batch_size
-        return self._largest_batch
+                self._served = ServedModel(self.batch_size)
+        return self._served
 
     def _send_rows(self, request: Request) -> list[Extraction]:
         try:

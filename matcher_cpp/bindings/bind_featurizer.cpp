@@ -143,6 +143,11 @@ buckets
     Increasing token counts; a batch is padded to the smallest that holds its longest text.
 base
     The base lexicon, or None.
+word_boundaries
+    Whether a word that holds letters of a script with spaces (Latin, Greek, Cyrillic, …) matches only where it is no
+    part of a longer word or number: ``cat`` not in ``concatenate``, but ``iphone`` in ``买iPhone了``.
+lowercase
+    Whether the model sees capital letters as small ones. Lexicons compare without regard to case either way.
 
 Raises
 ------
@@ -153,13 +158,16 @@ LexiconError
 )")
         .def(py::init([](const std::vector<std::string>& vocabulary, std::vector<std::string> types,
                          std::uint32_t word_hash_size, std::uint32_t words_per_slot,
-                         std::vector<std::uint32_t> buckets, std::shared_ptr<Lexicon> base) {
-                 return Featurizer(vocabulary, std::move(types),
-                                   {word_hash_size, words_per_slot, std::move(buckets)}, std::move(base));
+                         std::vector<std::uint32_t> buckets, std::shared_ptr<Lexicon> base,
+                         bool word_boundaries, bool lowercase) {
+                 return Featurizer(
+                     vocabulary, std::move(types),
+                     {word_hash_size, words_per_slot, std::move(buckets), word_boundaries, lowercase},
+                     std::move(base));
              }),
              py::arg("vocabulary"), py::arg("types"), py::kw_only(), py::arg("word_hash_size") = 32768,
              py::arg("words_per_slot") = 4, py::arg("buckets") = FeaturizerOptions{}.buckets,
-             py::arg("base") = py::none())
+             py::arg("base") = py::none(), py::arg("word_boundaries") = false, py::arg("lowercase") = true)
         .def(
             "with_base",
             [](const Featurizer& featurizer, std::shared_ptr<Lexicon> base) {

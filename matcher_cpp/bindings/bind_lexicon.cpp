@@ -5,6 +5,7 @@
 
 #include "bindings.hpp"
 #include "distillex/decimal.hpp"
+#include "distillex/letters.hpp"
 #include "distillex/lexicon.hpp"
 #include "distillex/word_list.hpp"
 #include "matches.hpp"
@@ -135,9 +136,14 @@ std::string checksum_text(const Lexicon& lexicon) {
     return text;
 }
 
-auto finder_in(const Lexicon& lexicon) {
-    return [&lexicon](const auto* points, std::size_t length, const auto& visit) {
-        lexicon.find_all_unfolded(points, length, visit);
+// With `word_boundaries`, what is part of a longer word is passed over (letters.hpp).
+auto finder_in(const Lexicon& lexicon, bool word_boundaries) {
+    return [&lexicon, word_boundaries](const auto* points, std::size_t length, const auto& visit) {
+        if (!word_boundaries) return lexicon.find_all_unfolded(points, length, visit);
+        const auto visit_whole = [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
+            if (stands_alone(points, length, start, end, Normalizer())) visit(start, end, entry);
+        };
+        lexicon.find_all_unfolded(points, length, visit_whole);
     };
 }
 
@@ -288,15 +294,18 @@ LexiconError
             py::arg("word"), "Index of the entry of ``word``, or None.")
         .def(
             "find",
-            [](const Lexicon& lexicon, const py::str& text) { return find_one(text, finder_in(lexicon)); },
-            py::arg("text"),
-            "All ``(start, end, entry)`` of one text, overlaps included, ordered by (start, end).")
+            [](const Lexicon& lexicon, const py::str& text, bool word_boundaries) {
+                return find_one(text, finder_in(lexicon, word_boundaries));
+            },
+            py::arg("text"), py::kw_only(), py::arg("word_boundaries") = false,
+            "All ``(start, end, entry)`` of one text, overlaps included, ordered by (start, end); with "
+            "``word_boundaries`` as of :class:`Featurizer`.")
         .def(
             "find_batch",
-            [](const Lexicon& lexicon, const py::sequence& texts) {
-                return find_batch(texts, finder_in(lexicon));
+            [](const Lexicon& lexicon, const py::sequence& texts, bool word_boundaries) {
+                return find_batch(texts, finder_in(lexicon, word_boundaries));
             },
-            py::arg("texts"),
+            py::arg("texts"), py::kw_only(), py::arg("word_boundaries") = false,
             "All matches of many texts as flat int32 arrays (:class:`Matches`); the GIL is released.")
         .def_property_readonly(
             "types", [](const Lexicon& lexicon) { return py::tuple(py::cast(lexicon.types())); },

@@ -10,17 +10,19 @@ namespace distillex {
 void bind_text(py::module_& m) {
     m.def(
         "normalize",
-        [](const py::str& text) {
-            const std::u32string points = normalized(points_of(text));
+        [](const py::str& text, bool lowercase) {
+            const std::u32string points =
+                normalized(points_of(text), lowercase ? Case::kFolded : Case::kKept);
             return py::reinterpret_steal<py::str>(PyUnicode_FromKindAndData(
                 PyUnicode_4BYTE_KIND, points.data(), static_cast<Py_ssize_t>(points.size())));
         },
-        py::arg("text"),
+        py::arg("text"), py::kw_only(), py::arg("lowercase") = true,
         R"(What the models and the lexicons see of a text.
 
 Lower case, full width to half width, traditional to simplified characters, radicals and compatibility ideographs to
 the ideograph, white space and what is not to be seen (joiners, marks of writing direction) to a plain space. One
 code point becomes one code point, so offsets do not move; folding twice changes nothing more.
+Without ``lowercase`` letters keep their case.
 
 >>> normalize("ＩＢＭ\u3000Café")
 'ibm café'

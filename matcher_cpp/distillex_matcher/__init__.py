@@ -19,7 +19,7 @@ from distillex_matcher._core import (
     normalize,
     parse_trust,
 )
-from distillex_matcher.layout import CrfParameters, FeatureLayout, LayoutError
+from distillex_matcher.layout import CrfParameters, FeatureLayout, LayoutError, TextRules
 from distillex_matcher.records import Features, LexiconEntry, Matches, Refusal, Spans
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Matches",
     "Refusal",
     "Spans",
+    "TextRules",
     "TrustedWords",
     "__version__",
     "hash_word",

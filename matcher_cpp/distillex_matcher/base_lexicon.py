@@ -7,10 +7,10 @@ import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from distillex_matcher._core import Lexicon, LexiconError, normalize
+from distillex_matcher._core import MAX_WORD_LENGTH, Lexicon, LexiconError, normalize
 
 MIN_BASE_WORD_LENGTH = 2
-MAX_BASE_WORD_LENGTH = 16
+"""A single character is found everywhere; jieba has 11,580 of them."""
 
 
 def jieba_dictionary_path() -> Path:
@@ -34,7 +34,7 @@ def read_jieba_dictionary(path: Path) -> Iterator[tuple[str, str, int]]:
     Raises
     ------
     LexiconError
-        For a line of another form; names the file and the line.
+        For a line of another form, or a word over ``MAX_WORD_LENGTH``; names the file and the line.
     """
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
@@ -43,11 +43,18 @@ def read_jieba_dictionary(path: Path) -> Iterator[tuple[str, str, int]]:
                 raise LexiconError(
                     f"{path}:{number}: {line.rstrip()!r} is not 'word frequency tag' (jieba's dictionary format)"
                 )
+            if len(fields[0]) > MAX_WORD_LENGTH:
+                raise LexiconError(
+                    f"{path}:{number}: the word {fields[0][:40] + '…'!r} has {len(fields[0])} code points; at most "
+                    f"{MAX_WORD_LENGTH} are accepted"
+                )
             yield fields[0], fields[2], int(fields[1])
 
 
-def base_entries(dictionary: Iterable[tuple[str, str, int]]) -> dict[str, tuple[str, float]]:
-    """Map each normalised word of 2 to 16 code points to its tag and weight.
+def base_entries(
+    dictionary: Iterable[tuple[str, str, int]], left_out: list[str] | None = None
+) -> dict[str, tuple[str, float]]:
+    """Map each normalised word of at least 2 code points to its tag and weight; ``left_out`` gets the others.
 
     The weight is ``log(1 + frequency) / log(1 + highest frequency)``, in (0, 1]. Of two spellings that are
     equal after normalisation (``IBM`` and ``ibm``), the more frequent one counts, the earlier one on a tie.
@@ -55,7 +62,9 @@ def base_entries(dictionary: Iterable[tuple[str, str, int]]) -> dict[str, tuple[
     frequencies: dict[str, tuple[str, int]] = {}
     for word, tag, frequency in dictionary:
         key = normalize(word)
-        if not MIN_BASE_WORD_LENGTH <= len(key) <= MAX_BASE_WORD_LENGTH:
+        if len(key) < MIN_BASE_WORD_LENGTH:
+            if left_out is not None:
+                left_out.append(word)
             continue
         if key not in frequencies or frequency > frequencies[key][1]:
             frequencies[key] = (tag, max(frequency, 1))
@@ -71,6 +80,7 @@ def build_base_lexicon(
     dictionary: Path | None = None,
     name: str = "base",
     version: int = 1,
+    left_out: list[str] | None = None,
 ) -> Lexicon:
     """Build the base lexicon; the same inputs give the same bytes when saved.
 
@@ -83,13 +93,17 @@ def build_base_lexicon(
         A file in jieba's format; by default the installed package's own.
     name, version
         Written into the file, and shown as ``name@version`` where the lexicon is used.
+    left_out
+        Gets the words of the dictionary that are none of the lexicon: those of one character.
 
     Raises
     ------
     LexiconError
         For a missing jieba, a malformed line or a word over ``MAX_WORD_LENGTH``.
     """
-    words: dict[str, tuple[str, float]] = base_entries(read_jieba_dictionary(dictionary or jieba_dictionary_path()))
+    words: dict[str, tuple[str, float]] = base_entries(
+        read_jieba_dictionary(dictionary or jieba_dictionary_path()), left_out
+    )
     for path in typed_word_lists:
         for entry in Lexicon.from_tsv(path):
             if entry.type is None:
@@ -103,7 +117,6 @@ def build_base_lexicon(
 
 
 __all__ = [
-    "MAX_BASE_WORD_LENGTH",
     "MIN_BASE_WORD_LENGTH",
     "base_entries",
     "build_base_lexicon",

@@ -142,6 +142,7 @@ def describe(layout: FeatureLayout, entity_types: tuple[str, ...], crf: CrfParam
         "vocabulary": f"{len(layout.vocabulary)} tokens, SHA-256 {tokens[:16]}",
         "word_hash_size": layout.word_hash_size,
         "words_per_slot": layout.words_per_slot,
+        "text": {"word_boundaries": layout.text.word_boundaries, "lowercase": layout.text.lowercase},
     }
     if crf is not None:
         scores = json.dumps([crf.transitions, crf.start, crf.end])

@@ -16,6 +16,8 @@ import numpy as np
 from distillex_matcher._core import CrfDecoder, Featurizer, LabelScheme, Lexicon
 
 FORMAT = 1
+TEXT_FORMAT = 2
+"""Of a features.json with other text rules than those of all models before: who does not know them must not read it."""
 FEATURES_FILE = "features.json"
 VOCABULARY_FILE = "vocabulary.txt"
 MOST_IDS = 2**31 - 1
@@ -67,15 +69,16 @@ def _read_text(path: Path) -> str:
         raise LayoutError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _read_json(path: Path, fields: tuple[str, ...]) -> dict[str, Any]:
+def _read_json(path: Path, fields: tuple[str, ...], formats: tuple[int, ...] = (FORMAT,)) -> dict[str, Any]:
     text = _read_text(path)
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise LayoutError(f"{path}: not JSON: {error}") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") not in formats:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise LayoutError(f"{path}: format {found!r}; this version of distillex reads format {FORMAT}")
+        reads = " and ".join(map(str, formats))
+        raise LayoutError(f"{path}: format {found!r}; this version of distillex reads format {reads}")
     for field in fields:
         if field not in content:
             raise LayoutError(f"{path}: the field {field!r} is missing")
@@ -120,10 +123,35 @@ def _whole_number(value: object, what: str, most: int) -> int:
     return value
 
 
+def _text_rules(value: object) -> TextRules:
+    names = [each.name for each in dataclasses.fields(TextRules)]
+    if not isinstance(value, dict):
+        raise ValueError(f"text is {_shortened(value)}; an object of {', '.join(names)} is expected")
+    for name, says in value.items():
+        if name not in names:
+            raise ValueError(f"text has the key {_shortened(name)}; {', '.join(names)} are accepted")
+        if not isinstance(says, bool):
+            raise ValueError(f"text.{name} is {_shortened(says)}; true or false is expected")
+    return TextRules(**value)
+
+
 def _shortened(value: object) -> str:
     """Return a value for a message, cut where it is long."""
     text = repr(value)
     return text if len(text) <= 60 else text[:60] + "…"
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """What counts as a word, a sentence and a letter. The defaults are the rules of layouts that say none."""
+
+    word_boundaries: bool = False
+    """A lexicon word that holds letters of a script with spaces (Latin, Greek, Cyrillic, …) matches only where it is
+    no part of a longer word or number: ``cat`` not in ``concatenate``, but ``iPhone`` in ``买iPhone15了``."""
+    sentence_periods: bool = False
+    """Documents are cut after a period that ends a sentence of such a script too, not only after ``。！？``."""
+    lowercase: bool = True
+    """The model sees capital letters as small ones. Lexicons compare without regard to case either way."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +165,7 @@ class FeatureLayout:
     word_hash_size: int = 32768
     words_per_slot: int = 4
     buckets: tuple[int, ...] = (16, 32, 64, 128, 256, 512)
+    text: TextRules = TextRules()
 
     @staticmethod
     def load(directory: str | os.PathLike[str]) -> FeatureLayout:
@@ -148,7 +177,8 @@ class FeatureLayout:
             For a missing file, another format, a missing or wrong field.
         """
         folder = Path(directory)
-        content = _read_json(folder / FEATURES_FILE, ("types", "word_hash_size", "words_per_slot", "buckets"))
+        fields = ("types", "word_hash_size", "words_per_slot", "buckets")
+        content = _read_json(folder / FEATURES_FILE, fields, (FORMAT, TEXT_FORMAT))
         tokens = _read_text(folder / VOCABULARY_FILE).removesuffix("\n").split("\n")
         try:
             buckets = _list_of(int, content["buckets"], "buckets")
@@ -158,6 +188,7 @@ class FeatureLayout:
                 word_hash_size=_whole_number(content["word_hash_size"], "word_hash_size", MOST_IDS),
                 words_per_slot=_whole_number(content["words_per_slot"], "words_per_slot", MOST_IDS),
                 buckets=tuple(_whole_number(bucket, "a bucket", MOST_IDS) for bucket in buckets),
+                text=_text_rules(content.get("text", {})),
             )
             layout.featurizer()  # knows what else is wrong: a token twice, falling buckets
         except ValueError as error:
@@ -167,13 +198,15 @@ class FeatureLayout:
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write ``features.json`` and ``vocabulary.txt``, each atomically."""
         folder = Path(directory)
-        content = {
+        content: dict[str, Any] = {
             "format": FORMAT,
             "types": list(self.types),
             "word_hash_size": self.word_hash_size,
             "words_per_slot": self.words_per_slot,
             "buckets": list(self.buckets),
         }
+        if self.text != TextRules():
+            content |= {"format": TEXT_FORMAT, "text": dataclasses.asdict(self.text)}
         write_atomically(folder / FEATURES_FILE, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
         write_atomically(folder / VOCABULARY_FILE, "".join(token + "\n" for token in self.vocabulary))
 
@@ -200,6 +233,8 @@ class FeatureLayout:
             words_per_slot=self.words_per_slot,
             buckets=self.buckets,
             base=base,
+            word_boundaries=self.text.word_boundaries,
+            lowercase=self.text.lowercase,
         )
 
 

@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "distillex/letters.hpp"
+
 namespace distillex {
 namespace {
 
@@ -27,6 +29,7 @@ std::string listed(const std::vector<std::string>& names) {
 
 struct Featurizer::Workspace {
     std::u32string points;  // of all sound texts, normalised, one after the other
+    std::u32string folded;  // of one text, where the model sees capital letters
     SingleSpaced single_spaced;
     std::vector<Candidate> matches;
     std::vector<Candidate> layer;  // matches of one lexicon
@@ -186,7 +189,8 @@ std::optional<Refusal> Featurizer::read_text(const FeaturizerText& text, Workspa
         points.resize(begin);
     } else {
         std::transform(points.begin() + static_cast<std::ptrdiff_t>(begin), points.end(),
-                       points.begin() + static_cast<std::ptrdiff_t>(begin), Normalizer());
+                       points.begin() + static_cast<std::ptrdiff_t>(begin),
+                       Normalizer(options_.lowercase ? Case::kFolded : Case::kKept));
     }
     return error;
 }
@@ -201,7 +205,13 @@ void Featurizer::collect_matches(const FeaturizerText& text, std::u32string_view
     auto& matches = workspace.matches;
     auto& layer = workspace.layer;
     matches.clear();
-    const std::u32string_view searched = workspace.single_spaced.assign(points);
+    if (!options_.lowercase) workspace.folded = normalized(std::u32string(points));
+    const std::u32string_view searched =
+        workspace.single_spaced.assign(options_.lowercase ? points : std::u32string_view(workspace.folded));
+    const auto is_part_of_a_word = [&](std::uint32_t start, std::uint32_t end) {
+        return options_.word_boundaries &&
+               !stands_alone(points.data(), points.size(), start, end, [](char32_t point) { return point; });
+    };
     const auto lay_below = [&] {
         if (matches.empty()) {
             matches.swap(layer);
@@ -224,6 +234,7 @@ void Featurizer::collect_matches(const FeaturizerText& text, std::u32string_view
         const std::vector<std::int32_t>& type_ids = types_of(**lexicon, workspace).ids;
         layer.clear();
         const auto put = [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
+            if (is_part_of_a_word(start, end)) return;
             const std::uint16_t type = (*lexicon)->entry_type(entry);
             layer.push_back({start, end, type == kHiddenType ? 0 : type_ids[type], 0,
                              (*lexicon)->entry_weight(entry), trust_of(**lexicon, entry)});
@@ -235,7 +246,7 @@ void Featurizer::collect_matches(const FeaturizerText& text, std::u32string_view
     if (base_) {
         const auto put = [&](std::uint32_t start, std::uint32_t end, std::uint32_t entry) {
             const std::uint16_t type = base_->entry_type(entry);
-            if (type == kHiddenType) return;
+            if (type == kHiddenType || is_part_of_a_word(start, end)) return;
             const std::uint32_t word_id = hashed_word_id(base_->entry_hash(entry), options_.word_hash_size);
             layer.push_back({start, end, base_types_[type], static_cast<std::int32_t>(word_id),
                              base_->entry_weight(entry), kHint});

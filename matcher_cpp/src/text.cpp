@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "distillex/letters.hpp"
+
 namespace distillex {
 namespace {
 
@@ -22,32 +24,45 @@ constexpr Fold kFolds[] = {
 
 constexpr std::size_t kPlaneSize = 0x10000;
 
-const std::vector<char32_t>& plane_table() {
-    static const std::vector<char32_t> table = [] {
-        std::vector<char32_t> values(kPlaneSize);
-        std::iota(values.begin(), values.end(), U'\0');
-        for (const Fold& fold : kFolds) {
-            if (fold.from < kPlaneSize) values[fold.from] = fold.to;
-        }
-        return values;
-    }();
-    return table;
+char32_t folded(const Fold& fold, Case letters) {
+    if (letters == Case::kFolded) return fold.to;
+    constexpr char32_t kFullWidthFirst = 0xFF01;
+    constexpr char32_t kFullWidthLast = 0xFF5E;
+    constexpr char32_t kToHalfWidth = 0xFEE0;
+    if (fold.from >= kFullWidthFirst && fold.from <= kFullWidthLast) return fold.from - kToHalfWidth;
+    return is_cased_letter(fold.from) ? fold.from : fold.to;
+}
+
+std::vector<char32_t> plane_table(Case letters) {
+    std::vector<char32_t> values(kPlaneSize);
+    std::iota(values.begin(), values.end(), U'\0');
+    for (const Fold& fold : kFolds) {
+        if (fold.from < kPlaneSize) values[fold.from] = folded(fold, letters);
+    }
+    return values;
+}
+
+const char32_t* plane_of(Case letters) {
+    static const std::vector<char32_t> without_case = plane_table(Case::kFolded);
+    if (letters == Case::kFolded) return without_case.data();
+    static const std::vector<char32_t> with_case = plane_table(Case::kKept);
+    return with_case.data();
 }
 
 bool both_spaces(char32_t a, char32_t b) { return a == U' ' && b == U' '; }
 
 }  // namespace
 
-Normalizer::Normalizer() : plane_(plane_table().data()) {}
+Normalizer::Normalizer(Case letters) : plane_(plane_of(letters)), letters_(letters) {}
 
-char32_t Normalizer::beyond_plane(char32_t point) {
+char32_t Normalizer::beyond_plane(char32_t point) const {
     const auto* found = std::lower_bound(std::begin(kFolds), std::end(kFolds), point,
                                          [](const Fold& fold, char32_t value) { return fold.from < value; });
-    return found != std::end(kFolds) && found->from == point ? found->to : point;
+    return found != std::end(kFolds) && found->from == point ? folded(*found, letters_) : point;
 }
 
-std::u32string normalized(std::u32string points) {
-    std::transform(points.begin(), points.end(), points.begin(), Normalizer());
+std::u32string normalized(std::u32string points, Case letters) {
+    std::transform(points.begin(), points.end(), points.begin(), Normalizer(letters));
     return points;
 }
 

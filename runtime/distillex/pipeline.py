@@ -111,6 +111,8 @@ class Pipeline:
         self._network: EmissionNetwork = open_network(folder, device)
         layout = self._network.files.layout
         self._most_tokens = layout.buckets[-1]
+        self.text_rules = layout.text
+        """What the model counts as a word, a sentence and a letter."""
         self.lexicons = LexiconLayers(_unpadded(layout), lexicons or LexiconStore(shipped_lexicons()), limits)
         self._decoder: CrfDecoder = self._network.files.crf.decoder(layout)
         self._pool = _Pool(self._options.threads)

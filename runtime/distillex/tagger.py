@@ -254,10 +254,12 @@ class Tagger:
         """Return the entities of a document of any length, with offsets in it.
 
         Each sentence is extracted alone; one longer than ``window`` (at most 510 characters) in overlapping windows
-        (:func:`distillex.split_document`). Other parameters as in :meth:`extract`.
+        (:func:`distillex.split_document`); the model's layout says whether a period ends one.
+        Other parameters as in :meth:`extract`.
         """
         laid = _Laid.of(lexicon, lexicon_name, trust)
-        cut = Document(document, window, overlap)
+        periods = self._pipeline.text_rules.sentence_periods
+        cut = Document(document, window, overlap, periods=periods)
         return self._selection.of(cut.merge(list(self._stream(cut.pieces, laid))))
 
     def render(

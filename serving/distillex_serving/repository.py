@@ -13,7 +13,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from distillex_matcher import CrfParameters, LayoutError
+from distillex_client.core import SENTENCE_PERIODS
+from distillex_matcher import CrfParameters, FeatureLayout, LayoutError
 from distillex_matcher.exported import CRF_FILE, FILES_BESIDE, GPU_NETWORK_FILE, NETWORK_FILE, PLAN_FILE
 
 from distillex_serving.preconditions import PreconditionError
@@ -27,6 +28,10 @@ TEACHER_NAMES = {
 }
 """How the models of a teacher are called, which is served beside a student with the student's configurations."""
 OWN_CONFIGURATION = "config.pbtxt"
+PERIODS_PARAMETER = (
+    "\n# The model's layout says so: clients cut documents after periods of Latin text too.\n"
+    f'parameters {{ key: "{SENTENCE_PERIODS}"  value: {{ string_value: "true" }} }}\n'
+)
 _NAME = re.compile(r'^(\s*(?:model_)?name: ")(\w+)(")', re.MULTILINE)
 
 
@@ -126,6 +131,14 @@ def as_teacher(configuration: str) -> str:
     return _NAME.sub(lambda found: found[1] + TEACHER_NAMES.get(found[2], found[2]) + found[3], configuration)
 
 
+def _cuts_at_periods(model: Path) -> bool:
+    """Tell whether the documents of a model are cut after periods too, which its clients have to know."""
+    try:
+        return FeatureLayout.load(model).text.sentence_periods
+    except LayoutError as error:
+        raise PreconditionError(str(error)) from None
+
+
 def _with_label_count(configuration: str, model: Path) -> str:
     """Return a configuration with the number of labels of EMISSIONS, which Triton's ONNX Runtime backend wants."""
     try:
@@ -164,6 +177,8 @@ def _add(
         if not (model / name).is_file():
             raise PreconditionError(f"{model / name}: missing; 'distillex export' writes it")
         place(model / name, folder / "1" / name)
+    written = folder / OWN_CONFIGURATION
+    if source.name == EXTRACTOR and _cuts_at_periods(model):
+        written.write_text(written.read_text(encoding="utf-8") + PERIODS_PARAMETER, encoding="utf-8")
     if layout is Layout.ONNXRUNTIME and runs_network:
-        written = folder / OWN_CONFIGURATION
         written.write_text(_with_label_count(written.read_text(encoding="utf-8"), model), encoding="utf-8")

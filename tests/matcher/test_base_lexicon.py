@@ -14,12 +14,22 @@ def entries(lexicon):
     return {lexicon[i].word: (lexicon[i].type, round(lexicon[i].weight, 3)) for i in range(len(lexicon))}
 
 
-def test_takes_words_of_2_to_16_characters_with_log_frequency_weights(dictionary):
-    assert entries(build_base_lexicon(dictionary=dictionary)) == {
+def test_takes_words_of_all_lengths_but_1_with_log_frequency_weights_and_tells_the_others(dictionary):
+    left_out = []
+    assert entries(build_base_lexicon(dictionary=dictionary, left_out=left_out)) == {
         "北京": ("ns", 1.0),
         "大学": ("n", 0.66),
         "ibm": ("nz", 0.451),
+        "长" * 17: ("n", 0.388),
     }
+    assert left_out == ["的"]
+
+
+def test_a_word_that_no_lexicon_can_hold_is_named(tmp_path):
+    path = tmp_path / "dict.txt"
+    path.write_text("北京 100 ns\n" + "长" * 255 + " 1 n\n" + "长" * 256 + " 5 n\n", encoding="utf-8")
+    with pytest.raises(LexiconError, match=r"dict\.txt:3: the word '长+…' has 256 code points; at most 255"):
+        build_base_lexicon(dictionary=path)
 
 
 def test_typed_word_lists_win_over_the_dictionary_and_may_remove_words(dictionary, tmp_path):

@@ -48,12 +48,13 @@ def test_labelled_files_are_checked_without_torch(tmp_path):
 
 def test_lexicon_build_makes_the_same_file_twice_and_inspect_shows_it(tmp_path):
     dictionary, words = tmp_path / "dict.txt", tmp_path / "words.tsv"
-    dictionary.write_text("北京 100 ns\n大学 20 n\n", encoding="utf-8")
+    dictionary.write_text("北京 100 ns\n大学 20 n\n的 9 uj\n了 9 uj\n", encoding="utf-8")
     words.write_text("青石云科\tcompany\n", encoding="utf-8")
     for name in ("a.lex", "b.lex"):
         done = distillex("lexicon", "build", "-o", str(tmp_path / name), "--dictionary", str(dictionary), str(words))
         assert done.returncode == 0, done.stderr
         assert "3 words, 3 types" in done.stdout
+        assert "2 words of the dictionary left out, such as '的': a single character is found everywhere" in done.stdout
     assert (tmp_path / "a.lex").read_bytes() == (tmp_path / "b.lex").read_bytes()
     shown = distillex("lexicon", "inspect", str(tmp_path / "a.lex")).stdout
     assert "name base, version 1" in shown

@@ -62,10 +62,11 @@ class DistillationTask(GoldTask):
         super().__init__(*arguments)
         self._everyday = everyday or EverydayConfig()
         self._made = EverydaySentences(self._everyday, self.data.entity_types, self.data.train)
-        listed = ListedWords(self._made.listed_words(), self.data.base)
+        whole = self.data.layout.text.word_boundaries
+        listed = ListedWords(self._made.listed_words(), self.data.base, word_boundaries=whole)
         self._augmenter = self._augmenter.with_listed(listed)
         self._everyday_augmenter = LexiconAugmenter(
-            self._everyday.augmentation, self.data.base, self.data.entity_types, listed
+            *(self._everyday.augmentation, self.data.base, self.data.entity_types, listed), word_boundaries=whole
         )
         self._drawn: tuple[int, list[Everyday]] = (-1, [])
         self._switches = switches

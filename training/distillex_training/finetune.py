@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,9 @@ from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, lo
 from distillex_training.models.dropout import use_cheap_dropout
 from distillex_training.models.encoders import layer_depths, longest_input
 from distillex_training.models.initial import start_from
-from distillex_training.models.teacher_encoder import load_any_encoder
+from distillex_training.models.teacher import tokens_of
+from distillex_training.models.teacher_encoder import is_teacher, load_any_encoder, load_any_encoder_of_pieces
+from distillex_training.models.word_pieces import count_pieces
 from distillex_training.run_directory import train_in
 from distillex_training.tagging import GoldTask, TaggingData, read_data
 
@@ -136,13 +138,17 @@ def new_teacher(run: TeacherRun, data: TaggingData, kind: Callable[[TeacherConfi
     EncoderError
         For an encoder that cannot be used.
     """
-    encoder, settings, lacking = load_any_encoder(run.encoder, data.layout.vocabulary)
-    limit, longest = longest_input(encoder), 2 + data.longest
-    if limit is not None and longest > limit:
-        raise ConfigError(f"encoder: {run.encoder} reads {limit} tokens; the longest sentence has {longest}")
-    LOG.info("%d of %d tokens have no row in the encoder: %s", len(lacking), len(data.layout.vocabulary), lacking[:20])
+    vocabulary, pieces = data.layout.vocabulary, None
+    if run.word_pieces:
+        encoder, settings, pieces = load_any_encoder_of_pieces(run.encoder, vocabulary)
+    else:
+        encoder, settings, lacking = load_any_encoder(run.encoder, vocabulary)
+        limit, longest = longest_input(encoder), 2 + data.longest
+        if limit is not None and longest > limit:
+            raise ConfigError(f"encoder: {run.encoder} reads {limit} tokens; the longest sentence has {longest}")
+        _say_what_is_not_read(run.encoder, vocabulary, lacking)
     config = TeacherConfig(
-        vocabulary=len(data.layout.vocabulary),
+        vocabulary=len(vocabulary),
         lexicon_types=len(data.layout.types),
         word_hash_size=run.word_hash_size,
         entity_types=data.entity_types,
@@ -152,10 +158,30 @@ def new_teacher(run: TeacherRun, data: TaggingData, kind: Callable[[TeacherConfi
         head=run.head,
         dropout=run.dropout,
         word_dropout=run.word_dropout,
+        word_pieces=run.word_pieces,
     )
     if processes.device().type == "cpu":
         use_cheap_dropout(encoder)
-    return kind(config, encoder)
+    teacher = kind(config, encoder)
+    teacher.pieces = pieces
+    return teacher
+
+
+def _say_what_is_not_read(encoder: str, vocabulary: Sequence[str], lacking: Sequence[str]) -> None:
+    LOG.info("%d of %d tokens have no row in the encoder: %s", len(lacking), len(vocabulary), lacking[:20])
+    if len(lacking) > len(vocabulary) / 2:
+        LOG.warning(
+            "encoder: %s has no token for %d of the %d characters here, which begin with the mean of all; where its "
+            "tokenizer reads pieces of words or bytes, word_pieces: true reads those",
+            *(encoder, len(lacking), len(vocabulary)),
+        )
+    unread = 0 if is_teacher(encoder) else count_pieces(tokens_of(encoder))
+    if unread:
+        LOG.info(
+            "the encoder's tokenizer has %d pieces of several letters, which are not read: one token is one character, "
+            "so that words of letters are spelled out to it; word_pieces: true reads them (docs/distillation.md)",
+            unread,
+        )
 
 
 def _task(run: TeacherRun) -> GoldTask:

@@ -28,8 +28,9 @@ NO_AUGMENTATION = AugmentationConfig((0.0,), 0.0, (0,), 0.0)
 class ListedWords:
     """Words of lists that may stand in a text by chance."""
 
-    def __init__(self, words: Mapping[str, Sequence[str]], base: Lexicon) -> None:
-        """``words``: each with the entity types that the lists give it."""
+    def __init__(self, words: Mapping[str, Sequence[str]], base: Lexicon, *, word_boundaries: bool = False) -> None:
+        """``words``: each with the entity types that the lists give it; ``word_boundaries``: as the layout says."""
+        self._word_boundaries = word_boundaries
         self._base = base
         usable = {word: types for word, types in words.items() if len(word) <= LONGEST_BY_CHANCE and is_word(word)}
         self._types = list(usable.values())
@@ -45,7 +46,7 @@ class ListedWords:
         if self._words is None:
             return []
         text = sentence.text
-        found = self._base.find(text)
+        found = self._base.find(text, word_boundaries=self._word_boundaries)
         ends: dict[int, int] = {}
         common = set()
         for start, end, entry in found:
@@ -60,7 +61,7 @@ class ListedWords:
         entities = {(span.start, span.end) for span in sentence.spans}
         return [
             (text[start:end], kind)
-            for start, end, entry in self._words.find(text)
+            for start, end, entry in self._words.find(text, word_boundaries=self._word_boundaries)
             if (start, end) not in entities and ((start, end) in common or start not in borders or end not in borders)
             for kind in self._types[entry]
         ]
@@ -75,15 +76,21 @@ class LexiconAugmenter:
         base: Lexicon | None,
         entity_types: Sequence[str],
         listed: ListedWords | None = None,
+        *,
+        word_boundaries: bool = False,
     ) -> None:
+        """``word_boundaries``: as the layout says, whether words match whole alone."""
         self._config = config
         self._base = base
         self._entity_types = tuple(entity_types)
         self._listed = listed
+        self._word_boundaries = word_boundaries
 
     def with_listed(self, listed: ListedWords) -> LexiconAugmenter:
         """Return one that knows words of lists."""
-        return LexiconAugmenter(self._config, self._base, self._entity_types, listed)
+        return LexiconAugmenter(
+            *(self._config, self._base, self._entity_types, listed), word_boundaries=self._word_boundaries
+        )
 
     def overlay(self, sentence: Sentence, generator: random.Random, mistyped: Sequence[str] = ()) -> list[Lexicon]:
         """Return the overlays of a sentence: none or one. ``mistyped``: words that get an entity type at random."""
@@ -91,7 +98,7 @@ class LexiconAugmenter:
         words: dict[str, str | None] = {word: generator.choice(self._entity_types) for word in mistyped}
         deletion = generator.uniform(0.0, config.highest_deletion)
         if deletion > 0.0 and self._base is not None:
-            for start, end, _ in self._base.find(sentence.text):
+            for start, end, _ in self._base.find(sentence.text, word_boundaries=self._word_boundaries):
                 if generator.random() < deletion:
                     words[sentence.text[start:end]] = None
         for _ in range(generator.choice(config.wrong_spans)):
@@ -125,7 +132,8 @@ class LexiconAugmenter:
                 end -= 1
             return text[start:end], entity_type
         if config.base_words > 0 and self._base is not None and generator.random() < config.base_words:
-            words = [text[start:end] for start, end, _ in self._base.find(text) if end - start > 1]
+            found = self._base.find(text, word_boundaries=self._word_boundaries)
+            words = [text[start:end] for start, end, _ in found if end - start > 1]
             if words:
                 return generator.choice(words), entity_type
         if config.listed_words > 0 and self._listed is not None and generator.random() < config.listed_words:

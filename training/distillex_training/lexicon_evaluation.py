@@ -86,17 +86,20 @@ def plausible_entries(
     count: int,
     avoid: Collection[str],
     seed: int,
+    *,
+    word_boundaries: bool = False,
 ) -> dict[str, str | None]:
     """Return wrong entries that a careless list might hold, unlike random n-grams.
 
     Four in five are words of the base lexicon that stand in the texts, of 2 to 6 characters, with a random type; one in
     ten is a gold entity with another type, one in ten a gold entity grown or shrunk by one character, with its type.
     None is in ``avoid``, none a gold entity of the type it is given. They are fewer than ``count`` as of
-    :func:`random_entries`.
+    :func:`random_entries`. ``word_boundaries``: as the layout says.
     """
     generator = random.Random(seed)
     gold = {(s.text[span.start : span.end], kind) for s in sentences for span in s.spans for kind in span.types}
-    in_texts = {s.text[start:end] for s in sentences for start, end, _ in base.find(s.text)}
+    found = ((s.text, base.find(s.text, word_boundaries=word_boundaries)) for s in sentences)
+    in_texts = {text[start:end] for text, matches in found for start, end, _ in matches}
     base_words = sorted(word for word in in_texts if 2 <= len(word) <= LONGEST_PLAUSIBLE)
     mentions = [(sentence.text, span) for sentence in sentences for span in sentence.spans]
 

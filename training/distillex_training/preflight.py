@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from distillex_matcher import Lexicon
+from distillex_matcher import FeatureLayout, Lexicon
 
 from distillex_training.config import ConfigError, DistillationConfig, PretrainRun, StudentRun, TeacherRun
 from distillex_training.config.losses import LOSSES
@@ -178,7 +178,10 @@ def _check_labelled(run: StudentRun | TeacherRun) -> tuple[str, ...]:
 
 def _check_types(files: RunFiles, run: StudentRun | TeacherRun) -> None:
     """Say in one sentence that a file has labels that the model does not, where a list of its lines would not."""
-    known = files.types or tuple(sorted(set().union(*(file.records(()).types for file in files.train))))
+    train = [file.records(()) for file in files.train]
+    known = files.types or tuple(sorted(set().union(*(file.types for file in train))))
+    if not known or any(file.problems for file in train):
+        return  # which labels there are, a file that cannot be read does not say
     source = "the training files have" if run.data.train else "those that teach have"
     if run.data.types:
         source = "data.types has"
@@ -199,6 +202,12 @@ def _check_types(files: RunFiles, run: StudentRun | TeacherRun) -> None:
 def _check_models(run: StudentRun | TeacherRun, types: tuple[str, ...]) -> None:
     switches = run.distillation
     check_teachers(switches, types)
+    kept = (run.initial if isinstance(run, StudentRun) else None) or switches.teacher
+    rules = None if kept is None else FeatureLayout.load(kept).text
+    try:
+        run.data.text.rules(rules)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if run.initial is not None:
         wanted = "student" if isinstance(run, StudentRun) else "teacher"
         kind = read_description(run.initial).kind

@@ -202,8 +202,10 @@ def _check_whole(run: SpanHeadRun) -> None:
     Raises
     ------
     ConfigError
-        For a weight, an entity of several types or an open stretch, naming file and line.
+        For a weight, an entity of several types or an open stretch, naming file and line; for word pieces.
     """
+    if run.word_pieces:
+        raise ConfigError("word_pieces is true; a span head reads characters alone: false is accepted")
     accepted = "a span head learns from sentences of weight 1 whose entities have one type each and are all labelled"
     for corpus, file in zip(run.data.train, labelled_files(run.data.train, run.data.types), strict=True):
         if corpus.weight != 1.0:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from distillex_matcher import FeatureLayout, Featurizer, Lexicon
+from distillex_matcher import FeatureLayout, Featurizer, Lexicon, TextRules
 from torch import Tensor, nn
 
 from distillex_training import evaluate
@@ -145,13 +145,20 @@ def read_data(
         raw, longer = read_raw(config.raw, max_length=config.raw_max_length)
         LOG.info("%d raw sentences; %d longer than %d left out", len(raw), longer, config.raw_max_length)
     types = (*sorted(base.types), *(t for t in entity_types if t not in base.types))
+    try:
+        rules = config.text.rules(None if layout is None else layout.text)
+    except ValueError as error:
+        raise DataError(str(error)) from None
     if layout is None:
         layout = FeatureLayout(
             vocabulary=build_vocabulary(
-                (*(s.text for s in (*train, *sourced)), *raw), minimum_count=config.minimum_count
+                (*(s.text for s in (*train, *sourced)), *raw),
+                minimum_count=config.minimum_count,
+                lowercase=rules.lowercase,
             ),
             types=types,
             word_hash_size=word_hash_size,
+            text=rules,
         )
     elif not set(types) <= set(layout.types):
         layout = dataclasses.replace(layout, types=types)
@@ -221,7 +228,9 @@ class GoldTask:
         self.loop = loop
         self._groups = groups
         self.featurizer: Featurizer = data.layout.featurizer(data.base)
-        self._augmenter = LexiconAugmenter(augmentation, data.base, data.entity_types)
+        self._augmenter = LexiconAugmenter(
+            *(augmentation, data.base, data.entity_types), word_boundaries=data.layout.text.word_boundaries
+        )
         self._exchanged = augmentation.exchanged
         self._noisy = augmentation.noisy
         self.sentences: Sequence[Sentence] = data.train
@@ -229,9 +238,11 @@ class GoldTask:
 
     @property
     def meaning(self) -> str:
-        """Checksum of vocabulary, lexicon types and entity types."""
+        """Checksum of vocabulary, lexicon types, entity types and text rules."""
         layout = self.data.layout
         named = (*layout.vocabulary, "", *layout.types, "", *self.data.entity_types)
+        if layout.text != TextRules():
+            named += ("", str(layout.text))
         return hashlib.sha256("\n".join(named).encode()).hexdigest()
 
     @property

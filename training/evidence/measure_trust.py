@@ -182,7 +182,8 @@ def main() -> None:
     types = crf.entity_types
     right = right_entries(sentences, known)
     random_words = random_entries(sentences, types, len(right), right, asked.seed)
-    plausible = plausible_entries(sentences, base, types, len(right), right, asked.seed)
+    whole = layout.text.word_boundaries
+    plausible = plausible_entries(sentences, base, types, len(right), right, asked.seed, word_boundaries=whole)
 
     def of(requests: list[Request]) -> Scored:
         return scored(featurizer, emissions_of, requests)

@@ -52,6 +52,15 @@ class Caller(Protocol):
             When nothing can be extracted now.
         """
 
+    def sentence_periods(self) -> bool:
+        """Tell whether the model's documents are cut after periods of Latin text too; asked for each text that has one.
+
+        Raises
+        ------
+        WrongUse, BatchStopped
+            As :meth:`call`.
+        """
+
     def stop(self) -> None:
         """End every call, as nobody waits for its answer any more."""
 

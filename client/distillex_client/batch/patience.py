@@ -6,7 +6,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from distillex_client.batch.errors import BatchStopped, WrongUse
 from distillex_client.entity import Extraction
@@ -25,6 +26,7 @@ from distillex_client.options import Retries
 from distillex_client.protocol import Lexicon, Trust
 
 LOG = logging.getLogger("distillex.batch")
+T = TypeVar("T")
 BACKOFF = Retries(first_delay_s=0.2, longest_delay_s=2.0)
 ATTEMPTS_ON_SERVER_ERROR = 3
 
@@ -72,16 +74,28 @@ class PatientCaller:
         BatchStopped
             When the server stayed away too long.
         """
+
+        def ask() -> list[Extraction]:
+            stream = self._extractor.extract_stream(
+                texts, lexicon=self._lexicon, lexicon_name=self._lexicon_name, trust=self._trust
+            )
+            return list(stream)
+
+        return self._patiently(ask, lambda error: self._one_by_one(texts, error))
+
+    def sentence_periods(self) -> bool:
+        """Ask whether the model's documents are cut after periods of Latin text too; raises as :meth:`call`."""
+        return self._patiently(self._extractor.sentence_periods, lambda _: False)
+
+    def _patiently(self, ask: Callable[[], T], give_up: Callable[[ServerError], T]) -> T:
+        """Ask until there is an answer; ``give_up`` makes one of a server that is well but for this."""
         first_failure: float | None = None
         errors = 0
         attempt = 0
         while True:
             attempt += 1
             try:
-                stream = self._extractor.extract_stream(
-                    texts, lexicon=self._lexicon, lexicon_name=self._lexicon_name, trust=self._trust
-                )
-                found = list(stream)
+                found = ask()
                 self._note_answer()
                 return found
             except (ServerUnavailable, DeadlineExceeded) as error:
@@ -98,7 +112,7 @@ class PatientCaller:
                 if self._extractor.is_ready():
                     errors += 1
                     if errors == ATTEMPTS_ON_SERVER_ERROR:
-                        return self._one_by_one(texts, error)
+                        return give_up(error)
             first_failure = first_failure or time.monotonic()
             self._wait(attempt, first_failure, failure)
 

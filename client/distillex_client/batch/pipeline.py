@@ -84,7 +84,8 @@ def _submit(chunk: Chunk, caller: Caller, pool: ThreadPoolExecutor, batch_size: 
         if isinstance(item, BadRecord):
             windows.append([])
             continue
-        windows.append(split_document(item.text))
+        periods = "." in item.text and caller.sentence_periods()
+        windows.append(split_document(item.text, periods=periods))
         for window in windows[-1]:
             by_bucket[bisect_left(LONGEST_TEXT_OF_BUCKET, window.end - window.start)].append(len(pieces))
             pieces.append(item.text[window.start : window.end])

@@ -3,7 +3,7 @@
 from distillex_matcher.reference.crf import best_path, best_paths, marginals, span_probability
 from distillex_matcher.reference.featurizer import featurize_text
 from distillex_matcher.reference.fold import fold, fold_word
-from distillex_matcher.reference.matching import find_all
+from distillex_matcher.reference.matching import find_all, stands_alone
 from distillex_matcher.reference.span_edges import bracket_partner, is_sound_span, sound_part
 from distillex_matcher.reference.trust import keep_to_edges, obeyed_words, with_bonus
 
@@ -21,5 +21,6 @@ __all__ = [
     "obeyed_words",
     "sound_part",
     "span_probability",
+    "stands_alone",
     "with_bonus",
 ]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from distillex_matcher._core import hash_word
 from distillex_matcher.reference.fold import fold, single_spaced
+from distillex_matcher.reference.matching import stands_alone
 
 BEGIN, MIDDLE, END, SINGLE = range(4)
 
@@ -30,9 +31,12 @@ def featurize_text(
     overlays: Sequence[TypedWords],
     word_hash_size: int,
     words_per_slot: int,
+    *,
+    word_boundaries: bool = False,
+    lowercase: bool = True,
 ) -> tuple[list[int], dict[tuple[int, int], list[Word]]]:
     """Return the token ids (``[CLS]`` … ``[SEP]``) and the words of each (token, slot) that has any."""
-    normal = fold(text)
+    normal = fold(text, lowercase=lowercase)
     ids = {token: index for index, token in enumerate(vocabulary)}
     unknown = ids["[UNK]"]
     tokens = [ids["[CLS]"]]
@@ -44,7 +48,9 @@ def featurize_text(
     bounds = [i for i in range(len(normal) + 1) if normal[max(0, i - 1) : i + 1] != "  "]
     for first, start in enumerate(bounds):
         for end in bounds[first + 1 :]:
-            word = single_spaced(normal[start:end])
+            if word_boundaries and not stands_alone(normal, start, end):
+                continue
+            word = single_spaced(fold(normal[start:end]))
             for number, lexicon in enumerate((*reversed(overlays), base)):
                 if word in lexicon:
                     kind, weight = lexicon[word]

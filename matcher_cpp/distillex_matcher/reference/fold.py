@@ -22,7 +22,7 @@ _LINES = (Path(__file__).parent / "ideographs.txt").read_text(encoding="utf-8").
 _IDEOGRAPHS = dict(line.split(" ") for line in _LINES if not line.startswith("#"))
 
 
-def _one_step(character: str) -> str:
+def _one_step(character: str, *, lowercase: bool) -> str:
     if character.isspace() or character in _SPACES:
         return " "
     if "！" <= character <= "～":
@@ -33,17 +33,23 @@ def _one_step(character: str) -> str:
     if unicodedata.name(character, "").startswith("CJK COMPATIBILITY IDEOGRAPH") and decomposition:
         return chr(int(decomposition, 16))
     lower = character.lower()
-    return lower if len(lower) == 1 else character
+    changes = len(lower) == 1 and (lowercase or not is_cased_letter(character))
+    return lower if changes else character
 
 
-def fold(text: str) -> str:
+def fold(text: str, *, lowercase: bool = True) -> str:
     """Return the text as models and lexicons see it: as many code points, none of which changes once more.
 
     Lower case, full to half width, traditional to simplified, radicals and compatibility ideographs to the ideograph,
-    white space and the invisible to a plain space.
+    white space and the invisible to a plain space. Without ``lowercase`` letters keep their case.
     """
-    folded = "".join(map(_one_step, text))
-    return folded if folded == text else fold(folded)
+    folded = "".join(_one_step(character, lowercase=lowercase) for character in text)
+    return folded if folded == text else fold(folded, lowercase=lowercase)
+
+
+def is_cased_letter(character: str) -> bool:
+    """Tell whether it is a letter of a script that has capitals and small ones, or an accent that follows one."""
+    return unicodedata.category(character) in ("Lu", "Ll", "Lt") or "\u0300" <= character <= "\u036f"
 
 
 def single_spaced(folded: str) -> str:

@@ -23,6 +23,10 @@ struct FeaturizerOptions {
     std::uint32_t word_hash_size = 32768;
     std::uint32_t words_per_slot = 4;
     std::vector<std::uint32_t> buckets = {16, 32, 64, 128, 256, 512};
+    // Whether a lexicon word of letters matches only where it is no part of a longer word (letters.hpp).
+    bool word_boundaries = false;
+    // Whether the model sees small letters alone; lexicons compare without regard to case either way.
+    bool lowercase = true;
 };
 
 // A tensor in the memory of its batch, row-major.

@@ -44,24 +44,28 @@ struct TextView {
 // Appends the code points of a text in any form; where it is not UTF-8, returns what decode_utf8 does.
 std::size_t append_points(const TextView& text, std::u32string& out);
 
+// Whether capital letters are seen as small ones, or as they are.
+enum class Case { kFolded, kKept };
+
 // Lower case, full width to half width, traditional to simplified, radicals and compatibility ideographs to
 // the ideograph, white space and what is not to be seen (joiners, marks of writing direction) to U+0020; one
 // code point to one code point. docs/lexicons.md has the table, tools/generate_fold_tables.py makes it.
 class Normalizer {
   public:
-    Normalizer();
+    explicit Normalizer(Case letters = Case::kFolded);
     char32_t operator()(char32_t point) const {
         return point < 0x10000 ? plane_[point] : beyond_plane(point);
     }
 
   private:
-    static char32_t beyond_plane(char32_t point);
+    char32_t beyond_plane(char32_t point) const;
     const char32_t* plane_;  // of the Basic Multilingual Plane: every character served passes through it
+    Case letters_;
 };
 
 // For a point or two; a text takes a Normalizer of its own.
 inline char32_t normalize(char32_t point) { return Normalizer()(point); }
-std::u32string normalized(std::u32string points);
+std::u32string normalized(std::u32string points, Case letters = Case::kFolded);
 
 // White space and what is not to be seen.
 inline bool is_space(char32_t point) { return normalize(point) == U' '; }

@@ -22,6 +22,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!wide.empty()) std::memcpy(wide.data(), data, wide.size() * sizeof(char32_t));
     std::vector<std::uint16_t> medium(size / sizeof(std::uint16_t));
     if (!medium.empty()) std::memcpy(medium.data(), data, medium.size() * sizeof(std::uint16_t));
+    static const Featurizer by_words(
+        {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "a"}, {"n"}, {16, 2, {4, 16, 64}, true, false},
+        Lexicon::build({{U"ab", "n", false, 1.0F}, {U"b", "n", false, 0.5F}}, Repeats::kRefuse, "", 0));
+    const FeatureBatch by_word = by_words.featurize({{TextView::of(bytes), overlays}});
     const FeatureBatch batch =
         featurizer.featurize({{TextView::of(bytes), overlays},
                               {TextView::of(points), overlays},
@@ -33,6 +37,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     // Sound UTF-8 and its code points are the same text.
     if (!batch.errors[0] && batch.lengths[0] != batch.lengths[1]) std::abort();
+    // Which words match changes no length.
+    if (batch.lengths[0] != by_word.lengths[0]) std::abort();
     for (const std::int32_t type : batch.lexicon_types) {
         if (type < 0 || type > 1) std::abort();
     }

@@ -13,7 +13,7 @@ from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.extraction import Caller, CallOptions
 from distillex_client.entity import Extraction
 from distillex_client.errors import ExtractorError
-from distillex_matcher import LayoutError, LexiconError
+from distillex_matcher import FeatureLayout, LayoutError, LexiconError
 from distillex_matcher.lexicon_store import BASE_NAME, LexiconStore
 
 from distillex.batch.worker import TaggerOptions
@@ -43,8 +43,10 @@ class LocalExtraction:
             When the model or a lexicon cannot be used.
         """
         with _as_wrong_use():
+            folder = self._folder()
+            periods = FeatureLayout.load(folder).text.sentence_periods
             chosen = TaggerOptions(
-                model=str(self._folder()),
+                model=str(folder),
                 lexicon_directory=str(self._lexicons()),
                 lexicon=dict(options.lexicon),
                 lexicon_name=options.lexicon_name,
@@ -53,11 +55,11 @@ class LocalExtraction:
             )
         if self.workers is None:
             with _as_wrong_use():
-                caller = _TaggerCaller(chosen)
+                caller = _TaggerCaller(chosen, periods=periods)
             yield caller
             return
         with Workers(chosen, self.workers) as workers:
-            yield workers
+            yield _WorkersCaller(workers, periods=periods)
 
     def settings(self, lexicon_name: str | None) -> dict[str, Any]:
         """Return what has to be the same when a run is resumed: the model's files, the versions of its lexicons."""
@@ -87,16 +89,31 @@ class LocalExtraction:
 class _TaggerCaller:
     """Extracts in this process."""
 
-    def __init__(self, options: TaggerOptions) -> None:
+    def __init__(self, options: TaggerOptions, *, periods: bool) -> None:
         self._tagger = options.open()
         self._trust = options.trust
+        self._periods = periods
 
     def call(self, texts: Sequence[str]) -> list[Extraction]:
         with _as_wrong_use():
             return list(self._tagger.extract_stream(texts, trust=self._trust))
 
+    def sentence_periods(self) -> bool:
+        return self._periods
+
     def stop(self) -> None:
         """Nothing waits: a call ends soon."""
+
+
+class _WorkersCaller:
+    """Extracts in worker processes."""
+
+    def __init__(self, workers: Workers, *, periods: bool) -> None:
+        self.call, self.stop = workers.call, workers.stop
+        self._periods = periods
+
+    def sentence_periods(self) -> bool:
+        return self._periods
 
 
 @contextlib.contextmanager

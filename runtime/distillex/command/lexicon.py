@@ -102,13 +102,21 @@ def build(
 ) -> None:
     """Build the base lexicon from jieba's dictionary and typed word lists (same inputs, same bytes)."""
     with _failures("lexicon build", EXIT_PRECONDITION):
-        lexicon = build_base_lexicon(word_lists or (), dictionary=dictionary, name=name, version=version)
+        single: list[str] = []
+        lexicon = build_base_lexicon(
+            word_lists or (), dictionary=dictionary, name=name, version=version, left_out=single
+        )
         output.parent.mkdir(parents=True, exist_ok=True)
         lexicon.save(output)
     typer.echo(
         f"{output}: {len(lexicon):,} words, {len(lexicon.types)} types, {output.stat().st_size:,} bytes, "
         f"checksum {lexicon.checksum}"
     )
+    if single:
+        typer.echo(
+            f"{len(single):,} words of the dictionary left out, such as {single[0]!r}: a single character is found "
+            "everywhere (a typed word list may hold it all the same)"
+        )
 
 
 @app.command()

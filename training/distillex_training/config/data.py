@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from distillex.locations import shipped_base_lexicon
 from pydantic import model_validator
 
+from distillex_training.config.text import TextConfig
 from distillex_training.config.values import (
     Count,
     InputFile,
@@ -110,3 +111,6 @@ class DataConfig:
     """Of what is drawn from the raw text or made of it: one labelling by the teacher does for all ``loop.seed``."""
     minimum_count: Size = 2
     """Characters seen less often are left out of the vocabulary."""
+    text: TextConfig = field(default_factory=TextConfig)
+    """What the model counts as a word, a sentence and a letter. A key that is null is as the layout says that the run
+    keeps (of a teacher that it learns from, of an initial student), else as is said of a new model."""

@@ -90,6 +90,10 @@ class TeacherRun:
     """Of fusion and head."""
     crf_learning_rate: Rate = 1e-2
     """Of the CRF."""
+    word_pieces: Switch = False
+    """Let the encoder read the pieces of its own tokenizer, as it was trained to, and pool them to characters; false:
+    one token a character, which is what Chinese encoders have, and letters one by one. Such a teacher labels and
+    teaches, but is not exported (docs/distillation.md)."""
     word_hash_size: HashSize = 32768
     """Rows of the table of lexicon words."""
     lexicon_embedding: Size = 48

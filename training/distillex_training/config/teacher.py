@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from distillex_training.config.values import Count, HashSize, ShareBelowOne, Size, settings
+from distillex_training.config.values import Count, HashSize, ShareBelowOne, Size, Switch, settings
 
 
 @settings(frozen=True)
@@ -21,3 +21,5 @@ class TeacherConfig:
     head: Size = 256
     dropout: ShareBelowOne = 0.2
     word_dropout: ShareBelowOne = 0.2
+    word_pieces: Switch = False
+    """The encoder reads the pieces of its own tokenizer, pooled to characters."""

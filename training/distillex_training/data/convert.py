@@ -14,7 +14,7 @@ from distillex_training.data.formats import arrow, brat
 from distillex_training.data.formats.options import ReadingOptions
 from distillex_training.data.formats.reading import Reading, Source
 from distillex_training.data.formats.registry import Format, read
-from distillex_training.data.labelled import SENTENCE_END
+from distillex_training.data.labelled import sentence_ends
 from distillex_training.data.records import DataError, GoldSpan, Record
 
 
@@ -101,12 +101,12 @@ def _cuts(record: Record) -> Iterator[int]:
     """Yield the ends of sentences that lie in no span."""
     spans = sorted(record.spans)
     begun = reach = 0
-    for match in SENTENCE_END.finditer(record.text):
-        while begun < len(spans) and spans[begun].start < match.end():
+    for end in sentence_ends(record.text):
+        while begun < len(spans) and spans[begun].start < end:
             reach = max(reach, spans[begun].end)
             begun += 1
-        if reach <= match.end():
-            yield match.end()
+        if reach <= end:
+            yield end
 
 
 def _part(record: Record, begin: int, end: int, inside: Sequence[GoldSpan]) -> Record | None:

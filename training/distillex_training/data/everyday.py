@@ -19,7 +19,7 @@ from distillex_training.data.labelled import GoldSpan, Sentence
 from distillex_training.data.records import DataError, Problem, read_lines
 from distillex_training.data.substitution import crossing, disjoint
 from distillex_training.data.times import TIME, times_beside
-from distillex_training.data.words import is_filling, read_words
+from distillex_training.data.words import filling_words, read_words
 
 ALTERNATIVES = re.compile(r"\(([^()]*)\)")
 SLOT = re.compile(r"\{([a-z_]+)([0-9]*)\}")
@@ -74,7 +74,8 @@ class EverydaySentences:
                 )
             sources = [read_words(path, config.longest_word) for path in slot.words]
             if slot.mentions and slot.type is not None:
-                sources.append([word for word in mentions.get(slot.type, ()) if is_filling(word, config.longest_word)])
+                labelled = list(mentions.get(slot.type, ()))
+                sources.append(filling_words(labelled, config.longest_word, f"entities of the type {slot.type}"))
             sources = [source for source in sources if source]
             if not sources and not slot.forms:
                 raise DataError(f"everyday.slots: {slot.name} has no word of 2 to {config.longest_word} characters")

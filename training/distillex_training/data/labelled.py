@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from distillex_client.sentences import period_ends
+
 from distillex_training.data.declaration import Declaration
 from distillex_training.data.records import DataError, GoldSpan, OpenSpan, Record, RecordFile, read_records
 
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 SENTENCE_END = re.compile(r"[。！？；!?;\n]+[”’」』）)]*")
+"""A period of Latin text ends a sentence too (:func:`~distillex_client.sentences.period_ends`)."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,11 @@ def read_splits(
     return parts[: len(train)], parts[len(train) :], reports
 
 
+def sentence_ends(text: str) -> list[int]:
+    """Return where sentences end that are taught one by one: in order, also after a semicolon and a line end."""
+    return sorted({*(match.end() for match in SENTENCE_END.finditer(text)), *period_ends(text)})
+
+
 def entity_types_of(sentences: Iterable[Sentence]) -> tuple[str, ...]:
     """All entity types, sorted."""
     return tuple(sorted({kind for sentence in sentences for span in sentence.spans for kind in span.types}))
@@ -234,8 +242,7 @@ def _split(record: Record, spans: list[GoldSpan], max_length: int, report: ReadR
     text, begin = record.text, 0
     while len(text) - begin > max_length:
         limit = begin + max_length
-        ends = [match.end() for match in SENTENCE_END.finditer(text, begin, limit)]
-        cut = ends[-1] if ends else limit
+        cut = begin + max(sentence_ends(text[begin:limit]), default=max_length)
         crossing = _crossing(spans, cut)
         if crossing is not None and crossing.start > begin:
             cut = crossing.start

@@ -11,11 +11,14 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "▁")
 MASK_ID = SPECIAL_TOKENS.index("[MASK]")
 
 
-def build_vocabulary(texts: Iterable[str], *, minimum_count: int = 2) -> tuple[str, ...]:
-    """Return the special tokens and every normalised character that occurs at least ``minimum_count`` times."""
+def build_vocabulary(texts: Iterable[str], *, minimum_count: int = 2, lowercase: bool = True) -> tuple[str, ...]:
+    """Return the special tokens and every normalised character that occurs at least ``minimum_count`` times.
+
+    ``lowercase``: whether capital letters are seen as small ones.
+    """
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(normalize(text))
+        counts.update(normalize(text, lowercase=lowercase))
     characters = [
         character
         for character, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -153,8 +153,14 @@ def export_onnx(
     ParityError
         When that difference is above 1e-4; with ``half``, above 0.2 % of the largest emission.
     ValueError
-        For a teacher whose encoder reads shorter texts than are served.
+        For a teacher whose encoder reads shorter texts than are served, or word pieces.
     """
+    if isinstance(model, Teacher) and model.config.word_pieces:
+        raise ValueError(
+            "this teacher reads word pieces (word_pieces: true), and its tokenizer is no part of a network: PyTorch "
+            "alone runs it (distillex label, distill, evaluate, distillex.load of its directory); distil a student from "
+            "it, or train it with word_pieces: false"
+        )
     longest = model.longest_input if isinstance(model, Teacher) else None
     if longest is not None and longest < layout.buckets[-1]:
         raise ValueError(f"the encoder reads {longest} tokens; served are up to {layout.buckets[-1]}")

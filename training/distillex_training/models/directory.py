@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from distillex_matcher import FeatureLayout, Lexicon
@@ -26,8 +27,11 @@ from distillex_training.config.model_directory import LEXICON, PREFER, ModelDire
 from distillex_training.config.student import StudentConfig
 from distillex_training.config.teacher import TeacherConfig
 from distillex_training.models.crf import ConstrainedCrf
+from distillex_training.models.encoders import EncoderError
+from distillex_training.models.encoders import longest_input as longest_input_of_encoder
 from distillex_training.models.student import Student
 from distillex_training.models.teacher import Teacher
+from distillex_training.models.word_pieces import TOKENIZER_FILE, WordPieces
 
 __all__ = [
     "ModelDirectoryError",
@@ -77,6 +81,10 @@ def save_model(
         # Of the weights that are replaced: they would answer in the name of the new ones.
         (directory / exported).unlink(missing_ok=True)
     layout.save(directory)
+    if isinstance(model, Teacher) and model.pieces is not None:
+        write_atomically(directory / TOKENIZER_FILE, model.pieces.content)
+    else:
+        (directory / TOKENIZER_FILE).unlink(missing_ok=True)
     write_weights(directory, tensors)
     write_atomically(directory / CONFIG_FILE, json.dumps(config, ensure_ascii=False, indent=1) + "\n")
 
@@ -118,12 +126,27 @@ def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, Feat
         model.load_state_dict(_part(tensors, "model."))
         crf.load_state_dict(_part(tensors, "crf."))
         crf.prefer = described.prefer
+        if isinstance(model, Teacher) and model.config.word_pieces:
+            model.pieces = _pieces(directory, model, layout)
     except SafetensorError as error:
         raise ModelDirectoryError(f"{path}: cannot be read: {error}") from None
     except (RuntimeError, TypeError, ValueError) as error:  # settings, or tensors that are missing or of other sizes
         found = " ".join(str(error).split())
         raise ModelDirectoryError(f"{path} does not fit {CONFIG_FILE} beside it. {TWO_MODELS}. {found}") from None
     return model.eval(), crf.eval(), layout
+
+
+def _pieces(directory: Path, teacher: Teacher, layout: FeatureLayout) -> WordPieces:
+    path, encoder = directory / TOKENIZER_FILE, teacher.encoder
+    if not path.is_file():
+        raise ModelDirectoryError(f"{path}: missing; a teacher that reads word pieces needs its tokenizer")
+    config: Any = encoder.config
+    padding = config.pad_token_id or 0
+    try:
+        content = path.read_text(encoding="utf-8")
+        return WordPieces(content, layout.vocabulary, padding, longest_input_of_encoder(encoder))
+    except (EncoderError, UnicodeDecodeError) as error:
+        raise ModelDirectoryError(f"{path}: {error}") from None
 
 
 def _check_layout(directory: Path, config: StudentConfig | TeacherConfig, layout: FeatureLayout) -> None:

@@ -20,6 +20,7 @@ from distillex_training.models.encoders import (
     number_positions_from_our_padding,
 )
 from distillex_training.models.fusion import LexiconFusion
+from distillex_training.models.word_pieces import PooledPieces, WordPieces, pieces_of_encoder
 
 UNREADABLE = (OSError, RuntimeError, SafetensorError, ValueError)
 """What transformers raises for an encoder that is missing or damaged."""
@@ -34,6 +35,9 @@ class Teacher(nn.Module):
         if encoder is None:
             encoder = _new_encoder(config.encoder_config)
         self.encoder = encoder
+        self.pieces: WordPieces | None = None
+        """Cuts texts into pieces; set where ``config.word_pieces`` says so, before anything is computed."""
+        self.pooled = PooledPieces(self.hidden_width) if config.word_pieces else None
         self.fusion = LexiconFusion(
             config.lexicon_types,
             config.word_hash_size,
@@ -52,15 +56,20 @@ class Teacher(nn.Module):
 
     @property
     def longest_input(self) -> int | None:
-        """Tokens that the encoder reads at once, ``[CLS]`` and ``[SEP]`` included; None: no limit."""
-        return longest_input(self.encoder)
+        """Tokens that the encoder reads at once, ``[CLS]`` and ``[SEP]`` included; None: no limit.
+
+        Of pieces, more of them than it reads take several rows.
+        """
+        return None if self.config.word_pieces else longest_input(self.encoder)
 
     @property
     def character_table(self) -> Tensor:
-        """Embeddings of the characters. *Shape:* [vocabulary, W]."""
+        """Embeddings of the characters; of one that is several pieces their mean. *Shape:* [vocabulary, W]."""
         encoder: Any = self.encoder
         table: Tensor = encoder.get_input_embeddings().weight
-        return table
+        if self.pieces is None:
+            return table
+        return torch.stack([table[ids or slice(None)].mean(dim=0) for ids in self.pieces.of_characters()])
 
     def forward(
         self, input_ids: Tensor, lexicon_types: Tensor, lexicon_words: Tensor, lexicon_weights: Tensor
@@ -81,17 +90,25 @@ class Teacher(nn.Module):
         self, input_ids: Tensor, lexicon_types: Tensor, lexicon_words: Tensor, lexicon_weights: Tensor
     ) -> tuple[Tensor, Tensor]:
         """What the last layer scores, and the encoder's output. *Shape:* [B, T, head], [B, T, hidden_size]."""
-        mask = (input_ids != 0).long()
-        hidden: Tensor = self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
+        hidden = self._read(input_ids)
         lexicon = self.fusion(lexicon_types, lexicon_words, lexicon_weights)
         joined = self.dropout(torch.cat([hidden, lexicon.to(hidden.dtype)], dim=-1))
         return self.dropout(functional.gelu(self.head(joined))), hidden
+
+    def _read(self, input_ids: Tensor) -> Tensor:
+        if self.pooled is not None:
+            assert self.pieces is not None, "a teacher of word pieces without its tokenizer"
+            read: Tensor = self.pooled(self.encoder, self.pieces.batch(input_ids))
+            return read
+        mask = (input_ids != 0).long()
+        hidden: Tensor = self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
+        return hidden
 
 
 def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple[nn.Module, dict[str, Any], list[str]]:
     """Load a pretrained encoder and gather its embedding rows to our vocabulary.
 
-    A token that the encoder lacks gets the row of its upper-case form, else the mean of all rows. Positions are
+    A token that the encoder lacks gets the row of its form in the other case, else the mean of all rows. Positions are
     numbered from our padding, and :class:`Teacher` builds the same anew from the configuration.
 
     Parameters
@@ -114,6 +131,22 @@ def load_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...]) -> tuple
     return adapt_encoder(*_pretrained(name_or_path), vocabulary)
 
 
+def load_encoder_of_pieces(
+    name_or_path: str | Path, vocabulary: tuple[str, ...]
+) -> tuple[nn.Module, dict[str, Any], WordPieces]:
+    """Load a pretrained encoder as it is, and the pieces of its tokenizer.
+
+    Raises
+    ------
+    EncoderError
+        For an encoder that cannot be read, or built anew from its configuration, or that has no pieces.
+    """
+    encoder, _ = _pretrained(name_or_path)
+    padding = encoder.config.pad_token_id or 0
+    pieces = pieces_of_encoder(name_or_path, vocabulary, padding, longest_input(encoder))
+    return encoder, _checked_settings(encoder), pieces
+
+
 def adapt_encoder(
     encoder: Any, rows: dict[str, int], vocabulary: tuple[str, ...]
 ) -> tuple[nn.Module, dict[str, Any], list[str]]:
@@ -125,7 +158,7 @@ def adapt_encoder(
     new = old.mean(dim=0, keepdim=True).repeat(len(vocabulary), 1)
     lacking = []
     for index, token in enumerate(vocabulary):
-        row = rows.get(token, rows.get(token.upper()))
+        row = next((rows[form] for form in (token, token.upper(), token.lower()) if form in rows), None)
         if row is None:
             lacking.append(token)
         else:
@@ -134,16 +167,30 @@ def adapt_encoder(
     embedding.weight.data.copy_(new)
     encoder.set_input_embeddings(embedding)
     number_positions_from_our_padding(encoder)
+    encoder.config.vocab_size = len(vocabulary)
+    encoder.config.pad_token_id = 0
+    return encoder, _checked_settings(encoder), lacking
+
+
+def _checked_settings(encoder: Any) -> dict[str, Any]:
+    """Return what the encoder is built anew from, after doing so.
+
+    Raises
+    ------
+    EncoderError
+        Where it then computes other things.
+    """
     config = encoder.config
-    config.vocab_size = len(vocabulary)
-    config.pad_token_id = 0
-    settings = config.to_diff_dict() | {"model_type": config.model_type, "hidden_size": config.hidden_size}
+    settings: dict[str, Any] = config.to_diff_dict() | {
+        "model_type": config.model_type,
+        "hidden_size": config.hidden_size,
+    }
     for name in ("architectures", "dtype", "transformers_version"):
         settings.pop(name, None)
     with torch.random.fork_rng(devices=()):  # what a run draws does not hang on this check
         again = _new_encoder(settings)
     check_built_anew(encoder, again)
-    return encoder, settings, lacking
+    return settings
 
 
 def _pretrained(name_or_path: str | Path) -> tuple[Any, dict[str, int]]:

@@ -10,7 +10,9 @@ from distillex_matcher.exported import CONFIG_FILE
 from torch import nn
 
 from distillex_training.models.directory import load_model
-from distillex_training.models.teacher import Teacher, adapt_encoder, load_encoder
+from distillex_training.models.encoders import EncoderError, longest_input
+from distillex_training.models.teacher import Teacher, adapt_encoder, load_encoder, load_encoder_of_pieces
+from distillex_training.models.word_pieces import WordPieces, checked_pieces
 
 
 def load_any_encoder(
@@ -29,7 +31,31 @@ def load_any_encoder(
         return load_encoder(name_or_path, vocabulary)
     teacher, _, layout = load_model(Path(name_or_path))
     assert isinstance(teacher, Teacher)
-    return adapt_encoder(teacher.encoder, {token: row for row, token in enumerate(layout.vocabulary)}, vocabulary)
+    own = {token: row for row, token in enumerate(layout.vocabulary)}
+    return adapt_encoder(teacher.encoder, own if teacher.pieces is None else teacher.pieces.rows(), vocabulary)
+
+
+def load_any_encoder_of_pieces(
+    name_or_path: str | Path, vocabulary: tuple[str, ...]
+) -> tuple[nn.Module, dict[str, Any], WordPieces]:
+    """Load an encoder that reads word pieces, as it is, and its tokenizer: a pretrained one, or a teacher's.
+
+    Raises
+    ------
+    EncoderError, ModelDirectoryError
+        As of :func:`load_any_encoder`, and for an encoder that has no pieces.
+    """
+    if not is_teacher(name_or_path):
+        return load_encoder_of_pieces(name_or_path, vocabulary)
+    teacher, _, _ = load_model(Path(name_or_path))
+    assert isinstance(teacher, Teacher)
+    if teacher.pieces is None:
+        raise EncoderError(f"word_pieces: the teacher {name_or_path} reads characters alone: give false")
+    encoder: Any = teacher.encoder
+    padding = encoder.config.pad_token_id or 0
+    limit = longest_input(encoder)
+    pieces = checked_pieces(teacher.pieces.content, name_or_path, vocabulary, padding, limit)
+    return encoder, teacher.config.encoder_config, pieces
 
 
 def is_teacher(name_or_path: str | Path) -> bool:
