@@ -36,7 +36,8 @@ def test_typed_word_lists_win_over_the_dictionary_and_may_remove_words(dictionar
     (tmp_path / "a.tsv").write_text("大学\tcompany\t0.5\n青石云科\tcompany\n", encoding="utf-8")
     (tmp_path / "b.tsv").write_text("大学\tschool\nIBM\tnull\n", encoding="utf-8")
     built = build_base_lexicon([tmp_path / "a.tsv", tmp_path / "b.tsv"], dictionary=dictionary)
-    assert entries(built) == {"北京": ("ns", 1.0), "大学": ("school", 1.0), "青石云科": ("company", 1.0)}
+    typed = {"大学": ("school", 1.0), "青石云科": ("company", 1.0)}
+    assert entries(built) == {"北京": ("ns", 1.0), "长" * 17: ("n", 0.388)} | typed
 
 
 def test_the_same_inputs_give_the_same_bytes(dictionary, tmp_path):

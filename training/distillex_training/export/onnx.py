@@ -158,8 +158,8 @@ def export_onnx(
     if isinstance(model, Teacher) and model.config.word_pieces:
         raise ValueError(
             "this teacher reads word pieces (word_pieces: true), and its tokenizer is no part of a network: PyTorch "
-            "alone runs it (distillex label, distill, evaluate, distillex.load of its directory); distil a student from "
-            "it, or train it with word_pieces: false"
+            "alone runs it (distillex label, distill, evaluate, distillex.load of its directory); distil a student "
+            "from it, or train it with word_pieces: false"
         )
     longest = model.longest_input if isinstance(model, Teacher) else None
     if longest is not None and longest < layout.buckets[-1]:
