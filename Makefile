@@ -91,7 +91,7 @@ attack: install-test
 restarts: install-test
 	$(BIN)/python load_tests/restarts.py
 
-# Every file of deploy/ by its real tool, and the images' instructions carried out without Docker (docs/deploy.md, some 15 minutes
+# Every file of deploy/ by its real tool, and the images' instructions carried out without Docker (docs/how-to/deploy.md, some 15 minutes
 # the first time; as root, with debootstrap and bubblewrap). The short form is among the tests. CHECKS="rules chart" runs some.
 deploy-check: install-test
 	@test "$$(id -u)" != 0 || { command -v debootstrap && command -v bwrap; } >/dev/null || \

@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0, help="Of each stage")
     parser.add_argument("--users", type=int, default=16)
-    parser.add_argument("--write", action="store_true", help="Write the tables into docs/operations.md")
+    parser.add_argument("--write", action="store_true", help="Write the tables into docs/how-to/operations.md")
     options = parser.parse_args(arguments)
     machine = describe_machine()
     found = measure(options.seconds, options.users)

@@ -14,7 +14,7 @@ END = "<!-- end of sweep -->"
 
 
 class DocumentError(ValueError):
-    """docs/serving.md lacks the places where the tables go."""
+    """docs/how-to/serving.md lacks the places where the tables go."""
 
 
 def write_choices(figures: Mapping[str, Any], root: Path = ROOT) -> list[Path]:
@@ -36,7 +36,7 @@ def write_choices(figures: Mapping[str, Any], root: Path = ROOT) -> list[Path]:
     for setting in SETTINGS:
         if (value := figures["values"].get(setting.name)) is not None:
             text = with_value(text, setting, value)
-    document = root / "docs" / "serving.md"
+    document = root / "docs" / "how-to" / "serving.md"
     contents = {
         root / "model_repository" / CONFIGURATION: text,
         document: with_tables(document.read_text(encoding="utf-8"), figures),
@@ -50,7 +50,7 @@ def write_choices(figures: Mapping[str, Any], root: Path = ROOT) -> list[Path]:
 def with_tables(document: str, figures: Mapping[str, Any]) -> str:
     """Return the document with the sweep's tables between its markers."""
     if document.count(BEGIN) != 1 or document.count(END) != 1 or document.index(BEGIN) > document.index(END):
-        raise DocumentError(f"docs/serving.md must hold one line {BEGIN!r} and, below it, one line {END!r}")
+        raise DocumentError(f"docs/how-to/serving.md must hold one line {BEGIN!r} and, below it, one line {END!r}")
     head, tail = document[: document.index(BEGIN)], document[document.index(END) :]
     return head + "\n".join([BEGIN, "", *_lines(figures), "", tail])
 

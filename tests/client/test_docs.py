@@ -1,4 +1,4 @@
-"""The code blocks of docs/client.md, section by section, run against the real server.
+"""The code blocks of docs/how-to/client.md, section by section, run against the real server.
 
 The blocks of a section share a working folder, and its Python blocks a namespace. A ``text`` block says what the block
 before it prints.

@@ -75,7 +75,7 @@ def test_what_is_ended_has_the_time_that_it_takes_and_some_more():
         grace = values[name]["terminationGracePeriodSeconds"]
         assert grace >= seconds_before_stop(f"{name}.yaml") + takes + 5
         assert int(compose[name]["stop_grace_period"].removesuffix("s")) >= takes + 5
-    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/operations.md").read_text(encoding="utf-8")
     rows = (r"`preStop` sleeps \| (\d+) s,.* (\d+) s,.*", r".* \| (\d+) s \| (\d+) s \|", r".* \| (\d+) \| (\d+) \|")
     shown = [int(found) for found in re.search(r"^\| " + "\n".join(rows) + "$", page, re.MULTILINE).groups()]
     assert shown[:2] == [seconds_before_stop("server.yaml"), seconds_before_stop("gate.yaml")]
@@ -127,7 +127,7 @@ def test_rules_dashboard_and_keda_weigh_waiting_against_computing_by_the_same_mo
 
 
 def test_the_oldest_keda_that_will_do_is_named_wherever_keda_is_chosen():
-    for text in (CHART / "values.yaml", CHART / "templates/autoscaling.yaml", ROOT / "docs/deploy.md"):
+    for text in (CHART / "values.yaml", CHART / "templates/autoscaling.yaml", ROOT / "docs/how-to/deploy.md"):
         assert "2.18 or newer" in text.read_text(encoding="utf-8")
 
 
