@@ -1,4 +1,4 @@
-"""Write what was measured into its place in docs/operations.md."""
+"""Write what was measured into its place in docs/how-to/operations.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write what a sweep chose: into the configuration, and as tables into docs/serving.md."""
+"""Write what a sweep chose: into the configuration, and as tables into docs/how-to/serving.md."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DocumentError(ValueError):
 
 
 def write_choices(figures: Mapping[str, Any], root: Path = ROOT) -> list[Path]:
-    """Write the chosen values of a sweep into the configuration and its tables into docs/serving.md.
+    """Write the chosen values of a sweep into the configuration and its tables into docs/how-to/serving.md.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Put what benchmarks/bench_gpu.py measured into docs/notebook/results.json and into the tables of docs/gpu.md.
+"""Put what benchmarks/bench_gpu.py measured into docs/notebook/results.json and into the tables of docs/how-to/gpu.md.
 
     python training/evidence/record_gpu.py build/gpu/results.json
 

@@ -1,4 +1,4 @@
-"""Triton Python model: install, list, roll back and prune named lexicons. Contract: docs/lexicons.md."""
+"""Triton Python model: install, list, roll back and prune named lexicons. Contract: docs/how-to/lexicons.md."""
 
 from __future__ import annotations
 
