@@ -8,7 +8,8 @@ One server, load_tests' own users (Locust, the mixture of traffic.py), client an
    for single texts alone and for batches alone;
 2. the same users at shares of the mixture's rate: p50 and p99 against the share of its highest rate.
 
-Prints the constants, and the cores that 10^6 and 10^9 texts a day need. `--write` puts both into docs/how-to/operations.md.
+Prints the constants, and the cores that 10^6 and 10^9 texts a day need. `--write` puts both into
+docs/how-to/operations.md.
 Exit code 1 where other work had so much of the machine that the figures say nothing.
 """
 

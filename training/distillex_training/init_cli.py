@@ -127,8 +127,8 @@ def student_configuration(found: Found, with_teacher: bool) -> str:
     initial = _shipped("student-cluener")
     epochs = 4 if with_teacher else max(12, min(60, STEPS_WANTED * BATCH // found.sentences))
     lines = [
-        f"# A student of {', '.join(found.types)}. docs/reference/configuration.md lists all keys; each can be changed on",
-        "# the command line, such as --set loop.epochs=20.",
+        f"# A student of {', '.join(found.types)}. docs/reference/configuration.md lists all keys; each can be changed",
+        "# on the command line, such as --set loop.epochs=20.",
         *(f"#   {line}" for line in commands(found, with_teacher)),
         "data:",
         "  train: train.jsonl # beside this file; several files, weights and declarations: docs/how-to/training.md",
