@@ -1,8 +1,8 @@
 """The code blocks of tutorials and how-to pages run as they stand there, against the real server where they call one.
 
 A tutorial is one session: its blocks share a working folder and a Python session. So do those of each section of a
-how-to page. A ``text`` block says what the block before it prints. A block that cannot run here has a comment above it that
-says why.
+how-to page. A ``text`` block says what the block before it prints. A block that cannot run here has a comment above it
+that says why.
 """
 
 from __future__ import annotations
