@@ -49,17 +49,21 @@ def error_page() -> str:
         if own:
             names = {each.name for each in own}
             roots = [each for each in own if not names & set(each.bases)]
-            lines = [line for root in roots for line in _tree(root, own, 0)]
+            lines = [line for root in roots for line in _tree(root, own)]
             parts.append(f"## {package}\n\nErrors {what}.\n\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
-def _tree(root: ErrorClass, classes: list[ErrorClass], depth: int) -> Iterator[str]:
-    bases = "" if depth else f" ({', '.join(f'`{base}`' for base in root.bases)})"
-    yield f"{'    ' * depth}- **`{root.name}`**{bases} of `{root.module}`{': ' if root.summary else ''}{root.summary}"
+def _tree(
+    error: ErrorClass, classes: list[ErrorClass], above: ErrorClass | None = None, depth: int = 0
+) -> Iterator[str]:
+    bases = f" ({', '.join(f'`{base}`' for base in error.bases)})" if above is None else ""
+    module = f" of `{error.module}`" if above is None or error.module != above.module else ""
+    summary = f": {error.summary}" if error.summary else ""
+    yield f"{'    ' * depth}- **`{error.name}`**{bases}{module}{summary}"
     for child in classes:
-        if root.name in child.bases:
-            yield from _tree(child, classes, depth + 1)
+        if error.name in child.bases:
+            yield from _tree(child, classes, error, depth + 1)
 
 
 def _errors(classes: list[ErrorClass]) -> set[ErrorClass]:

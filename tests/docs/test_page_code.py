@@ -23,7 +23,7 @@ NEEDED = {
 }
 TRAINS = ("own-labels", "llm-labels")
 PAGES = sorted([*DOCS.glob("tutorials/*.md"), *DOCS.glob("how-to/*.md")])
-SHELL_COMMAND = re.compile(r"(distillex|distillex-client|pip|python|docker|kubectl|helm|curl) ")
+SHELL_COMMAND = re.compile(r"(distillex|distillex-client|pip|python|docker|kubectl|helm|curl) (?!\w+:)")
 
 
 def sessions() -> dict[str, list[Block]]:
