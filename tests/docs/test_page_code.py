@@ -95,7 +95,7 @@ def labelled_files(folder):
     (folder / "data").mkdir()
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     (folder / "data" / "train.jsonl").write_text(lines, encoding="utf-8")
-    (folder / "raw.txt").write_text("".join(f"昨天{text}\n" for text in texts), encoding="utf-8")
+    (folder / "raw.txt").write_text("华为在深圳发布新手机。\n复旦大学明天开学。\n", encoding="utf-8")
     span = {"from_name": "label", "to_name": "text", "type": "labels"}
     value = {"start": 0, "end": 2, "text": "张伟", "labels": ["name"]}
     task = {"data": {"text": "张伟来了。"}, "annotations": [{"result": [{**span, "value": value}]}]}
