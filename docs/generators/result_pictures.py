@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -51,7 +52,7 @@ def draw_trust(page: str, path: Path) -> None:
     if table is None:
         raise ValueError(f"{TRUST_PAGE}: no table whose first column is λ")
     heads = _cells(table[0].splitlines()[0])
-    rows = [cells for cells in map(_cells, table[1].splitlines()) if _number(cells[0]) is not None]
+    rows = [cells for cells in map(_cells, table[1].splitlines()) if re.fullmatch(r"\d+(\.\d+)?", cells[0])]
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.add_subplot()
     condition = ""
@@ -59,7 +60,7 @@ def draw_trust(page: str, path: Path) -> None:
         condition = head.rpartition(": ")[0] or condition
         label = head if ":" in head or not condition else f"{condition}: {head}"
         axes.plot(
-            [_number(cells[0]) for cells in rows],
+            [float(cells[0]) for cells in rows],
             [_per_cent(cells[place]) for cells in rows],
             marker=".",
             label=label,
@@ -75,10 +76,6 @@ def _cells(line: str) -> list[str]:
     return [cell.strip(" *") for cell in line.strip().strip("|").split("|")]
 
 
-def _number(cell: str) -> float | None:
-    return float(cell) if re.fullmatch(r"\d+(\.\d+)?", cell) else None
-
-
 def _per_cent(cell: str) -> float:
     """Return ``0.853`` and ``230 (85.3 %)`` as 85.3."""
     share = re.search(r"\(([\d.]+) %\)", cell)
@@ -88,6 +85,4 @@ def _per_cent(cell: str) -> float:
 def _write_results() -> Any:
     if str(EVIDENCE) not in sys.path:
         sys.path.insert(0, str(EVIDENCE))
-    import write_results
-
-    return write_results
+    return importlib.import_module("write_results")

@@ -6,6 +6,7 @@ MkDocs calls the functions ``on_…`` as it builds (mkdocs.yml names this file).
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = "notebook/images"
-GENERATED = {
+GENERATED: dict[str, Callable[[], str]] = {
     "reference/commands.md": command_page,
     "reference/errors.md": error_page,
     "notebook/models.md": models_page,

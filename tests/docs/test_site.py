@@ -19,8 +19,9 @@ from distillex.command.main import COMMANDS
 
 
 def build(folder, *arguments):
+    # With --quiet MkDocs would hear no warning, and so pass.
     return subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder, *arguments],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder, *arguments],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
