@@ -103,7 +103,7 @@ def test_rules_and_dashboard_of_the_chart_are_those_of_prometheus_and_grafana():
 def test_pages_name_the_release_of_nvidias_images_that_the_dockerfile_builds_on():
     dockerfile = (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
     [release] = re.findall(r"^ARG TRITON_IMAGE=nvcr\.io/nvidia/tritonserver:(\S+)$", dockerfile, re.MULTILINE)
-    files = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").rglob("*")]
+    files = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*")]
     texts = {file: file.read_text(encoding="utf-8") for file in files if file.is_file() and file.suffix != ".pyc"}
     named = {file.name: set(re.findall(r"nvcr\.io/nvidia/\w+:([\w.-]+)", text)) for file, text in texts.items()}
     assert {name: found for name, found in named.items() if found - {release}} == {}
