@@ -15,15 +15,20 @@ PACKAGES = {
 def api_page(package: str) -> str:
     """Return the page of a package; what it takes over from another one is a link to that one's page."""
     module = importlib.import_module(package)
-    own, taken_over = [], []
+    own, taken_over, constants = [], [], []
     for name in module.__all__:
-        home = str(getattr(getattr(module, name), "__module__", package)).partition(".")[0]
-        if home == package and not name.startswith("__"):
+        value = getattr(module, name)
+        home = str(getattr(value, "__module__", package)).partition(".")[0]
+        if not callable(value):
+            constants.append(f"`{name}`")
+        elif home == package:
             own.append(name)
         elif home in PACKAGES and home != package:
             taken_over.append(f"[`{name}`][{home}.{name}]")
     parts = [f"# Python: {package}\n\n{PACKAGES[package]}\n"]
     if taken_over:
         parts.append(f"It also has, from the packages below it: {', '.join(taken_over)}.\n")
+    if constants:
+        parts.append(f"Constants: {', '.join(constants)}.\n")
     parts.extend(f"::: {package}.{name}\n" for name in own)
     return "\n".join(parts)
