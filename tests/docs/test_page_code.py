@@ -22,7 +22,7 @@ NEEDED = {
     "Export": ("spacy",),
 }
 TRAINS = ("own-labels", "llm-labels")
-PAGES = sorted([*DOCS.glob("tutorials/*.md"), *DOCS.glob("how-to/*.md")])
+PAGES = sorted([DOCS / "index.md", *DOCS.glob("tutorials/*.md"), *DOCS.glob("how-to/*.md")])
 SHELL_COMMAND = re.compile(r"(distillex|distillex-client|pip|python|docker|kubectl|helm|curl) (?!\w+:)")
 
 
