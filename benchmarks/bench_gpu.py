@@ -18,7 +18,7 @@ dearest last, and written to --json after each step, so that what a time limit l
 
 Exit codes: 0; 1 where an acceptance bound is missed: spans equal to the CPU's --min-agreement (0.998), network at
 256 x 64 within --max-network-ms (0.6), sentences/s in process --min-rate (20,000 on 16 cores).
-``python training/evidence/record_gpu.py FILE`` puts the JSON into docs/results.json and docs/gpu.md.
+``python training/evidence/record_gpu.py FILE`` puts the JSON into docs/notebook/results.json and docs/how-to/gpu.md.
 ``--device cpu --quick`` tries all of it out without a GPU, at small shapes, and keeps no bounds.
 
 On a bare GPU machine that has PyTorch for CUDA and no network: copy this tree, --work, and the wheels of

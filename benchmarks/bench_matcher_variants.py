@@ -3,7 +3,7 @@
     python benchmarks/bench_matcher_variants.py [FILE] [--rounds 5]
 
 FILE is any UTF-8 text, searched line by line; without it, lines are drawn from the dictionary with a fixed seed. Prints
-the Markdown tables of docs/matcher.md. Needs CMake and a C++17 compiler.
+the Markdown tables of docs/explanation/matcher.md. Needs CMake and a C++17 compiler.
 """
 
 from __future__ import annotations

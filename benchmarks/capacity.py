@@ -1,4 +1,4 @@
-"""How many cores for so many texts a day: measures the constants of the formula in docs/operations.md.
+"""How many cores for so many texts a day: measures the constants of the formula in docs/how-to/operations.md.
 
     python benchmarks/capacity.py [--seconds 20] [--users 16] [--write]
 
@@ -8,7 +8,8 @@ One server, load_tests' own users (Locust, the mixture of traffic.py), client an
    for single texts alone and for batches alone;
 2. the same users at shares of the mixture's rate: p50 and p99 against the share of its highest rate.
 
-Prints the constants, and the cores that 10^6 and 10^9 texts a day need. `--write` puts both into docs/operations.md.
+Prints the constants, and the cores that 10^6 and 10^9 texts a day need. `--write` puts both into
+docs/how-to/operations.md.
 Exit code 1 where other work had so much of the machine that the figures say nothing.
 """
 
@@ -136,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0, help="Of each stage")
     parser.add_argument("--users", type=int, default=16)
-    parser.add_argument("--write", action="store_true", help="Write the tables into docs/operations.md")
+    parser.add_argument("--write", action="store_true", help="Write the tables into docs/how-to/operations.md")
     options = parser.parse_args(arguments)
     machine = describe_machine()
     found = measure(options.seconds, options.users)

@@ -1,4 +1,4 @@
-"""What bench_gpu.py measured, as tables of docs/gpu.md."""
+"""What bench_gpu.py measured, as tables of docs/how-to/gpu.md."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Write what was measured into its place in docs/operations.md."""
+"""Write what was measured into its place in docs/how-to/operations.md."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "operations.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "how-to" / "operations.md"
 
 
 def write_section(script: str, lines: Sequence[str], page: Path = PAGE) -> None:

@@ -355,7 +355,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--callers", type=int, default=4)
-    parser.add_argument("--write", action="store_true", help="Write the table into docs/operations.md")
+    parser.add_argument("--write", action="store_true", help="Write the table into docs/how-to/operations.md")
     options = parser.parse_args(arguments)
     lines = [machine_line(describe_machine()), f"Two servers, a gate, {options.callers} callers without retries."]
     lines += [

@@ -1,4 +1,4 @@
-"""Where each microsecond of a text goes, in process and served: the table of docs/serving.md.
+"""Where each microsecond of a text goes, in process and served: the table of docs/how-to/serving.md.
 
     python benchmarks/where_time_goes.py [--rounds 5] [--calls 300]
 

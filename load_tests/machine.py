@@ -10,7 +10,7 @@ from pathlib import Path
 from distillex_matcher.cores import usable_cores
 
 VNNI = {"avx512_vnni", "avx_vnni"}
-"""Without one of these, int8 networks take longer (docs/serving.md)."""
+"""Without one of these, int8 networks take longer (docs/how-to/serving.md)."""
 
 
 def describe_machine() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Does a client that follows docs/client.md lose calls while parts of the server are killed, or while it is restarted?
+"""Does a client as of docs/how-to/client.md lose calls while parts of the server are killed, or while it restarts?
 
     python load_tests/restarts.py                          # each process in turn, 5,000 calls each
     python load_tests/restarts.py --kill extractor serve   # these alone
@@ -35,7 +35,7 @@ from distillex_serving.processes import status_of
 from distillex_serving.supervision import RestartPolicy
 
 TEXT = "华为技术有限公司与复旦大学签署协议。"
-# The recipe of docs/client.md.
+# The recipe of docs/how-to/client.md.
 TIMEOUT_S = 600.0
 RETRIES = Retries(attempts=200)
 RESTART, SERVE = "restart", "serve"

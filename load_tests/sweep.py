@@ -1,7 +1,7 @@
 """Which settings of the served model are the fastest here? Measures, chooses, and writes the chosen ones back.
 
     python load_tests/sweep.py                                    # measure; report in reports/load/sweep.{html,json}
-    python load_tests/sweep.py --write                            # … and write configuration and docs/serving.md
+    python load_tests/sweep.py --write                            # … and write configuration and docs/how-to/serving.md
     python load_tests/sweep.py --apply reports/load/sweep.json    # write what an earlier sweep chose
 
 1. Saturation: users are doubled until throughput grows no more (by 5 %).
@@ -256,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="of a stage")
     parser.add_argument("--only", default="", help="beginnings of settings' names, separated by commas")
-    parser.add_argument("--write", action="store_true", help="write the chosen settings and docs/serving.md")
+    parser.add_argument("--write", action="store_true", help="write the chosen settings and docs/how-to/serving.md")
     parser.add_argument("--apply", type=Path, help="do not measure: write what this sweep.json chose")
     parser.add_argument("--output", type=Path, default=Path("reports/load"))
     asked = parser.parse_args(arguments)

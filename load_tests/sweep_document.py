@@ -1,4 +1,4 @@
-"""Write what a sweep chose: into the configuration, and as tables into docs/serving.md."""
+"""Write what a sweep chose: into the configuration, and as tables into docs/how-to/serving.md."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ END = "<!-- end of sweep -->"
 
 
 class DocumentError(ValueError):
-    """docs/serving.md lacks the places where the tables go."""
+    """docs/how-to/serving.md lacks the places where the tables go."""
 
 
 def write_choices(figures: Mapping[str, Any], root: Path = ROOT) -> list[Path]:
-    """Write the chosen values of a sweep into the configuration and its tables into docs/serving.md.
+    """Write the chosen values of a sweep into the configuration and its tables into docs/how-to/serving.md.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def write_choices(figures: Mapping[str, Any], root: Path = ROOT) -> list[Path]:
     for setting in SETTINGS:
         if (value := figures["values"].get(setting.name)) is not None:
             text = with_value(text, setting, value)
-    document = root / "docs" / "serving.md"
+    document = root / "docs" / "how-to" / "serving.md"
     contents = {
         root / "model_repository" / CONFIGURATION: text,
         document: with_tables(document.read_text(encoding="utf-8"), figures),
@@ -50,7 +50,7 @@ def write_choices(figures: Mapping[str, Any], root: Path = ROOT) -> list[Path]:
 def with_tables(document: str, figures: Mapping[str, Any]) -> str:
     """Return the document with the sweep's tables between its markers."""
     if document.count(BEGIN) != 1 or document.count(END) != 1 or document.index(BEGIN) > document.index(END):
-        raise DocumentError(f"docs/serving.md must hold one line {BEGIN!r} and, below it, one line {END!r}")
+        raise DocumentError(f"docs/how-to/serving.md must hold one line {BEGIN!r} and, below it, one line {END!r}")
     head, tail = document[: document.index(BEGIN)], document[document.index(END) :]
     return head + "\n".join([BEGIN, "", *_lines(figures), "", tail])
 

@@ -105,16 +105,16 @@ def render(tools: Tools, chart: Path, values: str, more: Sequence[str]) -> list[
 
 
 def check_page(root: Path, tools: Tools) -> list[str]:
-    """Render the chart as docs/deploy.md says; each image that it then names is one that the page builds and pushes."""
-    page = (root / "docs/deploy.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    """Render the chart as docs/how-to/deploy.md says; the page builds and pushes each image that it then names."""
+    page = (root / "docs/how-to/deploy.md").read_text(encoding="utf-8").replace("\\\n", " ")
     page = page.replace("REGISTRY", "registry.example")
     installs = re.findall(r"^helm install .*$", page, re.MULTILINE)
     built, pushed = (
         set(re.findall(pattern, page)) for pattern in (r"docker build .*?-t (\S+) \.", r"docker push (\S+)")
     )
-    problems = [f"docs/deploy.md: {image} is pushed, and not built" for image in sorted(pushed - built)]
+    problems = [f"docs/how-to/deploy.md: {image} is pushed, and not built" for image in sorted(pushed - built)]
     problems += [
-        f"docs/deploy.md: no helm install with {values}"
+        f"docs/how-to/deploy.md: no helm install with {values}"
         for values in ("values-cpu.yaml", "values-gpu.yaml")
         if not any(values in line for line in installs)
     ]
@@ -122,10 +122,10 @@ def check_page(root: Path, tools: Tools) -> list[str]:
         try:
             text = output([tools.helm, "template", *shlex.split(line)[2:]], cwd=root)
         except RuntimeError as error:
-            problems.append(f"docs/deploy.md: {line}: {error}")
+            problems.append(f"docs/how-to/deploy.md: {line}: {error}")
             continue
         images = {each["image"] for _, each in containers_of([each for each in yaml.safe_load_all(text) if each])}
-        problems += [f"docs/deploy.md: {line}: nothing pushes {image}" for image in sorted(images - pushed)]
+        problems += [f"docs/how-to/deploy.md: {line}: nothing pushes {image}" for image in sorted(images - pushed)]
     return problems
 
 

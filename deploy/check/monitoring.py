@@ -12,7 +12,7 @@ import yaml
 from programs import output, said
 from tools import Tools
 
-RUNBOOK = "docs/operations.md"
+RUNBOOK = "docs/how-to/operations.md"
 EXPORTED = Path(__file__).with_name("exported_metrics.txt")
 DASHBOARD = Path("deploy/grafana/dashboards/distillex.json")
 RULES = Path("deploy/prometheus/distillex.rules.yml")

@@ -1,4 +1,4 @@
-"""The commands of docs/deploy.md: the files that they name are there, and our own programs take them."""
+"""The commands of docs/how-to/deploy.md: the files that they name are there, and our own programs take them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 from own_commands import APPLICATIONS, problem_of
 from tools import Tools
 
-PAGE = Path("docs/deploy.md")
+PAGE = Path("docs/how-to/deploy.md")
 IMAGE = re.compile(r"(?:REGISTRY/)?distillex:\w+")
 """The entry point of our images is the first program."""
 REPOSITORY = re.compile(r"(?:deploy|models)(?:/[\w.-]+)+/?")

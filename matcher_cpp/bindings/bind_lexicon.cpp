@@ -242,7 +242,7 @@ LexiconError
             py::arg("path"), py::kw_only(), py::arg("name") = "", py::arg("version") = 0,
             py::arg("trust") = py::none(),
             "Read a word list: ``WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]`` lines, by the rules of "
-            "docs/lexicons.md.")
+            "docs/how-to/lexicons.md.")
         .def_static(
             "load",
             [](const std::filesystem::path& path) {

@@ -240,7 +240,7 @@ class FeatureLayout:
 
 @dataclass(frozen=True)
 class CrfParameters:
-    """A trained CRF as plain numbers: entity types, transitions [L][L], start [L], end [L]."""
+    """A trained CRF as plain numbers: entity types, transitions (L, L), start (L), end (L)."""
 
     entity_types: tuple[str, ...]
     transitions: tuple[tuple[float, ...], ...]

@@ -33,7 +33,7 @@ FIELDS = {
 def run_command(
     store: LexiconStore, command: dict[str, Any], content: bytes | None, check: Callable[[Lexicon], None]
 ) -> dict[str, Any]:
-    """Run a command of :func:`parse_command`; docs/lexicons.md has the results.
+    """Run a command of :func:`parse_command`; docs/how-to/lexicons.md has the results.
 
     Parameters
     ----------

@@ -99,7 +99,7 @@ class Network:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        # The fused skip + layer norm is scalar on the CPU: it costs more than the two steps (docs/serving.md).
+        # The fused skip + layer norm is scalar on the CPU: it costs more than the two steps (docs/how-to/serving.md).
         try:
             self._session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]

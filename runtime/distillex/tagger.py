@@ -79,7 +79,7 @@ def load(
     device
         ``"cpu"``, ``"gpu"`` (the first one), ``"gpu:1"``, or a :class:`distillex.Device`, which also says which
         provider runs the network and how much memory it may take. A GPU needs ``model.gpu.onnx``
-        (``distillex export --target gpu``) and a provider (docs/gpu.md).
+        (``distillex export --target gpu``) and a provider (docs/how-to/gpu.md).
 
     Raises
     ------

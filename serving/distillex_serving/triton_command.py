@@ -53,7 +53,7 @@ class TritonCommand:
             f"--http-port={self.http[1]}",
             f"--metrics-address={for_http(self.metrics[0])}",
             f"--metrics-port={self.metrics[1]}",
-            # Nothing of ours calls these or keeps the key; who lists processes can read it (docs/security.md).
+            # Nothing of ours calls these or keeps the key; who lists processes can read it (docs/how-to/security.md).
             f"--http-restricted-api={CLOSED_APIS}:admin-key={key}",
             f"--grpc-restricted-protocol={CLOSED_APIS}:admin-key={key}",
             "--exit-timeout-secs=10",

@@ -18,9 +18,9 @@ COMPOSE = "deploy/compose/compose.yaml"
 def tree(tmp_path):
     """A copy of what the checks read."""
     shutil.copytree(ROOT / "deploy", tmp_path / "deploy", symlinks=True, ignore=shutil.ignore_patterns("secrets"))
-    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "how-to").mkdir(parents=True)
     for page in ("deploy.md", "operations.md"):
-        shutil.copy(ROOT / "docs" / page, tmp_path / "docs")
+        shutil.copy(ROOT / "docs" / "how-to" / page, tmp_path / "docs" / "how-to")
     return tmp_path
 
 
@@ -51,14 +51,14 @@ BROKEN = {
     "a rule without test": ("rules", RULES, "DistillexRestarts", "DistillexStarts", "DistillexStarts"),
     "an alert that no page explains": (
         "rules",
-        "docs/operations.md",
+        "docs/how-to/operations.md",
         "### DistillexDown",
         "",
         "no section DistillexDown",
     ),
     "an explanation of no alert": (
         "rules",
-        "docs/operations.md",
+        "docs/how-to/operations.md",
         "### DistillexDown",
         "### DistillexUp",
         "DistillexUp",
@@ -68,7 +68,7 @@ BROKEN = {
         RULES,
         "#distillexdown",
         "#distillexabsent",
-        "not docs/operations.md#",
+        "not docs/how-to/operations.md#",
     ),
     "a panel's query": ("dashboard", DASHBOARD, "sum by (instance) (", "sum by (instance (", "sum by"),
     "a panel's metric": ("dashboard", DASHBOARD, "nv_inference_count", "nv_inferences", "nv_inferences"),
@@ -85,31 +85,31 @@ BROKEN = {
     "an update on GPUs": ("chart", f"{CHART}/values-gpu.yaml", "maxSurge: 0", "maxSurge: 1", "maxSurge is 1"),
     "the page's command": (
         "chart page",
-        "docs/deploy.md",
+        "docs/how-to/deploy.md",
         "--set images.triton.repository=",
         "--set images.gpu=",
         "gpu",
     ),
-    "the page's image": ("chart page", "docs/deploy.md", "push REGISTRY/distillex:gpu", "push", "distillex:gpu"),
+    "the page's image": ("chart page", "docs/how-to/deploy.md", "push REGISTRY/distillex:gpu", "push", "distillex:gpu"),
     "a file of the page": (
         "page",
-        "docs/deploy.md",
+        "docs/how-to/deploy.md",
         "compose/secrets.sh my-host",
         "compose/secret.sh my-host",
         "is not there",
     ),
-    "an option of the page": ("page", "docs/deploy.md", "ping --url", "ping --server", "--server"),
+    "an option of the page": ("page", "docs/how-to/deploy.md", "ping --url", "ping --server", "--server"),
     "a command in an image": (
         "page",
-        "docs/deploy.md",
+        "docs/how-to/deploy.md",
         "tenant add acme --tenants /t",
         "tenant new acme --tenants /t",
         "'new'",
     ),
-    "a profile of the page": ("page", "docs/deploy.md", "--profile tracing", "--profile traces", "profile traces"),
+    "a profile of the page": ("page", "docs/how-to/deploy.md", "--profile tracing", "--profile traces", "profile traces"),
     "a variable of the page": (
         "page",
-        "docs/deploy.md",
+        "docs/how-to/deploy.md",
         "| `DISTILLEX_TRACE_ENDPOINT`, ",
         "| ",
         "is explained in no table",

@@ -75,7 +75,7 @@ def test_what_is_ended_has_the_time_that_it_takes_and_some_more():
         grace = values[name]["terminationGracePeriodSeconds"]
         assert grace >= seconds_before_stop(f"{name}.yaml") + takes + 5
         assert int(compose[name]["stop_grace_period"].removesuffix("s")) >= takes + 5
-    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/operations.md").read_text(encoding="utf-8")
     rows = (r"`preStop` sleeps \| (\d+) s,.* (\d+) s,.*", r".* \| (\d+) s \| (\d+) s \|", r".* \| (\d+) \| (\d+) \|")
     shown = [int(found) for found in re.search(r"^\| " + "\n".join(rows) + "$", page, re.MULTILINE).groups()]
     assert shown[:2] == [seconds_before_stop("server.yaml"), seconds_before_stop("gate.yaml")]
@@ -103,7 +103,7 @@ def test_rules_and_dashboard_of_the_chart_are_those_of_prometheus_and_grafana():
 def test_pages_name_the_release_of_nvidias_images_that_the_dockerfile_builds_on():
     dockerfile = (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
     [release] = re.findall(r"^ARG TRITON_IMAGE=nvcr\.io/nvidia/tritonserver:(\S+)$", dockerfile, re.MULTILINE)
-    files = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").rglob("*")]
+    files = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*")]
     texts = {file: file.read_text(encoding="utf-8") for file in files if file.is_file() and file.suffix != ".pyc"}
     named = {file.name: set(re.findall(r"nvcr\.io/nvidia/\w+:([\w.-]+)", text)) for file, text in texts.items()}
     assert {name: found for name, found in named.items() if found - {release}} == {}
@@ -127,7 +127,7 @@ def test_rules_dashboard_and_keda_weigh_waiting_against_computing_by_the_same_mo
 
 
 def test_the_oldest_keda_that_will_do_is_named_wherever_keda_is_chosen():
-    for text in (CHART / "values.yaml", CHART / "templates/autoscaling.yaml", ROOT / "docs/deploy.md"):
+    for text in (CHART / "values.yaml", CHART / "templates/autoscaling.yaml", ROOT / "docs/how-to/deploy.md"):
         assert "2.18 or newer" in text.read_text(encoding="utf-8")
 
 

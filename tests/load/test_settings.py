@@ -142,11 +142,11 @@ SWEEP = {
 
 def test_what_was_chosen_is_written_into_configurations_and_document(tmp_path):
     shutil.copytree(REPOSITORY, tmp_path / "model_repository")
-    (tmp_path / "docs").mkdir()
-    document = tmp_path / "docs" / "serving.md"
+    (tmp_path / "docs" / "how-to").mkdir(parents=True)
+    document = tmp_path / "docs" / "how-to" / "serving.md"
     document.write_text(f"before\n{BEGIN}\nstale tables\n{END}\nafter\n", encoding="utf-8")
     written = {path.relative_to(tmp_path).as_posix() for path in write_choices(json.loads(json.dumps(SWEEP)), tmp_path)}
-    assert written == {f"model_repository/{CONFIGURATION}", "docs/serving.md"}
+    assert written == {f"model_repository/{CONFIGURATION}", "docs/how-to/serving.md"}
     assert current_values(read_configuration(tmp_path / "model_repository"))["most_tokens_per_run"] == "16384"
     content = document.read_text(encoding="utf-8")
     assert content.startswith(f"before\n{BEGIN}\n")
@@ -161,4 +161,4 @@ def test_a_document_without_markers_is_refused():
 
 
 def test_the_serving_document_has_a_place_for_the_tables():
-    with_tables((ROOT / "docs" / "serving.md").read_text(encoding="utf-8"), SWEEP)
+    with_tables((ROOT / "docs" / "how-to" / "serving.md").read_text(encoding="utf-8"), SWEEP)

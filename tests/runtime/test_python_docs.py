@@ -1,4 +1,4 @@
-"""The Python blocks of docs/python.md and of the README's page without a server, each run as a script of its own."""
+"""The Python block of the README's page without a server, run as a script of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def blocks(page, section=""):
     return found
 
 
-@pytest.mark.parametrize(("source", "printed"), [*blocks("README.md", "Without a server"), *blocks("docs/python.md")])
+@pytest.mark.parametrize(("source", "printed"), [*blocks("README.md", "Without a server")])
 def test_what_the_documents_show_runs(tmp_path, source, printed):
     (tmp_path / "examples").mkdir()
     shutil.copy(ROOT / "examples" / "news.txt", tmp_path / "examples")

@@ -1,4 +1,4 @@
-"""A client that follows docs/client.md loses no call while parts of the server are killed, or while it is restarted."""
+"""A client as of docs/how-to/client.md loses no call while parts of the server are killed, or while it restarts."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 from distillex_training.config import PretrainRun, StudentRun, TeacherRun
 from distillex_training.config.reference import json_schemas, reference_page
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
 
 def test_the_page_is_up_to_date():

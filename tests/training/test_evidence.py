@@ -1,4 +1,4 @@
-"""The scripts that write docs/results.json, docs/models.md and its pictures."""
+"""The scripts that write docs/notebook/results.json, and the page and pictures made of it."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The four commands of docs/training.md, as they stand there, at toy size."""
+"""The four commands of docs/how-to/training.md, as they stand there, at toy size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALL = {
 
 
 def commands():
-    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "training.md").read_text(encoding="utf-8")
     return [shlex.split(line) for line in re.search(r"```bash\n(.*?)```", page, re.DOTALL)[1].splitlines()]
 
 

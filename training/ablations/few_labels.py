@@ -23,7 +23,7 @@ from own_data import CONFIG, epochs_of, from_scratch
 
 FEWEST_STEPS, FEWEST_EPOCHS = 400, 12
 WIDTH = 192
-"""Of the students from scratch in docs/results.md."""
+"""Of the students from scratch in docs/notebook/2026-11.md."""
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 then what other things are worth that make a student remember less of its sentences.
 
     python training/ablations/losses_in_turn.py --teacher models/teacher-cluener [--seeds 1 2 3] [--rows 1 2 8]
-        [--output runs/losses] [--results docs/results.json]
+        [--output runs/losses] [--results docs/notebook/results.json]
     python training/ablations/losses_in_turn.py --teacher models/teacher-resume --set resume
         --config training/configs/student-losses-resume.yaml --output runs/losses-resume
     python training/ablations/losses_in_turn.py --teacher models/teacher-msra --set msra

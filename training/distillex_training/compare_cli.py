@@ -49,7 +49,7 @@ def compare(
 ) -> None:
     """Tell whether B is better than A: F1 of both, the difference with a paired bootstrap, and where they differ.
 
-    Sentences are drawn again and again with replacement, the same for both (docs/training.md, "Compare").
+    Sentences are drawn again and again with replacement, the same for both (docs/how-to/training.md, "Compare").
     """
     from distillex.models import find_model
     from distillex_client.errors import ModelNotFound

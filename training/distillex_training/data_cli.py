@@ -60,7 +60,7 @@ OffsetCount = Annotated[
 ReadScheme = Annotated[
     Scheme, typer.Option(help="Of tags that are read; by default the tags tell. bioes, bmes and bilou are read alike.")
 ]
-WrittenFormat = Annotated[Format, typer.Option("--format", help="What to write; docs/data.md shows each.")]
+WrittenFormat = Annotated[Format, typer.Option("--format", help="What to write; docs/how-to/formats.md shows each.")]
 WrittenScheme = Annotated[
     Scheme, typer.Option(help=f"Of tags that are written: {', '.join(each.value for each in LETTERS)}.")
 ]

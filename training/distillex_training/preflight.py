@@ -195,7 +195,7 @@ def _check_types(files: RunFiles, run: StudentRun | TeacherRun) -> None:
             suggestion = f"did you mean {meant!r}? " if meant else ""
             raise ConfigError(
                 f"{file.path}: the label {name!r} ({count:,} of {len(records):,} sentences) is unknown; {suggestion}"
-                f"{source} {', '.join(known)} (a declaration says what other labels mean: docs/training.md)"
+                f"{source} {', '.join(known)} (a declaration says what other labels mean: docs/how-to/training.md)"
             )
 
 

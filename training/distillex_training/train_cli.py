@@ -23,7 +23,7 @@ Config = Annotated[
     Path,
     typer.Argument(
         help="YAML file, such as 'distillex init' writes, or the name of one that comes with distillex "
-        "(training/configs). docs/configuration.md lists its keys."
+        "(training/configs). docs/reference/configuration.md lists its keys."
     ),
 ]
 Output = Annotated[

@@ -1,4 +1,4 @@
-"""Bytes, F1 and speed, in process and served, of exported models, all in one run, into docs/results.json.
+"""Bytes, F1 and speed, in process and served, of exported models, all in one run, into docs/notebook/results.json.
 
     python training/evidence/measure_files.py cluener/dev.jsonl --set cluener
         "teacher, with lexicon=teachers/cluener" "student, distilled, int8=models/student-cluener"

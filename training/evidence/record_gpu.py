@@ -1,4 +1,4 @@
-"""Put what benchmarks/bench_gpu.py measured into docs/results.json and into the tables of docs/gpu.md.
+"""Put what benchmarks/bench_gpu.py measured into docs/notebook/results.json and into the tables of docs/how-to/gpu.md.
 
     python training/evidence/record_gpu.py build/gpu/results.json
 
@@ -19,7 +19,7 @@ from results_file import GPU, RESULTS, ROOT, current_commit, put_row, read_resul
 sys.path.insert(0, str(ROOT / "benchmarks"))
 from gpu_tables import tables
 
-PAGE = ROOT / "docs" / "gpu.md"
+PAGE = ROOT / "docs" / "how-to" / "gpu.md"
 BEGIN = "<!-- measured: written by training/evidence/record_gpu.py, do not edit -->"
 END = "<!-- end of what was measured -->"
 

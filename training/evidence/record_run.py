@@ -1,4 +1,4 @@
-"""Put the outcome of a training run into docs/results.json.
+"""Put the outcome of a training run into docs/notebook/results.json.
 
     python training/evidence/record_run.py runs/student-cluener --set cluener --model "student, distilled" --seed 1
         --command "distillex distill training/configs/student-cluener.yaml" [--note "stopped after epoch 3"]

@@ -1,4 +1,4 @@
-"""docs/results.json: what was measured of which model, a row a run, a row a file and a row a GPU."""
+"""docs/notebook/results.json: what was measured of which model, a row a run, a row a file and a row a GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from distillex_matcher.layout import write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "docs" / "results.json"
+RESULTS = ROOT / "docs" / "notebook" / "results.json"
 RUNS, FILES, GPU = "runs", "files", "gpu"
 KEYS = {RUNS: ("set", "model", "seed"), FILES: ("set", "model"), GPU: ("card", "versions")}
 """What tells rows apart: a row with the same values replaces the one that is there."""

@@ -1,6 +1,8 @@
-"""docs/results.json → docs/models.md and its pictures: F1, size and speed of every model, learning curves.
+"""docs/notebook/results.json → models.md and its pictures: F1, size and speed of every model, learning curves.
 
     python training/evidence/write_results.py
+
+The documentation has that page as ``notebook/models.md``; it is made when the site is built, and is not kept in git.
 
 The table's F1 is of the float32 network in PyTorch, mean and spread (largest less smallest) over seeds; "file" columns
 are of the exported file. Ratios are against the set's row "teacher, with lexicon". Models named "ABLATION: WHAT" get a
@@ -26,11 +28,12 @@ DASHES = ("-", "--", ":", "-.")
 DOTS_PER_INCH = 120
 HEAD = """# Models
 
-Written by `python training/evidence/write_results.py` from [results.json](results.json), which holds every run with its
+Made by `training/evidence/write_results.py` from [results.json](results.json), which holds every run with its
 command, seed and commit. Scores are strict span F1 on the development split, the best epoch picked on it; a spread
 (largest less smallest) is given where there is more than one seed. Speed in process is that of the network alone in
 ONNX Runtime on the machine's cores; served, that of texts in and entities out through the embedded server, its client
-on the same cores. All files of a set in one run; more of the served path in [results.md](results.md).
+on the same cores. All files of a set in one run; more of the served path in
+[the notebook](2026-11.md#served).
 """
 COLUMNS = (
     "model",
@@ -196,7 +199,8 @@ def main() -> None:
     """Write the page and its pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs", help="folder of models.md and images/")
+    output = ROOT / "build" / "results"
+    parser.add_argument("--output", type=Path, default=output, help="folder of models.md and images/")
     asked = parser.parse_args()
     results = read_results(asked.results)
     draw(results, asked.output / "images")

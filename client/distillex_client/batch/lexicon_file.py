@@ -1,7 +1,7 @@
 """Words for one run, from a file: WORD, tab, TYPE and, where they are said, WEIGHT and TRUST a line.
 
-The rules are those of ``distillex lexicon push`` (docs/lexicons.md): a list that serves the one serves the other. They
-stand here once more because the client knows nothing of the matcher; a test holds the two together.
+The rules are those of ``distillex lexicon push`` (docs/how-to/lexicons.md): a list that serves the one serves the
+other. They stand here once more because the client knows nothing of the matcher; a test holds the two together.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from distillex_client.documents import Window, merge_windows, split_document
 from distillex_client.entity import Extraction
 from distillex_client.selection import EVERYTHING, Selection
 
-# An ensemble pads the texts of a request to the bucket of the longest (docs/architecture.md). Those of one bucket are
-# sent together: no text is padded further than alone.
+# An ensemble pads the texts of a request to the bucket of the longest (docs/reference/tensors.md). Those of one bucket
+# are sent together: no text is padded further than alone.
 LONGEST_TEXT_OF_BUCKET = (14, 30, 62, 126, 254, 510)
 
 

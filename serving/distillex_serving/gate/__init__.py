@@ -1,4 +1,4 @@
-"""The gate: an Envoy proxy before Triton's gRPC, for callers that are not trusted (docs/security.md).
+"""The gate: an Envoy proxy before Triton's gRPC, for callers that are not trusted (docs/how-to/security.md).
 
 ::
 

@@ -1,4 +1,4 @@
--- What the gate lets through to Triton (docs/security.md). Envoy runs this once for each request, after the buffer filter:
+-- What the gate lets through to Triton (docs/how-to/security.md). Envoy runs this once for each request, after the buffer filter:
 -- the whole body is there, and its size is bounded.
 --
 -- The body of a unary gRPC call is one message behind five bytes: a flag (1: compressed) and the length. The message is

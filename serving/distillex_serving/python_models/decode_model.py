@@ -14,7 +14,7 @@ from distillex_serving.python_models.text_metrics import TextMetrics
 
 
 class DecodeModel:
-    """Viterbi and posterior scores in C++. Contract: docs/architecture.md."""
+    """Viterbi and posterior scores in C++. Contract: docs/reference/tensors.md."""
 
     def initialize(self, args: dict[str, Any]) -> None:
         """Load the CRF and the layout, which names the lexicon's types; fails with one sentence where one is wrong."""

@@ -25,7 +25,7 @@ EXIT_DEVICE_LOST = 1
 
 
 class ExtractorModel:
-    """TEXT, LEXICON, LEXICON_NAME, TRUST → ENTITIES, LEXICON_VERSION. Contract: docs/architecture.md."""
+    """TEXT, LEXICON, LEXICON_NAME, TRUST → ENTITIES, LEXICON_VERSION. Contract: docs/reference/tensors.md."""
 
     def initialize(self, args: dict[str, Any]) -> None:
         """Open the model and the base lexicon; fails with one sentence where a file is missing or wrong."""

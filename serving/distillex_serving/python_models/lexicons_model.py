@@ -1,4 +1,7 @@
-"""Triton Python model: install, list, roll back, prune and remove named lexicons. Contract: docs/lexicons.md."""
+"""Triton Python model: install, list, roll back, prune and remove named lexicons.
+
+Contract: docs/how-to/lexicons.md.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from distillex_serving.python_models.text_metrics import TextMetrics
 
 
 class PreprocessModel:
-    """Featurise, padded to the contract's buckets. Contract: docs/architecture.md."""
+    """Featurise, padded to the contract's buckets. Contract: docs/reference/tensors.md."""
 
     def initialize(self, args: dict[str, Any]) -> None:
         """Load the layout and the base lexicon; fails with one sentence where a file is missing or wrong."""

@@ -1,4 +1,4 @@
-"""Several tenants of one deployment: their API keys, rates and lexicons (docs/security.md, "Tenants").
+"""Several tenants of one deployment: their API keys, rates and lexicons (docs/how-to/security.md, "Tenants").
 
 ::
 

@@ -1,4 +1,4 @@
-"""The signed header by which the gate tells the servers whose call it is (docs/security.md, "The signed header").
+"""The signed header by which the gate tells the servers whose call it is (docs/how-to/security.md).
 
 ::
 

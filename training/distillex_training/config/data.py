@@ -29,7 +29,7 @@ class Corpus:
     path: InputFile
     """Labelled JSON Lines."""
     declaration: InputFile | None = None
-    """YAML that says what its types mean (docs/training.md); without one they are the model's own, and all are
+    """YAML that says what its types mean (docs/how-to/training.md); without one they are the model's own, and all are
     labelled."""
 
     @model_validator(mode="before")
@@ -50,7 +50,7 @@ class TrainingCorpus(Corpus):
 
 @settings(frozen=True)
 class LabelSource(TrainingCorpus):
-    """Labels of an LLM, a model, rules or people, to learn from (docs/training.md)."""
+    """Labels of an LLM, a model, rules or people, to learn from (docs/how-to/training.md)."""
 
     threshold: Share = 0.0
     """Entities of a lower score say nothing of their characters."""

@@ -19,12 +19,12 @@ RUNS: dict[str, type] = {"distill": StudentRun, "finetune": TeacherRun, "pretrai
 INTRODUCTION = """# Configuration
 
 All keys of the files that `distillex distill`, `finetune` and `pretrain` take. `distillex init` writes such a file for
-your own labels ([training.md](training.md)). A key that is not named has its default; an unknown one is refused. Each
-can be changed on the command line, with dots for the levels and numbers for places in lists:
+your own labels ([how to train](../how-to/training.md)). A key that is not named has its default; an unknown one is
+refused. Each can be changed on the command line, with dots for the levels and numbers for places in lists:
 `--set loop.epochs=20 --set data.train.0.weight=0.5`. Relative paths are looked for beside the file, then in the working
-folder. Editors that check YAML by a JSON schema find one for each command in `docs/schema/`.
+folder. Editors that check YAML by a JSON schema find one for each command in `docs/reference/schema/`.
 
-This page is made from the program: `python -m distillex_training.config.reference docs`.
+This page is made from the program: `python -m distillex_training.config.reference docs/reference`.
 """
 
 
@@ -55,12 +55,12 @@ def json_schemas() -> dict[str, str]:
     }
 
 
-def write_reference(docs: Path) -> None:
-    """Write the page and the schemas into the folder of the documentation."""
-    (docs / PAGE).write_text(reference_page(), encoding="utf-8")
-    (docs / "schema").mkdir(exist_ok=True)
+def write_reference(folder: Path) -> None:
+    """Write the page and the schemas into a folder of the documentation."""
+    (folder / PAGE).write_text(reference_page(), encoding="utf-8")
+    (folder / "schema").mkdir(exist_ok=True)
     for name, content in json_schemas().items():
-        (docs / "schema" / name).write_text(content, encoding="utf-8")
+        (folder / "schema" / name).write_text(content, encoding="utf-8")
 
 
 def _nested(kind: Any, prefix: str = "") -> Iterator[tuple[type, str]]:
@@ -125,4 +125,4 @@ def _plain(text: str) -> str:
 if __name__ == "__main__":
     import sys
 
-    write_reference(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"))
+    write_reference(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/reference"))

@@ -93,7 +93,7 @@ class TeacherRun:
     word_pieces: Switch = False
     """Let the encoder read the pieces of its own tokenizer, as it was trained to, and pool them to characters; false:
     one token a character, which is what Chinese encoders have, and letters one by one. Such a teacher labels and
-    teaches, but is not exported (docs/distillation.md)."""
+    teaches, but is not exported (docs/explanation/distillation.md)."""
     word_hash_size: HashSize = 32768
     """Rows of the table of lexicon words."""
     lexicon_embedding: Size = 48

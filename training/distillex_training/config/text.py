@@ -14,7 +14,7 @@ NEW_TEXT_RULES = TextRules(word_boundaries=True, sentence_periods=True)
 
 @settings(frozen=True)
 class TextConfig:
-    """What the model counts as a word, a sentence and a letter (docs/architecture.md)."""
+    """What the model counts as a word, a sentence and a letter (docs/explanation/architecture.md)."""
 
     word_boundaries: Switch | None = None
     """Lexicon words that hold letters of a script with spaces (Latin, Greek, Cyrillic, …) match only where they are no

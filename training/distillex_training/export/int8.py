@@ -2,7 +2,7 @@
 
 Weights take 7 of their 8 bits. x86 processors without VNNI or AMX add two products of an activation and a weight in 16
 bits, which 8-bit weights can saturate: a student could pick other labels there. With 7 bits, a network gives the same
-everywhere; they cost no F1 (docs/serving.md).
+everywhere; they cost no F1 (docs/how-to/serving.md).
 """
 
 from __future__ import annotations
