@@ -58,9 +58,9 @@ class AdversarialTask(GoldTask):
 
     step_length = 1.0
 
-    def loss(self, batch: list[int], epoch: int) -> Tensor:
+    def loss(self, prepared: Any) -> Tensor:
         """Return the mean of the plain and the adversarial loss."""
-        features = self.batch(batch, epoch)
+        features = prepared.to(self.device)
         encoder: Any = self.model.tagger.encoder
         embedding: torch.nn.Module = encoder.get_input_embeddings()
         seen: list[Tensor] = []
