@@ -412,14 +412,15 @@ def distill(
         For a directory that holds another run.
     """
     return train_in(
-        *(directory, run, lambda: _task(run)),
+        *(directory, run, lambda: student_task(run)),
         tested=bool(run.data.test),
         max_steps=max_steps,
         resume_with_changes=resume_with_changes,
     )
 
 
-def _task(run: StudentRun) -> DistillationTask:
+def student_task(run: StudentRun) -> DistillationTask:
+    """Return what ``distillex distill`` trains: reads the data, and has the teacher label raw text."""
     torch.manual_seed(run.loop.seed)
     teacher_directory = run.distillation.teacher
     teacher = layout = None

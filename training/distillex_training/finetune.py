@@ -119,7 +119,7 @@ def finetune(
         For a directory that holds another run.
     """
     return train_in(
-        *(directory, run, lambda: _task(run)),
+        *(directory, run, lambda: teacher_task(run)),
         tested=bool(run.data.test),
         max_steps=max_steps,
         resume_with_changes=resume_with_changes,
@@ -158,7 +158,8 @@ def new_teacher(run: TeacherRun, data: TaggingData, kind: Callable[[TeacherConfi
     return kind(config, encoder)
 
 
-def _task(run: TeacherRun) -> GoldTask:
+def teacher_task(run: TeacherRun) -> GoldTask:
+    """Return what ``distillex finetune`` trains: reads the data, and has an earlier teacher label raw text."""
     torch.manual_seed(run.loop.seed)
     earlier = run.distillation.teacher
     layout = load_model(earlier)[2] if earlier is not None else None
