@@ -4,6 +4,7 @@ Without a GPU, on PyTorch's ``meta`` device: what a GPU computes is not tested, 
 is, since operations refuse tensors of two devices.
 """
 
+import contextlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,10 +13,9 @@ import torch
 from distillex_matcher import Lexicon
 from distillex_training import calibrate as calibration
 from distillex_training import processes
-from distillex_training.config import Corpus, StudentRun, TeacherRun, read_config
+from distillex_training.config import Corpus, StudentRun, read_config
 from distillex_training.distill import student_task
 from distillex_training.evaluate import torch_emissions
-from distillex_training.finetune import teacher_task
 from distillex_training.opened_model import open_model
 
 pytest.importorskip("transformers", reason="needs transformers")
@@ -62,9 +62,7 @@ def test_the_picked_model_is_tested_where_it_was_trained(toy, toy_student, elsew
     task.model.to(META)
     with pytest.raises(ReachedError):
         task.test(toy_student)
-    with pytest.raises(ReachedError):
-        task.evaluate()
-    assert elsewhere == [{META}, {META}]
+    assert elsewhere == [{META}]
 
 
 def test_emissions_of_a_model_on_another_device_come_back_to_the_cpu(monkeypatch):
@@ -111,11 +109,7 @@ def test_every_loss_of_a_student_is_computed_where_the_student_is(toy, toy_teach
         "everyday.sentences": "8",
         "everyday.pieces": "1.0",
     }
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # which this device does not have
     task = student_task(read_config(toy / "student.yaml", StudentRun, settings))
     kinds = {(begin >= 96) + (begin >= 156) + (begin >= 180) for begin in losses_of(task)}
     assert kinds == {0, 1, 2, 3}  # labelled, raw, labels from anywhere, everyday
-
-
-@pytest.mark.parametrize("adversarial", ["0.0", "0.5"])
-def test_a_teacher_s_loss_is_computed_where_the_teacher_is(teacher_configuration, adversarial):
-    assert losses_of(teacher_task(read_config(teacher_configuration, TeacherRun, {"adversarial": adversarial})))

@@ -36,6 +36,7 @@ KINDS = {
     "camembert": SIZES | {"max_position_embeddings": 514},
     "deberta-v2": SIZES,
     "distilbert": {"dim": 16, "n_layers": 4, "n_heads": 2, "hidden_dim": 16},
+    "ernie": SIZES,
     "electra": SIZES | {"embedding_size": 8},
     "roberta": SIZES | {"max_position_embeddings": 514},
     "roformer": SIZES,
