@@ -96,7 +96,7 @@ class Trackers:
         tracker = TensorBoardTracker(FOLDER, self._directory, purge_step=step + 1)
         tracker.start()
         # accelerate would write them as a run of its own, in which no score stands beside them.
-        experiment, session, _ = hparams(self._settings, {f"dev/{metric}": 0.0})
+        experiment, session, _ = hparams(self._settings, {f"dev/{metric}": 0.0})  # type: ignore[no-untyped-call]
         for summary in (experiment, session):
             tracker.writer.file_writer.add_summary(summary)
         return tracker
