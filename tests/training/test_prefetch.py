@@ -73,7 +73,9 @@ STUDENT = {
 }
 
 
-def test_a_run_is_the_same_with_and_without_features_ahead(toy, toy_teacher, teacher_configuration, tmp_path):
+def test_a_run_is_the_same_with_and_without_features_ahead_interrupted_or_not(
+    toy, toy_teacher, teacher_configuration, tmp_path
+):
     (tmp_path / "templates.txt").write_text("听说{firm}又涨价了\n", encoding="utf-8")
     (tmp_path / "firms.txt").write_text("闪电鲸\n东方红\n", encoding="utf-8")
     (tmp_path / "pretrain.yaml").write_text(
@@ -98,8 +100,11 @@ def test_a_run_is_the_same_with_and_without_features_ahead(toy, toy_teacher, tea
     )
     for train, path, kind, settings in commands:
         weights = []
-        for ahead in ("0", "3"):
+        for ahead, stops in (("0", []), ("3", []), ("2", [1, 3])):
             run = tmp_path / f"{train.__name__}-{ahead}"
-            train(read_config(path, kind, settings | {"loop.prefetch": ahead}), run)
+            config = read_config(path, kind, settings | {"loop.prefetch": ahead})
+            for steps in stops:
+                train(config, run, max_steps=steps)
+            train(config, run)
             weights.append((run / "best" / "model.safetensors").read_bytes())
-        assert weights[0] == weights[1], train.__name__
+        assert weights[0] == weights[1] == weights[2], train.__name__

@@ -51,8 +51,9 @@ class LoopConfig:
     """Stop after so many evaluations without a better one; 0 never stops early."""
     checkpoint_minutes: Weight = field(default=5.0, metadata=WITHOUT_EFFECT)
     """Minutes between checkpoints within an epoch."""
-    prefetch: Count = field(default=2, metadata=WITHOUT_EFFECT)
-    """Batches whose features are computed ahead, in a thread beside the training step; 0: none."""
+    prefetch: Count = field(default=0, metadata=WITHOUT_EFFECT)
+    """Batches whose features are computed ahead, in a thread beside the training step; of a CPU's step they are a
+    hundredth."""
     trackers: Annotated[tuple[Literal["tensorboard", "wandb"], ...], OneAlone()] = field(
         default=(), metadata=WITHOUT_EFFECT
     )
