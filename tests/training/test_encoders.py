@@ -1,5 +1,6 @@
 """Encoders of several kinds, tiny and random: rates of their layers, their settings' names, and that they come back."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ KINDS = {
     "camembert": SIZES | {"max_position_embeddings": 514},
     "deberta-v2": SIZES,
     "distilbert": {"dim": 16, "n_layers": 4, "n_heads": 2, "hidden_dim": 16},
+    "ernie": SIZES,
     "electra": SIZES | {"embedding_size": 8},
     "roberta": SIZES | {"max_position_embeddings": 514},
     "roformer": SIZES,
@@ -173,6 +175,26 @@ def test_an_encoder_that_lacks_weights_is_refused(tmp_path):
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(EncoderError, match=r"lacks 1 of its weights: encoder\.layer\.1\.output\.dense\.weight"):
         load_encoder(tmp_path, TOKENS)
+
+
+def test_an_encoder_without_a_pooler_is_no_matter_for_a_report(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    encoder_of("bert", tmp_path)
+    path = tmp_path / "model.safetensors"
+    tensors = {name: tensor for name, tensor in load_file(path).items() if "pooler" not in name}
+    save_file(tensors, path, metadata={"format": "pt"})
+    records = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logging.getLogger("transformers").addHandler(handler)
+    try:
+        load_encoder(tmp_path, TOKENS)
+        assert records == []
+        transformers.AutoModel.from_pretrained(tmp_path)
+    finally:
+        logging.getLogger("transformers").removeHandler(handler)
+    assert any("MISSING" in record.getMessage() for record in records)
 
 
 def test_a_teacher_of_another_kind_of_encoder_is_trained_and_loaded(teacher_configuration, tmp_path):

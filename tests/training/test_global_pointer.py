@@ -231,8 +231,8 @@ def test_padding_changes_no_loss(configuration, span_run, loss_by_type):
     by_length = sorted(range(len(data.train)), key=lambda index: len(data.train[index].text))
     ends = [by_length[0], by_length[-1]]
     with torch.no_grad():
-        alone = [float(task.loss([index], 0)) for index in ends]
-        assert float(task.loss(ends, 0)) == pytest.approx(sum(alone) / 2, rel=1e-4)
+        alone = [float(task.loss(task.prepare([index], 0))) for index in ends]
+        assert float(task.loss(task.prepare(ends, 0))) == pytest.approx(sum(alone) / 2, rel=1e-4)
 
 
 @pytest.mark.parametrize("by_type", ["false", "true"])

@@ -38,9 +38,8 @@ minimum_count: 1
 held_out: 6
 learning_rate: 1e-2
 head_learning_rate: 2e-2
-log_batches: 4
 half_precision: false
-loop: {{steps: 50, evaluate_steps: 9, batch_size: 4, averaging: 0.9, seed: 2, fused: true}}
+loop: {{steps: 50, evaluate_steps: 9, batch_size: 4, averaging: 0.9, seed: 2, fused: true, log_steps: 4}}
 """,
         encoding="utf-8",
     )
@@ -230,7 +229,7 @@ def test_a_batch_without_a_known_character_teaches_nothing_and_breaks_nothing(co
     known = (toy / "raw.txt").read_text(encoding="utf-8")
     (tmp_path / "raw.txt").write_text(known + "".join(f"{chr(0x4E00 + i)}\n" for i in range(40)), encoding="utf-8")
     overrides = {"raw": f"[{tmp_path}/raw.txt]", "minimum_count": "9", "loop.batch_size": "1", "sequence_length": "20"}
-    pretrain(read_config(configuration, PretrainRun, overrides | {"log_batches": "1"}), tmp_path / "run")
+    pretrain(read_config(configuration, PretrainRun, overrides | {"loop.log_steps": "1"}), tmp_path / "run")
     assert all(row["loss"] > 0 for row in read_metrics(tmp_path / "run"))
 
 

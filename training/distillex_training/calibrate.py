@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from distillex_matcher import CrfParameters, Featurizer, Lexicon
 
+from distillex_training import processes
 from distillex_training.config import ConfigError, Corpus
 from distillex_training.config.model_directory import read_description
 from distillex_training.data.labelled import Sentence
@@ -123,6 +124,7 @@ def calibrate(
         For a directory that holds no model.
     """
     model, crf, layout = load_model(directory)
+    model.to(processes.device())
     if output.resolve() == directory.resolve():
         raise ConfigError(f"{output} is the model itself, which would be lost: give another directory")
     types, limit = crf.scheme.entity_types, longest_input(model, layout) - 2

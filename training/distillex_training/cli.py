@@ -10,7 +10,7 @@ import typer
 from distillex.command.options import fail
 from distillex.locations import shipped_base_lexicon
 
-from distillex_training.console import check_outcome, log_to_the_terminal, use_threads
+from distillex_training.console import check_outcome, log_to_standard_error, use_threads
 
 if TYPE_CHECKING:
     from distillex_training.config import Corpus
@@ -69,7 +69,7 @@ def calibrate(
 
     from distillex_training.calibrate import calibrate as run
 
-    log_to_the_terminal()
+    log_to_standard_error()
     use_threads()
     try:
         corpora = [_corpus(each) for each in data]
@@ -149,7 +149,7 @@ def evaluate(
     from distillex_training.opened_model import open_base, open_model
     from distillex_training.reliability import PICTURES, draw_reliability
 
-    log_to_the_terminal()
+    log_to_standard_error()
     use_threads()
     read = (model if model.is_file() else None, data, declaration, base, train, lexicon)
     check_outcome("evaluate", "--html", html_file, read)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from distillex.command.options import fail
-from rich.logging import RichHandler
 
-from distillex_training.console import check_outcome
+from distillex_training.console import check_outcome, log_to_standard_error
 
 if TYPE_CHECKING:
     from distillex_training.data.measured import MeasuredFile
@@ -60,7 +58,7 @@ def compare(
     from distillex_training.opened_model import OpenedModel, open_base, open_model
     from distillex_training.predictions import align, read_found
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
+    log_to_standard_error()
     read = (Path(first), Path(second), data, declaration, base)
     for option, path in (("--json", json_file), ("--html", html_file)):
         check_outcome("compare", option, path, [each for each in read if each is not None and each.is_file()])

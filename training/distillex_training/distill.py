@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from distillex_training.config import (
 from distillex_training.config.losses import LOSSES, Needs
 from distillex_training.config.messages import sentence
 from distillex_training.config.model_directory import read_description
-from distillex_training.data.batches import make_batch
+from distillex_training.data.batches import Batch, make_batch
 from distillex_training.data.everyday import Everyday, EverydaySentences
 from distillex_training.data.label_sources import draw_by_score
 from distillex_training.data.labelled import GoldSpan, OpenSpan, Sentence
@@ -45,6 +46,17 @@ CERTAIN = 0.8
 """A teacher's posterior, or a source's score, of an entity that others may be exchanged for."""
 SEED_OF_NEW_LAYERS = 1
 """Of those that a student begun with another one does not take over."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The features of a batch of one kind of sentences."""
+
+    features: Batch
+    weight: float = 1.0
+    """Of the likelihood of their labels."""
+    raw_rows: tuple[int, ...] = ()
+    """Of raw sentences: where the teacher's outputs stand in the cache."""
 
 
 class DistillationTask(GoldTask):
@@ -125,21 +137,26 @@ class DistillationTask(GoldTask):
         ).tolist()
         return [batches[i] for i in order]
 
-    def loss(self, batch: list[int], epoch: int) -> Tensor:
-        """Likelihood of the labels, or the weighted sum of the losses against the teacher."""
-        switches = self._switches
+    def prepare(self, batch: list[int], epoch: int) -> Prepared:
+        """Featurise a batch."""
         if batch[0] >= len(self.sentences):
-            return self._everyday.weight * self._everyday_loss(batch, epoch)
-        if not self._is_raw(batch[0]):
-            return (switches.gold if batch[0] < self._gold_count else 1.0) * super().loss(batch, epoch)
-        assert self._cache is not None
+            return Prepared(self._everyday_batch(batch, epoch), self._everyday.weight)
         features = self.batch(batch, epoch)
+        if self._is_raw(batch[0]):
+            return Prepared(features, raw_rows=tuple(self._raw_rows[i - self._gold_count] for i in batch))
+        return Prepared(features, self._switches.gold if batch[0] < self._gold_count else 1.0)
+
+    def loss(self, prepared: Prepared) -> Tensor:
+        """Likelihood of the labels, or the weighted sum of the losses against the teacher."""
+        features = prepared.features.to(self.device)
+        if not prepared.raw_rows:
+            return prepared.weight * self._gold_loss(features)
+        assert self._cache is not None
         emissions, hidden = self.model.tagger.forward_with_hidden(*features.inputs)
         emissions, hidden = emissions[:, 1:-1].float(), hidden[:, 1:-1].float()
-        rows = [self._raw_rows[i - self._gold_count] for i in batch]
         with torch.autocast(emissions.device.type, enabled=False):
             projected = None if self.model.projection is None else self.model.projection(hidden)
-            taught = (features, self._cache, rows, switches, self._open_labels)
+            taught = (features, self._cache, prepared.raw_rows, self._switches, self._open_labels)
             return Lesson(emissions, projected, self.model.crf, *taught).loss()
 
     def sentence(self, index: int, epoch: int) -> Sentence:
@@ -153,13 +170,18 @@ class DistillationTask(GoldTask):
         generator = random.Random(f"{self.loop.seed}-{epoch}-{index}-scores")
         return draw_by_score(sentence, self.data.entity_types, generator)
 
+    def text(self, index: int, epoch: int) -> str:
+        """Return the text of a sentence by its number."""
+        made = index - len(self.sentences)
+        return self._drawn_for(epoch)[made].sentence.text if made >= 0 else super().text(index, epoch)
+
     def _drawn_for(self, epoch: int) -> list[Everyday]:
         if self._drawn[0] != epoch:
             generator = random.Random(f"{self.loop.seed}-{epoch}-everyday")
             self._drawn = epoch, [self._made.draw(generator) for _ in range(self._everyday.sentences)]
         return self._drawn[1]
 
-    def _everyday_loss(self, indices: list[int], epoch: int) -> Tensor:
+    def _everyday_batch(self, indices: list[int], epoch: int) -> Batch:
         drawn = self._drawn_for(epoch)
         chosen, overlays = [], []
         for index in indices:
@@ -168,8 +190,7 @@ class DistillationTask(GoldTask):
             mistyped = [word for word in made.plain if generator.random() < self._everyday.mistyped]
             chosen.append(unchanged(made.sentence))
             overlays.append(self._everyday_augmenter.overlay(made.sentence, generator, mistyped))
-        features = make_batch(self.featurizer, self.model.crf.scheme, chosen, overlays, indices)
-        return self._gold_loss(features.to(self.model.crf.allowed_starts.device))
+        return make_batch(self.featurizer, self.model.crf.scheme, chosen, overlays, indices)
 
 
 def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, ConstrainedCrf]:
@@ -392,14 +413,15 @@ def distill(
         For a directory that holds another run.
     """
     return train_in(
-        *(directory, run, lambda: _task(run)),
+        *(directory, run, lambda: student_task(run)),
         tested=bool(run.data.test),
         max_steps=max_steps,
         resume_with_changes=resume_with_changes,
     )
 
 
-def _task(run: StudentRun) -> DistillationTask:
+def student_task(run: StudentRun) -> DistillationTask:
+    """Return what ``distillex distill`` trains: reads the data, and has the teacher label raw text."""
     torch.manual_seed(run.loop.seed)
     teacher_directory = run.distillation.teacher
     teacher = layout = None

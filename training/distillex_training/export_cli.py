@@ -10,7 +10,7 @@ import typer
 from distillex.command.options import fail
 from distillex.locations import shipped_base_lexicon
 
-from distillex_training.console import log_to_the_terminal
+from distillex_training.console import log_to_standard_error
 from distillex_training.export.int8 import Int8
 
 
@@ -88,7 +88,7 @@ def export(
     from distillex_training.export.plan_builder import TENSORRT, TENSORRT_RTX, PlanOptions, TensorRtError
     from distillex_training.export.tensorrt import export_plan
 
-    log_to_the_terminal()
+    log_to_standard_error()
     _check_name(output, target)
     _check_belongs(compute_capability, "--compute-capability", target, Target.TENSORRT_RTX)
     _check_belongs(timing_cache, "--timing-cache", target, Target.TENSORRT)

@@ -60,9 +60,9 @@ class AdversarialTask(GoldTask):
 
     step_length = 1.0
 
-    def loss(self, batch: list[int], epoch: int) -> Tensor:
+    def loss(self, prepared: Any) -> Tensor:
         """Return the mean of the plain and the adversarial loss."""
-        features = self.batch(batch, epoch)
+        features = prepared.to(self.device)
         encoder: Any = self.model.tagger.encoder
         embedding: torch.nn.Module = encoder.get_input_embeddings()
         seen: list[Tensor] = []
@@ -121,7 +121,7 @@ def finetune(
         For a directory that holds another run.
     """
     return train_in(
-        *(directory, run, lambda: _task(run)),
+        *(directory, run, lambda: teacher_task(run)),
         tested=bool(run.data.test),
         max_steps=max_steps,
         resume_with_changes=resume_with_changes,
@@ -184,7 +184,8 @@ def _say_what_is_not_read(encoder: str, vocabulary: Sequence[str], lacking: Sequ
         )
 
 
-def _task(run: TeacherRun) -> GoldTask:
+def teacher_task(run: TeacherRun) -> GoldTask:
+    """Return what ``distillex finetune`` trains: reads the data, and has an earlier teacher label raw text."""
     torch.manual_seed(run.loop.seed)
     earlier = run.distillation.teacher
     layout = load_model(earlier)[2] if earlier is not None else None

@@ -12,6 +12,7 @@ from distillex_matcher import CrfDecoder, FeatureLayout, Lexicon
 from distillex_matcher.exported import ExportedFiles
 from distillex_matcher.layout import CrfParameters
 
+from distillex_training import processes
 from distillex_training.evaluate import (
     EmissionFunction,
     NotFiniteError,
@@ -75,6 +76,7 @@ def open_model(path: Path) -> OpenedModel:
     network = exported_network(path)
     if network is None:
         tagger, crf, layout = load_model(path)
+        tagger.to(processes.device())
         limit, parameters = longest_input(tagger, layout), crf.parameters_for_serving()
         return OpenedModel(path, layout, parameters, crf.decoder(layout), torch_emissions(tagger), limit - EDGES)
     files = ExportedFiles.beside(network)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,7 +43,8 @@ def check_run(run: StudentRun | TeacherRun | PretrainRun, folder: Path = Path())
     Raises
     ------
     ConfigError
-        For paths that are missing (all of them), an encoder that is not there, or models that do not fit.
+        For paths that are missing (all of them), an encoder that is not there, models that do not fit, or a tracker
+        without its package.
     DataError
         For labelled files that are wrong: one error names all problems.
     LexiconError
@@ -50,6 +52,7 @@ def check_run(run: StudentRun | TeacherRun | PretrainRun, folder: Path = Path())
     ModelDirectoryError
         For a damaged model directory.
     """
+    check_trackers(run.loop.trackers)
     missing = [line for key, path, kind in _kept_paths(run) if (line := _missing(key, path, kind, folder))]
     if missing:
         raise ConfigError("\n".join(missing))
@@ -66,6 +69,23 @@ def check_run(run: StudentRun | TeacherRun | PretrainRun, folder: Path = Path())
         Lexicon.load(lexicon)
     if not isinstance(run, PretrainRun):
         _check_models(run, _check_labelled(run))
+
+
+def check_trackers(names: Iterable[str]) -> None:
+    """Check that what is to follow a run is installed.
+
+    Raises
+    ------
+    ConfigError
+        Where it is not, naming the package.
+    """
+    for name in names:
+        found = find_spec(name)
+        if found is None or found.origin is None:  # a folder of that name, such as wandb makes, is no package
+            raise ConfigError(
+                f"loop.trackers: {name} needs the package {name}, which is not installed: "
+                f"pip install 'distillex[{name}]', or leave it out"
+            )
 
 
 def check_encoder(key: str, encoder: str | None) -> None:

@@ -33,10 +33,27 @@ from distillex_training.models.teacher import load_encoder, tokens_of
 from distillex_training.pretraining_data import TokenCorpus, pack, stream_raw, tokenise
 from distillex_training.run_directory import train_in
 from distillex_training.run_state import METRICS
+from distillex_training.task import BatchSize
 
 LOG = logging.getLogger("distillex.training")
 PADDING, BEGIN, SEPARATOR = (SPECIAL_TOKENS.index(token) for token in ("[PAD]", "[CLS]", "[SEP]"))
 DROPOUTS = (*HIDDEN_DROPOUTS, *ATTENTION_DROPOUTS)
+
+
+@dataclass(frozen=True)
+class MaskedBatch:
+    """Sequences in which tokens are to be guessed."""
+
+    input_ids: Tensor
+    """*Shape:* [B, T], int64."""
+    mask: Tensor | None
+    """True on tokens; None where there is no padding. *Shape:* [B, T]."""
+    positions: Tensor
+    """Where to guess: indices into the flattened [B * T]. *Shape:* [M], int64."""
+    targets: Tensor
+    """The tokens that stood there. *Shape:* [M], int64."""
+    tokens: int
+    """Without the padding."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +90,7 @@ class PretrainTask:
         config = model.encoder.config
         self._saved_settings = {name: getattr(config, name) for name in DROPOUTS if hasattr(config, name)}
         self._packed: tuple[int, list[PackedBatch]] | None = None
-        self._tokens = self._guesses = self._hits = self._batches = 0
+        self._tokens = self._guesses = self._hits = 0
         self._since = time.monotonic()
         self._tokens_at_evaluation, self._evaluated = 0, time.monotonic()
 
@@ -113,26 +130,43 @@ class PretrainTask:
             LOG.info("%d sequences, %.1f %% filled", len(sequences), 100 * filled / (len(sequences) * self._width))
         return self._packed[1]
 
-    def loss(self, batch: PackedBatch, epoch: int) -> Tensor:
+    def size(self, batch: PackedBatch, epoch: int) -> BatchSize:  # noqa: ARG002
+        """Tell how many sentences a batch holds."""
+        return BatchSize(sum(map(len, batch.sequences)), len(batch.sequences) * self._width)
+
+    def prepare(self, batch: PackedBatch, epoch: int) -> MaskedBatch:
+        """Mask a batch."""
+        return self._masked(batch, 1 + epoch)
+
+    def loss(self, prepared: MaskedBatch) -> Tensor:
         """Return the cross-entropy of the masked tokens."""
-        scores, targets, tokens = self._guess(batch, [self._run.loop.seed, 1 + epoch, batch.index])
-        self._batches += 1
-        self._tokens += tokens
-        self._tokens_at_evaluation += tokens
+        scores, targets = self._guess(prepared)
+        self._tokens += prepared.tokens
+        self._tokens_at_evaluation += prepared.tokens
         if not len(targets):  # a batch of characters that are all outside the vocabulary
             return scores.float().sum()
         loss = functional.cross_entropy(scores.float(), targets)
         self._guesses += len(targets)
         self._hits += int((scores.detach().argmax(dim=-1) == targets).sum())
-        if self._batches == self._run.log_batches:
-            self._log(batch, epoch, float(loss.detach()))
         return loss
+
+    def figures(self) -> dict[str, float]:
+        """Return the share of the masked tokens that were guessed, and the speed, since the last call."""
+        now = time.monotonic()
+        figures = {
+            "masked_accuracy": self._hits / max(1, self._guesses),
+            "tokens_per_second": self._tokens / max(1e-9, now - self._since),
+        }
+        self._tokens = self._guesses = self._hits = 0
+        self._since = now
+        return figures
 
     def after_step(self) -> None:
         """Nothing to hold."""
 
     def evaluate(self) -> dict[str, float]:
         """Guess on the held-out sentences; the same tokens are masked each time."""
+        begun = time.monotonic()
         packed = pack(
             [self._corpus.length(i) for i in self._held_out],
             self._run.sequence_length - 1,
@@ -143,15 +177,16 @@ class PretrainTask:
         with torch.no_grad():
             for batch in self._batches_of([[self._held_out[i] for i in sequence] for sequence in packed]):
                 with torch.autocast(self._device.type, torch.bfloat16, self._run.loop.bf16):
-                    scores, targets, _ = self._guess(batch, [self._run.loop.seed, 0, batch.index])
+                    scores, targets = self._guess(self._masked(batch, 0))
                 total += float(functional.cross_entropy(scores.float(), targets, reduction="sum"))
                 hits += float((scores.argmax(dim=-1) == targets).sum())
                 guesses += len(targets)
         self._model.train()
         if not guesses:
             raise ConfigError("held_out: no character of these sentences is in the vocabulary; hold out more of them")
-        rate = self._tokens_at_evaluation / max(1e-9, time.monotonic() - self._evaluated)
+        rate = self._tokens_at_evaluation / max(1e-9, begun - self._evaluated)
         self._tokens_at_evaluation, self._evaluated = 0, time.monotonic()
+        self._since += self._evaluated - begun
         return {"masked_accuracy": hits / guesses, "dev_loss": total / guesses, "tokens_per_second": round(rate, 1)}
 
     def test(self, directory: Path) -> dict[str, float]:  # noqa: ARG002
@@ -187,8 +222,16 @@ class PretrainTask:
             for index, begin in enumerate(range(0, len(sequences), size))
         ]
 
-    def _guess(self, batch: PackedBatch, seed: list[int]) -> tuple[Tensor, Tensor, int]:
-        """Return scores and targets of the masked tokens, and the number of real tokens."""
+    def _guess(self, masked: MaskedBatch) -> tuple[Tensor, Tensor]:
+        """Return scores and targets of the masked tokens."""
+        ids, positions, targets = (
+            each.to(self._device) for each in (masked.input_ids, masked.positions, masked.targets)
+        )
+        mask = None if masked.mask is None else masked.mask.to(self._device)
+        return self._model(ids, mask, positions), targets
+
+    def _masked(self, batch: PackedBatch, drawing: int) -> MaskedBatch:
+        """Mask a batch; ``drawing``: 0 for evaluation, in training a number for each epoch."""
         input_ids = np.full((len(batch.sequences), self._width), PADDING, dtype=np.int64)
         word_starts = np.ones(input_ids.shape, dtype=np.bool_)
         input_ids[:, 0] = BEGIN
@@ -201,29 +244,14 @@ class PretrainTask:
                 word_starts[row, position:end] = starts
                 input_ids[row, end] = SEPARATOR
                 position = end + 1
-        masked = mask_tokens(
-            input_ids, word_starts, self._model.guessed, np.random.default_rng(seed), self._run.masked_share
-        )
+        generator = np.random.default_rng([self._run.loop.seed, drawing, batch.index])
+        masked = mask_tokens(input_ids, word_starts, self._model.guessed, generator, self._run.masked_share)
         real = input_ids != PADDING
         count = int(real.sum())
-        mask = None if count == real.size else torch.from_numpy(real).to(self._device)
-        ids, positions, targets = (
-            torch.from_numpy(array).to(self._device) for array in (masked.input_ids, masked.positions, masked.targets)
-        )
-        return self._model(ids, mask, positions), targets, count
-
-    def _log(self, batch: PackedBatch, epoch: int, loss: float) -> None:
-        seconds = time.monotonic() - self._since
-        LOG.info(
-            "epoch %d, batch %d: loss %.3f, masked accuracy %.3f, %.0f tokens/s",
-            epoch + 1,
-            batch.index + 1,
-            loss,
-            self._hits / max(1, self._guesses),
-            self._tokens / seconds,
-        )
-        self._tokens = self._guesses = self._hits = self._batches = 0
-        self._since = time.monotonic()
+        mask = None if count == real.size else torch.from_numpy(real)
+        arrays = (masked.input_ids, masked.positions, masked.targets)
+        ids, positions, targets = map(torch.from_numpy, arrays)
+        return MaskedBatch(ids, mask, positions, targets, count)
 
 
 def pretraining_vocabulary(run: PretrainRun) -> tuple[tuple[str, ...], int]:

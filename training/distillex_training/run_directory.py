@@ -14,16 +14,19 @@ from distillex_matcher.layout import write_atomically
 from filelock import FileLock, Timeout
 
 from distillex_training import processes
+from distillex_training.preflight import check_trackers
 from distillex_training.run_record import (
     RunDirectoryError,
     changed_settings,
     circumstances,
+    plain_settings,
     read_record,
     record_of,
     write_record,
 )
 from distillex_training.run_state import BEST, CHECKPOINT, FINISHED, METRICS, check_best, read_outcome
 from distillex_training.task import Task
+from distillex_training.trackers import Trackers
 from distillex_training.training_loop import fit
 
 LOG = logging.getLogger("distillex.training")
@@ -80,10 +83,20 @@ def train_in(
 
     Raises
     ------
+    ConfigError
+        For a tracker whose package is not installed.
     RunDirectoryError
         For a directory that holds a run with other settings or data, or in which another process trains.
     """
-    with _entered(directory, run, resume_with_changes) as entered:
+    check_trackers(run.loop.trackers)
+    with (
+        _entered(directory, run, resume_with_changes) as entered,
+        Trackers(
+            *(run.loop.trackers, directory),
+            begun=entered.record["begun"],
+            settings=plain_settings(entered.record),
+        ) as trackers,
+    ):
         task, outcome = None, entered.outcome
         if outcome is not None:
             LOG.info("%s is finished already: nothing was trained; delete it to train anew", directory)
@@ -99,16 +112,23 @@ def train_in(
             if entered.is_new:
                 keep_record()  # a directory knows what it is for while a teacher labels for it
             task = prepare()
-            outcome = fit(task, run.loop, directory, max_steps=max_steps, changed=entered.changed, restored=keep_record)
+            outcome = fit(
+                *(task, run.loop, directory),
+                max_steps=max_steps,
+                changed=entered.changed,
+                restored=keep_record,
+                trackers=trackers,
+            )
         if tested and processes.share((directory / FINISHED).exists() and not (directory / TEST).exists()):
-            _test(prepare() if task is None else task, directory)
+            _test(prepare() if task is None else task, directory, trackers)
         return outcome
 
 
-def _test(task: Task, directory: Path) -> None:
+def _test(task: Task, directory: Path, trackers: Trackers) -> None:
     """Write what the picked model scores on what it was not picked on (of the first process)."""
     if processes.is_first():
         measured = task.test(directory / BEST)
+        trackers.log_test(measured)
         write_atomically(directory / TEST, json.dumps(measured, ensure_ascii=False) + "\n")
         LOG.info("test f1 %.4f: %s", measured["f1"], directory / TEST)
 

@@ -37,6 +37,7 @@ KINDS: dict[str, type] = {kind.__name__: kind for kind in (PretrainRun, StudentR
 PACKAGES = ("distillex", "torch", "transformers", "accelerate", "safetensors", "numpy", "pydantic")
 LOSS_WEIGHTS = "distillation.losses"
 PLACE = re.compile(r"(?<=\.)\d+(?=\.|$)")
+PlainValue = bool | int | float | str | None
 UNSET = object()
 """A setting that is not there."""
 
@@ -58,6 +59,12 @@ def record_of(run: Any, processes: int = 1) -> dict[str, Any]:
     settings = _plain(dict(_settings_of(run)))
     settings["loop.accumulate"] *= processes
     return {"format": FORMAT, "kind": type(run).__name__, "settings": settings}
+
+
+def plain_settings(record: dict[str, Any]) -> dict[str, PlainValue]:
+    """Return the settings of a record, each as one value: lists, and files with their checksums, as texts."""
+    settings: dict[str, Any] = record["settings"]
+    return {key: _text(value) if isinstance(value, (list, dict)) else value for key, value in settings.items()}
 
 
 def circumstances(run: Any) -> dict[str, Any]:

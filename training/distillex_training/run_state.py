@@ -67,6 +67,22 @@ class Progress:
     best: dict[str, float] = field(default_factory=dict)
     rows: int = 0
     """Lines of the metrics file that belong to this state."""
+    point_sum: float = 0.0
+    """Of the losses since the last point that trackers got."""
+    point_count: int = 0
+    """How many these are."""
+
+    def add(self, loss: float) -> None:
+        """Take in the loss of a batch."""
+        self.loss_sum += loss
+        self.loss_count += 1
+        self.point_sum += loss
+        self.point_count += 1
+
+    @property
+    def loss(self) -> float:
+        """Mean since the last evaluation."""
+        return self.loss_sum / max(1, self.loss_count)
 
 
 def read_outcome(directory: Path) -> dict[str, float] | None:
@@ -135,8 +151,14 @@ class RunState:
         finally:
             model.load_state_dict(own)
 
-    def evaluate(self, epoch: float) -> None:
-        """Score, keep the best, write a line of metrics, begin a new mean of the loss (of the first process)."""
+    def evaluate(self, epoch: float) -> dict[str, float]:
+        """Score, keep the best, write a line of metrics, begin a new mean of the loss (of the first process).
+
+        Returns
+        -------
+        dict
+            The scores.
+        """
         state, metric = self.state, self.task.metric
         with self._averaged_weights():
             # One process decides for all: rounding could make them differ.
@@ -151,18 +173,18 @@ class RunState:
                 state.without_gain += 1
         seconds = time.monotonic() - self._since
         self._since = time.monotonic()
-        loss = state.loss_sum / max(1, state.loss_count)
+        loss = state.loss
         state.loss_sum, state.loss_count = 0.0, 0
         state.rows += 1
         if not processes.is_first():
-            return
+            return metrics
         row = metrics | {"epoch": round(epoch, 4), "step": state.step, "loss": loss, "seconds": seconds}
         with (self.directory / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         if not scored:
             told = "epoch %.4g, step %d  loss %.4f  no development file: these weights are kept  %.0f s"
             LOG.info(told, epoch, state.step, loss, seconds)
-            return
+            return metrics
         LOG.info(
             "epoch %s, step %d  loss %.4f  dev %s %.4f  (best %.4f)  %.0f s",
             f"{epoch:.4g}",
@@ -173,6 +195,7 @@ class RunState:
             state.best[metric],
             seconds,
         )
+        return metrics
 
     def save_checkpoint(self) -> None:
         """Replace the checkpoint atomically, and publish."""
@@ -287,6 +310,7 @@ class RunState:
         if state.batch:
             LOG.warning("epoch %d begins anew, since settings have changed", state.epoch + 1)
         state.batch, state.loss_sum, state.loss_count, state.without_gain = 0, 0.0, 0, 0
+        state.point_sum, state.point_count = 0.0, 0
         if any(key.startswith(PICKING) for key in changed):
             LOG.warning("the best so far was picked on other development data: the next evaluation is the best")
             state.best = {}

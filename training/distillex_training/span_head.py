@@ -77,9 +77,9 @@ class SpanTask(GoldTask):
 
     loss_by_type = False
 
-    def loss(self, batch: list[int], epoch: int) -> Tensor:
+    def loss(self, prepared: Any) -> Tensor:
         """Return the mean loss of the sentences, or of their types."""
-        features = self.batch(batch, epoch)
+        features = prepared.to(self.device)
         scores: Tensor = self.model.tagger(*features.inputs)
         gold = gold_spans(features.labels, self.model.crf.scheme)
         _, last = span_bounds(features.mask.shape[1], scores.device)
@@ -101,8 +101,8 @@ class SpanTask(GoldTask):
         return label_texts(tagger, self.featurizer, [sentence.text for sentence in sentences])
 
     def saved(self, directory: Path) -> tuple[SpanTeacher, ConstrainedCrf]:
-        """Read what :meth:`save` wrote; the CRF is the task's, for its scheme."""
-        return load_span_teacher(directory)[0], self.model.crf
+        """Read what :meth:`save` wrote, to where it is trained; the CRF is the task's, for its scheme."""
+        return load_span_teacher(directory)[0].to(self.device), self.model.crf
 
     def save(self, directory: Path) -> None:
         """Write a model directory that :func:`load_span_teacher` reads."""

@@ -30,6 +30,7 @@ from distillex_training.data.words import read_words
 from distillex_training.evaluate import ScoredSpan
 from distillex_training.lexicon import LexiconAugmenter
 from distillex_training.models import ConstrainedCrf, Student, Teacher, load_model, save_model
+from distillex_training.task import BatchSize
 
 LOG = logging.getLogger("distillex.training")
 
@@ -266,8 +267,16 @@ class GoldTask:
         """Return a sentence of an epoch by its number, as the epoch teaches it."""
         return self.sentences[index]
 
+    def text(self, index: int, epoch: int) -> str:  # noqa: ARG002
+        """Return the text of a sentence of an epoch by its number."""
+        return self.sentences[index].text
+
+    def size(self, batch: list[int], epoch: int) -> BatchSize:
+        """Tell how much a batch holds, before entities are exchanged."""
+        return BatchSize(len(batch), len(batch) * max(len(self.text(i, epoch)) for i in batch))
+
     def _bucketed(self, indices: Sequence[int], seed: int, epoch: int) -> list[list[int]]:
-        lengths = [len(self.sentence(i, epoch).text) for i in indices]
+        lengths = [len(self.text(i, epoch)) for i in indices]
         batches = length_bucketed_batches(lengths, self.loop.batch_size, self.loop.max_characters, seed, epoch)
         return [[indices[i] for i in batch] for batch in batches]
 
@@ -283,8 +292,7 @@ class GoldTask:
                 drawn[-1] = joined(drawn[-1], noisy(drawn[-1].sentence, chance))
             generator = random.Random(f"{self.loop.seed}-{epoch}-{index}")
             overlays.append(self._augmenter.overlay(drawn[-1].sentence, generator))
-        batch = make_batch(self.featurizer, self.model.crf.scheme, drawn, overlays, indices)
-        return batch.to(self.model.crf.allowed_starts.device)
+        return make_batch(self.featurizer, self.model.crf.scheme, drawn, overlays, indices)
 
     def may_change(self, index: int) -> bool:  # noqa: ARG002
         """Tell whether a sentence may have other entities and less punctuation than it was labelled with."""
@@ -304,9 +312,23 @@ class GoldTask:
         emissions: Tensor = self.model.tagger(*batch.inputs)
         return emissions[:, 1:-1].float()
 
-    def loss(self, batch: list[int], epoch: int) -> Tensor:
+    def prepare(self, batch: list[int], epoch: int) -> Any:
+        """Featurise a batch."""
+        return self.batch(batch, epoch)
+
+    def loss(self, prepared: Any) -> Tensor:
         """Return the negative log likelihood of the gold labels, per character."""
-        return self._gold_loss(self.batch(batch, epoch))
+        return self._gold_loss(prepared.to(self.device))
+
+    def figures(self) -> dict[str, float]:
+        """Nothing: the loss is all there is."""
+        return {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is trained."""
+        device: torch.device = self.model.crf.allowed_starts.device
+        return device
 
     def _gold_loss(self, features: Batch) -> Tensor:
         return self.lost(self.emissions(features), features)
@@ -336,8 +358,9 @@ class GoldTask:
         return self._measured(self.data.test, *self.saved(directory))
 
     def saved(self, directory: Path) -> tuple[Student | Teacher, ConstrainedCrf]:
-        """Read what :meth:`save` wrote."""
-        return load_model(directory)[:2]
+        """Read what :meth:`save` wrote, to where the model is trained."""
+        tagger, crf, _ = load_model(directory)
+        return tagger.to(self.device), crf
 
     def predict(
         self, sentences: Sequence[Sentence], tagger: Student | Teacher, crf: ConstrainedCrf

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
+
+
+class BatchSize(NamedTuple):
+    """What a batch holds."""
+
+    sentences: int
+    characters: int
+    """With the padding: the time of a step is about proportional to them."""
 
 
 class Task(Protocol):
@@ -33,8 +41,24 @@ class Task(Protocol):
         """Return the epoch's batches, deterministic in the epoch."""
         ...
 
-    def loss(self, batch: Any, epoch: int) -> Tensor:
+    def size(self, batch: Any, epoch: int) -> BatchSize:
+        """Tell how much a batch of an epoch holds."""
+        ...
+
+    def prepare(self, batch: Any, epoch: int) -> Any:
+        """Return what :meth:`loss` reads of a batch, on the CPU.
+
+        It may be called in another thread while :meth:`loss` runs, and draws nothing from torch's generator, so that
+        a run is the same whether it is called ahead or not.
+        """
+        ...
+
+    def loss(self, prepared: Any) -> Tensor:
         """Return the loss of one batch."""
+        ...
+
+    def figures(self) -> dict[str, float]:
+        """Return further figures of the batches since the last call, for the log; empty where there are none."""
         ...
 
     def after_step(self) -> None:

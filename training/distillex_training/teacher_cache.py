@@ -26,8 +26,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distillex_training.ensemble import Ensemble
+from distillex_training.progress import Meter, Pace, duration
 from distillex_training.run_record import content_checksum
 from distillex_training.tagging import TaggingData
+from distillex_training.task import BatchSize
 from distillex_training.teacher_outputs import cut, files_of, finished, is_whole, paths_file, rows_of
 
 LOG = logging.getLogger("distillex.training")
@@ -292,17 +294,23 @@ def _label(
     for file in files:
         cut(partial[file.name], file, texts[:done])
     LOG.info("labelling %d raw sentences with the teacher: %s (%d done before)", len(texts), ", ".join(missing), done)
-    for count, begin in enumerate(range(done, len(texts), BATCH_SIZE)):
-        if max_batches is not None and count == max_batches:
-            return False
-        batch = list(texts[begin : begin + BATCH_SIZE])
-        outputs = ensemble.outputs(batch)
-        for part in missing:
-            for name, rows in rows_of(part, outputs, ensemble.decoder, ensemble.entity_types).items():
-                with partial[name].open("ab") as file_of_part:
-                    file_of_part.write(b"".join(rows))
-        if begin // BATCH_SIZE % 100 == 99:
-            LOG.info("labelled %d of %d", begin + len(batch), len(texts))
+    left = sum(map(len, texts[done:]))  # in characters: the texts become longer and longer
+    pace = Pace()
+    with Meter("labelling", len(texts), "sentences", done) as meter:
+        for count, begin in enumerate(range(done, len(texts), BATCH_SIZE)):
+            if max_batches is not None and count == max_batches:
+                return False
+            batch = list(texts[begin : begin + BATCH_SIZE])
+            outputs = ensemble.outputs(batch)
+            for part in missing:
+                for name, rows in rows_of(part, outputs, ensemble.decoder, ensemble.entity_types).items():
+                    with partial[name].open("ab") as file_of_part:
+                        file_of_part.write(b"".join(rows))
+            size = BatchSize(len(batch), sum(map(len, batch)))
+            pace.done(size)
+            left -= size.characters
+            rest, rate = pace.seconds_for(left) or 0.0, pace.sentences_per_second
+            meter.show(begin + len(batch), f"{duration(rest)} left", f"{rate:,.0f} sentences/s")
     for file in files:
         with partial[file.name].open("rb") as written:
             os.fsync(written.fileno())

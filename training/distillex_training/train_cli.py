@@ -12,7 +12,7 @@ from distillex.command.options import fail
 
 from distillex_training.config import ConfigError, PretrainRun, StudentRun, TeacherRun, read_config
 from distillex_training.config.shipped import find_config
-from distillex_training.console import log_to_the_terminal, use_threads
+from distillex_training.console import log_to_standard_error, use_threads
 
 if find_spec("torch") is None:  # it is imported later, but a run needs it
     raise ModuleNotFoundError("No module named 'torch'", name="torch")
@@ -105,7 +105,7 @@ def _checked(config: Path, kind: type[T], overrides: dict[str, str]) -> T:
     from distillex_training.data.records import DataError
     from distillex_training.preflight import check_run
 
-    log_to_the_terminal()
+    log_to_standard_error()
     try:
         path = find_config(config)
         run = read_config(path, kind, overrides)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import field
+from typing import Annotated, Literal
 
 from distillex_training.config.values import (
     WITHOUT_EFFECT,
     Count,
+    OneAlone,
     Rate,
     Seed,
     ShareBelowOne,
@@ -49,5 +51,14 @@ class LoopConfig:
     """Stop after so many evaluations without a better one; 0 never stops early."""
     checkpoint_minutes: Weight = field(default=5.0, metadata=WITHOUT_EFFECT)
     """Minutes between checkpoints within an epoch."""
+    prefetch: Count = field(default=0, metadata=WITHOUT_EFFECT)
+    """Batches whose features are computed ahead, in a thread beside the training step; of a CPU's step they are a
+    hundredth."""
+    trackers: Annotated[tuple[Literal["tensorboard", "wandb"], ...], OneAlone()] = field(
+        default=(), metadata=WITHOUT_EFFECT
+    )
+    """Where the run is followed: ``tensorboard`` (files in the run directory) or ``wandb``; each needs its package."""
+    log_steps: Size = field(default=50, metadata=WITHOUT_EFFECT)
+    """Optimiser steps between two points that trackers get of the training loss."""
     seed: Seed = 1
     """Of the new weights, the order of the sentences, dropout and augmentation."""

@@ -22,6 +22,7 @@ RENAMED = {
     "distillation.emission_error": "distillation.losses.logit_mse",
     "distillation.emission_divergence": "distillation.losses.logit_kl",
     "distillation.hidden": "distillation.losses.hidden_mse",
+    "log_batches": "loop.log_steps",
 }
 """Keys of earlier versions, and what they are called now."""
 PATH_ALONE = ("Corpus", "LabelSource", "TrainingCorpus")

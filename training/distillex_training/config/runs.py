@@ -13,7 +13,6 @@ from distillex_training.config.losses import LOSSES
 from distillex_training.config.student import StudentSizes
 from distillex_training.config.values import (
     NAMES_CONTENT,
-    WITHOUT_EFFECT,
     HashSize,
     InputFile,
     ModelDirectory,
@@ -161,8 +160,6 @@ class PretrainRun:
     """How transformers computes attention: ``sdpa`` (fused, best on a GPU) or ``eager`` (a quarter faster on a CPU)."""
     half_precision: Switch = True
     """Store the encoder as float16."""
-    log_batches: Size = field(default=50, metadata=WITHOUT_EFFECT)
-    """A line in the log every so many batches."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """How to optimise."""
 

@@ -13,7 +13,7 @@ import typer
 from distillex.command.options import fail
 from distillex.locations import shipped_base_lexicon
 
-from distillex_training.console import log_to_the_terminal
+from distillex_training.console import log_to_standard_error
 
 if TYPE_CHECKING:
     from distillex_training.data.records import Record
@@ -83,7 +83,7 @@ def label(
     """Label raw text with an LLM (--endpoint) or a model (--model), for `distillation.labels`. Resumes."""
     from distillex_training.data.raw import read_raw
 
-    log_to_the_terminal()
+    log_to_standard_error()
     if bool(model) == (endpoint is not None):
         fail("label", "give either --model or --endpoint: who is to label", EXIT_WRONG_USE)
     _check_output(output, (*raw, types, examples, prompt, base))

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from distillex_training.console import CONSOLE, is_on_a_terminal
 from distillex_training.data.alignment import AlignmentReport
 from distillex_training.data.records import Record
 from distillex_training.labelling.answer_cache import AnswerCache, Kept
@@ -197,9 +197,8 @@ class _Run:
         self._done = 0
         self._silent = self._refused = 0
         """Sentences in a row."""
-        console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._bar = Progress(*columns, console=CONSOLE, transient=True, disable=not is_on_a_terminal())
         self._task = self._bar.add_task("labelling", total=total)
 
     @property

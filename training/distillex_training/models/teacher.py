@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +201,8 @@ def _pretrained(name_or_path: str | Path) -> tuple[Any, dict[str, int]]:
 
     rows = tokens_of(name_or_path)
     try:
-        encoder, found = AutoModel.from_pretrained(name_or_path, dtype=torch.float32, output_loading_info=True)
+        with _quiet():
+            encoder, found = AutoModel.from_pretrained(name_or_path, dtype=torch.float32, output_loading_info=True)
     except UNREADABLE as error:
         raise _unreadable(name_or_path, error) from None
     # transformers draws these at random.
@@ -209,6 +212,19 @@ def _pretrained(name_or_path: str | Path) -> tuple[Any, dict[str, int]]:
     if hasattr(encoder, "pooler"):
         encoder.pooler = None
     return encoder, rows
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from reporting, in a table, weights that are missing: those that matter are refused by name."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _new_encoder(settings: dict[str, Any]) -> Any:
