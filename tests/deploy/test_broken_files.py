@@ -106,7 +106,13 @@ BROKEN = {
         "tenant new acme --tenants /t",
         "'new'",
     ),
-    "a profile of the page": ("page", "docs/how-to/deploy.md", "--profile tracing", "--profile traces", "profile traces"),
+    "a profile of the page": (
+        "page",
+        "docs/how-to/deploy.md",
+        "--profile tracing",
+        "--profile traces",
+        "profile traces",
+    ),
     "a variable of the page": (
         "page",
         "docs/how-to/deploy.md",

@@ -49,7 +49,8 @@ enum class Case { kFolded, kKept };
 
 // Lower case, full width to half width, traditional to simplified, radicals and compatibility ideographs to
 // the ideograph, white space and what is not to be seen (joiners, marks of writing direction) to U+0020; one
-// code point to one code point. docs/how-to/lexicons.md has the table, tools/generate_fold_tables.py makes it.
+// code point to one code point. docs/how-to/lexicons.md has the table, tools/generate_fold_tables.py makes
+// it.
 class Normalizer {
   public:
     explicit Normalizer(Case letters = Case::kFolded);
