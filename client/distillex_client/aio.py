@@ -190,6 +190,10 @@ class AsyncExtractor(ExtractorCore):
         if batch:
             yield batch
 
+    async def sentence_periods(self) -> bool:
+        """Ask whether the model's documents are cut after periods of Latin text too, as its layout says."""
+        return (await self._served_model(None)).sentence_periods
+
     async def _cuts_at_periods(self, document: str | bytes, call: Call) -> bool:
         return has_period(document) and (await self._served_model(call.expires)).sentence_periods
 

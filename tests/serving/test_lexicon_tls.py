@@ -55,17 +55,17 @@ def test_every_command_reaches_a_server_that_demands_certificates(tls_server, fi
     options = ["--url", tls_server.grpc_url, *caller, "--tls-key", files / "caller-key.pem"]
     for version in (1, 2, 3):
         done = lexicon("push", "encrypted", words, *options)
-        assert done.output.strip() == f"encrypted@{version}: 1 words in use"
-    assert lexicon("rollback", "encrypted", *options).output.strip() == "encrypted@2 is in use"
-    assert lexicon("prune", "encrypted", "--keep", 1, *options).output.strip() == (
+        assert done.stdout.strip() == f"encrypted@{version}: 1 words in use"
+    assert lexicon("rollback", "encrypted", *options).stdout.strip() == "encrypted@2 is in use"
+    assert lexicon("prune", "encrypted", "--keep", 1, *options).stdout.strip() == (
         "encrypted: 0 versions removed, kept: 1, 2, 3"
     )
     assert "encrypted" in lexicon("list", *options).output
     refused = lexicon("push", "base", words, *options)
     assert refused.exit_code == 1
     assert "words out of use" in refused.output
-    assert lexicon("push", "base", words, "--replace-base", *options).output.strip() == "base@2: 1 words in use"
-    assert lexicon("rollback", "base", *options).output.strip() == "base@1 is in use"
+    assert lexicon("push", "base", words, "--replace-base", *options).stdout.strip() == "base@2: 1 words in use"
+    assert lexicon("rollback", "base", *options).stdout.strip() == "base@1 is in use"
 
 
 @pytest.mark.server
