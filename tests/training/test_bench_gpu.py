@@ -107,7 +107,8 @@ def test_the_report_is_taken_up_by_the_results_and_the_page(measured):
     folder, report, _ = measured
     page, results = folder / "gpu.md", folder / "results.json"
     shipped = ROOT / "docs" / "how-to" / "gpu.md"
-    marks = [line for line in shipped.read_text(encoding="utf-8").split("\n") if line.startswith("<!--") and "measured" in line]
+    lines = shipped.read_text(encoding="utf-8").split("\n")
+    marks = [line for line in lines if line.startswith("<!--") and "measured" in line]
     page.write_text("\n".join(["before", marks[0], "old", marks[1], "after"]), encoding="utf-8")
     for _ in range(2):
         run("training/evidence/record_gpu.py", folder / "report.json", "--results", results, "--page", page)
