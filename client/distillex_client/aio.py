@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from distillex_client.attempts import Attempts
 from distillex_client.connection import Line, open_line
-from distillex_client.core import Call, ExtractorCore, Request, ServedModel, check_texts, entities_of, has_period
+from distillex_client.core import Call, ExtractorCore, Request, ServedModel, check_texts, entities_of
 from distillex_client.documents import DEFAULT_WINDOW, Document
 from distillex_client.entity import Entity, Extraction
 from distillex_client.errors import (
@@ -26,6 +26,7 @@ from distillex_client.errors import (
 )
 from distillex_client.protocol import Lexicon, Trust, parse_answer
 from distillex_client.selection import EVERYTHING, Selection
+from distillex_client.sentences import has_period
 
 T = TypeVar("T")
 

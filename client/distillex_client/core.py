@@ -230,11 +230,6 @@ class ExtractorCore:
         return named(error, self.url, self._tls)
 
 
-def has_period(document: str | bytes) -> bool:
-    """Tell whether it matters what a period ends."""
-    return b"." in document if isinstance(document, bytes) else isinstance(document, str) and "." in document
-
-
 def check_texts(texts: Any) -> None:
     """Refuse one text where several are taken, as its characters would be texts of their own, and what holds none."""
     if isinstance(texts, (str, bytes, bytearray)):

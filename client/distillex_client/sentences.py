@@ -42,6 +42,11 @@ def sentence_ends(text: str, *, periods: bool = False) -> list[int]:
     return sorted({*ends, *period_ends(text)}) if periods else ends
 
 
+def has_period(document: str | bytes) -> bool:
+    """Tell whether it matters what a period ends."""
+    return b"." in document if isinstance(document, bytes) else isinstance(document, str) and "." in document
+
+
 def period_ends(text: str) -> list[int]:
     """Return where periods end sentences of scripts with capital and small letters."""
     return [match.end() for match in _PERIOD.finditer(text) if _ends_sentence(text, match.start(), match.end())]

@@ -15,6 +15,7 @@ from compose import make_secrets
 from kubernetes_objects import Object, containers_of
 from monitoring import query_problems
 from own_commands import gate_problem, problem_of
+from page import PAGE
 from programs import output, said
 from references import reference_problems
 from rights import container_problems, security_problems
@@ -106,15 +107,15 @@ def render(tools: Tools, chart: Path, values: str, more: Sequence[str]) -> list[
 
 def check_page(root: Path, tools: Tools) -> list[str]:
     """Render the chart as docs/how-to/deploy.md says; the page builds and pushes each image that it then names."""
-    page = (root / "docs/how-to/deploy.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    page = (root / PAGE).read_text(encoding="utf-8").replace("\\\n", " ")
     page = page.replace("REGISTRY", "registry.example")
     installs = re.findall(r"^helm install .*$", page, re.MULTILINE)
     built, pushed = (
         set(re.findall(pattern, page)) for pattern in (r"docker build .*?-t (\S+) \.", r"docker push (\S+)")
     )
-    problems = [f"docs/how-to/deploy.md: {image} is pushed, and not built" for image in sorted(pushed - built)]
+    problems = [f"{PAGE}: {image} is pushed, and not built" for image in sorted(pushed - built)]
     problems += [
-        f"docs/how-to/deploy.md: no helm install with {values}"
+        f"{PAGE}: no helm install with {values}"
         for values in ("values-cpu.yaml", "values-gpu.yaml")
         if not any(values in line for line in installs)
     ]
@@ -122,10 +123,10 @@ def check_page(root: Path, tools: Tools) -> list[str]:
         try:
             text = output([tools.helm, "template", *shlex.split(line)[2:]], cwd=root)
         except RuntimeError as error:
-            problems.append(f"docs/how-to/deploy.md: {line}: {error}")
+            problems.append(f"{PAGE}: {line}: {error}")
             continue
         images = {each["image"] for _, each in containers_of([each for each in yaml.safe_load_all(text) if each])}
-        problems += [f"docs/how-to/deploy.md: {line}: nothing pushes {image}" for image in sorted(images - pushed)]
+        problems += [f"{PAGE}: {line}: nothing pushes {image}" for image in sorted(images - pushed)]
     return problems
 
 

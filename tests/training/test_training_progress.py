@@ -9,10 +9,11 @@ import subprocess
 import sys
 
 import pytest
+from distillex_client.durations import duration
 from distillex_training import progress as shown
 from distillex_training.config import LoopConfig
 from distillex_training.console import OneLine
-from distillex_training.progress import Meter, Pace, TrainingProgress, duration
+from distillex_training.progress import Meter, Pace, TrainingProgress
 from distillex_training.task import BatchSize
 
 SECONDS_A_CHARACTER = 0.003

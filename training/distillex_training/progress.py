@@ -9,6 +9,7 @@ from itertools import accumulate
 from types import TracebackType
 from typing import Any
 
+from distillex_client.durations import duration
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from distillex_training.config.loop import LoopConfig
@@ -213,10 +214,3 @@ class TrainingProgress:
         """Take in an evaluation that has just ended."""
         self._forecast.evaluated(seconds)
         self._pace.go_on()
-
-
-def duration(seconds: float) -> str:
-    """Return a time as ``4:07`` or ``1:04:07``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

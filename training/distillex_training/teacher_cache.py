@@ -20,13 +20,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from distillex_client.durations import duration
 from distillex_matcher.layout import write_atomically
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch import Tensor
 
 from distillex_training.ensemble import Ensemble
-from distillex_training.progress import Meter, Pace, duration
+from distillex_training.progress import Meter, Pace
 from distillex_training.run_record import content_checksum
 from distillex_training.tagging import TaggingData
 from distillex_training.task import BatchSize

@@ -13,6 +13,7 @@ from distillex_client.batch.records import BadRecord, Chunk, Extracted, Record
 from distillex_client.documents import Window, merge_windows, split_document
 from distillex_client.entity import Extraction
 from distillex_client.selection import EVERYTHING, Selection
+from distillex_client.sentences import has_period
 
 # An ensemble pads the texts of a request to the bucket of the longest (docs/reference/tensors.md). Those of one bucket
 # are sent together: no text is padded further than alone.
@@ -84,7 +85,7 @@ def _submit(chunk: Chunk, caller: Caller, pool: ThreadPoolExecutor, batch_size: 
         if isinstance(item, BadRecord):
             windows.append([])
             continue
-        periods = "." in item.text and caller.sentence_periods()
+        periods = has_period(item.text) and caller.sentence_periods()
         windows.append(split_document(item.text, periods=periods))
         for window in windows[-1]:
             by_bucket[bisect_left(LONGEST_TEXT_OF_BUCKET, window.end - window.start)].append(len(pieces))

@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
+from distillex_client.durations import duration
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -127,13 +129,7 @@ def describe(records: int, bad: int, position: float, rate: Rate) -> str:
     if position:
         parts.append(f"{position:.0%}")
     if rate.left_s is not None:
-        parts.append(f"{_clock(rate.left_s)} left")
+        parts.append(f"{duration(rate.left_s)} left")
     if bad:
         parts.append(f"{bad:,} bad")
     return ", ".join(parts)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from distillex_matcher import FeatureLayout, Lexicon
@@ -28,7 +27,6 @@ from distillex_training.config.student import StudentConfig
 from distillex_training.config.teacher import TeacherConfig
 from distillex_training.models.crf import ConstrainedCrf
 from distillex_training.models.encoders import EncoderError
-from distillex_training.models.encoders import longest_input as longest_input_of_encoder
 from distillex_training.models.student import Student
 from distillex_training.models.teacher import Teacher
 from distillex_training.models.word_pieces import TOKENIZER_FILE, WordPieces
@@ -137,14 +135,11 @@ def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, Feat
 
 
 def _pieces(directory: Path, teacher: Teacher, layout: FeatureLayout) -> WordPieces:
-    path, encoder = directory / TOKENIZER_FILE, teacher.encoder
+    path = directory / TOKENIZER_FILE
     if not path.is_file():
         raise ModelDirectoryError(f"{path}: missing; a teacher that reads word pieces needs its tokenizer")
-    config: Any = encoder.config
-    padding = config.pad_token_id or 0
     try:
-        content = path.read_text(encoding="utf-8")
-        return WordPieces(content, layout.vocabulary, padding, longest_input_of_encoder(encoder))
+        return WordPieces(path.read_text(encoding="utf-8"), layout.vocabulary, teacher.encoder)
     except (EncoderError, UnicodeDecodeError) as error:
         raise ModelDirectoryError(f"{path}: {error}") from None
 

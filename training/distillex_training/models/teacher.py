@@ -144,8 +144,7 @@ def load_encoder_of_pieces(
         For an encoder that cannot be read, or built anew from its configuration, or that has no pieces.
     """
     encoder, _ = _pretrained(name_or_path)
-    padding = encoder.config.pad_token_id or 0
-    pieces = pieces_of_encoder(name_or_path, vocabulary, padding, longest_input(encoder))
+    pieces = pieces_of_encoder(name_or_path, vocabulary, encoder)
     return encoder, _checked_settings(encoder), pieces
 
 

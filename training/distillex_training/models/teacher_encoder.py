@@ -10,7 +10,7 @@ from distillex_matcher.exported import CONFIG_FILE
 from torch import nn
 
 from distillex_training.models.directory import load_model
-from distillex_training.models.encoders import EncoderError, longest_input
+from distillex_training.models.encoders import EncoderError
 from distillex_training.models.teacher import Teacher, adapt_encoder, load_encoder, load_encoder_of_pieces
 from distillex_training.models.word_pieces import WordPieces, checked_pieces
 
@@ -51,11 +51,8 @@ def load_any_encoder_of_pieces(
     assert isinstance(teacher, Teacher)
     if teacher.pieces is None:
         raise EncoderError(f"word_pieces: the teacher {name_or_path} reads characters alone: give false")
-    encoder: Any = teacher.encoder
-    padding = encoder.config.pad_token_id or 0
-    limit = longest_input(encoder)
-    pieces = checked_pieces(teacher.pieces.content, name_or_path, vocabulary, padding, limit)
-    return encoder, teacher.config.encoder_config, pieces
+    pieces = checked_pieces(teacher.pieces.content, name_or_path, vocabulary, teacher.encoder)
+    return teacher.encoder, teacher.config.encoder_config, pieces
 
 
 def is_teacher(name_or_path: str | Path) -> bool:

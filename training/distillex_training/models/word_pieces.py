@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distillex_training.models.encoders import EncoderError
+from distillex_training.models.encoders import EncoderError, longest_input
 
 TOKENIZER_FILE = "tokenizer.json"
 UNKNOWN_CHARACTER = "\U0002a6a5"
@@ -55,10 +55,8 @@ class WordPieces:
         What its ``tokenizer.json`` holds.
     vocabulary
         Our tokens by id.
-    padding
-        Id of the encoder's padding.
-    longest
-        Pieces that the encoder reads at once, the two at the ends included; None: no limit.
+    encoder
+        Reads the pieces: its padding, and how many it reads at once, are theirs.
 
     Raises
     ------
@@ -66,7 +64,7 @@ class WordPieces:
         For a tokenizer that cannot be used, or has no pieces.
     """
 
-    def __init__(self, content: str, vocabulary: tuple[str, ...], padding: int, longest: int | None) -> None:
+    def __init__(self, content: str, vocabulary: tuple[str, ...], encoder: Any) -> None:
         from tokenizers import Tokenizer
 
         try:
@@ -81,7 +79,8 @@ class WordPieces:
         self.content = content
         self._tokenizer: Any = tokenizer
         self._begin, self._end = ends
-        self._padding = padding
+        self._padding = encoder.config.pad_token_id or 0
+        longest = longest_input(encoder)
         self._room = None if longest is None else longest - len(ends)
         self._characters = [_seen(token) for token in vocabulary]
 
@@ -176,9 +175,7 @@ class PooledPieces(nn.Module):
         return placed
 
 
-def pieces_of_encoder(
-    name_or_path: str | Path, vocabulary: tuple[str, ...], padding: int, longest: int | None
-) -> WordPieces:
+def pieces_of_encoder(name_or_path: str | Path, vocabulary: tuple[str, ...], encoder: Any) -> WordPieces:
     """Return the pieces of a pretrained encoder's tokenizer; parameters as of :class:`WordPieces`.
 
     Raises
@@ -194,12 +191,10 @@ def pieces_of_encoder(
     except (AttributeError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise EncoderError(f"word_pieces: the tokenizer of {name_or_path} cannot be used: {reason}") from None
-    return checked_pieces(content, name_or_path, vocabulary, padding, longest)
+    return checked_pieces(content, name_or_path, vocabulary, encoder)
 
 
-def checked_pieces(
-    content: str, name_or_path: str | Path, vocabulary: tuple[str, ...], padding: int, longest: int | None
-) -> WordPieces:
+def checked_pieces(content: str, name_or_path: str | Path, vocabulary: tuple[str, ...], encoder: Any) -> WordPieces:
     """Return a tokenizer's pieces.
 
     Raises
@@ -208,7 +203,7 @@ def checked_pieces(
         For one that cannot be used, or has no piece longer than a character; names the encoder.
     """
     try:
-        pieces = WordPieces(content, vocabulary, padding, longest)
+        pieces = WordPieces(content, vocabulary, encoder)
     except EncoderError as error:
         raise EncoderError(f"word_pieces: {name_or_path}: {error}") from None
     if not count_pieces(pieces.rows()):
