@@ -38,16 +38,29 @@ class _Cluster:
             ports = {each["port"] for each in spec["podMetricsEndpoints"]}
             yield from self._wants(where, spec["selector"]["matchLabels"], ports)
         elif kind == "NetworkPolicy":
-            ports = {port["port"] for rule in spec.get("ingress", ()) for port in rule["ports"]}
-            yield from self._wants(where, spec["podSelector"]["matchLabels"], ports)
-            for rule in spec.get("egress", ()):
-                asked = {port["port"] for port in rule["ports"] if isinstance(port["port"], str)}
-                for peer in rule["to"] if asked else ():
-                    yield from self._wants(where, peer["podSelector"]["matchLabels"], asked)
+            yield from self._policy_problems(where, spec)
         elif kind in ("HorizontalPodAutoscaler", "ScaledObject"):
             name = spec["scaleTargetRef"]["name"]
             if not self.has("Deployment", name):
                 yield f"{where}: there is no Deployment {name}"
+
+    def _policy_problems(self, where: str, spec: Object) -> Iterator[str]:
+        """Ports of policies are numbers of pods' ports: not every network plugin resolves names."""
+        own = spec["podSelector"]["matchLabels"]
+        yield from self._wants(where, own, set())
+        asked = [(own, rule["ports"]) for rule in spec.get("ingress", ())]
+        for rule in spec.get("egress", ()):
+            peers = [each["podSelector"]["matchLabels"] for each in rule.get("to", ()) if "podSelector" in each]
+            asked += [(peer, rule["ports"]) for peer in peers]
+            yield from (f"{where}: the port {each['port']!r} is no number" for each in rule["ports"] if _is_name(each))
+        for selector, ports in asked:
+            numbers = {
+                each["containerPort"]
+                for pod in self._chosen(selector)
+                for container in pod["containers"]
+                for each in container["ports"]
+            }
+            yield from (f"{where}: no pod has the port {each['port']}" for each in ports if each["port"] not in numbers)
 
     def pod_problems(self, where: str, spec: Object) -> Iterator[str]:
         named = [("ServiceAccount", spec["serviceAccountName"])]
@@ -68,14 +81,21 @@ class _Cluster:
         services = [each for each in self.objects if each["kind"] == "Service" and each["metadata"]["name"] == name]
         return any(str(each["port"]) == port for service in services for each in service["spec"]["ports"])
 
+    def _chosen(self, selector: Object) -> list[Object]:
+        return [spec for _, labels, spec in pods_of(self.objects) if selector.items() <= labels.items()]
+
     def _wants(self, where: str, selector: Object, wanted: set[str]) -> Iterator[str]:
         """Pods that a selector finds, and ports that they have."""
-        chosen = [spec for _, labels, spec in pods_of(self.objects) if selector.items() <= labels.items()]
+        chosen = self._chosen(selector)
         ports = {port["name"] for spec in chosen for each in spec["containers"] for port in each.get("ports", ())}
         if not chosen:
             yield f"{where}: its selector finds no pod"
         for name in sorted(wanted - ports):
             yield f"{where}: no pod has a port {name}"
+
+
+def _is_name(port: Object) -> bool:
+    return not isinstance(port["port"], int)
 
 
 def _port_problems(container: Object) -> Iterator[str]:

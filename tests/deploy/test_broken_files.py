@@ -9,6 +9,7 @@ from server_under_test import ROOT
 
 CHART = "deploy/helm/distillex"
 SERVER, GATE = f"{CHART}/templates/server.yaml", f"{CHART}/templates/gate.yaml"
+POLICIES, HELPERS = f"{CHART}/templates/networkpolicy.yaml", f"{CHART}/templates/_helpers.tpl"
 RULES, DASHBOARD = "deploy/prometheus/distillex.rules.yml", "deploy/grafana/dashboards/distillex.json"
 TENANTS = "deploy/compose/compose.tenants.yaml"
 COMPOSE = "deploy/compose/compose.yaml"
@@ -40,7 +41,7 @@ BROKEN = {
     "a service of the tenants": ("compose", TENANTS, "  server:", "  servers:", "no such service"),
     "the chart's tenants": (
         "chart",
-        f"{CHART}/templates/_helpers.tpl",
+        HELPERS,
         "mountPath: /run/secrets/tenants",
         "mountPath: /run/tenants",
         "tenants.json is not mounted",
@@ -76,10 +77,13 @@ BROKEN = {
     "a port's name": ("chart", SERVER, "targetPort: grpc", "targetPort: gprc", "gprc"),
     "a scraped name": ("chart", f"{CHART}/templates/monitoring.yaml", "port: metrics", "port: metric", "metric"),
     "a probe's port": ("chart", SERVER, "port: 8001\n            periodSeconds: 5", "port: 8000", "8000"),
+    "a policy's port": ("chart", POLICIES, "- port: 8001", "- port: 8003", "no pod has the port 8003"),
+    "a policy's port by name": ("chart", POLICIES, "- port: 8443", "- port: grpc", "no pod has the port grpc"),
+    "a policy's port in DNS": ("chart", HELPERS, "- port: {{ . }}", "- port: dns", "'dns' is no number"),
     "a port of the gate": ("chart", GATE, "- --status-port=9901", "- --status-port=9902", "9902"),
     "the gate's upstream": ("chart", GATE, "svc:8001", "svc:8002x", "8002x"),
     "the gate's option": ("chart", GATE, "- --max-connections=", "- --connections=", "--connections"),
-    "root": ("chart", f"{CHART}/templates/_helpers.tpl", "runAsNonRoot: true", "runAsNonRoot: false", "runAsNonRoot"),
+    "root": ("chart", HELPERS, "runAsNonRoot: true", "runAsNonRoot: false", "runAsNonRoot"),
     "a field of KEDA's": ("chart", f"{CHART}/templates/autoscaling.yaml", "triggers:", "trigers:", "triggers"),
     "KEDA's query": ("chart", f"{CHART}/templates/autoscaling.yaml", "[2m]", "[2x]", "2x"),
     "an update on GPUs": ("chart", f"{CHART}/values-gpu.yaml", "maxSurge: 0", "maxSurge: 1", "maxSurge is 1"),

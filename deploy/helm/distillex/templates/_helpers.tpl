@@ -96,3 +96,13 @@ capabilities:
   drop:
     - ALL
 {{- end }}
+
+{{/* Of the pods that resolve names, each over UDP and TCP. */}}
+{{- define "distillex.dnsPorts" -}}
+{{- range .Values.networkPolicy.dnsPorts }}
+- port: {{ . }}
+  protocol: UDP
+- port: {{ . }}
+  protocol: TCP
+{{- end }}
+{{- end }}
