@@ -84,6 +84,8 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "additional properties 'key'": (TLS, "--set=gate.tls.key=secret"),
 }
 """What a refusal has to name, and the values that are refused."""
+METRIC = re.compile(r"\b((?:nv|envoy|distillex)_\w+|up)\b(\{[^}]*\})?")
+SCOPE = re.compile(r'namespace="prod",pod=~"[a-z]')
 CUSTOM = ("keda.sh", "monitoring.coreos.com", "cert-manager.io")
 OF_KSERVE = ("serving.kserve.io",)
 
@@ -149,6 +151,7 @@ def check_chart(root: Path, tools: Tools) -> list[str]:
             *security_problems(objects),
             *_commands(objects),
             *_rollouts(objects),
+            *_of_all_releases(objects),
             *_custom(tools, objects),
         ]
         problems += [f"{case}: {problem}" for problem in found]
@@ -251,6 +254,25 @@ def _queries(objects: list[Object]) -> Iterator[tuple[str, str]]:
         if found["kind"] == "ScaledObject":
             for trigger in found["spec"].get("triggers", ()):
                 yield f"ScaledObject/{found['metadata']['name']}", trigger["metadata"]["query"]
+        for rule in _alerts(found):
+            yield f"PrometheusRule/{found['metadata']['name']}: {rule['alert']}", rule["expr"]
+
+
+def _alerts(found: Object) -> list[Object]:
+    groups = found["spec"]["groups"] if found["kind"] == "PrometheusRule" else ()
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def _of_all_releases(objects: list[Object]) -> Iterator[str]:
+    """Metrics of a query, and alerts, that another release in the cluster would have too."""
+    for where, query in _queries(objects):
+        for name, labels in METRIC.findall(query):
+            if not SCOPE.search(labels):
+                yield f"{where}: reads {name} of all releases"
+    for found in objects:
+        for rule in _alerts(found):
+            if not {"namespace", "release"} <= rule["labels"].keys():
+                yield f"{rule['alert']}: does not say of which release it is"
 
 
 def _commands(objects: list[Object]) -> list[str]:

@@ -28,9 +28,12 @@ from server_under_test import LEXICONS, ROOT, server_options, why_no_gate, why_n
 pytestmark = pytest.mark.server
 
 PATIENCE_S = 120
-THRESHOLD = re.compile(r"\s*(>=|>|==)\s*[\d.]+(\s*\*\s*\d+)?\s*$")
+THRESHOLD = re.compile(r"\s*(>=|>|<|==)\s*[\d.]+(\s*\*\s*\d+)?\s*$")
 """At the end of an alert: without it, the alert has the number that it judges."""
-NOTHING_WITHOUT_A_FAULT = {"DistillexAbsent": "tells that there is no server; where one is, it has nothing to tell"}
+NOTHING_WITHOUT_A_FAULT = {
+    "DistillexAbsent": "tells that there is no server; where one is, it has nothing to tell",
+    "DistillexGateAbsent": "tells the same of gates",
+}
 
 
 class Prometheus:

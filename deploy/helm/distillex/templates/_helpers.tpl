@@ -106,3 +106,9 @@ capabilities:
   protocol: TCP
 {{- end }}
 {{- end }}
+
+{{/* Selects the metrics of a component's pods in PromQL: dict "component" NAME "root" . Kubernetes cuts long names of pods. */}}
+{{- define "distillex.metricsOf" -}}
+{{- $prefix := printf "%s-%s-" (include "distillex.fullname" .root) .component | trunc 58 }}
+{{- printf "namespace=\"%s\",pod=~\"%s[^-]*(-[^-]*)?\"" .root.Release.Namespace $prefix }}
+{{- end }}
