@@ -82,6 +82,36 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "tenants/existingSecret": (TLS, "--set=tenants.existingSecret=A b"),
     "additional properties 'keys'": (TLS, "--set=tenants.keys.acme=dx_1"),
     "additional properties 'key'": (TLS, "--set=gate.tls.key=secret"),
+    "missing property 'replicas'": (TLS, "--set=server.replicas=null"),
+    "autoscaling.minReplicas 5": (
+        TLS,
+        "--set=autoscaling.kind=hpa,autoscaling.minReplicas=5,autoscaling.maxReplicas=2",
+    ),
+    "set server.resources.requests.cpu": (TLS, "--set=autoscaling.kind=hpa", "--set=server.resources=null"),
+    "autoscaling/keda/cooldownSeconds": (TLS, "--set=autoscaling.keda.cooldownSeconds=3601"),
+    "server/resources/requests/memory": (TLS, "--set=server.resources.requests.memory=2GB"),
+    "server/resources/requests/cpu": (TLS, "--set=server.resources.requests.cpu=-1"),
+    "gate/resources/limits/memory": (TLS, "--set-string=gate.resources.limits.memory=0Mi"),
+    "lexicons/claim/size": (TLS, "--set=lexicons.claim.size=0Gi"),
+    "server/sharedMemory": (TLS, "--set=server.sharedMemory=0Mi"),
+    "server/podDisruptionBudget/maxUnavailable": (TLS, "--set=server.podDisruptionBudget.maxUnavailable=0%"),
+    "gate/podDisruptionBudget/maxUnavailable": (TLS, "--set=gate.podDisruptionBudget.maxUnavailable=101%"),
+    "server/strategy/maxUnavailable": (TLS, "--set=server.strategy.maxUnavailable=200%"),
+    "server/terminationGracePeriodSeconds": (TLS, "--set=server.terminationGracePeriodSeconds=27"),
+    "gate/terminationGracePeriodSeconds": (TLS, "--set=gate.terminationGracePeriodSeconds=19"),
+    "'http://collector:99999'": (TLS, "--set=tracing.endpoint=http://collector:99999"),
+    "additional properties 'podSelectr'": (TLS, "--set=networkPolicy.clients[0].podSelectr.a=b"),
+    "additional properties 'kye'": (TLS, "--set=server.tolerations[0].kye=x"),
+    "additional properties 'nam'": (TLS, "--set=images.pullSecrets[0].nam=x"),
+    "images/cpu/repository": (TLS, "--set=images.cpu.repository=registry//distillex"),
+    "lexicons.wordLists.base": (TLS, "--set=lexicons.wordLists.base=a"),
+    "ReadWriteOncePod": (TLS, "--set=lexicons.volume=claim,lexicons.claim.accessMode=ReadWriteOncePod"),
+    "server.runtime=triton": (TLS, "--set=server.repository.existingClaim=models"),
+    "server.repository.path /lexicons/x": (
+        TLS,
+        "--set=server.runtime=triton,server.repository.existingClaim=models,server.repository.path=/lexicons/x",
+    ),
+    "give one of them": (TLS, "--set=gate.tls.issuer.name=internal-ca"),
 }
 """What a refusal has to name, and the values that are refused."""
 METRIC = re.compile(r"\b((?:nv|envoy|distillex)_\w+|up)\b(\{[^}]*\})?")
@@ -152,6 +182,7 @@ def check_chart(root: Path, tools: Tools) -> list[str]:
             *_commands(objects),
             *_rollouts(objects),
             *_of_all_releases(objects),
+            *_drains(objects),
             *_custom(tools, objects),
         ]
         problems += [f"{case}: {problem}" for problem in found]
@@ -261,6 +292,17 @@ def _queries(objects: list[Object]) -> Iterator[tuple[str, str]]:
 def _alerts(found: Object) -> list[Object]:
     groups = found["spec"]["groups"] if found["kind"] == "PrometheusRule" else ()
     return [rule for group in groups for rule in group["rules"]]
+
+
+def _drains(objects: list[Object]) -> Iterator[str]:
+    """Budgets that keep a node from being drained: at one replica, or while a pod does not become ready."""
+    for found in objects:
+        if found["kind"] == "PodDisruptionBudget":
+            where, spec = f"PodDisruptionBudget/{found['metadata']['name']}", found["spec"]
+            if "minAvailable" in spec or not spec.get("maxUnavailable"):
+                yield f"{where}: lets no pod go where there is one"
+            if spec.get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
+                yield f"{where}: holds pods that are not ready"
 
 
 def _of_all_releases(objects: list[Object]) -> Iterator[str]:

@@ -108,6 +108,8 @@ BROKEN = {
     "root": ("chart", HELPERS, "runAsNonRoot: true", "runAsNonRoot: false", "runAsNonRoot"),
     "a field of KEDA's": ("chart", f"{CHART}/templates/autoscaling.yaml", "triggers:", "trigers:", "triggers"),
     "KEDA's query": ("chart", f"{CHART}/templates/autoscaling.yaml", "[2m]", "[2x]", "2x"),
+    "a budget": ("chart", SERVER, "  unhealthyPodEvictionPolicy: AlwaysAllow\n", "", "holds pods that are not ready"),
+    "a budget at one replica": ("chart", GATE, "  maxUnavailable: {{ .", "  minAvailable: {{ .", "lets no pod go"),
     "an update on GPUs": ("chart", f"{CHART}/values-gpu.yaml", "maxSurge: 0", "maxSurge: 1", "maxSurge is 1"),
     "the page's command": (
         "chart page",
@@ -157,6 +159,7 @@ BROKEN = {
     "a value": ("chart", f"{CHART}/values-gpu.yaml", "runtime: triton", "runtime: trition", "runtime"),
     "a value's name": ("chart", f"{CHART}/values-cpu.yaml", "minReplicas", "minimum", "minimum"),
     "the schema": ("chart values", f"{CHART}/values.schema.json", '"minimum": 0', '"minimum": -9', "replicas=-1"),
+    "a quantity's form": ("chart values", f"{CHART}/values.schema.json", "(n|u|m|k|", "(GB|n|u|m|k|", "memory=2GB"),
     "the chart's gate": ("chart gate", GATE, "- --tls-key=/run/secrets/tls/tls.key", "", "--tls-key"),
     "a type": ("chart schemas", SERVER, "containerPort: 8001", "containerPort: x", "'x' is not"),
     "a field": ("chart schemas", SERVER, "periodSeconds: 2", "periodSecond: 2", "periodSecond"),

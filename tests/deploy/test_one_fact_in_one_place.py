@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -71,9 +72,13 @@ def seconds_before_stop(template):
 def test_what_is_ended_has_the_time_that_it_takes_and_some_more():
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     compose = yaml.safe_load((ROOT / "deploy/compose/compose.yaml").read_text(encoding="utf-8"))["services"]
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))["properties"]
     for name, takes in (("server", STOP_TIMEOUT_S), ("gate", DRAIN_S + END_S)):
         grace = values[name]["terminationGracePeriodSeconds"]
-        assert grace >= seconds_before_stop(f"{name}.yaml") + takes + 5
+        needed = seconds_before_stop(f"{name}.yaml") + takes + 5
+        assert grace >= needed
+        least = schema[name]["properties"]["terminationGracePeriodSeconds"]["minimum"]
+        assert least == needed, "a value that the schema accepts kills it before it has ended"
         assert int(compose[name]["stop_grace_period"].removesuffix("s")) >= takes + 5
     page = (ROOT / "docs/how-to/operations.md").read_text(encoding="utf-8")
     rows = (r"`preStop` sleeps \| (\d+) s,.* (\d+) s,.*", r".* \| (\d+) s \| (\d+) s \|", r".* \| (\d+) \| (\d+) \|")

@@ -72,6 +72,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if and .Values.gate.insecure (or $tls.secretName $tls.clientCaSecretName $tls.issuer.name) }}
 {{- fail "gate.insecure=true serves without TLS: it cannot be given with gate.tls.secretName, gate.tls.clientCaSecretName or gate.tls.issuer.name" }}
 {{- end }}
+{{- if and $tls.secretName $tls.issuer.name }}
+{{- fail "gate.tls.secretName names a Secret that exists, gate.tls.issuer.name lets cert-manager write one: give one of them" }}
+{{- end }}
 {{- if .Values.gate.tls.secretName }}{{ .Values.gate.tls.secretName }}
 {{- else if .Values.gate.tls.issuer.name }}{{ include "distillex.fullname" . }}-tls
 {{- else if not .Values.gate.insecure }}
