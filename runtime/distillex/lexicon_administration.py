@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from distillex_matcher import Lexicon
-from distillex_matcher.lexicon_store import BASE_NAME, LexiconStore
+from distillex_matcher.lexicon_store import BASE_NAME, LexiconStore, UnknownLexiconError
 
 from distillex.lexicon_rights import LexiconRights
 from distillex.refused import RefusedError
@@ -31,7 +31,11 @@ FIELDS = {
 
 
 def run_command(
-    store: LexiconStore, command: dict[str, Any], content: bytes | None, check: Callable[[Lexicon], None]
+    store: LexiconStore,
+    command: dict[str, Any],
+    content: bytes | None,
+    check: Callable[[Lexicon], None],
+    own: LexiconRights | None = None,
 ) -> dict[str, Any]:
     """Run a command of :func:`parse_command`; docs/how-to/lexicons.md has the results.
 
@@ -43,6 +47,9 @@ def run_command(
         What to do; with a push, the bytes of a compiled lexicon.
     check
         Called with a lexicon that is pushed; raises to refuse it (``Featurizer.check_types``).
+    own
+        What a caller may change (:func:`check_right`); result and errors name no other lexicon. None: an
+        administrator, who is told of all.
 
     Raises
     ------
@@ -51,6 +58,25 @@ def run_command(
     OSError
         Where the directory cannot be used.
     """
+    if own is None:
+        return _run(store, command, content, check)
+    check_right(store, command, own)
+    try:
+        result = _run(store, command, content, check)
+    except UnknownLexiconError as error:
+        name = command["name"]
+        if name in store.names():
+            raise RefusedError(str(error)) from None
+        # Removed since it was looked for. The store's words list what is installed, for administrators.
+        raise _not_installed(name) from None
+    if "lexicons" in result:
+        result["lexicons"] = [line for line in result["lexicons"] if own.allow(line["name"])]
+    return result
+
+
+def _run(
+    store: LexiconStore, command: dict[str, Any], content: bytes | None, check: Callable[[Lexicon], None]
+) -> dict[str, Any]:
     action, name = command["action"], command.get("name", "")
     if action == "push":
         if content is None:
@@ -96,7 +122,7 @@ def check_right(store: LexiconStore, command: dict[str, Any], own: LexiconRights
     if name in installed:
         return
     if command["action"] != "push":
-        raise RefusedError(f"no lexicon {_shown(name)} is installed")
+        raise _not_installed(name)
     if sum(own.allow(each) for each in installed if each != BASE_NAME) >= MOST_OWN:
         raise RefusedError(
             f"there are {MOST_OWN} lexicons already under the names that this caller may push, and no more are "
@@ -139,6 +165,10 @@ def parse_command(content: bytes) -> dict[str, Any]:
     if not isinstance(command.get("replace_base", False), bool):
         raise RefusedError(f"COMMAND: replace_base {_shown(command['replace_base'])} is neither true nor false")
     return command
+
+
+def _not_installed(name: str) -> RefusedError:
+    return RefusedError(f"no lexicon {_shown(name)} is installed")
 
 
 def _shown(value: object) -> str:

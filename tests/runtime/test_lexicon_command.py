@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from distillex.command.main import application
-from distillex.lexicon_administration import check_right
+from distillex.lexicon_administration import check_right, run_command
 from distillex.lexicon_rights import LexiconRights
 from distillex.locations import shipped_lexicons
 from distillex.refused import RefusedError
-from distillex_matcher import Lexicon
+from distillex_matcher import Lexicon, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
 from typer.testing import CliRunner
 
@@ -115,6 +115,29 @@ def test_a_caller_may_push_under_so_many_names_at_most_that_were_removed(tmp_pat
     with pytest.raises(RefusedError, match="3 names that this caller may push have been used, those of removed"):
         check_right(store, {"action": "push", "name": "acme-four"}, own)
     check_right(store, {"action": "push", "name": "acme-one"}, own)
+
+
+def test_what_a_caller_with_rights_is_told_names_no_lexicon_of_others(tmp_path, monkeypatch):
+    store, own = LexiconStore(tmp_path), LexiconRights(("acme-*",))
+    for name in ("base", "acme-one", "rival-secret"):
+        store.install(name, Lexicon.from_words({"甲": "company"}).to_bytes(), lambda lexicon: None)
+    listed = run_command(store, {"action": "list"}, None, lambda _: None, own)["lexicons"]
+    assert [line["name"] for line in listed] == ["acme-one"]
+    gone = {"action": "prune", "name": "acme-one", "keep": 1}, {"action": "remove", "name": "acme-one"}
+    names = store.names()
+    for command in (*gone, {"action": "rollback", "name": "acme-one", "version": None}):
+        if "acme-one" not in store.names():
+            store.install("acme-one", Lexicon.from_words({"甲": "company"}).to_bytes(), lambda lexicon: None)
+        store.remove("acme-one")
+        # Another command removes it after this one has been looked for.
+        answers = iter([names])
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "names", lambda answers=answers: next(answers, ["base", "rival-secret"]))
+            with pytest.raises(RefusedError) as refused:
+                run_command(store, command, None, lambda _: None, own)
+        assert str(refused.value) == 'no lexicon "acme-one" is installed'
+        with pytest.raises(LexiconError, match="rival-secret"):
+            run_command(store, command, None, lambda _: None)
 
 
 def test_a_lexicon_is_removed_from_a_directory_and_its_name_counts_on(tmp_path):

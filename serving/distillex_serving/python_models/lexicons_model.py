@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from distillex.lexicon_administration import changed, check_right, parse_command, run_command
+from distillex.lexicon_administration import changed, parse_command, run_command
 from distillex.refused import RefusedError
 from distillex_matcher import FeatureLayout, LayoutError, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
@@ -52,11 +52,11 @@ class LexiconsModel:
     def _answer(self, request: Any) -> Any:
         tenant = self._tenant_of(request, rows_of(request, "TOKEN")[0])
         command = parse_command(rows_of(request, "COMMAND")[0])
-        if tenant is not None:
-            check_right(self._store, command, tenant.push)
+        own = tenant.push if tenant is not None else None
         contents = optional_rows_of(request, "CONTENT", 1)
         try:
-            result = run_command(self._store, command, contents[0] if contents else None, self._featurizer.check_types)
+            content = contents[0] if contents else None
+            result = run_command(self._store, command, content, self._featurizer.check_types, own)
         except LexiconError as error:
             raise RefusedError(str(error)) from None
         except OSError as error:
@@ -65,8 +65,6 @@ class LexiconsModel:
         if "name" in result:
             # A change is no fault: this is the lowest level that is shown where nothing else is asked for.
             log_warning(f"lexicons: {changed(result, command)}, by {tenant.name if tenant else 'the admin token'}")
-        if tenant is not None and "lexicons" in result:
-            result["lexicons"] = [line for line in result["lexicons"] if tenant.push.allow(line["name"])]
         answer = np.array([json.dumps(result, ensure_ascii=False).encode()], dtype=object)
         return pb_utils.InferenceResponse([pb_utils.Tensor("RESULT", answer)])
 
