@@ -19,7 +19,13 @@ from distillex_client.printable import printable
 
 PROGRAM = "distillex-client"
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Extract entities through a Distillex server.")
+# The variables of an exception may hold an API key.
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    help="Extract entities through a Distillex server.",
+)
 
 Url = Annotated[str, typer.Option("--url", envvar="DISTILLEX_URL", help="HOST:PORT of the server's gRPC.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for one answer.", min=0.001)]
@@ -151,11 +157,11 @@ def bench(
 
 def _metadata(pairs: list[str] | None) -> tuple[tuple[str, str], ...]:
     found = []
-    for pair in pairs or ():
+    for number, pair in enumerate(pairs or (), 1):
         name, sign, value = pair.partition("=")
         if not sign or not name:
-            # The value may be a secret: it is not repeated.
-            raise WrongUse(f"--metadata {name.split()[0] if name else ''!r}…: is not KEY=VALUE")
+            # It may be a secret, of which nothing is repeated.
+            raise WrongUse(f"--metadata: what was given as number {number} is not KEY=VALUE")
         found.append((name.lower(), value))
     return tuple(found)
 

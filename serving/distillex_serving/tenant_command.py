@@ -17,7 +17,7 @@ from distillex_matcher.layout import write_atomically
 from rich.console import Console
 from rich.table import Table
 
-from distillex_serving.tenants.api_keys import ApiKey
+from distillex_serving.tenants.api_keys import ApiKey, without_keys
 from distillex_serving.tenants.files import TENANTS_VARIABLE
 from distillex_serving.tenants.tenant_file import Tenant, Tenants
 
@@ -95,7 +95,7 @@ def revoke(
     with _edited("tenant revoke", tenants) as found:
         tenant = _known(found, name)
         if key_id not in tenant.keys:
-            raise ValueError(f"{name} has no key {key_id!r}; it has: {', '.join(tenant.keys) or 'none'}")
+            raise ValueError(f"{name} has no key {without_keys(key_id)!r}; it has: {', '.join(tenant.keys) or 'none'}")
         left = {each: digest for each, digest in tenant.keys.items() if each != key_id}
         found.by_name[name] = dataclasses.replace(tenant, keys=left)
 

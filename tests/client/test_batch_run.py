@@ -212,6 +212,14 @@ def test_wrong_use_is_told_with_exit_code_2(server, tmp_path, arguments, message
     assert b"Traceback" not in done.stderr
 
 
+def test_metadata_without_a_name_may_be_a_secret_and_is_not_repeated(tmp_path):
+    (tmp_path / "a.txt").write_text("张伟在北京。", encoding="utf-8")
+    done = run_extract("localhost:1", "a.txt", "--metadata", "a=b", "--metadata", "dx_0a1b2c3d_4e5f", cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"number 2 is not KEY=VALUE" in done.stderr
+    assert b"dx_" not in done.stdout + done.stderr
+
+
 def test_every_form_of_input_gives_the_same_entities(server, tmp_path):
     generator = random.Random(3)
     texts = [short_text(generator) for _ in range(40)] + ["很" * 600 + "，张伟在北京。"]

@@ -118,6 +118,35 @@ def test_a_wrong_file_is_told_what_is_wrong(content, says):
         Tenants.read(content.encode())
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"tenants": {"KEY": {}}}',
+        '{"tenants": {"KEY": {}, "KEY": {}}}',
+        '{"tenants": {"a": {"KEY": []}}}',
+        '{"tenants": {"a": {"keys": {"KEY": "KEY"}}}}',
+        '{"tenants": {"a": {"keys": {"12345678": "KEY"}}}}',
+        '{"tenants": {"a": {"lexicons": ["KEY"]}}}',
+        '{"tenants": {"a": {"burst": "KEY"}}}',
+    ],
+)
+def test_a_key_that_stands_in_the_file_does_not_stand_in_what_is_said_of_it(content):
+    key = ApiKey.draw()
+    with pytest.raises(ValueError, match=r".") as refused:
+        Tenants.read(content.replace("KEY", key.text).encode())
+    said = str(refused.value)
+    assert key.text.rpartition("_")[2][:8] not in said
+    assert key.text not in said
+
+
+def test_a_key_in_the_place_of_its_id_is_not_repeated(tenant):
+    key = ApiKey.draw()
+    tenant("add", "acme")
+    _, output = tenant("revoke", "acme", key.text)
+    assert key.id in output
+    assert key.text.rpartition("_")[2][:8] not in "".join(output.split())
+
+
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
 def test_who_may_read_the_file_stays_and_the_umask_says_it_of_a_new_one(tenant, tmp_path, umask, mode):
     file = tmp_path / "tenants.json"

@@ -156,7 +156,13 @@ class LazyGroup(TyperGroup):
         return command
 
 
-application = typer.Typer(cls=LazyGroup, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+application = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    # The variables of an exception may hold a token, or an API key.
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def _print_version(asked: bool) -> None:

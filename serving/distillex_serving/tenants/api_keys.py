@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 KEY = re.compile(r"dx_([0-9a-f]{8})_[0-9a-f]{64}")
 
+_SECRET = re.compile(r"(dx_[0-9a-f]{8})_[0-9a-f]+")
+
 
 @dataclass(frozen=True)
 class ApiKey:
@@ -39,3 +41,8 @@ def digest_of(key: str) -> bytes:
     Keys are 256 random bits: nobody guesses one, however fast the hash is. A slow one would cost each call for nothing.
     """
     return hashlib.sha256(key.encode("utf-8", "replace")).digest()
+
+
+def without_keys(text: str) -> str:
+    """Return a text without the secret part of any key in it: for messages that quote what stands in a file."""
+    return _SECRET.sub(r"\1_…", text)
