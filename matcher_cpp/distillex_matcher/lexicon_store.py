@@ -264,9 +264,7 @@ class LexiconStore:
             is not meant to be replaced; nothing is changed then.
         """
         check_name(name)
-        lexicon = Lexicon.from_bytes(content)
-        if not len(lexicon):
-            raise LexiconError(f"the lexicon {name!r} holds no word: nothing is installed, what is in use stays")
+        lexicon = _not_empty(name, content)
         check(lexicon)
         if name == BASE_NAME and not replace_base:
             self._refuse_to_replace_base(len(lexicon))
@@ -274,16 +272,32 @@ class LexiconStore:
             replaced = set()
             with suppress(LexiconError):
                 replaced = {self.current_version(name)}
-            version = self._highest(name) + 1
-            temporary = write_durably(folder, _TEMPORARY_FILES[0], content)
-            (folder / f".pending-{version}").touch()
-            temporary.replace(folder / f"{version}.lex")
-            write_atomically(folder / CURRENT_FILE, f"{version}\n")
+            version = self._put_in_use(name, folder, content)
             removed = []
             # It is in use now, whether older ones can be removed or not.
             with suppress(OSError):
                 removed = [] if keep is None else self._remove_old(folder, name, keep, replaced)
         return InstalledLexicon(name, version, lexicon, tuple(removed))
+
+    def install_missing(self, name: str, content: bytes) -> InstalledLexicon | None:
+        """Install a compiled lexicon where none of that name is in use; return None where one is, which stays.
+
+        Of several who do so at once one installs. A version without ``CURRENT``, which a copy left that was broken off,
+        is in use by nobody: it stays, and the new one gets the number after it.
+
+        Raises
+        ------
+        LexiconError
+            For a bad name, or a file that is broken or holds no word; nothing is changed then.
+        """
+        if (self.directory / check_name(name) / CURRENT_FILE).exists():
+            return None
+        lexicon = _not_empty(name, content)
+        with self._lock(name) as folder:
+            if (folder / CURRENT_FILE).exists():
+                return None
+            version = self._put_in_use(name, folder, content)
+        return InstalledLexicon(name, version, lexicon)
 
     def rollback(self, name: str, version: int | None = None) -> int:
         """Use an older version again: the given one, or the one before the version in use.
@@ -385,6 +399,15 @@ class LexiconStore:
                 raise UnknownLexiconError(f"lexicon {name!r} has no version {in_use}; versions: {self.versions(name)}")
             write_atomically(folder / CURRENT_FILE, f"{in_use}\n")
         return in_use
+
+    def _put_in_use(self, name: str, folder: Path, content: bytes) -> int:
+        """Write a new version and make it the one in use; return its number. The caller holds the lock."""
+        version = self._highest(name) + 1
+        temporary = write_durably(folder, _TEMPORARY_FILES[0], content)
+        (folder / f".pending-{version}").touch()
+        temporary.replace(folder / f"{version}.lex")
+        write_atomically(folder / CURRENT_FILE, f"{version}\n")
+        return version
 
     def _let_go_of(self, name: str) -> None:
         for kept in (self._open, self._sizes, self._failed):
@@ -520,3 +543,10 @@ class LexiconStore:
                 if in_use != int(pending[1]):
                     (folder / f"{pending[1]}.lex").unlink(missing_ok=True)
                 path.unlink()
+
+
+def _not_empty(name: str, content: bytes) -> Lexicon:
+    lexicon = Lexicon.from_bytes(content)
+    if not len(lexicon):
+        raise LexiconError(f"the lexicon {name!r} holds no word: nothing is installed, what is in use stays")
+    return lexicon

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from distillex.command.main import application
 from distillex.lexicon_administration import check_right, run_command
@@ -90,6 +93,53 @@ def test_an_empty_directory_is_seeded_with_what_is_shipped_and_a_used_one_stays(
     store = LexiconStore(tmp_path / "new")
     assert (store.names(), store.versions("base")) == (["base"], [1])
     assert (tmp_path / "new/base/1.lex").read_bytes() == (shipped_lexicons() / "base/1.lex").read_bytes()
+
+
+def seed(directory):
+    done = CliRunner().invoke(application, ["lexicon", "seed", str(directory)])
+    return done.exit_code, " ".join(done.output.split())
+
+
+def test_several_servers_that_seed_a_volume_at_once_install_one_version(tmp_path):
+    command = [sys.executable, "-m", "distillex.command.main", "lexicon", "seed", str(tmp_path)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    said = sorted(process.communicate()[0].strip() for process in running)
+    assert [process.returncode for process in running] == [0, 0, 0]
+    assert said[-1].startswith("base@1: ")
+    assert said[:-1] == ["base: installed already"] * 2
+    assert LexiconStore(tmp_path).versions("base") == [1]
+
+
+def test_what_another_one_installs_while_the_seed_waits_for_its_turn_stays(tmp_path, monkeypatch):
+    mine, theirs = (Lexicon.from_words({word: "company"}).to_bytes() for word in "甲乙")
+    store = LexiconStore(tmp_path)
+    lock = store._lock
+
+    def taken_by_another(name):
+        LexiconStore(tmp_path).install(name, theirs, lambda _: None)
+        return lock(name)
+
+    monkeypatch.setattr(store, "_lock", taken_by_another)
+    assert store.install_missing("base", mine) is None
+    assert (tmp_path / "base/1.lex").read_bytes() == theirs
+    assert store.versions("base") == [1]
+
+
+@pytest.mark.parametrize("left", ["1.lex", ".new-1", ".pending-1"])
+def test_a_copy_that_was_broken_off_is_no_lexicon_in_use(tmp_path, left):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / left).write_bytes(b"half of it")
+    code, said = seed(tmp_path)
+    assert (code, "words in use" in said) == (0, True)
+    assert len(LexiconStore(tmp_path).current("base").lexicon) > 300_000
+    assert seed(tmp_path) == (0, "base: installed already")
+
+
+def test_where_a_seed_cannot_write_it_says_where_and_why(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    code, said = seed(tmp_path / "file")
+    assert code == 1
+    assert "file: the lexicon base cannot be written: Not a directory" in said
 
 
 def test_a_caller_with_rights_pushes_so_many_new_names_at_most(tmp_path, monkeypatch):

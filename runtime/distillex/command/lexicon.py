@@ -145,18 +145,22 @@ def inspect(
 def seed(
     directory: Annotated[Path, typer.Argument(help="Directory of lexicons, such as an empty volume.")],
 ) -> None:
-    """Install the shipped lexicons into a directory where they are missing; what is there stays as it is.
+    """Install the shipped lexicons into a directory where they are missing; what is in use there stays as it is.
 
-    A server starts with a directory that holds the lexicon 'base'. To be run before each start does no harm.
+    A server starts with a directory that holds the lexicon 'base'. To be run before each start does no harm, at several
+    servers at once neither, and needs no right to write where nothing is missing.
     """
     with _failures("lexicon seed"):
         shipped, store = LexiconStore(shipped_lexicons()), LexiconStore(directory)
         for name in shipped.names():
-            if store.versions(name):
+            content = (shipped.directory / name / f"{shipped.current_version(name)}.lex").read_bytes()
+            try:
+                found = store.install_missing(name, content)
+            except OSError as error:
+                fail("lexicon seed", f"{directory}: the lexicon {name} cannot be written: {error.strerror}")
+            if found is None:
                 typer.echo(f"{name}: installed already")
             else:
-                content = (shipped.directory / name / f"{shipped.current_version(name)}.lex").read_bytes()
-                found = store.install(name, content, lambda _: None)
                 typer.echo(f"{found.label}: {len(found.lexicon):,} words in use")
 
 
