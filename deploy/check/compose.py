@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from tools import Tools
 from typer.main import get_command
 
 OWN_IMAGE = "distillex:cpu"
+PINNED = re.compile(r"\S+:v?\d+\.\d+\.\d+(@sha256:[0-9a-f]{64})?")
+"""An image of one release: a shorter tag is another image next month."""
 
 
 def check_compose(root: Path, tools: Tools) -> list[str]:
@@ -30,6 +33,11 @@ def check_compose(root: Path, tools: Tools) -> list[str]:
     compose = yaml.safe_load((folder / "compose.yaml").read_text(encoding="utf-8"))
     services = compose["services"]
     problems = [f"{name}: {problem}" for name, each in services.items() for problem in _hardening(each)]
+    problems += [
+        f"{name}: the image {each['image']} is not of one release"
+        for name, each in services.items()
+        if each["image"] != OWN_IMAGE and not PINNED.fullmatch(each["image"])
+    ]
     problems += [
         f"{name}: {problem}"
         for name, each in services.items()

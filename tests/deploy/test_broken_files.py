@@ -34,6 +34,7 @@ BROKEN = {
     "an upstream": ("compose", COMPOSE, "--upstream=server:8001", "--upstream=server:8003", "8003"),
     "an option": ("compose", COMPOSE, "- --no-gate", "- --without-gate", "--without-gate"),
     "a writable container": ("compose", COMPOSE, "read_only: true", "read_only: false", "read_only"),
+    "an image without its release": ("compose", COMPOSE, "grafana:12.4.11", "grafana:12.4", "not of one release"),
     "a scraped port": ("compose", "deploy/compose/prometheus.yml", "port: 8002", "port: 8003", "8003"),
     "a gate without key": ("compose gate", COMPOSE, "- --tls-key=/run/secrets/tls_key", "", "--tls-key"),
     "a variable of the tenants": ("compose", TENANTS, "DISTILLEX_TENANTS:", "DISTILLEX_TENANT:", "reads no"),
