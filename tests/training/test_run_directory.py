@@ -1,4 +1,4 @@
-"""A run directory goes on with what it was begun with, and with nothing else."""
+"""A run directory goes on with what it was started with, and with nothing else."""
 
 import json
 import shutil

@@ -45,7 +45,7 @@ LOG = logging.getLogger("distillex.training")
 CERTAIN = 0.8
 """A teacher's posterior, or a source's score, of an entity that others may be exchanged for."""
 SEED_OF_NEW_LAYERS = 1
-"""Of those that a student begun with another one does not take over."""
+"""Of those that a student started from another one does not take over."""
 
 
 @dataclass(frozen=True)
