@@ -12,9 +12,9 @@ struct Candidate {
 };
 
 // Keeps the k highest scores, highest first; of equal ones those that came first.
-class Best {
+class LargestScores {
   public:
-    explicit Best(std::size_t k) : k_(k) {}
+    explicit LargestScores(std::size_t k) : k_(k) {}
 
     void clear() { candidates_.clear(); }
 
@@ -72,7 +72,7 @@ std::vector<ScoredPath> CrfDecoder::best_paths(const Row& row, std::size_t k) co
     const std::size_t n = label_count_;
     const auto before = labels_before(n);
     Lattice lattice(row.length * n);
-    Best best(k);
+    LargestScores best(k);
     const auto offer_all_of = [&](std::size_t t, std::uint32_t from, float move, float emission) {
         const std::size_t cell = t * n + from;
         for (std::uint32_t rank = 0; rank < lattice.size(cell); ++rank) {

@@ -24,10 +24,11 @@ class Occupancy {
     void take(std::size_t slot) {
         if (slot / 64 >= words_.size()) {
             words_.resize(std::max(slot / 64 + 1, words_.size() * 2), 0);
-            for (std::size_t word = behind_.size(); word < words_.size(); ++word) behind_.push_back(word);
+            for (std::size_t word = next_open_word_.size(); word < words_.size(); ++word)
+                next_open_word_.push_back(word);
         }
         words_[slot / 64] |= std::uint64_t{1} << (slot % 64);
-        if (words_[slot / 64] == kFull) behind_[slot / 64] = slot / 64 + 1;
+        if (words_[slot / 64] == kFull) next_open_word_[slot / 64] = slot / 64 + 1;
         end_ = std::max(end_, slot + 1);
     }
 
@@ -61,16 +62,16 @@ class Occupancy {
     // The first word from `word` on that is not full: a chain of full words is walked once and then cut short
     // (union-find with path halving), for a full array is long and is searched once a state.
     std::size_t not_full(std::size_t word) {
-        while (word < behind_.size() && behind_[word] != word) {
-            const std::size_t next = behind_[word];
-            if (next < behind_.size()) behind_[word] = behind_[next];
+        while (word < next_open_word_.size() && next_open_word_[word] != word) {
+            const std::size_t next = next_open_word_[word];
+            if (next < next_open_word_.size()) next_open_word_[word] = next_open_word_[next];
             word = next;
         }
         return word;
     }
 
     std::vector<std::uint64_t> words_;
-    std::vector<std::size_t> behind_;  // of a full word a later one, of another itself
+    std::vector<std::size_t> next_open_word_;  // of a full word a later one, of another itself
     std::size_t end_ = 0;
 };
 

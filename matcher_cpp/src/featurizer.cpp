@@ -86,18 +86,18 @@ Featurizer::Featurizer(const std::vector<std::string>& vocabulary, std::vector<s
     shared->separate = ids["[SEP]"];
     const auto space = ids.find("▁");
     shared->space = space == ids.end() ? shared->unknown : space->second;
-    shared->plane.assign(kPlaneSize, shared->unknown);
+    shared->basic_plane_tokens.assign(kPlaneSize, shared->unknown);
     std::u32string points;
     for (const auto& [token, id] : ids) {
         points.clear();
         if (decode_utf8(token, points) != std::string_view::npos || points.size() != 1) continue;
         if (points[0] < kPlaneSize) {
-            shared->plane[points[0]] = id;
+            shared->basic_plane_tokens[points[0]] = id;
         } else {
             shared->beyond.emplace(points[0], id);
         }
     }
-    shared->plane[U' '] = shared->space;
+    shared->basic_plane_tokens[U' '] = shared->space;
     shared->types = std::move(types);
     shared_ = std::move(shared);
     *this = with_base(std::move(base));
@@ -345,11 +345,11 @@ void Featurizer::drop_untyped(std::vector<Candidate>& matches) {
 
 void Featurizer::fill_ids(std::u32string_view points, std::int32_t* ids) const {
     const Shared& shared = *shared_;
-    const std::int32_t* const plane = shared.plane.data();
+    const std::int32_t* const basic_plane_tokens = shared.basic_plane_tokens.data();
     *ids++ = shared.classify;
     for (const char32_t point : points) {
         if (point < kPlaneSize) {
-            *ids++ = plane[point];
+            *ids++ = basic_plane_tokens[point];
         } else {
             const auto found = shared.beyond.find(point);
             *ids++ = found == shared.beyond.end() ? shared.unknown : found->second;

@@ -7,7 +7,7 @@ from distillex_training.distill import distill
 from distillex_training.models import load_model, save_model
 from typer.testing import CliRunner
 
-OWNED = {"student.owned_bigrams": "true"}
+OWNED = {"student.collision_free_bigrams": "true"}
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +24,9 @@ def command():
 def test_a_model_to_begin_with_that_is_not_there_is_named(toy, tmp_path):
     from distillex.command.main import application
 
-    asked = ["distill", str(toy / "student.yaml"), "-o", str(tmp_path / "run"), "--set", "initial=models/nowhere"]
+    asked = ["distill", str(toy / "student.yaml"), "-o", str(tmp_path / "run"), "--set", "init_from=models/nowhere"]
     done = CliRunner().invoke(application, asked)
-    assert (done.exit_code, "initial: models/nowhere: no such folder" in done.output.replace("\n", "")) == (1, True)
+    assert (done.exit_code, "init_from: models/nowhere: no such folder" in done.output.replace("\n", "")) == (1, True)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def begun(toy, tmp_path_factory):
     distill(read_config(toy / "student.yaml", StudentRun, train | OWNED), folder / "first")
     found = [folder / "first" / "best"]
     for seed in ("2", "3"):
-        keys = {"initial": str(found[0]), "loop.seed": seed, "student.dropout": f"0.{seed}"}
+        keys = {"init_from": str(found[0]), "loop.seed": seed, "student.dropout": f"0.{seed}"}
         distill(read_config(toy / "student.yaml", StudentRun, train | keys), folder / seed)
         found.append(folder / seed / "best")
     return found

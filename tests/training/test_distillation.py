@@ -14,25 +14,25 @@ from distillex_training.data.labelled import OpenSpan
 from distillex_training.distill import (
     DistillationTask,
     build_student,
+    cached_outputs,
     distill,
     labelled_by_teacher,
     principal_embeddings,
     sentence_of,
     start_from_teacher,
-    wanted_parts,
 )
 from distillex_training.ensemble import Ensemble
 from distillex_training.finetune import finetune
 from distillex_training.lessons import Lesson
 from distillex_training.models import load_model
 from distillex_training.tagging import read_data
-from distillex_training.teacher_cache import BATCH_SIZE, JoinedCaches, TeacherCache, Wanted, label_raw_text
+from distillex_training.teacher_cache import BATCH_SIZE, CachedOutputs, JoinedCaches, TeacherCache, label_raw_text
 from distillex_training.teacher_outputs import Outputs, files_of, finished, is_whole, rows_of
 
 EVERY_LOSS = {f"distillation.losses.{name}": "0.5" for name in LOSSES} | {
     "distillation.paths": "3",
-    "student.owned_bigrams": "true",
-    "student.owned_words": "true",
+    "student.collision_free_bigrams": "true",
+    "student.collision_free_words": "true",
 }
 
 
@@ -69,7 +69,7 @@ def test_distillation_interrupted_and_resumed_ends_like_one_that_was_not(toy, to
     run = student_run(toy, toy_teacher, tmp_path / "cache", **EVERY_LOSS)
     data = read_run_data(run, toy_teacher)
     assert (
-        label_raw_text([toy_teacher], data, tmp_path / "cache", wanted_parts(run.distillation), max_batches=1) is None
+        label_raw_text([toy_teacher], data, tmp_path / "cache", cached_outputs(run.distillation), max_batches=1) is None
     )
     for part in (tmp_path / "cache").glob("*/*.partial"):  # killed while it wrote
         with part.open("ab") as file:
@@ -133,7 +133,7 @@ def test_with_a_loss_against_every_character_labelled_sentences_alone_are_change
     changes = {"augmentation.exchanged": "1.0", "augmentation.noisy": "1.0"}
     run = student_run(toy, toy_teacher, everything[1], **EVERY_LOSS, **changes)
     data = read_run_data(run, toy_teacher)
-    cache = label_raw_text([toy_teacher], data, everything[1], wanted_parts(run.distillation))
+    cache = label_raw_text([toy_teacher], data, everything[1], cached_outputs(run.distillation))
     student, crf = build_student(run, data)
     task = DistillationTask(
         *(student, crf, data, run.augmentation, run.loop, []),
@@ -190,12 +190,12 @@ def test_the_cache_holds_only_what_is_asked_for_and_is_not_computed_again(toy, t
     (directory,) = tmp_path.iterdir()
     assert {f.name for f in directory.iterdir()} == {"spans.jsonl", "marginals.f16", "meta.json", ".lock"}
     written = (directory / "spans.jsonl").stat().st_mtime_ns
-    label_raw_text([toy_teacher], data, tmp_path, Wanted(paths=2))
+    label_raw_text([toy_teacher], data, tmp_path, CachedOutputs(paths=2))
     assert (directory / "paths2.u8").exists()
     assert not (directory / "hidden.f16").exists()
     assert (directory / "spans.jsonl").stat().st_mtime_ns == written
     # Computed in one pass or part by part: the same bytes.
-    label_raw_text([toy_teacher], data, tmp_path, Wanted(emissions=True, hidden=True, paths=3))
+    label_raw_text([toy_teacher], data, tmp_path, CachedOutputs(emissions=True, hidden=True, paths=3))
     (other,) = everything[1].iterdir()
     for name in ("spans.jsonl", "marginals.f16", "emissions.f16", "hidden.f16", "paths3.u8", "paths3-scores.f32"):
         assert (directory / name).read_bytes() == (other / name).read_bytes(), name
@@ -218,7 +218,7 @@ def test_the_cache_is_another_for_another_teacher_text_or_lexicon(toy, toy_teach
 def test_cached_outputs_are_the_teachers(toy, toy_teacher, tmp_path):
     run = student_run(toy, toy_teacher, tmp_path)
     data = read_run_data(run, toy_teacher)
-    cache = label_raw_text([toy_teacher], data, tmp_path, Wanted(emissions=True, hidden=True, paths=3))
+    cache = label_raw_text([toy_teacher], data, tmp_path, CachedOutputs(emissions=True, hidden=True, paths=3))
     teacher, crf, layout = load_model(toy_teacher)
     decoder = crf.decoder()
     rows = [0, BATCH_SIZE, len(cache) - 1]
@@ -264,7 +264,7 @@ def test_paths_over_more_labels_than_a_byte_holds_are_kept(tmp_path):
             assert finished(tmp_path / name, file, texts) == 2
             assert is_whole(tmp_path / name, file, texts)
     (tmp_path / "meta.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
-    paths, _ = TeacherCache(tmp_path, Wanted(paths=3)).paths([0, 1], 4)
+    paths, _ = TeacherCache(tmp_path, CachedOutputs(paths=3)).paths([0, 1], 4)
     for row, best in enumerate(decoder.best_paths(emissions, lengths, 3)):
         found = paths[row, :, : len(texts[row])].tolist()
         assert found == [path.tolist() for path, _ in best]
@@ -309,7 +309,7 @@ def test_a_student_can_start_from_the_teachers_characters(toy, toy_teacher, ever
 
 def test_bigrams_of_raw_text_own_rows_where_a_teacher_labels_it(toy, toy_teacher, everything):
     whole = student_run(toy, toy_teacher, everything[1], **EVERY_LOSS)
-    alone = student_run(toy, toy_teacher, everything[1], **{"student.owned_bigrams": "true"})
+    alone = student_run(toy, toy_teacher, everything[1], **{"student.collision_free_bigrams": "true"})
     alone = dataclasses.replace(alone, distillation=dataclasses.replace(alone.distillation, teacher=None))
     data = read_run_data(whole, toy_teacher)
     backwards = data.train[0].text[1::-1] * 3
@@ -333,7 +333,7 @@ def test_words_of_the_text_own_rows_by_ids_that_the_teacher_can_tell(toy, toy_te
 
 
 def test_a_run_that_begins_with_a_student_keeps_its_words(toy, toy_teacher, everything, tmp_path):
-    run = student_run(toy, toy_teacher, everything[1], initial=str(everything[0] / "best"))
+    run = student_run(toy, toy_teacher, everything[1], init_from=str(everything[0] / "best"))
     distill(run, tmp_path / "run")
     before, after = (load_model(folder / "best") for folder in (everything[0], tmp_path / "run"))
     assert after[2] == before[2]
@@ -343,7 +343,7 @@ def test_a_run_that_begins_with_a_student_keeps_its_words(toy, toy_teacher, ever
 def test_a_run_that_begins_with_a_student_takes_its_rates_of_dropout_from_the_file(toy, toy_teacher, everything):
     initial = everything[0] / "best"
     rates = {"student.dropout": "0.07", "student.character_dropout": "0.03", "student.width": "999"}
-    run = student_run(toy, toy_teacher, everything[1], initial=str(initial), **rates)
+    run = student_run(toy, toy_teacher, everything[1], init_from=str(initial), **rates)
     student, _ = build_student(run, read_run_data(run, toy_teacher))
     assert (student.config.dropout, student.config.character_dropout) == (0.07, 0.03)
     assert student.config.width == load_model(initial)[0].config.width != 999
@@ -351,7 +351,7 @@ def test_a_run_that_begins_with_a_student_takes_its_rates_of_dropout_from_the_fi
 
 def test_a_student_begins_with_one_of_other_entity_types(toy, everything, other_types, tmp_path):
     initial = everything[0] / "best"
-    unmoved = {"learning_rate": "1e-30", "crf_learning_rate": "1e-30", "loop.epochs": "1", "initial": str(initial)}
+    unmoved = {"learning_rate": "1e-30", "crf_learning_rate": "1e-30", "loop.epochs": "1", "init_from": str(initial)}
     for name, seed in (("run", "1"), ("other", "2")):
         overrides = other_types | unmoved | {"loop.seed": seed}
         distill(read_config(toy / "student.yaml", StudentRun, overrides), tmp_path / name)
@@ -389,7 +389,7 @@ def test_tables_have_a_learning_rate_of_their_own(toy, everything, tmp_path, mov
         "loop.averaging": "0.0",
         "loop.epochs": "1",
     }
-    distill(read_config(toy / "student.yaml", StudentRun, overrides | {"initial": str(initial)}), tmp_path)
+    distill(read_config(toy / "student.yaml", StudentRun, overrides | {"init_from": str(initial)}), tmp_path)
     begun, earlier = (load_model(folder)[0].state_dict() for folder in (tmp_path / "best", initial))
     moved = {n for n, weight in begun.items() if not torch.allclose(weight.float(), earlier[n].float(), 0, 1e-12)}
     tables = {f"{name}embedding.weight" for name in ("character_", "bigram_", "fusion.type_", "fusion.word_")}
@@ -397,8 +397,8 @@ def test_tables_have_a_learning_rate_of_their_own(toy, everything, tmp_path, mov
 
 
 def test_only_a_student_can_be_begun_with(toy, toy_teacher, everything, tmp_path):
-    run = student_run(toy, toy_teacher, everything[1], initial=str(toy_teacher))
-    with pytest.raises(ConfigError, match=r"initial: .* is not a student"):
+    run = student_run(toy, toy_teacher, everything[1], init_from=str(toy_teacher))
+    with pytest.raises(ConfigError, match=r"init_from: .* is not a student"):
         distill(run, tmp_path)
 
 
@@ -443,7 +443,7 @@ def test_a_teacher_s_outputs_in_terms_of_other_types(toy, toy_teacher, everythin
     run = student_run(toy, toy_teacher, everything[1], **other_types)
     data = read_run_data(run, toy_teacher)
     translated = labelled_by_teacher(run.distillation, run.data, data)
-    theirs = label_raw_text([toy_teacher], data, everything[1], wanted_parts(run.distillation))
+    theirs = label_raw_text([toy_teacher], data, everything[1], cached_outputs(run.distillation))
     ours, scheme = LabelScheme(data.entity_types), LabelScheme(("company", "name"))
     rows, characters = [0, 1, 2], max(len(theirs.text(row)) for row in range(3))
     assert [translated.text(row) for row in rows] == [theirs.text(row) for row in rows]
@@ -479,10 +479,10 @@ def test_a_student_of_a_teacher_alone_needs_no_labelled_file(toy, toy_teacher, e
 
 def test_models_that_label_together_give_the_mean_of_emissions_and_crf(toy, toy_teacher, everything, tmp_path):
     student = everything[0] / "best"
-    run = student_run(toy, toy_teacher, tmp_path, **{"distillation.beside": f"[{student}]"})
+    run = student_run(toy, toy_teacher, tmp_path, **{"distillation.ensemble": f"[{student}]"})
     data = read_run_data(run, toy_teacher)
     together = labelled_by_teacher(run.distillation, run.data, data)
-    emissions = Wanted(emissions=True)
+    emissions = CachedOutputs(emissions=True)
     cache = label_raw_text([toy_teacher, student], data, tmp_path, emissions)
     alone = [label_raw_text([model], data, tmp_path, emissions) for model in (toy_teacher, student)]
     assert len(list(tmp_path.iterdir())) == 3
@@ -506,25 +506,25 @@ def test_a_model_beside_the_teacher_has_its_entity_types_and_a_teacher(
 ):
     other = tmp_path / "other"
     distill(read_config(toy / "student.yaml", StudentRun, {"loop.epochs": "1", **other_types}), other)
-    run = student_run(toy, toy_teacher, everything[1], **{"distillation.beside": f"[{other}/best]"})
-    with pytest.raises(ConfigError, match=r"beside\.0: .* labels company, person; the teacher, company, name"):
+    run = student_run(toy, toy_teacher, everything[1], **{"distillation.ensemble": f"[{other}/best]"})
+    with pytest.raises(ConfigError, match=r"ensemble\.0: .* labels company, person; the teacher, company, name"):
         distill(run, tmp_path / "run")
     with pytest.raises(ConfigError, match=r"other/best labels company, person; .* company, name"):
         Ensemble([toy_teacher, other / "best"], Lexicon.load(run.data.lexicon))
-    with pytest.raises(ConfigError, match="distillation: beside names models, but teacher none"):
-        student_run(toy, "null", everything[1], **{"distillation.beside": f"[{toy_student}]"})
+    with pytest.raises(ConfigError, match="distillation: ensemble names models, but teacher none"):
+        student_run(toy, "null", everything[1], **{"distillation.ensemble": f"[{toy_student}]"})
 
 
 def test_a_student_begins_with_another_one_or_with_the_teachers_characters(toy, toy_teacher, everything, tmp_path):
-    both = {"initial": str(everything[0] / "best"), "distillation.start_from_teacher": "true"}
-    with pytest.raises(ConfigError, match="start_from_teacher is true; with initial"):
+    both = {"init_from": str(everything[0] / "best"), "distillation.start_from_teacher": "true"}
+    with pytest.raises(ConfigError, match="start_from_teacher is true; with init_from"):
         distill(student_run(toy, toy_teacher, everything[1], **both), tmp_path / "run")
 
 
 def test_joined_caches_give_each_row_of_each(toy, toy_teacher, everything):
     run = student_run(toy, toy_teacher, everything[1], **EVERY_LOSS)
     cache = label_raw_text(
-        [toy_teacher], read_run_data(run, toy_teacher), everything[1], wanted_parts(run.distillation)
+        [toy_teacher], read_run_data(run, toy_teacher), everything[1], cached_outputs(run.distillation)
     )
     joined, count = JoinedCaches([cache, cache]), len(cache)
     assert len(joined) == 2 * count
@@ -542,7 +542,7 @@ def test_joined_caches_give_each_row_of_each(toy, toy_teacher, everything):
 
 def test_sentences_with_exchanged_entities_are_labelled_and_learnt_from(toy, toy_teacher, everything, tmp_path, caplog):
     caplog.set_level("INFO")
-    run = student_run(toy, toy_teacher, tmp_path / "cache", **{"distillation.substituted": "10"})
+    run = student_run(toy, toy_teacher, tmp_path / "cache", **{"distillation.mention_replacement.sentences": "10"})
     assert distill(run, tmp_path / "run", max_steps=2) == {}
     assert "10 sentences made by exchanging entities" in caplog.text
     assert len(list((tmp_path / "cache").iterdir())) == 2

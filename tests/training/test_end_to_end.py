@@ -38,8 +38,8 @@ word_hash_size: 64
 STUDENT = f"""
 data: {DATA}
 student: {{{{width: 24, head: 24, dilations: [1, 2], character_embedding: 16, bigram_embedding: 8,
-           bigram_hash_size: 128, owned_bigrams: true, lexicon_embedding: 8, word_hash_size: 64,
-           owned_words: true, dropout: 0.1}}}}
+           bigram_hash_size: 128, collision_free_bigrams: true, lexicon_embedding: 8, word_hash_size: 64,
+           collision_free_words: true, dropout: 0.1}}}}
 distillation: {{{{teacher: {{runs}}/teacher/best, cache: {{runs}}/cache, paths: 3,
                 losses: {{{{crf_marginal_kl: 0.5, k_best: 0.5, hidden_mse: 0.1}}}}}}}}
 loop: {{{{epochs: 4, batch_size: 16, averaging: 0.9}}}}

@@ -40,7 +40,7 @@ def test_templates_are_filled_and_their_words_labelled(tmp_path):
         templates=templates(tmp_path, "# a comment", "", "(昨天|){name}买了{food}"),
         slots=slots(tmp_path, name=["钱七", "孙八"], food=["苹果"]),
         pieces=0,
-        crossed=0,
+        invented=0,
     )
     texts = set()
     for each in drawn(config):
@@ -57,7 +57,7 @@ def test_slots_of_one_number_get_one_word_and_titles_are_labelled_as_the_trainin
         templates=templates(tmp_path, "《{book1}》，{book1}"),
         slots=slots(tmp_path, book=["甲乙", "丙丁"]),
         pieces=0,
-        crossed=0,
+        invented=0,
     )
     for each in drawn(config):
         assert each.sentence.spans == (GoldSpan(0, 4, "book"), GoldSpan(5, 7, "book"))
@@ -79,7 +79,7 @@ def test_words_come_from_lists_mentions_and_forms_and_half_of_them_are_crossed(t
             SlotConfig("food", words=(tmp_path / "food.txt",)),
         ),
         pieces=0,
-        crossed=0.5,
+        invented=0.5,
     )
     texts = {each.sentence.text for each in drawn(config, 300)}
     foods = {"甲乙", "丙丁", "甲丁", "丙乙"}
@@ -91,7 +91,7 @@ def test_pieces_hold_whole_entities_and_get_other_ones(tmp_path):
         ("他读了《山海经》，", (GoldSpan(3, 8, "book"),)),
         ("认识赵伟。", (GoldSpan(2, 4, "name"),)),
     ]
-    config = EverydayConfig(sentences=1, slots=slots(tmp_path, book=["西游"]), pieces=1.0, crossed=0)
+    config = EverydayConfig(sentences=1, slots=slots(tmp_path, book=["西游"]), pieces=1.0, invented=0)
     found = {(e.sentence.text, e.sentence.spans) for e in drawn(config)}
     assert found == {
         ("他读了《山海经》，", (GoldSpan(3, 8, "book"),)),

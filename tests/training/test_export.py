@@ -60,7 +60,13 @@ def test_onnx_runtime_computes_what_pytorch_computes_at_any_shape(exported, toy_
 def test_half_of_what_a_model_is_checked_with_owns_rows():
     layout = FeatureLayout(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *map(chr, range(0x4E00, 0x4E00 + 200))), ("n",))
     student = Student(
-        StudentConfig(vocabulary=204, lexicon_types=1, entity_types=("name",), owned_bigrams=True, owned_words=True)
+        StudentConfig(
+            vocabulary=204,
+            lexicon_types=1,
+            entity_types=("name",),
+            collision_free_bigrams=True,
+            collision_free_words=True,
+        )
     )
     assert (student.bigram_rows(inputs_of(student, layout, 8, 64)[0]) == 0).all()
     student.give_rows_to_bigrams([torch.tensor([[4, 5, 6, 7, 8, 9]])], minimum_count=1)

@@ -45,9 +45,9 @@ def student_of(layout, **options):
 
 KINDS = {
     "plain": {},
-    "a bigram told by row and first character": {"owned_bigrams": True, "bigram_hash_size": 4096},
-    "a bigram not told by them": {"owned_bigrams": True, "bigram_hash_size": 16},
-    "owned words": {"owned_words": True},
+    "a bigram told by row and first character": {"collision_free_bigrams": True, "bigram_hash_size": 4096},
+    "a bigram not told by them": {"collision_free_bigrams": True, "bigram_hash_size": 16},
+    "owned words": {"collision_free_words": True},
     "trigrams and context": {"trigram_embedding": 8, "trigram_hash_size": 64, "context": True},
     "separable": {"encoder": "separable_cnn"},
     "transformer": {"encoder": "transformer"},

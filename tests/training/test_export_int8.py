@@ -185,7 +185,7 @@ def test_a_convolution_as_a_product_gives_the_same(kernel, dilation):
     torch.testing.assert_close(ProductConvolution(convolution)(inputs), convolution(inputs))
 
 
-OWNED = {"owned_bigrams": True, "owned_words": True}
+OWNED = {"collision_free_bigrams": True, "collision_free_words": True}
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ WITH_ALL_OPTIONS = {
     "trigram_embedding": 8,
     "trigram_hash_size": 64,
     "context": True,
-    "owned_bigrams": True,
-    "owned_words": True,
+    "collision_free_bigrams": True,
+    "collision_free_words": True,
 }
 
 
@@ -89,18 +89,18 @@ def test_more_bigrams_than_trigrams_can_be_made_of_are_refused():
 
 
 def test_a_row_belongs_to_the_most_frequent_of_its_bigrams_and_rare_ones_share_one():
-    model = student(bigram_hash_size=2, owned_bigrams=True)
+    model = student(bigram_hash_size=2, collision_free_bigrams=True)
     # BIGRAM_FACTOR is odd: in a table of two rows a bigram's is the parity of its sum.
     sentences = [torch.tensor([[4, 5, 4, 5, 4, 5]]), torch.tensor([[7, 4, 7, 4, 0, 0], [5, 6, 6, 6, 6, 0]])]
     assert model.give_rows_to_bigrams(ids.int() for ids in sentences) == 1
     assert model.bigram_rows(torch.tensor([[4, 5, 4, 5]])).tolist() == [[1, 0, 1, 0]]  # 5 and 4 came less often
     assert model.bigram_rows(torch.tensor([[5, 6, 6, 4, 7, 2]])).tolist() == [[0] * 6]
     with pytest.raises(ValueError, match="vocabulary is 46341; with owned bigrams at most 46340"):
-        StudentConfig(vocabulary=46341, lexicon_types=2, entity_types=("name",), owned_bigrams=True)
+        StudentConfig(vocabulary=46341, lexicon_types=2, entity_types=("name",), collision_free_bigrams=True)
 
 
 def test_a_word_without_a_row_counts_as_one_added_at_run_time():
-    model = student(owned_words=True)
+    model = student(collision_free_words=True)
     # 5 and 36 share row 5 (of 31 behind that of no word); 7 came once.
     assert model.fusion.give_rows_to_words([torch.tensor([[5, 36, 36, 0]]), torch.tensor([36, 5, 7, 9, 9])]) == 2
     assert model.fusion.word_rows(torch.tensor([0, 5, 36, 7, 9, 40, 16_776_705])).tolist() == [0, 0, 5, 0, 9, 0, 0]
@@ -231,3 +231,13 @@ def test_the_marginal_loss_is_least_where_the_student_agrees():
     assert agreeing < marginal_cross_entropy(torch.randn(2, 4, 9), marginals, mask)
     entropy = -(marginals * marginals.log()).sum(-1)
     torch.testing.assert_close(agreeing, entropy[mask].mean())
+
+
+def test_a_model_of_an_earlier_version_is_read_whose_settings_had_other_names(tmp_path):
+    model = student(collision_free_bigrams=True, collision_free_words=True)
+    save_model(tmp_path, model, ConstrainedCrf(model.config.entity_types), LAYOUT)
+    config = tmp_path / "config.json"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace('"collision_free_', '"owned_'), encoding="utf-8")
+    assert config.read_text(encoding="utf-8") != text
+    assert load_model(tmp_path)[0].config == model.config

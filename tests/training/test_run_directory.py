@@ -1,4 +1,4 @@
-"""A run directory goes on with what it was begun with, and with nothing else."""
+"""A run directory goes on with what it was started with, and with nothing else."""
 
 import json
 import shutil
@@ -87,11 +87,11 @@ def test_the_same_content_under_another_path_is_no_difference(toy, finished, toy
     assert distill(moved, tmp_path / "run") == distill(student(toy), finished)
     shutil.copytree(toy_student, tmp_path / "model")
     (tmp_path / "model" / "README.md").write_text("a card", encoding="utf-8")
-    records = [record_of(student(toy, initial=str(path))) for path in (toy_student, tmp_path / "model")]
+    records = [record_of(student(toy, init_from=str(path))) for path in (toy_student, tmp_path / "model")]
     assert differences(*records) == []
     (tmp_path / "model" / "config.json").write_text("{}", encoding="utf-8")
-    (difference,) = differences(records[0], record_of(student(toy, initial=str(tmp_path / "model"))))
-    assert difference.startswith(f"initial: {toy_student} (SHA-256 ")
+    (difference,) = differences(records[0], record_of(student(toy, init_from=str(tmp_path / "model"))))
+    assert difference.startswith(f"init_from: {toy_student} (SHA-256 ")
 
 
 def test_a_difference_in_what_may_be_a_folder_or_a_name(teacher_configuration, toy_encoder, tmp_path):
@@ -214,5 +214,5 @@ def test_a_list_that_an_earlier_version_did_not_know_of_is_no_difference_while_i
     then = json.loads(json.dumps(now))
     assert then["settings"].pop("distillation.labels") == []
     assert differences(then, now) == []
-    now["settings"]["distillation.beside"] = ["a"]
-    assert differences(then, now) == ['distillation.beside: [] then, ["a"] now']
+    now["settings"]["distillation.ensemble"] = ["a"]
+    assert differences(then, now) == ['distillation.ensemble: [] then, ["a"] now']

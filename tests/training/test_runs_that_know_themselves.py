@@ -1,4 +1,4 @@
-"""A run directory holds what it was begun with; other settings go on only when asked to, and say what changes."""
+"""A run directory holds what it was started with; other settings go on only when asked to, and say what changes."""
 
 import hashlib
 import importlib.metadata

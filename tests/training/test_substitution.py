@@ -31,7 +31,7 @@ def test_longer_results_are_left_out_and_no_entities_give_nothing():
 
 
 def test_crossed_entities_begin_like_one_and_end_like_another():
-    made = substituted_sentences([MET, JOINED], 1000, longest=80, seed=1, crossed=1.0)
+    made = substituted_sentences([MET, JOINED], 1000, longest=80, seed=1, invented=1.0)
     names = {text[: text.index("加入")] for text in made if "加入" in text}
     # Names of two or three characters, and all their crossings.
     whole = {"张伟", "李娜芳", "王敏"}

@@ -14,10 +14,10 @@ from distillex_training.ensemble import Ensemble
 from distillex_training.evaluate import NotFiniteError
 from distillex_training.models import load_model
 from distillex_training.tagging import read_data
-from distillex_training.teacher_cache import BATCH_SIZE, LOCK, TeacherCache, Wanted, cache_key, label_raw_text
+from distillex_training.teacher_cache import BATCH_SIZE, LOCK, CachedOutputs, TeacherCache, cache_key, label_raw_text
 from filelock import FileLock
 
-EVERYTHING = Wanted(emissions=True, hidden=True, paths=2)
+EVERYTHING = CachedOutputs(emissions=True, hidden=True, paths=2)
 
 
 @pytest.fixture(scope="module")
@@ -157,11 +157,11 @@ def test_the_name_of_a_cache_follows_from_all_that_its_content_follows_from(toy_
 def test_paths_of_several_numbers_lie_side_by_side(toy_teacher, data, labelled, tmp_path):
     directory = tmp_path / labelled.name
     shutil.copytree(labelled, directory)
-    label_raw_text([toy_teacher], data, tmp_path, Wanted(paths=3))
+    label_raw_text([toy_teacher], data, tmp_path, CachedOutputs(paths=3))
     assert json.loads((directory / "meta.json").read_text(encoding="utf-8"))["parts"] == [
         *("emissions", "hidden", "paths2", "paths3", "spans")
     ]
-    shapes = [TeacherCache(directory, Wanted(paths=k)).paths([0], 30)[0].shape for k in (2, 3)]
+    shapes = [TeacherCache(directory, CachedOutputs(paths=k)).paths([0], 30)[0].shape for k in (2, 3)]
     assert shapes == [(1, 2, 30), (1, 3, 30)]
 
 

@@ -58,7 +58,7 @@ def test_a_rule_that_the_kept_layout_contradicts_is_refused_before_any_work(toy,
     assert layout.text == NEW_TEXT_RULES
     message = r"data\.text\.lowercase is false; the model that this run begins with or learns from says true"
     for settings in (
-        {"initial": str(toy_student)},
+        {"init_from": str(toy_student)},
         {"distillation.teacher": str(toy_teacher), "data.raw": f"[{toy / 'raw.txt'}]"},
     ):
         run = read_config(toy / "student.yaml", StudentRun, settings | {"data.text.lowercase": "false"})
@@ -69,7 +69,7 @@ def test_a_rule_that_the_kept_layout_contradicts_is_refused_before_any_work(toy,
 def test_a_student_keeps_the_rules_of_the_one_that_it_begins_with(toy, tmp_path):
     settings = {"data.text.word_boundaries": "false", "data.text.sentence_periods": "false", "loop.epochs": "1"}
     distill(read_config(toy / "student.yaml", StudentRun, settings), tmp_path / "first")
-    settings = {"initial": str(tmp_path / "first" / "best"), "loop.epochs": "1"}
+    settings = {"init_from": str(tmp_path / "first" / "best"), "loop.epochs": "1"}
     distill(read_config(toy / "student.yaml", StudentRun, settings), tmp_path / "second")
     assert FeatureLayout.load(tmp_path / "second" / "best").text == TextRules()
 

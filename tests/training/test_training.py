@@ -75,13 +75,13 @@ UNMOVED = {"encoder_learning_rate": "1e-30", "learning_rate": "1e-30", "crf_lear
 
 
 def test_a_teacher_begins_with_another_one(teacher_configuration, toy_teacher, tmp_path):
-    overrides = UNMOVED | {"initial": str(toy_teacher), "loop.epochs": "1"}
+    overrides = UNMOVED | {"init_from": str(toy_teacher), "loop.epochs": "1"}
     finetune(read_config(teacher_configuration, TeacherRun, overrides), tmp_path)
     assert (tmp_path / "best" / "model.safetensors").read_bytes() == (toy_teacher / "model.safetensors").read_bytes()
 
 
 def test_a_teacher_begins_with_one_of_other_entity_types(teacher_configuration, toy_teacher, other_types, tmp_path):
-    for name, initial in (("fresh", {}), ("begun", {"initial": str(toy_teacher)})):
+    for name, initial in (("fresh", {}), ("begun", {"init_from": str(toy_teacher)})):
         overrides = UNMOVED | other_types | initial | {"loop.epochs": "1"}
         finetune(read_config(teacher_configuration, TeacherRun, overrides), tmp_path / name)
     fresh, begun, earlier = (load_model(run) for run in (tmp_path / "fresh/best", tmp_path / "begun/best", toy_teacher))
@@ -106,8 +106,8 @@ def test_a_teacher_begins_with_one_of_other_entity_types(teacher_configuration, 
 
 def test_a_wrong_model_to_begin_with_is_refused(teacher_configuration, toy_teacher, toy_student, tmp_path):
     for overrides, message in (
-        ({"initial": str(toy_student)}, "initial: .* is not a teacher"),
-        ({"initial": str(toy_teacher), "head": "16"}, r"its weight head\.weight of shape \(32, .* should be \(16, "),
+        ({"init_from": str(toy_student)}, "init_from: .* is not a teacher"),
+        ({"init_from": str(toy_teacher), "head": "16"}, r"its weight head\.weight of shape \(32, .* should be \(16, "),
     ):
         with pytest.raises(ConfigError, match=message):
             finetune(read_config(teacher_configuration, TeacherRun, overrides), tmp_path)

@@ -225,7 +225,12 @@ def test_a_teacher_of_characters_says_what_it_does_not_read(bert, roberta, teach
 
 
 def test_a_teacher_of_pieces_is_another_teachers_encoder(piece_teacher, toy_teacher, teacher_configuration, tmp_path):
-    settings = {"encoder": str(piece_teacher), "initial": str(piece_teacher), "loop.epochs": "1", "word_pieces": "true"}
+    settings = {
+        "encoder": str(piece_teacher),
+        "init_from": str(piece_teacher),
+        "loop.epochs": "1",
+        "word_pieces": "true",
+    }
     finetune(read_config(teacher_configuration, TeacherRun, settings), tmp_path / "pieces", max_steps=1)
     settings = {"encoder": str(toy_teacher), "word_pieces": "true"}
     with pytest.raises((EncoderError, ConfigError), match="reads characters alone: give false"):

@@ -2,7 +2,7 @@
 
     python training/ablations/ensembles.py cluener/dev.jsonl models/teacher-cluener models/student-cluener
 
-All in bfloat16, as they label raw text for a student (``distillation.beside``).
+All in bfloat16, as they label raw text for a student (``distillation.ensemble``).
 """
 
 from __future__ import annotations

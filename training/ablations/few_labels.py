@@ -1,4 +1,4 @@
-"""What is it worth to begin with the shipped student? Students from scratch and begun with it, from few labels.
+"""What is it worth to begin with the shipped student? Students from scratch and started from it, from few labels.
 
     python training/ablations/few_labels.py TRAIN DEV [--sentences 100 300 1000 0] [--seed 1] [--output runs/few-labels]
 
@@ -53,7 +53,7 @@ def main() -> None:
             run = read_config(CONFIG, StudentRun, settings | keys)
             found.append(distill(run, asked.output / f"{name}-{count or 'all'}-seed{asked.seed}")["f1"])
         rows.append((sentences, epochs, *found))
-    print("| sentences | epochs | F1, from scratch | F1, begun with the shipped student |\n|---|---|---|---|")
+    print("| sentences | epochs | F1, from scratch | F1, started from the shipped student |\n|---|---|---|---|")
     for sentences, epochs, scratch, begun in rows:
         print(f"| {sentences:,} | {epochs} | {scratch:.4f} | {begun:.4f} |")
 

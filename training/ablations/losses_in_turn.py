@@ -33,7 +33,7 @@ from results_file import RESULTS  # noqa: E402
 BEST_SEQUENCE = {"distillation.losses.viterbi": "1.0"}
 WITH_MARGINALS = BEST_SEQUENCE | {"distillation.losses.token_kl": "0.5"}
 MORE_BIGRAMS = WITH_MARGINALS | {"student.bigram_hash_size": "131072"}
-OWNED_BIGRAMS = MORE_BIGRAMS | {"student.owned_bigrams": "true"}
+OWNED_BIGRAMS = MORE_BIGRAMS | {"student.collision_free_bigrams": "true"}
 GOLD_ALONE = "gold alone"
 SETTINGS: dict[str, dict[str, str]] = {
     GOLD_ALONE: {},
@@ -53,7 +53,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "gold, best sequence, marginals; twice the bigrams, owned; more hidden characters": OWNED_BIGRAMS
     | {"student.character_dropout": "0.2"},
     "gold, best sequence, marginals; twice the bigrams, owned; more hidden characters; owned words": OWNED_BIGRAMS
-    | {"student.character_dropout": "0.2", "student.owned_words": "true"},
+    | {"student.character_dropout": "0.2", "student.collision_free_words": "true"},
 }
 """Row of the table → keys of the configuration; rows are counted from 0."""
 

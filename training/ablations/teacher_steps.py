@@ -159,7 +159,7 @@ class Steps:
             raise ConfigError(f"{row.name}: {missing[0]!r} is not trained yet")
         runs = [self.run_of(rows[name]) for name in row.mean_of]
         # Without `initial` the seed draws the head's first weights.
-        begun = {(run.encoder, run.initial, run.loop.seed if run.initial is None else None) for run in runs}
+        begun = {(run.encoder, run.init_from, run.loop.seed if run.init_from is None else None) for run in runs}
         if len(begun) > 1:
             raise ConfigError(f"{row.name}: {', '.join(row.mean_of)} did not begin with the same weights")
         kept = self.runs / row.folder / "scores.json"

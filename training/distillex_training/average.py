@@ -47,7 +47,7 @@ def average(directories: Sequence[Path], output: Path, *, half_precision: bool =
             raise ConfigError(f"{directory}: not of the same kind, sizes, types and vocabulary as {first}")
         count += 1
         for part, other_part in ((model, other), (crf, other_crf)):
-            refusal = f"{directory}: not begun with the same model as {first}"
+            refusal = f"{directory}: not started from the same model as {first}"
             _move_towards(part, other_part.state_dict(), 1 / count, refusal)
     lexicon = read_description(first).lexicon
     save_model(output, model, crf, layout, half_precision=half_precision, lexicon=lexicon)

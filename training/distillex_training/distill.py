@@ -34,18 +34,18 @@ from distillex_training.data.substitution import substituted_sentences, unchange
 from distillex_training.lessons import Lesson
 from distillex_training.lexicon import LexiconAugmenter, ListedWords
 from distillex_training.models import ConstrainedCrf, Student, StudentConfig, Teacher, load_model
-from distillex_training.models.initial import start_from
+from distillex_training.models.start_from import start_from
 from distillex_training.preflight import check_teachers
 from distillex_training.run_directory import train_in
 from distillex_training.tagging import GoldTask, TaggingData, draw_parts, read_data
-from distillex_training.teacher_cache import JoinedCaches, TeacherCache, Wanted, label_raw_text
+from distillex_training.teacher_cache import CachedOutputs, JoinedCaches, TeacherCache, label_raw_text
 from distillex_training.translated_cache import Caches, TranslatedCache, Translation
 
 LOG = logging.getLogger("distillex.training")
 CERTAIN = 0.8
 """A teacher's posterior, or a source's score, of an entity that others may be exchanged for."""
 SEED_OF_NEW_LAYERS = 1
-"""Of those that a student begun with another one does not take over."""
+"""Of those that a student started from another one does not take over."""
 
 
 @dataclass(frozen=True)
@@ -195,8 +195,8 @@ class DistillationTask(GoldTask):
 
 def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, ConstrainedCrf]:
     """Return a new student, or one that begins with the initial one that the run names."""
-    if run.initial is not None:
-        return begun_student(run.initial, run.student, data)
+    if run.init_from is not None:
+        return begun_student(run.init_from, run.student, data)
     crf = ConstrainedCrf(data.entity_types)
     sizes = vars(run.student) | {
         "vocabulary": len(data.layout.vocabulary),
@@ -207,7 +207,7 @@ def build_student(run: StudentRun, data: TaggingData) -> tuple[Student, Constrai
         student = Student(StudentConfig(**sizes))
     except ValueError as error:
         raise ConfigError(f"student: {sentence(error, StudentConfig)}") from None
-    if run.student.owned_bigrams or run.student.owned_words:
+    if run.student.collision_free_bigrams or run.student.collision_free_words:
         # Raw text that no teacher labels is not trained on.
         texts = [
             *(s.text for s in (*data.train, *data.sourced)),
@@ -230,7 +230,7 @@ def begun_student(directory: Path, sizes: StudentSizes, data: TaggingData) -> tu
     """
     initial, initial_crf, initial_layout = load_model(directory)
     if not isinstance(initial, Student):
-        raise ConfigError(f"initial: {directory} is not a student")
+        raise ConfigError(f"init_from: {directory} is not a student")
     rates = {name: rate for name, rate in vars(sizes).items() if name.endswith("dropout")}
     config = dataclasses.replace(
         initial.config, lexicon_types=len(data.layout.types), entity_types=data.entity_types, **rates
@@ -297,9 +297,9 @@ def start_from_teacher(student: Student, teacher: Student | Teacher) -> None:
         student.character_table.copy_(principal_embeddings(teacher.character_table, student.config.character_embedding))
 
 
-def wanted_parts(switches: DistillationConfig) -> Wanted:
+def cached_outputs(switches: DistillationConfig) -> CachedOutputs:
     """Return the parts of the teacher's outputs that the switched-on losses read."""
-    return Wanted(
+    return CachedOutputs(
         emissions=switches.reads(Needs.EMISSIONS),
         hidden=switches.reads(Needs.HIDDEN),
         paths=switches.paths if switches.reads(Needs.PATHS) else 0,
@@ -338,7 +338,7 @@ def labelled_by_teacher(switches: DistillationConfig, config: DataConfig, data: 
     check_teachers(switches, data.entity_types)
     labels = read_description(switches.teacher).config.entity_types
     translation = None if labels == data.entity_types else _translation(labels, data.entity_types)
-    cache = _labelled((switches.teacher, *switches.beside), switches, config, data)
+    cache = _labelled((switches.teacher, *switches.ensemble), switches, config, data)
     return cache if cache is None or translation is None else TranslatedCache(cache, translation)
 
 
@@ -355,18 +355,18 @@ def _translation(labels: Sequence[str], entity_types: Sequence[str]) -> Translat
 def _labelled(
     teachers: Sequence[Path], switches: DistillationConfig, config: DataConfig, data: TaggingData
 ) -> TeacherCache | JoinedCaches | None:
-    wanted = wanted_parts(switches)
+    wanted = cached_outputs(switches)
     with processes.first_goes_ahead():
         cache = label_raw_text(teachers, data, switches.cache, wanted)
-        if cache is None or switches.substituted == 0:
+        if cache is None or switches.mention_replacement.sentences == 0:
             return cache
         labelled = [*data.train, *(sentence_of(cache, row) for row in range(len(cache)))]
         made = substituted_sentences(
             labelled,
-            switches.substituted,
+            switches.mention_replacement.sentences,
             longest=config.raw_max_length,
             seed=config.seed,
-            crossed=switches.crossed,
+            invented=switches.mention_replacement.invented,
             lists=data.mention_lists,
         )
         LOG.info("%d sentences made by exchanging entities", len(made))
@@ -429,8 +429,8 @@ def student_task(run: StudentRun) -> DistillationTask:
     if teacher_directory is not None:
         teacher, _, layout = load_model(teacher_directory)
         teacher_types = read_description(teacher_directory).config.entity_types
-    if run.initial is not None:
-        layout = load_model(run.initial)[2]
+    if run.init_from is not None:
+        layout = load_model(run.init_from)[2]
     data = read_data(
         run.data,
         word_hash_size=run.student.word_hash_size,
@@ -438,7 +438,7 @@ def student_task(run: StudentRun) -> DistillationTask:
         labels=run.distillation.labels,
         teacher_types=teacher_types,
     )
-    if run.student.owned_words and run.initial is None:
+    if run.student.collision_free_words and run.init_from is None:
         data = dataclasses.replace(data, layout=data.layout.with_distinct_words())
     student, crf = build_student(run, data)
     if teacher is not None and run.distillation.start_from_teacher:

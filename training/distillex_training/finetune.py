@@ -18,7 +18,7 @@ from distillex_training.distill import DistillationTask, labelled_by_teacher
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, load_model
 from distillex_training.models.dropout import use_cheap_dropout
 from distillex_training.models.encoders import layer_depths, longest_input
-from distillex_training.models.initial import start_from
+from distillex_training.models.start_from import start_from
 from distillex_training.models.teacher import tokens_of
 from distillex_training.models.teacher_encoder import is_teacher, load_any_encoder, load_any_encoder_of_pieces
 from distillex_training.models.word_pieces import count_pieces
@@ -96,7 +96,7 @@ def begin_with(directory: Path, teacher: Teacher, crf: ConstrainedCrf, layout: F
     """
     earlier, earlier_crf, earlier_layout = load_model(directory)
     if not isinstance(earlier, Teacher):
-        raise ConfigError(f"initial: {directory} is not a teacher")
+        raise ConfigError(f"init_from: {directory} is not a teacher")
     try:
         start_from(*(teacher, crf, layout), earlier=earlier, earlier_crf=earlier_crf, earlier_layout=earlier_layout)
     except ValueError as error:
@@ -195,8 +195,8 @@ def teacher_task(run: TeacherRun) -> GoldTask:
     data = read_data(run.data, word_hash_size=run.word_hash_size, layout=layout, labels=labels, teacher_types=types)
     teacher = new_teacher(run, data, Teacher)
     crf = ConstrainedCrf(data.entity_types)
-    if run.initial is not None:
-        begin_with(run.initial, teacher, crf, data.layout)
+    if run.init_from is not None:
+        begin_with(run.init_from, teacher, crf, data.layout)
     # The long part comes last: what is wrong with the teacher is said before it.
     cache = labelled_by_teacher(run.distillation, run.data, data)
     LOG.info("teacher: %.2f M parameters", sum(p.numel() for p in teacher.parameters()) / 1e6)

@@ -140,12 +140,12 @@ def student_configuration(found: Found, with_teacher: bool) -> str:
         lines += [f"    - {_quoted(_from(found.folder, path))}" for path in found.raw]
     if initial is not None:
         lines += [
-            f"initial: {_quoted(str(initial))} # begins with a student that knows Chinese already: few labels do",
+            f"init_from: {_quoted(str(initial))} # begins with a student that knows Chinese already: few labels do",
             f"learning_rate: {'2.0e-3' if with_teacher else '4.0e-3'}",
         ]
     lines += ["student:"]
     if initial is None:
-        lines += ["  width: 160", "  bigram_hash_size: 131072", "  owned_bigrams: true"]
+        lines += ["  width: 160", "  bigram_hash_size: 131072", "  collision_free_bigrams: true"]
     dropout = "0.15" if with_teacher else "0.35 # few labels are learnt by heart with less"
     lines += [f"  dropout: {dropout}", "  character_dropout: 0.1"]
     if with_teacher:

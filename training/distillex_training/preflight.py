@@ -222,17 +222,17 @@ def _check_types(files: RunFiles, run: StudentRun | TeacherRun) -> None:
 def _check_models(run: StudentRun | TeacherRun, types: tuple[str, ...]) -> None:
     switches = run.distillation
     check_teachers(switches, types)
-    kept = (run.initial if isinstance(run, StudentRun) else None) or switches.teacher
+    kept = (run.init_from if isinstance(run, StudentRun) else None) or switches.teacher
     rules = None if kept is None else FeatureLayout.load(kept).text
     try:
         run.data.text.rules(rules)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    if run.initial is not None:
+    if run.init_from is not None:
         wanted = "student" if isinstance(run, StudentRun) else "teacher"
-        kind = read_description(run.initial).kind
+        kind = read_description(run.init_from).kind
         if kind != wanted:
-            raise ConfigError(f"initial: {run.initial} is not a {wanted}, but a {kind}")
+            raise ConfigError(f"init_from: {run.init_from} is not a {wanted}, but a {kind}")
     if isinstance(run, StudentRun) and switches.start_from_teacher and switches.teacher is not None:
         _check_start(run, switches.teacher)
 
@@ -250,10 +250,10 @@ def check_teachers(switches: DistillationConfig, entity_types: tuple[str, ...]) 
         return
     labels = read_description(switches.teacher).config.entity_types
     theirs, ours = ", ".join(labels), ", ".join(entity_types)
-    for i, path in enumerate(switches.beside):
+    for i, path in enumerate(switches.ensemble):
         named = read_description(path).config.entity_types
         if named != labels:
-            raise ConfigError(f"distillation.beside.{i}: {path} labels {', '.join(named)}; the teacher, {theirs}")
+            raise ConfigError(f"distillation.ensemble.{i}: {path} labels {', '.join(named)}; the teacher, {theirs}")
     if labels == entity_types:
         return
     if not set(labels) & set(entity_types):

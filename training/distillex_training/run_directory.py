@@ -1,4 +1,4 @@
-"""Training in a run directory: by one run at a time, with the settings that it was begun with, once."""
+"""Training in a run directory: by one run at a time, with the settings that it was started with, once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Entered:
     outcome: dict[str, float] | None = None
     """Metrics of the best evaluation of a run that is finished and goes on as it was."""
     changed: tuple[str, ...] = ()
-    """Keys of the settings that are others than those that it was begun with."""
+    """Keys of the settings that are others than those that it was started with."""
     is_new: bool = True
 
 
@@ -74,7 +74,7 @@ def train_in(
     max_steps
         As of :func:`~distillex_training.training_loop.fit`.
     resume_with_changes
-        Go on with other settings or data than those that the directory was begun with, as far as the weights allow.
+        Go on with other settings or data than those that the directory was started with, as far as the weights allow.
 
     Returns
     -------
@@ -175,7 +175,7 @@ def _enter(directory: Path, run: Any, lock: FileLock, resume_with_changes: bool)
     if found and (not resume_with_changes or earlier["kind"] != record["kind"]):
         shown = "\n".join(f"  {line}" for line in lines)
         raise RunDirectoryError(
-            f"{directory} was begun with other settings or data:\n{shown}\n"
+            f"{directory} was started with other settings or data:\n{shown}\n"
             "Give another directory, go back to the settings of then, delete it to train anew, or go on all the same "
             "with --resume-with-changes."
         )
@@ -189,7 +189,7 @@ def _enter(directory: Path, run: Any, lock: FileLock, resume_with_changes: bool)
 
 
 def _history(directory: Path, earlier: dict[str, Any], record: dict[str, Any], changes: list[str]) -> dict[str, Any]:
-    """Return the record of a run that goes on: what it was begun with, and what has changed since."""
+    """Return the record of a run that goes on: what it was started with, and what has changed since."""
     step = {"at": record["begun"]} | ({"changes": changes} if changes else {})
     versions = {
         name: version
@@ -200,7 +200,7 @@ def _history(directory: Path, earlier: dict[str, Any], record: dict[str, Any], c
         step["versions"] = versions
         then = ", ".join(f"{name} {earlier['versions'].get(name, 'missing')}" for name in versions)
         present = ", ".join(f"{name} {version}" for name, version in versions.items())
-        LOG.warning("%s was begun with %s; now %s", directory, then, present)
+        LOG.warning("%s was started with %s; now %s", directory, then, present)
     if changes:
         LOG.warning("%s goes on with changes:", directory)
         for line in changes:

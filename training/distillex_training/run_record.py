@@ -1,4 +1,4 @@
-"""What a run was begun with: its settings, and checksums of what it reads, kept in its directory and compared.
+"""What a run was started with: its settings, and checksums of what it reads, kept in its directory and compared.
 
 Paths stand for what they hold: the same content elsewhere is the same setting.
 """
@@ -68,7 +68,7 @@ def plain_settings(record: dict[str, Any]) -> dict[str, PlainValue]:
 
 
 def circumstances(run: Any) -> dict[str, Any]:
-    """Return what a run is begun with besides its settings: versions of packages, the machine's kind, the time."""
+    """Return what a run is started with besides its settings: versions of packages, the machine's kind, the time."""
     versions = {}
     for name in PACKAGES:
         try:

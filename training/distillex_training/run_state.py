@@ -295,7 +295,7 @@ class RunState:
             return
         reason = "its vocabulary, entity types or lexicon types are others"
         if earlier is None:
-            reason = "it does not say which vocabulary it was begun with, and what was changed may make another one"
+            reason = "it does not say which vocabulary it was started with, and what was changed may make another one"
         raise RunDirectoryError(self._not_fitting(reason, changed))
 
     def _not_fitting(self, reason: str, changed: Sequence[str]) -> str:

@@ -185,7 +185,7 @@ def finetune_spans(run: SpanHeadRun, directory: Path, *, max_steps: int | None =
         For a directory that holds another run.
     """
     for name, given in (
-        ("initial", run.initial is not None),
+        ("init_from", run.init_from is not None),
         ("adversarial", run.adversarial > 0),
         ("distillation.teacher", run.distillation.teacher is not None),
         ("distillation.labels", bool(run.distillation.labels)),

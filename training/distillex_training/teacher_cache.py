@@ -43,7 +43,7 @@ LOCK = ".lock"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CachedOutputs:
     """Which parts of the cache a run's losses read, besides the spans and marginals that are always there."""
 
     emissions: bool = False
@@ -63,13 +63,13 @@ class Wanted:
         return tuple(name for name, wanted in chosen if wanted)
 
 
-SPANS_ALONE = Wanted()
+SPANS_ALONE = CachedOutputs()
 
 
 class TeacherCache:
     """Best spans, their posteriors, posterior marginals (float16) of raw sentences, and the wanted parts."""
 
-    def __init__(self, directory: Path, wanted: Wanted = SPANS_ALONE) -> None:
+    def __init__(self, directory: Path, wanted: CachedOutputs = SPANS_ALONE) -> None:
         records = (directory / "spans.jsonl").read_text(encoding="utf-8").splitlines()
         self._records = [json.loads(line) for line in records]
         lengths = np.array([len(record["text"]) for record in self._records], dtype=np.int64)
@@ -211,7 +211,7 @@ def label_raw_text(
     teachers: Sequence[Path],
     data: TaggingData,
     cache: Path,
-    wanted: Wanted = SPANS_ALONE,
+    wanted: CachedOutputs = SPANS_ALONE,
     *,
     max_batches: int | None = None,
 ) -> TeacherCache | None:
@@ -246,7 +246,7 @@ def label_raw_text(
     return TeacherCache(directory, wanted)
 
 
-def missing_parts(directory: Path, wanted: Wanted, texts: Sequence[str]) -> tuple[list[str], list[str]]:
+def missing_parts(directory: Path, wanted: CachedOutputs, texts: Sequence[str]) -> tuple[list[str], list[str]]:
     """Look which wanted parts a cache folder does not hold whole.
 
     Returns

@@ -40,7 +40,7 @@ ResumeWithChanges = Annotated[
     bool,
     typer.Option(
         "--resume-with-changes",
-        help="Go on in a run directory with other settings or data than it was begun with, and say what changes.",
+        help="Go on in a run directory with other settings or data than it was started with, and say what changes.",
     ),
 ]
 

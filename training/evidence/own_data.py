@@ -13,12 +13,12 @@ CONFIG = ROOT / "training" / "configs" / "student-own-data.yaml"
 def from_scratch(*, width: int = 160, head: int = 128) -> dict[str, str]:
     """Return settings over ``CONFIG``; by default the network is that of the shipped students."""
     return {
-        "initial": "null",
+        "init_from": "null",
         "learning_rate": "2e-3",
         "student.width": str(width),
         "student.head": str(head),
         "student.bigram_hash_size": "131072",
-        "student.owned_bigrams": "true",
+        "student.collision_free_bigrams": "true",
     }
 
 

@@ -97,7 +97,7 @@ class Featurizer {
     struct Shared {
         std::vector<std::string> types;
         std::unordered_map<std::string, std::int32_t> type_ids;
-        std::vector<std::int32_t> plane;                    // token ids of the Basic Multilingual Plane
+        std::vector<std::int32_t> basic_plane_tokens;       // token ids of the Basic Multilingual Plane
         std::unordered_map<char32_t, std::int32_t> beyond;  // of the other planes
         std::int32_t unknown = 0;
         std::int32_t classify = 0;

@@ -62,7 +62,7 @@ class SlotConfig:
 
 @settings(frozen=True)
 class EverydayConfig:
-    """Everyday sentences beside the labelled ones."""
+    """Everyday sentences in addition to the labelled ones."""
 
     sentences: Count = 0
     """So many of them in an epoch."""
@@ -72,7 +72,7 @@ class EverydayConfig:
     """What the templates' slots are filled with."""
     pieces: Share = 0.3
     """Share that are pieces of labelled sentences, half of the entities exchanged for words of a slot of their type."""
-    crossed: Share = 0.5
+    invented: Share = 0.5
     """Share of the words that are new: the beginning of one and the end of another."""
     longest_word: WordLength = 16
     """Longer words of the lists are left out. Code points."""

@@ -113,4 +113,4 @@ class DataConfig:
     """Characters seen less often are left out of the vocabulary."""
     text: TextConfig = field(default_factory=TextConfig)
     """What the model counts as a word, a sentence and a letter. A key that is null is as the layout says that the run
-    keeps (of a teacher that it learns from, of an initial student), else as is said of a new model."""
+    keeps (of a teacher that it learns from, of a student that it starts from), else as is said of a new model."""

@@ -39,14 +39,27 @@ LossWeights = Annotated[
 
 
 @settings(frozen=True)
+class MentionReplacement:
+    """Further raw sentences for the teacher: labelled and raw ones, entities exchanged for others of their type.
+
+    Dai and Adel, "An Analysis of Simple Data Augmentation for Named Entity Recognition", COLING 2020.
+    """
+
+    sentences: Count = 0
+    """So many of them."""
+    invented: Share = 0.0
+    """Share of the exchanged entities that are new: the beginning of one mention and the end of another."""
+
+
+@settings(frozen=True)
 class DistillationConfig:
     """What the student learns from. Without a teacher only gold counts."""
 
     teacher: ModelDirectory | None = None
     """Model directory of the teacher, which labels ``data.raw``; it may know more or fewer types than the student."""
     labels: Annotated[tuple[LabelSource, ...], OneAlone()] = ()
-    """Files of labels to learn from, beside a teacher or without one: of an LLM, GLiNER, rules, people."""
-    beside: tuple[ModelDirectory, ...] = ()
+    """Files of labels to learn from, with a teacher or without one: of an LLM, GLiNER, rules, people."""
+    ensemble: tuple[ModelDirectory, ...] = ()
     """Model directories of further teachers, or students, that label together with it: the mean of their emissions and
     of their CRF scores. ``hidden_mse`` and ``start_from_teacher`` are the teacher's alone."""
     cache: OutputPath = field(default=Path("runs/teacher-cache"), metadata=WITHOUT_EFFECT)
@@ -61,11 +74,8 @@ class DistillationConfig:
     """Best sequences of ``k_best``."""
     temperature: Rate = 1.0
     """Of ``token_kl``, ``k_best`` and ``logit_kl``."""
-    substituted: Count = 0
-    """So many further raw sentences are made from labelled and raw ones, entities exchanged for others of their type,
-    for the teacher to label."""
-    crossed: Share = 0.0
-    """Share of the exchanged entities that are new: the beginning of one mention and the end of another."""
+    mention_replacement: MentionReplacement = field(default_factory=MentionReplacement)
+    """Further raw sentences, made of labelled and raw ones."""
     start_from_teacher: Switch = False
     """Begin with the teacher's character embeddings, cut to the student's width."""
     minimum_confidence: Share = 0.0
@@ -79,8 +89,8 @@ class DistillationConfig:
         ValueError
             Where it has not.
         """
-        if self.teacher is None and self.beside:
-            raise ValueError("beside names models, but teacher none")
+        if self.teacher is None and self.ensemble:
+            raise ValueError("ensemble names models, but teacher none")
         if self.teacher is None and self.start_from_teacher:
             raise ValueError("start_from_teacher is true, but teacher names none")
         if self.gold_repeats == 0 and not self.labels and not (self.teacher is not None and self.switched_on):

@@ -22,6 +22,13 @@ RENAMED = {
     "distillation.emission_error": "distillation.losses.logit_mse",
     "distillation.emission_divergence": "distillation.losses.logit_kl",
     "distillation.hidden": "distillation.losses.hidden_mse",
+    "distillation.beside": "distillation.ensemble",
+    "distillation.substituted": "distillation.mention_replacement.sentences",
+    "distillation.crossed": "distillation.mention_replacement.invented",
+    "everyday.crossed": "everyday.invented",
+    "student.owned_bigrams": "student.collision_free_bigrams",
+    "student.owned_words": "student.collision_free_words",
+    "initial": "init_from",
     "log_batches": "loop.log_steps",
 }
 """Keys of earlier versions, and what they are called now."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from distillex_matcher.exported import CONFIG_FILE, WEIGHTS_FILE
 
-from distillex_training.config.messages import sentence
+from distillex_training.config.messages import RENAMED, sentence
 from distillex_training.config.student import StudentConfig
 from distillex_training.config.teacher import TeacherConfig
 
@@ -67,7 +67,10 @@ def read_description(directory: Path) -> ModelDescription:
         raise ModelDirectoryError(f"{path}: {PREFER} is {prefer!r}; a number is accepted")
     if lexicon is not None and not isinstance(lexicon, str):
         raise ModelDirectoryError(f"{path}: {LEXICON} is {lexicon!r}; a checksum is accepted")
-    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+    fields: dict[str, Any] = {
+        str(RENAMED.get(f"{kind}.{key}", key)).rpartition(".")[2]: tuple(value) if isinstance(value, list) else value
+        for key, value in config.items()
+    }
     try:
         return ModelDescription(KINDS[kind](**fields), prefer, lexicon)
     except (TypeError, ValueError) as error:

@@ -42,7 +42,7 @@ class StudentRun:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     """How the lexicon of a training sentence is drawn."""
     everyday: EverydayConfig = field(default_factory=EverydayConfig)
-    """Everyday sentences beside the labelled ones."""
+    """Everyday sentences in addition to the labelled ones."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """How to optimise."""
     learning_rate: Rate = 2e-3
@@ -51,7 +51,7 @@ class StudentRun:
     """Of the embedding tables; like ``learning_rate`` where it is not given."""
     crf_learning_rate: Rate = 1e-2
     """Of the CRF."""
-    initial: ModelDirectory | None = None
+    init_from: ModelDirectory | None = None
     """Model directory of a student to begin with: its sizes, its vocabulary; its entity types may be others."""
 
     def __post_init__(self) -> None:
@@ -63,8 +63,8 @@ class StudentRun:
             Naming the keys.
         """
         _check_sources(self.data, self.distillation)
-        if self.initial is not None and self.distillation.start_from_teacher:
-            raise ValueError("distillation.start_from_teacher is true; with initial, which has characters, give false")
+        if self.init_from is not None and self.distillation.start_from_teacher:
+            raise ValueError("distillation.start_from_teacher is true; with init_from give false")
 
 
 @settings(frozen=True)
@@ -75,7 +75,7 @@ class TeacherRun:
     """What it reads."""
     encoder: str = field(metadata=NAMES_CONTENT)
     """What ``AutoModel.from_pretrained`` takes: a name or a directory; or a teacher's model directory: its encoder."""
-    initial: ModelDirectory | None = None
+    init_from: ModelDirectory | None = None
     """Model directory of a teacher to begin with, of the same encoder and sizes; its entity types may be others."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     """How the lexicon of a training sentence is drawn."""

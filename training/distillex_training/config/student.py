@@ -29,10 +29,10 @@ class StudentSizes:
     """Width of the table of hashed bigrams."""
     bigram_hash_size: HashSize = 32768
     """Rows of that table."""
-    owned_bigrams: Switch = False
+    collision_free_bigrams: Switch = False
     """Each row of the bigram table belongs to one bigram, the most frequent of those that hash to it; all others share
     row 0, so that bigrams which training never met do not take the vectors of those it did."""
-    owned_words: Switch = False
+    collision_free_words: Switch = False
     """The same for the table of lexicon words; a word that owns no row has its type alone, like one added at run
     time."""
     trigram_embedding: Count = 0
@@ -84,7 +84,7 @@ class StudentConfig(StudentSizes):
     def __post_init__(self) -> None:
         """Check sizes that are right alone but not together; raises as :class:`StudentSizes` does."""
         super().__post_init__()
-        if self.owned_bigrams and self.vocabulary > LARGEST_PAIRED:
+        if self.collision_free_bigrams and self.vocabulary > LARGEST_PAIRED:
             raise ValueError(
                 f"vocabulary is {self.vocabulary}; with owned bigrams at most {LARGEST_PAIRED} is accepted"
             )

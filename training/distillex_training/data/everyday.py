@@ -152,7 +152,7 @@ class EverydaySentences:
         place = generator.randrange(len(slot.sources) + len(slot.forms)) if depth else 0
         if place < len(slot.sources):
             word = generator.choice(slot.sources[place])
-            if generator.random() < self._config.crossed:
+            if generator.random() < self._config.invented:
                 word = crossing(word, generator.choice(slot.sources[place]), generator)
             return word
         form = _chosen(slot.forms[place - len(slot.sources)], generator)

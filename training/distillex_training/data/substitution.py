@@ -104,7 +104,7 @@ def substituted_sentences(
     *,
     longest: int,
     seed: int,
-    crossed: float = 0.0,
+    invented: float = 0.0,
     lists: Mapping[str, Sequence[Sequence[str]]] | None = None,
 ) -> list[str]:
     """Draw new sentences.
@@ -119,7 +119,7 @@ def substituted_sentences(
         Longer results are left out. Code points.
     seed
         The same seed draws the same sentences.
-    crossed
+    invented
         Share of the exchanged entities whose place is taken by the beginning of one mention and the end of another.
     lists
         Word lists by type, whose words are exchanged for as well.
@@ -141,7 +141,7 @@ def substituted_sentences(
         before = len(drawn)
         generator.shuffle(usable)
         for text, spans in usable[: count - len(drawn)]:
-            made = _exchange(text, spans, choices, crossed, generator).sentence.text
+            made = _exchange(text, spans, choices, invented, generator).sentence.text
             if made not in known and len(made) <= longest:
                 drawn[made] = None
         fruitless = fruitless + 1 if len(drawn) == before else 0
@@ -161,7 +161,7 @@ def _by_type(mentions: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _exchange(
-    text: str, spans: Sequence[GoldSpan], choices: Mentions, crossed: float, generator: random.Random
+    text: str, spans: Sequence[GoldSpan], choices: Mentions, invented: float, generator: random.Random
 ) -> Exchanged:
     chosen = {generator.randrange(len(spans))}
     chosen |= {i for i in range(len(spans)) if generator.random() < EXCHANGED}
@@ -175,7 +175,7 @@ def _exchange(
         mention = text[span.start : span.end]
         if i in chosen:
             mention = choices.draw(span.type, generator)
-            if generator.random() < crossed:
+            if generator.random() < invented:
                 mention = crossing(mention, choices.draw(span.type, generator), generator)
             origins += [-1] * len(mention)
         else:

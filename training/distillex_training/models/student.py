@@ -118,7 +118,9 @@ class Student(nn.Module):
         self.character_embedding = nn.Embedding(config.vocabulary, config.character_embedding, padding_idx=0)
         self.bigram_embedding = nn.Embedding(config.bigram_hash_size, config.bigram_embedding)
         self.bigram_owners: Tensor | None
-        self.register_buffer("bigram_owners", no_owners(config.bigram_hash_size) if config.owned_bigrams else None)
+        self.register_buffer(
+            "bigram_owners", no_owners(config.bigram_hash_size) if config.collision_free_bigrams else None
+        )
         nn.init.normal_(self.character_embedding.weight, std=0.1)
         nn.init.normal_(self.bigram_embedding.weight, std=0.02)
         self.trigram_embedding: nn.Embedding | None = None
@@ -129,7 +131,7 @@ class Student(nn.Module):
         self.fusion = LexiconFusion(
             *(config.lexicon_types, config.word_hash_size, config.lexicon_embedding, lexicon_width),
             config.word_dropout,
-            owned=config.owned_words,
+            owned=config.collision_free_words,
         )
         grams = 2 * config.bigram_embedding + 2 * config.trigram_embedding
         inputs = config.character_embedding + grams + lexicon_width

@@ -154,11 +154,11 @@ def _scheme_of(sentences: Iterable[list[Token]]) -> Scheme:
         previous = ""
         for token in tokens:
             counts[token.position] += 1
-            counts["begun by I"] += token.position == "I" and token.type != previous
+            counts["I first"] += token.position == "I" and token.type != previous
             previous = token.type
     if counts["E"] or counts["S"]:
         return Scheme.BIOES
-    return Scheme.BIO if counts["begun by I"] > counts["B"] else Scheme.BIO2
+    return Scheme.BIO if counts["I first"] > counts["B"] else Scheme.BIO2
 
 
 def _spans_bio(sentence: Tagged, scheme: Scheme) -> tuple[list[GoldSpan], list[Reason]]:

@@ -5,7 +5,7 @@ import dataclasses
 import torch
 from distillex_matcher import FeatureLayout
 from distillex_training.models import ConstrainedCrf, Student, StudentConfig
-from distillex_training.models.initial import start_from
+from distillex_training.models.start_from import start_from
 
 LAYOUT = FeatureLayout(vocabulary=("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "甲"), types=("n",), word_hash_size=8)
 

@@ -50,7 +50,7 @@ def start_from(
             by_row = target is characters or target is types
             if target is None or target.shape[by_row:] != weight.shape[by_row:]:
                 needed = "is not known here" if target is None else f"should be {tuple(target.shape)}"
-                raise ValueError(f"initial: its weight {name} of shape {tuple(weight.shape)} {needed}")
+                raise ValueError(f"init_from: its weight {name} of shape {tuple(weight.shape)} {needed}")
             if target is characters:
                 _copy_rows(target, layout.vocabulary, weight, earlier_layout.vocabulary)
             elif target is types:
