@@ -15,7 +15,8 @@ from distillex.command.main import application
 from distillex.lexicon_server import send_command
 from distillex_client.errors import AccessDenied, InvalidRequest
 from distillex_matcher import Lexicon
-from distillex_serving.embedded import EmbeddedServer, ServerError
+from distillex_serving.embedded import EmbeddedServer
+from distillex_serving.errors import ServerError
 from plain_triton import bytes_tensor, extract, refusal
 from server_under_test import ADMIN_TOKEN, server_options
 from typer.testing import CliRunner

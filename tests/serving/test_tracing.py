@@ -9,7 +9,8 @@ import pytest
 
 pytest.importorskip("tritonclient.grpc", reason="tritonclient is not installed")
 from distillex_client import AsyncExtractor, Extractor
-from distillex_serving.preconditions import PreconditionError, free_port
+from distillex_serving.errors import PreconditionError
+from distillex_serving.preconditions import free_port
 from distillex_serving.tracing import Tracing
 from otlp_receiver import OtlpReceiver, why_no_receiver
 from server_under_test import why_no_gate

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from distillex_matcher import CrfDecoder, LabelScheme, Lexicon
-from distillex_training.config import ConfigError, StudentRun, TeacherRun, read_config
+from distillex_training.config import StudentRun, TeacherRun, read_config
 from distillex_training.config.losses import LOSSES
 from distillex_training.data.labelled import OpenSpan
 from distillex_training.distill import (
@@ -22,6 +22,7 @@ from distillex_training.distill import (
     wanted_parts,
 )
 from distillex_training.ensemble import Ensemble
+from distillex_training.errors import ConfigError
 from distillex_training.finetune import finetune
 from distillex_training.lessons import Lesson
 from distillex_training.models import load_model

@@ -14,6 +14,7 @@ import pytest
 import torch
 from distillex_matcher import FeatureLayout
 from distillex_matcher.exported import EXPORTED_FILES, ExportedFiles
+from distillex_training.errors import TensorRtError
 from distillex_training.export import tensorrt as tensorrt_module
 from distillex_training.export.onnx import INPUT_NAMES
 from distillex_training.export.plan_builder import (
@@ -21,7 +22,6 @@ from distillex_training.export.plan_builder import (
     TENSORRT_RTX,
     BuiltPlan,
     PlanOptions,
-    TensorRtError,
     build_plan,
     check_capabilities,
     load_library,

@@ -8,11 +8,10 @@ import pytest
 import torch
 from conftest import toy_sentences, write_jsonl
 from distillex_matcher import LabelScheme, Lexicon
-from distillex_training.config import ConfigError, read_config
-from distillex_training.evaluate import NotFiniteError
+from distillex_training.config import read_config
+from distillex_training.errors import ConfigError, ModelDirectoryError, NotFiniteError
 from distillex_training.finetune import finetune
 from distillex_training.models import ConstrainedCrf, load_model
-from distillex_training.models.directory import ModelDirectoryError
 from distillex_training.models.global_pointer import (
     EfficientGlobalPointer,
     best_spans,

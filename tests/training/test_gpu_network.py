@@ -23,13 +23,14 @@ import distillex
 import numpy as np
 import onnx
 import onnxruntime
-from distillex.device import Device, DeviceError, Provider
+from distillex.device import Device, Provider
+from distillex.errors import DeviceError
 from distillex.gpu.buckets import Bucket, Buckets
 from distillex.gpu.network import GpuNetwork, check_gpu_network
 from distillex_matcher import FeatureLayout, LayoutError
 from distillex_matcher.exported import GPU_NETWORK_FILE
 from distillex_serving.embedded import EmbeddedServer
-from distillex_serving.preconditions import PreconditionError
+from distillex_serving.errors import PreconditionError
 from distillex_serving.repository import Layout
 from distillex_training.export.folder import export_folder, export_gpu_folder
 from distillex_training.export.onnx import INPUT_NAMES, random_inputs

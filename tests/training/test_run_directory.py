@@ -6,11 +6,11 @@ import shutil
 import pytest
 from distillex_training.config import PretrainRun, StudentRun, TeacherRun, read_config
 from distillex_training.distill import distill
+from distillex_training.errors import DivergenceError, RunDirectoryError
 from distillex_training.finetune import finetune
 from distillex_training.pretrain import pretrain
 from distillex_training.run_directory import LOCK
-from distillex_training.run_record import RunDirectoryError, content_checksum, differences, record_of
-from distillex_training.training_loop import DivergenceError
+from distillex_training.run_record import content_checksum, differences, record_of
 from filelock import FileLock
 from typer.testing import CliRunner
 
@@ -203,7 +203,7 @@ def test_nothing_has_no_checksum(tmp_path):
     ],
 )
 def test_settings_that_cannot_be_are_refused_by_name(toy, setting, message):
-    from distillex_training.config import ConfigError
+    from distillex_training.errors import ConfigError
 
     with pytest.raises(ConfigError, match=message):
         read_config(toy / "student.yaml", StudentRun, dict([setting.split("=")]))

@@ -7,8 +7,9 @@ import sys
 import pytest
 from distillex.command.main import application
 from distillex_training import preflight
-from distillex_training.config import ConfigError, StudentRun, read_config
+from distillex_training.config import StudentRun, read_config
 from distillex_training.distill import distill
+from distillex_training.errors import ConfigError
 from distillex_training.run_directory import FINISHED
 from distillex_training.trackers import Trackers
 from typer.testing import CliRunner

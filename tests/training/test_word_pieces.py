@@ -4,11 +4,10 @@ import json
 
 import pytest
 import torch
-from distillex_training.config import ConfigError, StudentRun, TeacherRun, read_config
-from distillex_training.config.model_directory import ModelDirectoryError
+from distillex_training.config import StudentRun, TeacherRun, read_config
+from distillex_training.errors import ConfigError, EncoderError, ModelDirectoryError
 from distillex_training.finetune import finetune
 from distillex_training.models import Teacher, TeacherConfig, load_model
-from distillex_training.models.encoders import EncoderError
 from distillex_training.models.teacher import load_encoder_of_pieces
 from distillex_training.models.word_pieces import ALONE, FIRST, INNER, LAST, TOKENIZER_FILE
 

@@ -14,9 +14,9 @@ from distillex_matcher.layout import write_atomically
 from filelock import FileLock, Timeout
 
 from distillex_training import processes
+from distillex_training.errors import RunDirectoryError
 from distillex_training.preflight import check_trackers
 from distillex_training.run_record import (
-    RunDirectoryError,
     changed_settings,
     circumstances,
     plain_settings,
