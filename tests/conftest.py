@@ -5,6 +5,7 @@ ports), and a browser.
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,14 @@ def ensemble(lexicon_directory: Path) -> Iterator[EmbeddedServer]:
     """The same, the pipeline divided into three models."""
     with EmbeddedServer(server_options(lexicon_directory, layout=Layout.ENSEMBLE)) as running:
         yield running
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """host:port at which nobody answers: connections are refused, and no other process can take the port meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"
 
 
 @pytest.fixture(scope="session")
