@@ -14,6 +14,8 @@ from distillex_training.evaluate import predict_with_scores, torch_emissions, wi
 from distillex_training.models import load_model, save_model
 from typer.testing import CliRunner
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture(scope="module")
 def overconfident(toy, toy_student, tmp_path_factory):

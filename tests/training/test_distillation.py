@@ -30,6 +30,8 @@ from distillex_training.tagging import read_data
 from distillex_training.teacher_cache import BATCH_SIZE, JoinedCaches, TeacherCache, Wanted, label_raw_text
 from distillex_training.teacher_outputs import Outputs, files_of, finished, is_whole, rows_of
 
+pytestmark = pytest.mark.training
+
 EVERY_LOSS = {f"distillation.losses.{name}": "0.5" for name in LOSSES} | {
     "distillation.paths": "3",
     "student.owned_bigrams": "true",

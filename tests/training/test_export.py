@@ -14,6 +14,8 @@ from distillex_training.export.parity import largest_of
 from distillex_training.export.quantize import QuantizedEmbedding, quantize_tables
 from distillex_training.models import Student, StudentConfig, load_model, save_model
 
+pytestmark = pytest.mark.training
+
 NAMES = ("INPUT_IDS", "LEXICON_TYPES", "LEXICON_WORDS", "LEXICON_WEIGHTS")
 
 

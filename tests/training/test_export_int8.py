@@ -17,6 +17,8 @@ from distillex_training.export.onnx import INPUT_NAMES, export_onnx, onnx_emissi
 from distillex_training.export.products import ProductConvolution, convolutions_as_products
 from distillex_training.models import Student, StudentConfig, load_model
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture(scope="module")
 def calibration(toy, toy_student):

@@ -32,6 +32,8 @@ from distillex_training.export.plan_profile import PlanTensor, ShapeRange, check
 from distillex_training.export.tensorrt import compare_plan, export_plan
 from distillex_training.models import load_model
 
+pytestmark = pytest.mark.training
+
 
 def test_the_profile_spans_all_batches_and_buckets(toy_student):
     layout = load_model(toy_student)[2]

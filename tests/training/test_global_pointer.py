@@ -23,6 +23,8 @@ from distillex_training.models.global_pointer import (
 from distillex_training.span_head import SpanHeadRun, SpanTask, finetune_spans, label_texts, load_span_teacher
 from distillex_training.tagging import read_data
 
+pytestmark = pytest.mark.training
+
 TYPES = ("company", "name")
 
 

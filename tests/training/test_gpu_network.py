@@ -36,6 +36,8 @@ from distillex_training.export.folder import export_folder, export_gpu_folder
 from distillex_training.export.onnx import INPUT_NAMES, random_inputs
 from server_under_test import server_options, why_no_server
 
+pytestmark = pytest.mark.training
+
 TRIED = Device(0, Provider.CPU)
 TEXTS = ["赵伟加入了东方电子。", "南海船务的孙敏昨天说，", "今天李静离开北斗软件！" * 3, "昨天" * 40, "钱"] * 30
 

@@ -16,6 +16,8 @@ from distillex_training.models import load_model
 from distillex_training.tagging import read_data
 from typer.testing import CliRunner
 
+pytestmark = pytest.mark.training
+
 MODEL = ("company", "name", "product")
 
 

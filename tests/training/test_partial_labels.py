@@ -16,6 +16,8 @@ from distillex_training.evaluate import judged, score_sentences
 from distillex_training.models import ConstrainedCrf
 from distillex_training.tagging import GoldTask, TrainingPart, read_data
 
+pytestmark = pytest.mark.training
+
 TYPES = ("company", "name")
 LENGTHS = (3, 2)
 

@@ -17,6 +17,8 @@ from distillex_training.pretraining_data import pack, tokenise
 
 pytest.importorskip("transformers", reason="needs transformers")
 
+pytestmark = pytest.mark.training
+
 
 def read_metrics(run):
     lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()

@@ -14,6 +14,8 @@ from distillex_training.run_record import content_checksum, differences, record_
 from filelock import FileLock
 from typer.testing import CliRunner
 
+pytestmark = pytest.mark.training
+
 SHORT = {"loop.epochs": "1"}
 
 

@@ -28,6 +28,8 @@ from distillex_training.teacher_cache import cache_key
 from filelock import FileLock
 from typer.testing import CliRunner
 
+pytestmark = pytest.mark.training
+
 ROOT = Path(__file__).resolve().parents[2]
 EARLIER = json.loads((Path(__file__).parent / "earlier_records.json").read_text(encoding="utf-8"))
 SHORT = {"loop.epochs": "2"}

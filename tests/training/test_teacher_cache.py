@@ -17,6 +17,8 @@ from distillex_training.tagging import read_data
 from distillex_training.teacher_cache import BATCH_SIZE, LOCK, TeacherCache, Wanted, cache_key, label_raw_text
 from filelock import FileLock
 
+pytestmark = pytest.mark.training
+
 EVERYTHING = Wanted(emissions=True, hidden=True, paths=2)
 
 

@@ -18,6 +18,8 @@ pytest.importorskip("tensorboard", reason="needs tensorboard: pip install 'disti
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+pytestmark = pytest.mark.training
+
 FOLLOWED = {"loop.trackers": "tensorboard", "loop.log_steps": "4", "loop.epochs": "3"}
 """Six steps an epoch: points at 4, 8, 12, 16."""
 

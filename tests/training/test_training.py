@@ -13,6 +13,8 @@ from distillex_training.evaluate import predict_with_scores, torch_emissions, wi
 from distillex_training.finetune import finetune
 from distillex_training.models import load_model
 
+pytestmark = pytest.mark.training
+
 
 def read_metrics(run):
     lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()

@@ -13,6 +13,8 @@ from distillex_training.models.word_pieces import ALONE, FIRST, INNER, LAST, TOK
 
 transformers = pytest.importorskip("transformers", reason="needs transformers")
 
+pytestmark = pytest.mark.training
+
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PIECES = (*SPECIAL, "play", "##ing", "##ed", "a", "##b", *"东方电子南海船务的昨天说赵钱孙。，1")
 VOCABULARY = (*SPECIAL, "▁", *"abdeginlpy东方电子南海船务的昨天说赵钱孙。，1")
