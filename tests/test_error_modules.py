@@ -120,3 +120,60 @@ def test_what_the_server_refuses_and_what_ends_a_batch_are_errors_of_the_client(
     from distillex_client.batch import BatchStopped, WrongUse
 
     assert all(issubclass(kind, ExtractorError) for kind in (BatchStopped, WrongUse, DistillexError))
+
+
+PROPER_NAMES = (
+    "NVIDIA",
+    "Ray",
+    "Tls",
+    "Parquet",
+    "ModelNotFound",
+    "ONNX",
+    "TensorRT",
+    "HTTP",
+    "No module named 'torch'",
+)
+"""With them, and with the names of tensors (TRUST, LEXICON), a message may begin though they are capitals."""
+
+
+def beginnings_and_ends(source):
+    """What the messages of the errors that are raised begin and end with, where the source says it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+            said = node.exc.args[0]
+            parts = said.values if isinstance(said, ast.JoinedStr) else [said]
+            texts = [part.value if isinstance(part, ast.Constant) else "" for part in (parts[0], parts[-1])]
+            if all(isinstance(text, str) for text in texts):
+                yield texts
+
+
+def is_in_the_style(begin, end):
+    word = begin.split(" ")[0].strip(":")
+    capital = begin[:1].isupper() and not (word.isupper() or begin.startswith(PROPER_NAMES))
+    return not capital and not end.endswith(("!", "."))
+
+
+@pytest.mark.parametrize("package", BASES)
+def test_messages_begin_small_and_end_without_a_full_stop(package):
+    wrong = [
+        (path, begin, end)
+        for path, source in sources(package).items()
+        for begin, end in beginnings_and_ends(source)
+        if not is_in_the_style(begin, end)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        ("raise A('the value 1 is not accepted')", True),
+        ("raise A('The value 1 is not accepted')", False),
+        ("raise A(f'the value {x} is not accepted.')", False),
+        ("raise A(f'{x} is not accepted')", True),
+        ("raise A('TRUST: 5 is not accepted')", True),
+    ],
+)
+def test_the_style_of_a_message_is_told(raised, expected):
+    [(begin, end)] = beginnings_and_ends(raised)
+    assert is_in_the_style(begin, end) == expected

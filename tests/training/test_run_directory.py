@@ -63,7 +63,7 @@ def test_a_run_with_other_settings_is_refused_with_both_values(toy, tmp_path, st
         distill(student(toy, **overrides), tmp_path / "run")
     assert difference in str(raised.value)
     assert len(str(raised.value).splitlines()) == 3
-    assert "Give another directory" in str(raised.value)
+    assert "give another directory" in str(raised.value)
     assert files_of(tmp_path / "run") == before
 
 

@@ -176,8 +176,8 @@ def _enter(directory: Path, run: Any, lock: FileLock, resume_with_changes: bool)
         shown = "\n".join(f"  {line}" for line in lines)
         raise RunDirectoryError(
             f"{directory} was begun with other settings or data:\n{shown}\n"
-            "Give another directory, go back to the settings of then, delete it to train anew, or go on all the same "
-            "with --resume-with-changes."
+            "give another directory, go back to the settings of then, delete it to train anew, or go on all the same "
+            "with --resume-with-changes"
         )
     record = _history(directory, earlier, record, lines)
     if found:
