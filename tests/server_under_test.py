@@ -9,6 +9,7 @@ from typing import Any
 
 from distillex_serving import preconditions
 from distillex_serving.embedded import ServerOptions
+from distillex_serving.errors import PreconditionError
 from distillex_serving.gate.gate import find_envoy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +27,7 @@ def why_no_server() -> str | None:
         preconditions.find_libpython()
         preconditions.check_numpy()
         preconditions.check_onnxruntime()
-    except preconditions.PreconditionError as error:
+    except PreconditionError as error:
         return str(error)
     return None
 
@@ -35,7 +36,7 @@ def why_no_gate() -> str | None:
     """Reason why the gate cannot be started here, or None."""
     try:
         find_envoy()
-    except preconditions.PreconditionError as error:
+    except PreconditionError as error:
         return str(error)
     return None
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from distillex_client.batch.connection import Connection
-from distillex_client.batch.errors import WrongUse
+from distillex_client.errors import WrongUse
 from distillex_client.exit_codes import EXIT_STOPPED, exit_codes, fill_standard_descriptors
 from distillex_client.extract_command import BatchArguments
 from distillex_client.option_groups import TlsOptions, grouped

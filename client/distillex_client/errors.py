@@ -10,7 +10,11 @@
     ├── ModelNotFound         the server has no such model or version
     ├── InvalidRequest        the server refused the request: bad lexicon, unknown lexicon name, wrong shape
     │   └── InvalidText       … because of a text: empty, too long, not UTF-8
-    └── ServerError           anything else that the server reports
+    ├── ServerError           anything else that the server reports
+    └── BatchError            what ends a batch run before its end, or one record of it
+        ├── WrongUse          options, lexicon, files or settings that cannot work: change them
+        ├── BatchStopped      the server stayed away, workers cannot start, or the disk is full: ``--resume`` continues
+        └── RecordTooLarge    a record does not fit in memory; the next one may
 
 What the transport said is kept as ``__cause__``.
 """
@@ -83,6 +87,32 @@ class InvalidText(InvalidRequest):
 
 class ServerError(ExtractorError):
     """Anything else that the server reports."""
+
+
+class BatchError(ExtractorError):
+    """Base of the errors that end a batch run, or one record of it."""
+
+
+class WrongUse(BatchError):  # noqa: N818
+    """Something has to be changed before the run can go on."""
+
+
+class BatchStopped(BatchError):  # noqa: N818
+    """The run stopped through no fault of its input; what is written stays, and ``--resume`` continues."""
+
+
+class RecordTooLarge(BatchError, ValueError):  # noqa: N818
+    """A record does not fit in memory; the next one may."""
+
+    def __init__(self, largest_bytes: int) -> None:
+        super().__init__(f"over {largest_bytes:,} bytes")
+
+
+def missing_extra(package: str, extra: str, purpose: str, error: ImportError) -> WrongUse:
+    """Return the error for an optional package that is not installed, or that cannot be imported."""
+    if isinstance(error, ModuleNotFoundError):
+        return WrongUse(f"{purpose} needs {package}, which is not installed: pip install 'distillex-client[{extra}]'")
+    return WrongUse(f"{purpose} needs {package}, which cannot be imported: {error}")
 
 
 def error_from_status(status: str, message: str) -> ExtractorError:

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 
 import typer
 
-from distillex_client.batch.errors import BatchStopped, WrongUse
-from distillex_client.errors import DeadlineExceeded, ExtractorError, ServerUnavailable
+from distillex_client.errors import BatchStopped, DeadlineExceeded, ExtractorError, ServerUnavailable, WrongUse
 from distillex_client.printable import discard, say
 
 EXIT_BAD_RECORDS = 1

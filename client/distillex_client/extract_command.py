@@ -15,7 +15,6 @@ from typing import Annotated, Any
 import typer
 
 from distillex_client.batch.csv_cells import CsvFormulas, OutputEncoding
-from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.extraction import ExtractionSource
 from distillex_client.batch.lexicon_file import read_lexicon, read_trust
 from distillex_client.batch.options import BatchOptions
@@ -23,6 +22,7 @@ from distillex_client.batch.progress import Bar, LogLines, Progress, Silent
 from distillex_client.batch.run import Summary, extract_files
 from distillex_client.batch.sources import InputFormat
 from distillex_client.batch.writers import OutputFormat
+from distillex_client.errors import WrongUse
 from distillex_client.exit_codes import EXIT_BAD_RECORDS
 from distillex_client.printable import say
 from distillex_client.protocol import Trust

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from distillex_client.batch.connection import Connection
-from distillex_client.batch.errors import WrongUse, missing_extra
 from distillex_client.batch.extraction import Caller, ExtractionSource
 from distillex_client.batch.fields import ReadingOptions, record_of
 from distillex_client.batch.pipeline import extract_chunks
 from distillex_client.batch.records import BadRecord, Extracted, Record, cut_chunks
 from distillex_client.entity import Entity
+from distillex_client.errors import WrongUse, missing_extra
 from distillex_client.protocol import Lexicon, Trust, check_lexicon, check_trust
 from distillex_client.selection import Selection
 

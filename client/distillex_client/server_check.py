@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distillex_client.batch.connection import Connection
-from distillex_client.batch.errors import WrongUse
 from distillex_client.connection import open_line
 from distillex_client.documents import split_document
-from distillex_client.errors import ExtractorError, ModelNotFound, error_from_grpc
+from distillex_client.errors import ExtractorError, ModelNotFound, WrongUse, error_from_grpc
 from distillex_client.extractor import Extractor
 from distillex_client.printable import LINE_LAYOUT, printable
 

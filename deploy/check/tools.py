@@ -111,8 +111,8 @@ class Tools:
     @functools.cached_property
     def envoy(self) -> Path:
         """The program envoy, of the extra ``gate``."""
+        from distillex_serving.errors import PreconditionError
         from distillex_serving.gate.gate import find_envoy
-        from distillex_serving.preconditions import PreconditionError
 
         try:
             return find_envoy()

@@ -168,10 +168,11 @@ py::object trust_shown(Trust trust) {
 }
 
 void bind_lexicon(py::module_& m) {
-    py::exception<LexiconError> exception(m, "LexiconError", PyExc_ValueError);
-    exception.attr("__doc__") =
-        "A lexicon file, entry or type is invalid; the message names the value and what is accepted.";
-    lexicon_error = exception.release().ptr();
+    lexicon_error = py::module_::import("distillex_matcher.errors")
+                        .attr("LexiconError")
+                        .cast<py::object>()
+                        .release()
+                        .ptr();
     py::register_exception_translator(&raise_lexicon_error);
     m.def(
         "parse_trust", [](const py::str& text) { return trust_shown(trust_from(text)); }, py::arg("text"),

@@ -11,7 +11,6 @@ from distillex_matcher._core import (
     Featurizer,
     LabelScheme,
     Lexicon,
-    LexiconError,
     TrustedWords,
     __version__,
     hash_word,
@@ -19,7 +18,8 @@ from distillex_matcher._core import (
     normalize,
     parse_trust,
 )
-from distillex_matcher.layout import CrfParameters, FeatureLayout, LayoutError, TextRules
+from distillex_matcher.errors import LayoutError, LexiconError
+from distillex_matcher.layout import CrfParameters, FeatureLayout, TextRules
 from distillex_matcher.records import Features, LexiconEntry, Matches, Refusal, Spans
 
 __all__ = [

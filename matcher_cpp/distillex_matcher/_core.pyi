@@ -14,9 +14,6 @@ from distillex_matcher.records import Features, LexiconEntry, Matches, Spans
 __version__: str
 """Of the distribution that this module was built for."""
 
-class LexiconError(ValueError):
-    """A lexicon or a word list that cannot be read, compiled or used; the message says which and why."""
-
 Trust = str | float
 """``"hint"``, ``"prefer"``, ``"insist"``, or a number from 0 to 1000."""
 

@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from distillex_matcher._core import MAX_WORD_LENGTH, Lexicon, LexiconError, normalize
+from distillex_matcher._core import MAX_WORD_LENGTH, Lexicon, normalize
+from distillex_matcher.errors import LexiconError
 
 MIN_BASE_WORD_LENGTH = 2
 """A single character is found everywhere; jieba has 11,580 of them."""

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE, CrfParameters, FeatureLayout, LayoutError
+from distillex_matcher.errors import LayoutError
+from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE, CrfParameters, FeatureLayout
 
 METADATA_KEY = "distillex"
 """Key in the ONNX file's metadata of what :func:`describe` returns."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from distillex_matcher._core import CrfDecoder, Featurizer, LabelScheme, Lexicon
+from distillex_matcher.errors import LayoutError
 
 FORMAT = 1
 TEXT_FORMAT = 2
@@ -25,10 +26,6 @@ MOST_IDS = 2**31 - 1
 MOST_TRUST = 1000
 MOST_WORD_IDS = 2**24
 """Of a layout with distinct words: of the base lexicon's 337,061 words, one in fifty shares its id."""
-
-
-class LayoutError(ValueError):
-    """A model's features.json, vocabulary.txt or crf.json is missing or wrong; the message names the file."""
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:

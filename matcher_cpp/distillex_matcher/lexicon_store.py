@@ -17,7 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from distillex_matcher._core import Lexicon, LexiconError
+from distillex_matcher._core import Lexicon
+from distillex_matcher.errors import LexiconError, LexiconNameError, UnknownLexiconError
 from distillex_matcher.layout import write_atomically, write_durably
 
 BASE_NAME = "base"
@@ -32,14 +33,6 @@ _PENDING_FILE = re.compile(rf"\.pending-({VERSION_PATTERN.pattern})")
 """Stands beside a version that is not in use yet; of a push that was killed it tells what was never used."""
 MOST_OPEN_BYTES = 512 * 2**20
 _TEMPORARY_FILES = (".new-", f".{CURRENT_FILE}.", f".{LAST_FILE}.")
-
-
-class UnknownLexiconError(LexiconError):
-    """No lexicon of that name, or no such version, is installed."""
-
-
-class LexiconNameError(LexiconError):
-    """A name does not match the closed pattern."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from distillex_client.errors import ExtractorError, InvalidRequest, InvalidText,
 from distillex_client.render import render, render_terminal
 from distillex_matcher import LayoutError, LexiconError, __version__
 
-from distillex.device import Device, DeviceError
+from distillex.device import Device
+from distillex.errors import DeviceError
 from distillex.tagger import Tagger, load
 
 __all__ = [

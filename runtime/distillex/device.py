@@ -7,13 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from distillex_client.errors import ExtractorError
-
 _NAME = re.compile(r"cpu|gpu(?::(?P<ordinal>[0-9]{1,3}))?")
-
-
-class DeviceError(ExtractorError):
-    """A GPU, its driver or the software that runs a network on it is missing or fails; the message says what to do."""
 
 
 class Provider(str, enum.Enum):

@@ -10,8 +10,8 @@ from typing import Any
 from distillex_matcher import Lexicon
 from distillex_matcher.lexicon_store import BASE_NAME, LexiconStore, UnknownLexiconError
 
+from distillex.errors import RefusedError
 from distillex.lexicon_rights import LexiconRights
-from distillex.refused import RefusedError
 from distillex.strict_json import parse_json
 
 KEPT_VERSIONS = 20

@@ -22,17 +22,11 @@ from pathlib import Path
 from typing import IO
 
 from distillex_matcher import Lexicon, LexiconError
+from distillex_matcher.errors import UnknownLexiconError
 from distillex_matcher.layout import write_durably
-from distillex_matcher.lexicon_store import (
-    CURRENT_FILE,
-    LAST_FILE,
-    NAME_PATTERN,
-    VERSION_PATTERN,
-    LexiconStore,
-    UnknownLexiconError,
-)
+from distillex_matcher.lexicon_store import CURRENT_FILE, LAST_FILE, NAME_PATTERN, VERSION_PATTERN, LexiconStore
 
-from distillex.refused import RefusedError
+from distillex.errors import RefusedError
 
 SUMS_FILE = "SHA256SUMS"
 """In the form that ``sha256sum --check`` reads."""

@@ -12,17 +12,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from distillex_matcher import FeatureLayout, Featurizer, Lexicon, LexiconError, Refusal, parse_trust
-from distillex_matcher.lexicon_store import (
-    BASE_NAME,
-    InstalledLexicon,
-    LexiconNameError,
-    LexiconStore,
-    UnknownLexiconError,
-    check_name,
-)
+from distillex_matcher.errors import LexiconNameError, UnknownLexiconError
+from distillex_matcher.lexicon_store import BASE_NAME, InstalledLexicon, LexiconStore, check_name
 
+from distillex.errors import RefusedError
 from distillex.lexicon_rights import LexiconRights
-from distillex.refused import RefusedError
 from distillex.request_lexicons import Limits, RequestLexicons
 
 LOG = logging.getLogger("distillex.lexicons")

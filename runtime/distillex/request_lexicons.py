@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from distillex_matcher import MAX_WORD_LENGTH, Lexicon, LexiconError
 
-from distillex.refused import RefusedError
+from distillex.errors import RefusedError
 from distillex.strict_json import parse_json
 
 MOST_CACHED = 256

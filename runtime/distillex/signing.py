@@ -14,13 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from distillex.errors import SigningError
+
 SIGNATURE_FILE = "model.sig"
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
 """P-256, P-384 and P-521, as the package cryptography calls them."""
-
-
-class SigningError(RuntimeError):
-    """A folder cannot be signed, or is not what was signed; the message says why."""
 
 
 def sign(

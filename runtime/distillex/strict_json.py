@@ -5,11 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from distillex.refused import Reason, RefusedError
-
-
-class _NotAccepted(ValueError):  # noqa: N818
-    """JSON that Python would read and we do not."""
+from distillex.errors import Reason, RefusedError
 
 
 def parse_json(content: bytes, what: str, reason: Reason = "request") -> Any:
@@ -35,7 +31,7 @@ def parse_json(content: bytes, what: str, reason: Reason = "request") -> Any:
         raise RefusedError(f"{what} is not UTF-8 (byte {error.start})", reason) from None
     except json.JSONDecodeError as error:
         raise RefusedError(f"{what} is not JSON: {error}", reason) from None
-    except _NotAccepted as error:
+    except RefusedError as error:
         raise RefusedError(f"{what} {error}", reason) from None
     except (ValueError, RecursionError):
         message = f"{what} is not JSON: numbers that long, or brackets that deep, are not accepted"
@@ -47,9 +43,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _NotAccepted(f"holds the key {repeated[:40]!r} twice")
+        raise RefusedError(f"holds the key {repeated[:40]!r} twice")
     return found
 
 
 def _constant(name: str) -> NoReturn:
-    raise _NotAccepted(f"holds {name}, which is not JSON")
+    raise RefusedError(f"holds {name}, which is not JSON")

@@ -388,8 +388,8 @@ class _Attached:
     """Of a name with a trust: the version that was found last, and what was made of it."""
 
     def layer_of(self, pipeline: Pipeline) -> Layer | None:
+        from distillex.errors import RefusedError
         from distillex.lexicon_layers import Layer
-        from distillex.refused import RefusedError
 
         try:
             if isinstance(self.given, str):

@@ -7,7 +7,7 @@ import os
 import re
 import socket
 
-from distillex_serving.preconditions import PreconditionError
+from distillex_serving.errors import PreconditionError
 
 LOOPBACK = "127.0.0.1"
 _NAME = re.compile(r"(?=.{1,253}\.?\Z)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.(?!\Z)|\.?\Z))+")

@@ -19,15 +19,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from distillex.device import CPU, Device, DeviceError
+from distillex.device import CPU, Device
+from distillex.errors import DeviceError
 from distillex.locations import shipped_lexicons
 from distillex.models import DEFAULT_MODEL, find_model
 
 from distillex_serving import preconditions
 from distillex_serving.addresses import LOOPBACK, in_brackets, own_address, reachable
+from distillex_serving.errors import PreconditionError, ServerError
 from distillex_serving.locations import shipped_configurations
 from distillex_serving.log_format import LogFormat, shown
-from distillex_serving.preconditions import PreconditionError
 from distillex_serving.process_log import ProcessLog
 from distillex_serving.processes import command_line, session_members, status_of
 from distillex_serving.progress import ProgressWatch
@@ -45,10 +46,6 @@ STOP_TIMEOUT_S = 15.0
 """tritonserver has so long to end before it is killed: what a stop takes at most."""
 NO_GPU = re.compile(r"CudaDriverHelper|CUDA driver version|pinned.memory|NVML|DCGM")
 """What Triton says at each start without a GPU: nothing that a reader of its last words should look into."""
-
-
-class ServerError(RuntimeError):
-    """The server did not come up, or died; the message holds the lines of its log that say why."""
 
 
 @dataclass(frozen=True)

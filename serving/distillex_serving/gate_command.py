@@ -12,13 +12,13 @@ from distillex_matcher.cores import usable_cores
 
 from distillex_serving.addresses import is_host, own_address
 from distillex_serving.command_log import configure_logging, fail_in, say
-from distillex_serving.embedded import ServerError
+from distillex_serving.errors import PreconditionError, ServerError
 from distillex_serving.gate import Gate, GateLimits, GateOptions, Servers
 from distillex_serving.gate.before import workers_for
 from distillex_serving.gate.configuration import GateFiles, envoy_configuration
 from distillex_serving.gate.options import DEFAULT_MODELS
 from distillex_serving.log_format import LogFormat
-from distillex_serving.preconditions import PreconditionError, check_port_numbers
+from distillex_serving.preconditions import check_port_numbers
 from distillex_serving.stop_signals import stop_on_signals
 from distillex_serving.supervision import start_all, supervise
 from distillex_serving.tenants.options import SecretFile, TenantsFile, tenant_files

@@ -17,16 +17,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from distillex_serving.errors import PreconditionError
+
 SHARED_MEMORY_BYTES = 64 * 1024 * 1024
 """What four Python-backend stubs ask of /dev/shm, with room to grow."""
 OPEN_FILES = 256
 """tritonserver opens 70 when nobody calls it; each connection is one more."""
 DRAWN_PORTS = range(20000, 32768)
 PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
-
-
-class PreconditionError(RuntimeError):
-    """The server cannot start here; the message says why and what to do."""
 
 
 @dataclass(frozen=True)

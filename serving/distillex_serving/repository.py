@@ -17,7 +17,7 @@ from distillex_client.core import SENTENCE_PERIODS
 from distillex_matcher import CrfParameters, FeatureLayout, LayoutError
 from distillex_matcher.exported import CRF_FILE, FILES_BESIDE, GPU_NETWORK_FILE, NETWORK_FILE, PLAN_FILE
 
-from distillex_serving.preconditions import PreconditionError
+from distillex_serving.errors import PreconditionError
 
 EXTRACTOR, PREPROCESS, STUDENT, DECODE, LEXICONS = "extractor", "preprocess", "student", "decode", "lexicons"
 TEACHER_NAMES = {

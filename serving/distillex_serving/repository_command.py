@@ -15,8 +15,8 @@ from distillex_client.errors import ModelNotFound
 from distillex_matcher import LayoutError
 from distillex_matcher.exported import GPU_NETWORK_FILE, NETWORK_FILE
 
+from distillex_serving.errors import PreconditionError
 from distillex_serving.locations import shipped_configurations
-from distillex_serving.preconditions import PreconditionError
 from distillex_serving.repository import Layout, compose, copy, network_of
 
 

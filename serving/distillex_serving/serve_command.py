@@ -23,11 +23,12 @@ from distillex_matcher import CrfParameters, LayoutError
 from distillex_matcher.exported import CRF_FILE
 
 from distillex_serving.command_log import configure_logging, fail_in, say
-from distillex_serving.embedded import EmbeddedServer, ServerError, ServerOptions, find_device
+from distillex_serving.embedded import EmbeddedServer, ServerOptions, find_device
+from distillex_serving.errors import PreconditionError, ServerError
 from distillex_serving.gate import Gate, GateLimits, put_gate_before
 from distillex_serving.locations import shipped_configurations
 from distillex_serving.log_format import LogFormat
-from distillex_serving.preconditions import PreconditionError, check_working_folder
+from distillex_serving.preconditions import check_working_folder
 from distillex_serving.repository import Layout, network_of
 from distillex_serving.service import Service
 from distillex_serving.stop_signals import stop_on_signals

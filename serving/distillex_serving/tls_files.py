@@ -6,7 +6,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from distillex_serving.preconditions import PreconditionError
+from distillex_serving.errors import PreconditionError
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from distillex_serving.preconditions import PreconditionError
+from distillex_serving.errors import PreconditionError
 
 TRACES_PATH = "/v1/traces"
 TRACED_OF = 1000

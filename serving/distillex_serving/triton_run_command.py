@@ -16,9 +16,10 @@ from distillex.locations import shipped_lexicons
 
 from distillex_serving.addresses import LOOPBACK, in_brackets, own_address
 from distillex_serving.command_log import configure_logging, fail_in
+from distillex_serving.errors import PreconditionError
 from distillex_serving.launcher import launch
 from distillex_serving.log_format import LogFormat, shown
-from distillex_serving.preconditions import PreconditionError, check_base_lexicon, check_folder, check_port_numbers
+from distillex_serving.preconditions import check_base_lexicon, check_folder, check_port_numbers
 from distillex_serving.process_log import ProcessLog
 from distillex_serving.stop_signals import stop_on_signals
 from distillex_serving.tenants.options import SecretFile, TenantsFile, tenant_files

@@ -20,8 +20,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from distillex_serving.errors import PreconditionError
 from distillex_serving.launcher import launch
-from distillex_serving.preconditions import PreconditionError
 from distillex_serving.processes import processes_with, status_of
 
 LOG = logging.getLogger("distillex.serve")

@@ -11,13 +11,13 @@ import tracemalloc
 
 import pytest
 from distillex_client.batch import readers
-from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.fields import ReadingOptions
 from distillex_client.batch.inputs import Inputs
 from distillex_client.batch.json_elements import JsonElements
 from distillex_client.batch.opening import check_encoding
 from distillex_client.batch.records import CHUNK_CHARACTERS, CHUNK_RECORDS, BadRecord, Record, cut_chunks
 from distillex_client.batch.sources import InputFormat, find_sources
+from distillex_client.errors import WrongUse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

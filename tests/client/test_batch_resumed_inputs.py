@@ -13,11 +13,11 @@ import threading
 
 import pytest
 from batch_command import run_extract, short_text
-from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.fields import ReadingOptions
 from distillex_client.batch.fingerprint import BLOCK_BYTES, Fingerprint, FingerprintedFile
 from distillex_client.batch.inputs import Inputs
 from distillex_client.batch.sources import find_sources
+from distillex_client.errors import WrongUse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -2,8 +2,8 @@
 
 import pytest
 from distillex_client.batch.checkpoint import Checkpoint
-from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.options import BatchOptions
+from distillex_client.errors import WrongUse
 
 
 def test_a_run_that_is_resumed_names_another_side_file(tmp_path):

@@ -147,10 +147,9 @@ def test_a_server_killed_for_five_seconds_costs_nothing_but_time(server, whole_r
     assert (whole_run / "outage.jsonl").read_bytes() == expected
 
 
-def test_a_server_that_stays_away_stops_the_run_which_can_be_resumed(server, tmp_path):
+def test_a_server_that_stays_away_stops_the_run_which_can_be_resumed(server, tmp_path, nobody):
     write_records(tmp_path / "in.jsonl", 10)
-    nowhere = f"127.0.0.1:{free_port()}"
-    stopped = run_extract(nowhere, "in.jsonl", "-o", "out.jsonl", "--resume", "--retry-for", 0.3, cwd=tmp_path)
+    stopped = run_extract(nobody, "in.jsonl", "-o", "out.jsonl", "--resume", "--retry-for", 0.3, cwd=tmp_path)
     assert stopped.returncode == 3
     assert b"ServerUnavailable" in stopped.stderr
     assert b"the same command with --resume continues" in stopped.stderr
@@ -159,11 +158,10 @@ def test_a_server_that_stays_away_stops_the_run_which_can_be_resumed(server, tmp
     assert len(read_records(tmp_path / "out.jsonl")) == 10
 
 
-def test_an_older_output_is_not_taken_for_that_of_a_run_that_was_stopped(server, tmp_path):
+def test_an_older_output_is_not_taken_for_that_of_a_run_that_was_stopped(server, tmp_path, nobody):
     write_records(tmp_path / "in.jsonl", 10)
     (tmp_path / "out.jsonl").write_text("of yesterday", encoding="utf-8")
-    nowhere = f"127.0.0.1:{free_port()}"
-    assert run_extract(nowhere, "in.jsonl", "-o", "out.jsonl", "--retry-for", 0, cwd=tmp_path).returncode == 3
+    assert run_extract(nobody, "in.jsonl", "-o", "out.jsonl", "--retry-for", 0, cwd=tmp_path).returncode == 3
     assert run_extract(server.grpc_url, "in.jsonl", "-o", "out.jsonl", "--resume", cwd=tmp_path).returncode == 0
     assert len(read_records(tmp_path / "out.jsonl")) == 10
 
@@ -332,7 +330,7 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(server, whole_run):
     assert (whole_run / "interrupted.jsonl").read_bytes() == expected
 
 
-def test_ping_models_and_bench_tell_about_the_server(server, tmp_path):
+def test_ping_models_and_bench_tell_about_the_server(server, tmp_path, nobody):
     def ask(*arguments):
         return subprocess.run([*COMMAND, *arguments], cwd=tmp_path, capture_output=True, timeout=60)
 
@@ -341,7 +339,7 @@ def test_ping_models_and_bench_tell_about_the_server(server, tmp_path):
     answer = json.loads(ready.stdout)
     assert answer["ready"]
     assert 0 < answer["p50_ms"] <= answer["max_ms"]
-    away = ask("ping", "--url", f"127.0.0.1:{free_port()}")
+    away = ask("ping", "--url", nobody)
     assert away.returncode == 3
     assert b"not ready: ServerUnavailable" in away.stdout
     assert b"ModelNotFound" in ask("ping", "--url", server.grpc_url, "--model", "nothing").stdout

@@ -14,10 +14,10 @@ import pytest
 from distillex_client.batch.checkpoint import Checkpoint
 from distillex_client.batch.csv_cells import CsvFormulas, OutputEncoding
 from distillex_client.batch.encoders import Csv, HtmlPage, JsonLines
-from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.records import Extracted, Record
 from distillex_client.batch.writers import FileOutput, HtmlDirectory
 from distillex_client.entity import Entity
+from distillex_client.errors import WrongUse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

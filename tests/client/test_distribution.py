@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 import subprocess
 import sys
 import venv
@@ -21,15 +20,6 @@ def test_importing_it_loads_neither_what_is_heavy_nor_what_only_a_call_needs():
     code = f"import sys, distillex_client; print([name for name in {loaded} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_importing_it_takes_less_than_half_a_second_of_processor_time():
-    code = "import time; import distillex_client; print(time.process_time())"
-    seconds = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
-        for _ in range(3)
-    ]
-    assert statistics.median(seconds) < 0.5
 
 
 @pytest.mark.slow

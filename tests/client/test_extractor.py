@@ -26,7 +26,6 @@ from distillex_client import (
     ServerError,
     ServerUnavailable,
 )
-from distillex_serving.preconditions import free_port
 from recording_server import RecordingServer
 
 pytestmark = pytest.mark.server
@@ -175,14 +174,14 @@ def test_compression_makes_what_is_sent_smaller_and_changes_no_result(server, co
     assert sent[compression] < sent[None] / 10
 
 
-def test_a_closed_client_opens_again(server):
+def test_a_closed_client_opens_again(server, nobody):
     extractor = Extractor(server.grpc_url)
     assert extractor.is_ready()
     extractor.close()
     assert extractor.extract(TEXTS[0])
     extractor.close()
     assert not Extractor(server.grpc_url, model="nothing").is_ready()
-    assert not Extractor(f"127.0.0.1:{free_port()}").is_ready()
+    assert not Extractor(nobody).is_ready()
 
 
 def test_closing_ends_what_is_in_flight():

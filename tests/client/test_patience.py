@@ -5,8 +5,8 @@ from __future__ import annotations
 import grpc
 import pytest
 from distillex_client.batch.connection import Connection
-from distillex_client.batch.errors import BatchStopped, WrongUse
 from distillex_client.batch.patience import PatientCaller
+from distillex_client.errors import BatchStopped, WrongUse
 from recording_server import RecordingServer
 
 STUB_DIED = (grpc.StatusCode.INTERNAL, "in ensemble 'extractor', Stub process 'decode_0_0' is not healthy.")

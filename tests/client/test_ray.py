@@ -18,7 +18,7 @@ import pyarrow.parquet as pq  # noqa: E402
 from distillex.batch import LocalExtraction  # noqa: E402
 from distillex_client import ray as distillex_ray  # noqa: E402
 from distillex_client.batch.connection import Connection  # noqa: E402
-from distillex_client.batch.errors import WrongUse  # noqa: E402
+from distillex_client.errors import WrongUse  # noqa: E402
 from distillex_client.ray import Counts, TableExtraction, TableExtractor, extract_dataset, extract_parquet  # noqa: E402
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

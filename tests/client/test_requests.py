@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
@@ -161,11 +160,9 @@ def test_the_default_patience_outlasts_a_restart():
 
 def test_retries_end_with_the_deadline_of_the_request(call, recorder):
     recorder.failures.extend([UNAVAILABLE] * 100)
-    began = time.monotonic()
     patient = Retries(attempts=100, first_delay_s=0.05, longest_delay_s=0.05)
     with pytest.raises(ServerUnavailable):
         call("extract", "甲", settings={"retries": patient, "timeout_s": 0.4})
-    assert time.monotonic() - began < 5
     left = [received.seconds_left for received in recorder.received]
     assert 2 <= len(left) < 20
     assert left[0] <= 0.41  # gRPC rounds deadlines up

@@ -34,8 +34,7 @@ def test_locust_runs_without_its_page(server):
         assert re.search(rf"extractor +{kind} +[1-9]\d* +0\(0.00%\)", output), output
 
 
-def test_failed_calls_make_locust_fail():
-    nobody = f"127.0.0.1:{free_port()}"
+def test_failed_calls_make_locust_fail(nobody):
     output = run(*LOCUST, "--headless", "-u", "1", "--stage-seconds", "0.5", "--host", nobody, expect=1)
     assert "StatusCode.UNAVAILABLE" in output
 

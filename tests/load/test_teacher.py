@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("tritonclient.grpc")
 import tritonclient.grpc as triton
 from distillex_client import Extractor
-from distillex_serving.embedded import EMBEDDED_LAYOUTS, EmbeddedServer, ServerError
-from distillex_serving.preconditions import PreconditionError
+from distillex_serving.embedded import EMBEDDED_LAYOUTS, EmbeddedServer
+from distillex_serving.errors import PreconditionError, ServerError
 from distillex_serving.repository import Layout
 from server_under_test import server_options
 

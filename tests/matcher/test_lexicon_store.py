@@ -9,7 +9,8 @@ import time
 
 import pytest
 from distillex_matcher import Lexicon, LexiconError
-from distillex_matcher.lexicon_store import LexiconNameError, LexiconStore, UnknownLexiconError
+from distillex_matcher.errors import LexiconNameError, UnknownLexiconError
+from distillex_matcher.lexicon_store import LexiconStore
 
 CONTENT = Lexicon.from_words({"甲": "n"}).to_bytes()
 

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 from distillex_client.batch import lexicon_file
-from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.lexicon_file import read_lexicon
+from distillex_client.errors import WrongUse
 from distillex_matcher import MAX_WORD_LENGTH, Lexicon, LexiconEntry, LexiconError, normalize
 from hypothesis import given, settings
 from hypothesis import strategies as st

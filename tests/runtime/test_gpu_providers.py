@@ -18,7 +18,8 @@ from pathlib import Path
 import distillex
 import onnxruntime
 import pytest
-from distillex.device import Device, DeviceError, Provider
+from distillex.device import Device, Provider
+from distillex.errors import DeviceError
 from distillex.gpu import driver, network, providers
 from distillex.gpu.cuda_libraries import check_cuda, libraries_of_cuda, why_no_cuda
 from distillex.gpu.driver import Gpu, find_driver, find_gpu

@@ -11,8 +11,8 @@ import tarfile
 
 import pytest
 from distillex.command.main import application
+from distillex.errors import RefusedError
 from distillex.lexicon_backup import SUMS_FILE, restore_backup, write_backup
-from distillex.refused import RefusedError
 from distillex_matcher import Lexicon
 from distillex_matcher.layout import write_durably
 from distillex_matcher.lexicon_store import LexiconStore

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 from distillex.command.main import application
+from distillex.errors import RefusedError
 from distillex.lexicon_administration import check_right, run_command
 from distillex.lexicon_rights import LexiconRights
 from distillex.locations import shipped_lexicons
-from distillex.refused import RefusedError
 from distillex_matcher import Lexicon, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
 from typer.testing import CliRunner

@@ -5,7 +5,7 @@ import random
 
 import pytest
 from distillex import request_lexicons
-from distillex.refused import RefusedError
+from distillex.errors import RefusedError
 from distillex.request_lexicons import Limits, RequestLexicons
 from distillex_matcher import Lexicon, LexiconError
 

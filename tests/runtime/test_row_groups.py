@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from distillex.row_groups import STEP, group_rows
 from hypothesis import given
@@ -34,9 +36,16 @@ def test_no_run_is_larger_than_the_limit(lengths, call_cost):
 def test_padding_is_at_most_what_the_saved_calls_cost(lengths, call_cost):
     exact = sum(-(-length // STEP) * STEP for length in lengths)
     distinct = len({-(-length // STEP) for length in lengths if length})
-    padded = sum(len(group.rows) * group.tokens for group in groups_of(lengths, call_cost, 10**9))
-    assert padded - exact <= call_cost * max(0, distinct - 1) * len(lengths)
-    assert groups_of(lengths, 0, 10**9) == [] or padded >= exact
+    groups = groups_of(lengths, call_cost, 10**9)
+    padded = sum(len(group.rows) * group.tokens for group in groups)
+    assert 0 <= padded - exact <= call_cost * (distinct - len(groups))
+
+
+@given(LENGTHS, st.integers(0, 300))
+def test_a_call_of_its_own_is_cheaper_than_the_padding_that_would_save_it(lengths, call_cost):
+    for group, longer in pairwise(groups_of(lengths, call_cost, 10**9)):
+        next_tokens = -(-min(lengths[row] for row in longer.rows) // STEP) * STEP
+        assert len(group.rows) * (next_tokens - group.tokens) > call_cost
 
 
 @pytest.mark.parametrize(

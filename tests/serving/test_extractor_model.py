@@ -11,7 +11,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from distillex.device import DeviceError
+from distillex.errors import DeviceError
 from distillex.models import find_model
 from distillex_matcher import Lexicon
 from distillex_matcher.exported import EXPORTED_FILES

@@ -23,9 +23,10 @@ tritonclient = pytest.importorskip("tritonclient.grpc")
 psutil = pytest.importorskip("psutil", reason="needs psutil: pip install 'distillex[load]'")
 from distillex_client.connection import is_loopback  # noqa: E402
 from distillex_serving.embedded import EmbeddedServer  # noqa: E402
+from distillex_serving.errors import PreconditionError  # noqa: E402
 from distillex_serving.gate import Gate, GateLimits, certificates, configuration, put_gate_before  # noqa: E402
 from distillex_serving.gate.options import GateOptions  # noqa: E402
-from distillex_serving.preconditions import PreconditionError, free_port  # noqa: E402
+from distillex_serving.preconditions import free_port  # noqa: E402
 from distillex_serving.tls_files import TlsFiles  # noqa: E402
 from plain_triton import bytes_tensor, extract  # noqa: E402
 from server_under_test import server_options, why_no_gate, why_no_server  # noqa: E402

@@ -19,11 +19,12 @@ import pytest
 
 tritonclient = pytest.importorskip("tritonclient.grpc")
 from distillex_serving.embedded import EmbeddedServer  # noqa: E402
+from distillex_serving.errors import PreconditionError  # noqa: E402
 from distillex_serving.gate import Servers  # noqa: E402
 from distillex_serving.gate.configuration import GET_CONNECTIONS  # noqa: E402
 from distillex_serving.gate.gate import find_envoy  # noqa: E402
 from distillex_serving.gate_command import _servers  # noqa: E402
-from distillex_serving.preconditions import PreconditionError, free_port  # noqa: E402
+from distillex_serving.preconditions import free_port  # noqa: E402
 from plain_triton import extract  # noqa: E402
 from server_under_test import server_options, why_no_gate, why_no_server  # noqa: E402
 

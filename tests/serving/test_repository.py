@@ -15,8 +15,8 @@ import onnxruntime
 from distillex.models import find_model
 from distillex_client import Extractor
 from distillex_matcher.exported import EXPORTED_FILES, FILES_BESIDE, GPU_NETWORK_FILE, NETWORK_FILE, PLAN_FILE
-from distillex_serving.embedded import EmbeddedServer, ServerError
-from distillex_serving.preconditions import PreconditionError
+from distillex_serving.embedded import EmbeddedServer
+from distillex_serving.errors import PreconditionError, ServerError
 from distillex_serving.repository import CONFIGURATIONS, LEXICONS, TEACHER_NAMES, Layout, compose, copy, network_of
 from distillex_serving.triton_command import TritonCommand
 from google.protobuf import text_format

@@ -44,9 +44,11 @@ def test_each_row_has_its_own_lexicon(connection):
 
 
 def test_a_null_type_hides_a_word_of_the_base_lexicon(connection):
-    text = "他在北京大学读书"
-    shown, hidden = (extract(connection, [text], LEXICON=[entry]).rows[0] for entry in ("{}", words(北京大学=None)))
-    assert [entity["score"] for entity in shown] != [entity["score"] for entity in hidden]
+    lexicons = ["{}", words(北京大学=None), words(高兴=None), words(北京大学="organization")]
+    rows = extract(connection, ["他在北京大学读书"] * 4, LEXICON=lexicons).rows
+    assert all([(entity["text"], entity["type"]) for entity in row] == [("北京大学", "organization")] for row in rows)
+    shown, hidden, without_another_word, named = (row[0]["score"] for row in rows)
+    assert hidden < shown == without_another_word < named
 
 
 def test_a_word_matches_whatever_its_case_and_width(connection):

@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("tritonclient.grpc")
 from distillex_serving import preconditions
 from distillex_serving.embedded import EmbeddedServer
-from distillex_serving.preconditions import PreconditionError
+from distillex_serving.errors import PreconditionError
 from distillex_serving.processes import session_members
 from server_under_test import REPOSITORY, server_options, why_no_server
 

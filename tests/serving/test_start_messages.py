@@ -16,7 +16,7 @@ from distillex_client import Extractor
 from distillex_serving import preconditions
 from distillex_serving.addresses import own_address, reachable
 from distillex_serving.embedded import EmbeddedServer
-from distillex_serving.preconditions import PreconditionError
+from distillex_serving.errors import PreconditionError
 from distillex_serving.repository import Layout
 from distillex_serving.tls_files import TlsFiles
 from server_under_test import ROOT, server_options, why_no_server

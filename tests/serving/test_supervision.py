@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from distillex_serving.preconditions import PreconditionError
+from distillex_serving.errors import PreconditionError
 from distillex_serving.supervision import RestartPolicy, start_all, supervise
 
 QUICK = RestartPolicy(first_delay_s=0.01, longest_delay_s=0.04, poll_s=0.005)

@@ -10,11 +10,12 @@ import stat
 
 import pytest
 from distillex.command.main import application
+from distillex_serving.errors import ExpiredError, ForgedError
 from distillex_serving.tenants.api_keys import KEY, ApiKey
 from distillex_serving.tenants.authorizer import Authorizer
 from distillex_serving.tenants.files import TenantFiles
 from distillex_serving.tenants.rates import Rates
-from distillex_serving.tenants.signature import LIFETIME_S, ExpiredError, ForgedError, read_secrets, sign, tenant_of
+from distillex_serving.tenants.signature import LIFETIME_S, read_secrets, sign, tenant_of
 from distillex_serving.tenants.tenant_file import Rate, Tenant, Tenants
 from distillex_serving.tenants.watched_file import WatchedFile
 from typer.testing import CliRunner

@@ -17,8 +17,8 @@ from distillex.command.main import application  # noqa: E402
 from distillex_matcher import Lexicon  # noqa: E402
 from distillex_matcher.lexicon_store import LexiconStore  # noqa: E402
 from distillex_serving.embedded import EmbeddedServer  # noqa: E402
+from distillex_serving.errors import PreconditionError  # noqa: E402
 from distillex_serving.gate import Gate, GateLimits, put_gate_before  # noqa: E402
-from distillex_serving.preconditions import PreconditionError  # noqa: E402
 from distillex_serving.repository import Layout  # noqa: E402
 from distillex_serving.tenants.api_keys import ApiKey  # noqa: E402
 from distillex_serving.tenants.files import TenantFiles  # noqa: E402

@@ -165,7 +165,8 @@ def gpu_networks(toy_student, toy_teacher, tmp_path_factory):
 @pytest.fixture(scope="session")
 def rtx():
     """TensorRT for RTX, which builds without a GPU."""
-    from distillex_training.export.plan_builder import TENSORRT_RTX, TensorRtError, load_library
+    from distillex_training.errors import TensorRtError
+    from distillex_training.export.plan_builder import TENSORRT_RTX, load_library
 
     try:
         return load_library(TENSORRT_RTX)

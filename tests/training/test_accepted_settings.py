@@ -9,17 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 from distillex.command.main import application
-from distillex_training.config import (
-    ConfigError,
-    PretrainRun,
-    StudentConfig,
-    StudentRun,
-    TeacherConfig,
-    TeacherRun,
-    read_config,
-)
+from distillex_training.config import PretrainRun, StudentConfig, StudentRun, TeacherConfig, TeacherRun, read_config
 from distillex_training.config.losses import LOSSES
 from distillex_training.config.messages import RENAMED, accepted, keys, schema_of
+from distillex_training.errors import ConfigError
 from distillex_training.preflight import check_run
 from typer.testing import CliRunner
 

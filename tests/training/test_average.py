@@ -7,6 +7,8 @@ from distillex_training.distill import distill
 from distillex_training.models import load_model, save_model
 from typer.testing import CliRunner
 
+pytestmark = pytest.mark.training
+
 OWNED = {"student.collision_free_bigrams": "true"}
 
 

@@ -7,11 +7,14 @@ import pytest
 import torch
 from distillex_matcher import Lexicon
 from distillex_training.calibrate import calibrate
-from distillex_training.config import ConfigError, Corpus
+from distillex_training.config import Corpus
 from distillex_training.data.labelled import read_labelled
+from distillex_training.errors import ConfigError
 from distillex_training.evaluate import predict_with_scores, torch_emissions, without_scores
 from distillex_training.models import load_model, save_model
 from typer.testing import CliRunner
+
+pytestmark = pytest.mark.training
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from distillex_training.data_cli import app
 from distillex_training.ensemble import Ensemble
 from typer.testing import CliRunner
 
+pytestmark = pytest.mark.training
+
 HERE = Path("x.jsonl")
 
 

@@ -7,7 +7,7 @@ from distillex_training.data.convert import read_any
 from distillex_training.data.formats.options import ReadingOptions, Scheme
 from distillex_training.data.formats.reading import Source
 from distillex_training.data.formats.registry import Format, detect
-from distillex_training.data.records import DataError
+from distillex_training.errors import DataError
 
 SENTENCE = "赵伟在北京大学"
 SPANS = [(0, 2, "PER"), (3, 7, "ORG")]

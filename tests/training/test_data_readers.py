@@ -8,7 +8,8 @@ from distillex_training.data.convert import input_files, read_any, sentences_of
 from distillex_training.data.formats.options import Offsets, ReadingOptions, Scheme
 from distillex_training.data.formats.reading import Source
 from distillex_training.data.formats.registry import Format, detect
-from distillex_training.data.records import DataError, GoldSpan, OpenSpan, Record, read_records
+from distillex_training.data.records import GoldSpan, OpenSpan, Record, read_records
+from distillex_training.errors import DataError
 
 TEXT = "赵伟在北京大学"
 SPANS = [(0, 2, "PER"), (3, 7, "ORG")]

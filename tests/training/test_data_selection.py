@@ -15,6 +15,8 @@ from distillex_training.data_cli import app
 from distillex_training.opened_model import open_model
 from typer.testing import CliRunner
 
+pytestmark = pytest.mark.training
+
 
 def candidate(text, log_probability):
     return Prelabelled(Record("raw.txt", 1, text, ()), log_probability)

@@ -10,7 +10,8 @@ from distillex_training.data.exporting import export_records
 from distillex_training.data.formats.options import ReadingOptions, Scheme
 from distillex_training.data.formats.registry import FORMATS, Format
 from distillex_training.data.formats.writing import Output
-from distillex_training.data.records import DataError, GoldSpan, OpenSpan, Record
+from distillex_training.data.records import GoldSpan, OpenSpan, Record
+from distillex_training.errors import DataError
 
 HERE = Path("train.jsonl")
 TEXT = "😀赵伟在北京大学，他说：“好”。"

@@ -5,7 +5,8 @@ import json
 import pytest
 from distillex_training.data.declaration import Declaration, read_declaration, read_for_measuring
 from distillex_training.data.labelled import read_labelled
-from distillex_training.data.records import DataError, GoldSpan, OpenSpan, Problem, read_records
+from distillex_training.data.records import GoldSpan, OpenSpan, Problem, read_records
+from distillex_training.errors import DataError
 
 MODEL = ("name", "company", "government", "address", "product", "time")
 

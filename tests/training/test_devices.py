@@ -19,6 +19,8 @@ from distillex_training.evaluate import torch_emissions
 from distillex_training.opened_model import open_model
 
 pytest.importorskip("transformers", reason="needs transformers")
+
+pytestmark = pytest.mark.training
 META = torch.device("meta")
 
 

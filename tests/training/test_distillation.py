@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from distillex_matcher import CrfDecoder, LabelScheme, Lexicon
-from distillex_training.config import ConfigError, StudentRun, TeacherRun, read_config
+from distillex_training.config import StudentRun, TeacherRun, read_config
 from distillex_training.config.losses import LOSSES
 from distillex_training.data.labelled import OpenSpan
 from distillex_training.distill import (
@@ -22,12 +22,15 @@ from distillex_training.distill import (
     start_from_teacher,
 )
 from distillex_training.ensemble import Ensemble
+from distillex_training.errors import ConfigError
 from distillex_training.finetune import finetune
 from distillex_training.lessons import Lesson
 from distillex_training.models import load_model
 from distillex_training.tagging import read_data
 from distillex_training.teacher_cache import BATCH_SIZE, CachedOutputs, JoinedCaches, TeacherCache, label_raw_text
 from distillex_training.teacher_outputs import Outputs, files_of, finished, is_whole, rows_of
+
+pytestmark = pytest.mark.training
 
 EVERY_LOSS = {f"distillation.losses.{name}": "0.5" for name in LOSSES} | {
     "distillation.paths": "3",

@@ -5,24 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from distillex_training.config import (
-    ConfigError,
-    Corpus,
-    DataConfig,
-    PretrainRun,
-    TeacherRun,
-    TrainingCorpus,
-    read_config,
-)
+from distillex_training.config import Corpus, DataConfig, PretrainRun, TeacherRun, TrainingCorpus, read_config
+from distillex_training.errors import ConfigError, EncoderError
 from distillex_training.finetune import finetune, layerwise_groups
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, load_model
-from distillex_training.models.encoders import (
-    EncoderError,
-    check_settings,
-    dropout_settings,
-    layer_depths,
-    longest_input,
-)
+from distillex_training.models.encoders import check_settings, dropout_settings, layer_depths, longest_input
 from distillex_training.models.masked_lm import new_encoder
 from distillex_training.models.teacher import load_encoder, tokens_of
 from distillex_training.pretrain import pretrain

@@ -14,6 +14,8 @@ from distillex_training.models import load_model
 from server_under_test import server_options, why_no_server
 from typer.testing import CliRunner
 
+pytestmark = pytest.mark.training
+
 DATA = "{{train: {toy}/train.jsonl, dev: {toy}/dev.jsonl, lexicon: {lexicon}, raw: [{toy}/raw.txt], minimum_count: 1}}"
 PRETRAIN = """
 raw: [{toy}/raw.txt]

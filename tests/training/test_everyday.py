@@ -8,8 +8,8 @@ from distillex_matcher import Lexicon
 from distillex_training.config import AugmentationConfig, EverydayConfig, SlotConfig, StudentRun, read_config
 from distillex_training.data.everyday import EverydaySentences, bracketed_types, pieces
 from distillex_training.data.labelled import GoldSpan, Sentence
-from distillex_training.data.records import DataError
 from distillex_training.distill import distill
+from distillex_training.errors import DataError
 from distillex_training.lexicon import LexiconAugmenter, ListedWords
 
 READ = Sentence("他读了《山海经》，认识赵伟。", (GoldSpan(3, 8, "book"), GoldSpan(11, 13, "name")))

@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'distill
 from distillex_training.models import load_model
 from server_under_test import why_no_server
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.training, pytest.mark.server]
 EVIDENCE = Path(__file__).resolve().parents[2] / "training" / "evidence"
 
 

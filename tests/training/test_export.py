@@ -7,11 +7,14 @@ import pytest
 import torch
 from distillex_matcher import CrfParameters, FeatureLayout
 from distillex_matcher.exported import EXPORTED_FILES, ExportedFiles
+from distillex_training.errors import ParityError
 from distillex_training.export.folder import export_folder, put_in_place, staged
-from distillex_training.export.onnx import ParityError, export_onnx, inputs_of, open_session, random_inputs
+from distillex_training.export.onnx import export_onnx, inputs_of, open_session, random_inputs
 from distillex_training.export.parity import largest_of
 from distillex_training.export.quantize import QuantizedEmbedding, quantize_tables
 from distillex_training.models import Student, StudentConfig, load_model, save_model
+
+pytestmark = pytest.mark.training
 
 NAMES = ("INPUT_IDS", "LEXICON_TYPES", "LEXICON_WORDS", "LEXICON_WEIGHTS")
 

@@ -13,6 +13,8 @@ from distillex_training.export.quantized_graph import quantize_before_moving
 from distillex_training.models import Student, StudentConfig, load_model
 from onnx import TensorProto, helper, numpy_helper
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture(scope="module")
 def layout(toy_student):

@@ -15,6 +15,8 @@ from distillex_training.export.plain_graph import constant_target, make_plain
 from distillex_training.models import Student, StudentConfig, load_model
 from onnx import TensorProto
 
+pytestmark = pytest.mark.training
+
 ROOT = Path(__file__).resolve().parents[2]
 AT_RUN_TIME = {"Shape", "Range", "Expand", "ConstantOfShape", "NonZero", "Loop", "If"}
 """Operators that compute shapes, or whose shapes are known as the network runs."""

@@ -14,6 +14,8 @@ from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, sa
 
 pytest.importorskip("transformers", reason="needs transformers")
 
+pytestmark = pytest.mark.training
+
 LAYOUT = FeatureLayout(
     vocabulary=("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "▁", *"甲乙丙丁戊己庚辛"),
     types=("n", "name", "org"),

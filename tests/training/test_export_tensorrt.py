@@ -14,6 +14,7 @@ import pytest
 import torch
 from distillex_matcher import FeatureLayout
 from distillex_matcher.exported import EXPORTED_FILES, ExportedFiles
+from distillex_training.errors import TensorRtError
 from distillex_training.export import tensorrt as tensorrt_module
 from distillex_training.export.onnx import INPUT_NAMES
 from distillex_training.export.plan_builder import (
@@ -21,7 +22,6 @@ from distillex_training.export.plan_builder import (
     TENSORRT_RTX,
     BuiltPlan,
     PlanOptions,
-    TensorRtError,
     build_plan,
     check_capabilities,
     load_library,
@@ -31,6 +31,8 @@ from distillex_training.export.plan_metadata import PlanMetadata, sha256_of
 from distillex_training.export.plan_profile import PlanTensor, ShapeRange, check_interface, optimization_profile
 from distillex_training.export.tensorrt import compare_plan, export_plan
 from distillex_training.models import load_model
+
+pytestmark = pytest.mark.training
 
 
 def test_the_profile_spans_all_batches_and_buckets(toy_student):

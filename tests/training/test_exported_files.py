@@ -15,6 +15,8 @@ from distillex_training.export.onnx import open_session
 from distillex_training.models import load_model
 from typer.testing import CliRunner
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture
 def network(toy_student, tmp_path):

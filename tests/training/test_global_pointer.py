@@ -8,11 +8,10 @@ import pytest
 import torch
 from conftest import toy_sentences, write_jsonl
 from distillex_matcher import LabelScheme, Lexicon
-from distillex_training.config import ConfigError, read_config
-from distillex_training.evaluate import NotFiniteError
+from distillex_training.config import read_config
+from distillex_training.errors import ConfigError, ModelDirectoryError, NotFiniteError
 from distillex_training.finetune import finetune
 from distillex_training.models import ConstrainedCrf, load_model
-from distillex_training.models.directory import ModelDirectoryError
 from distillex_training.models.global_pointer import (
     EfficientGlobalPointer,
     best_spans,
@@ -23,6 +22,8 @@ from distillex_training.models.global_pointer import (
 )
 from distillex_training.span_head import SpanHeadRun, SpanTask, finetune_spans, label_texts, load_span_teacher
 from distillex_training.tagging import read_data
+
+pytestmark = pytest.mark.training
 
 TYPES = ("company", "name")
 

@@ -23,17 +23,20 @@ import distillex
 import numpy as np
 import onnx
 import onnxruntime
-from distillex.device import Device, DeviceError, Provider
+from distillex.device import Device, Provider
+from distillex.errors import DeviceError
 from distillex.gpu.buckets import Bucket, Buckets
 from distillex.gpu.network import GpuNetwork, check_gpu_network
 from distillex_matcher import FeatureLayout, LayoutError
 from distillex_matcher.exported import GPU_NETWORK_FILE
 from distillex_serving.embedded import EmbeddedServer
-from distillex_serving.preconditions import PreconditionError
+from distillex_serving.errors import PreconditionError
 from distillex_serving.repository import Layout
 from distillex_training.export.folder import export_folder, export_gpu_folder
 from distillex_training.export.onnx import INPUT_NAMES, random_inputs
 from server_under_test import server_options, why_no_server
+
+pytestmark = pytest.mark.training
 
 TRIED = Device(0, Provider.CPU)
 TEXTS = ["赵伟加入了东方电子。", "南海船务的孙敏昨天说，", "今天李静离开北斗软件！" * 3, "昨天" * 40, "钱"] * 30

@@ -17,7 +17,8 @@ from chat_server import ChatServer, answer, entities_of, refusal, wait_until
 from conftest import toy_sentences, write_jsonl
 from distillex.command.main import application
 from distillex_training.data.records import read_records
-from distillex_training.labelling.answers import BadAnswer, read_answer
+from distillex_training.errors import BadAnswer
+from distillex_training.labelling.answers import read_answer
 from distillex_training.labelling.endpoint import asked_wait
 from typer.testing import CliRunner
 

@@ -6,14 +6,17 @@ import re
 
 import pytest
 from conftest import toy_sentences, write_jsonl
-from distillex_training.config import ConfigError, LabelSource, StudentRun, TeacherRun, read_config
+from distillex_training.config import LabelSource, StudentRun, TeacherRun, read_config
 from distillex_training.data.label_sources import SourceFile, draw_by_score, read_aligned
-from distillex_training.data.labelled import DataError, GoldSpan, OpenSpan, Sentence
+from distillex_training.data.labelled import GoldSpan, OpenSpan, Sentence
 from distillex_training.distill import distill
+from distillex_training.errors import ConfigError, DataError
 from distillex_training.finetune import finetune
 from distillex_training.models import load_model
 from distillex_training.tagging import read_data
 from typer.testing import CliRunner
+
+pytestmark = pytest.mark.training
 
 MODEL = ("company", "name", "product")
 

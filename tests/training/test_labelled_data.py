@@ -1,8 +1,9 @@
 import json
 
 import pytest
-from distillex_training.data.labelled import DataError, GoldSpan, LabelledFile, Sentence, read_labelled, read_splits
+from distillex_training.data.labelled import GoldSpan, LabelledFile, Sentence, read_labelled, read_splits
 from distillex_training.data.raw import read_raw
+from distillex_training.errors import DataError
 
 
 @pytest.fixture

@@ -4,7 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import write_jsonl
+
+pytestmark = pytest.mark.training
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "evidence" / "measure_trust.py"
 

@@ -11,6 +11,8 @@ from conftest import write_jsonl
 from typer.testing import CliRunner
 
 pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'distillex[train]'")
+
+pytestmark = pytest.mark.training
 EVIDENCE = Path(__file__).resolve().parents[2] / "training" / "evidence"
 CARD = {
     "summary": "Names and firms of a toy language.",

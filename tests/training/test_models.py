@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 from distillex_matcher import FeatureLayout
+from distillex_training.errors import ModelDirectoryError
 from distillex_training.export.onnx import random_inputs
 from distillex_training.losses import marginal_cross_entropy
 from distillex_training.models import ConstrainedCrf, Student, StudentConfig, load_model, save_model
-from distillex_training.models.directory import ModelDirectoryError
 
 LAYOUT = FeatureLayout(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *"甲乙丙丁"), ("n", "company", "name"), word_hash_size=32)
 

@@ -7,13 +7,16 @@ import random
 import pytest
 import torch
 from distillex_matcher import LabelScheme
-from distillex_training.config import ConfigError, Corpus, StudentRun, TrainingCorpus, read_config
+from distillex_training.config import Corpus, StudentRun, TrainingCorpus, read_config
 from distillex_training.data.batches import allowed_labels
 from distillex_training.data.labelled import GoldSpan, OpenSpan, Sentence
 from distillex_training.distill import distill
+from distillex_training.errors import ConfigError
 from distillex_training.evaluate import judged, score_sentences
 from distillex_training.models import ConstrainedCrf
 from distillex_training.tagging import GoldTask, TrainingPart, read_data
+
+pytestmark = pytest.mark.training
 
 TYPES = ("company", "name")
 LENGTHS = (3, 2)

@@ -12,6 +12,8 @@ from google.protobuf import text_format
 from server_under_test import REPOSITORY
 from tritonclient.grpc import model_config_pb2
 
+pytestmark = pytest.mark.training
+
 TYPES = {"INT32": model_config_pb2.TYPE_INT32, "FLOAT": model_config_pb2.TYPE_FP32}
 
 

@@ -17,6 +17,8 @@ from distillex_training.export.folder import export_folder
 from distillex_training.export.int8 import Int8
 from distillex_training.models import load_model, save_model
 
+pytestmark = pytest.mark.training
+
 COMMAND = [sys.executable, "-c", "from distillex.command.main import run; run()"]
 
 

@@ -11,6 +11,8 @@ from distillex_training.pretrain import pretrain
 
 pytest.importorskip("transformers", reason="needs transformers")
 
+pytestmark = pytest.mark.training
+
 
 def test_results_come_in_order_and_at_most_so_many_ahead():
     begun, taken = [], 0

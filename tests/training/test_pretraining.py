@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 import torch
 from distillex_matcher import Lexicon
-from distillex_training.config import ConfigError, PretrainRun, read_config
-from distillex_training.data.labelled import DataError
+from distillex_training.config import PretrainRun, read_config
 from distillex_training.data.vocabulary import MASK_ID, SPECIAL_TOKENS
+from distillex_training.errors import ConfigError, DataError
 from distillex_training.masking import mask_tokens, segment_words
 from distillex_training.models.teacher import load_encoder
 from distillex_training.pretrain import pretrain
 from distillex_training.pretraining_data import pack, tokenise
 
 pytest.importorskip("transformers", reason="needs transformers")
+
+pytestmark = pytest.mark.training
 
 
 def read_metrics(run):

@@ -10,6 +10,8 @@ import pytest
 pytest.importorskip("accelerate", reason="needs accelerate")
 pytest.importorskip("torch.distributed", reason="needs torch with distributed training")
 
+pytestmark = pytest.mark.training
+
 TRAIN = """
 import sys
 from pathlib import Path

@@ -6,13 +6,15 @@ import shutil
 import pytest
 from distillex_training.config import PretrainRun, StudentRun, TeacherRun, read_config
 from distillex_training.distill import distill
+from distillex_training.errors import DivergenceError, RunDirectoryError
 from distillex_training.finetune import finetune
 from distillex_training.pretrain import pretrain
 from distillex_training.run_directory import LOCK
-from distillex_training.run_record import RunDirectoryError, content_checksum, differences, record_of
-from distillex_training.training_loop import DivergenceError
+from distillex_training.run_record import content_checksum, differences, record_of
 from filelock import FileLock
 from typer.testing import CliRunner
+
+pytestmark = pytest.mark.training
 
 SHORT = {"loop.epochs": "1"}
 
@@ -61,7 +63,7 @@ def test_a_run_with_other_settings_is_refused_with_both_values(toy, tmp_path, st
         distill(student(toy, **overrides), tmp_path / "run")
     assert difference in str(raised.value)
     assert len(str(raised.value).splitlines()) == 3
-    assert "Give another directory" in str(raised.value)
+    assert "give another directory" in str(raised.value)
     assert files_of(tmp_path / "run") == before
 
 
@@ -203,7 +205,7 @@ def test_nothing_has_no_checksum(tmp_path):
     ],
 )
 def test_settings_that_cannot_be_are_refused_by_name(toy, setting, message):
-    from distillex_training.config import ConfigError
+    from distillex_training.errors import ConfigError
 
     with pytest.raises(ConfigError, match=message):
         read_config(toy / "student.yaml", StudentRun, dict([setting.split("=")]))

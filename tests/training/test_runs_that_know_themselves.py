@@ -19,13 +19,16 @@ from distillex.command.main import application
 from distillex_training import run_record
 from distillex_training.config import StudentRun, TeacherRun, read_config
 from distillex_training.distill import distill
+from distillex_training.errors import RunDirectoryError
 from distillex_training.models import load_model
 from distillex_training.run_directory import LOCK
 from distillex_training.run_overview import read_run
-from distillex_training.run_record import RunDirectoryError, differences, record_of
+from distillex_training.run_record import differences, record_of
 from distillex_training.teacher_cache import cache_key
 from filelock import FileLock
 from typer.testing import CliRunner
+
+pytestmark = pytest.mark.training
 
 ROOT = Path(__file__).resolve().parents[2]
 EARLIER = json.loads((Path(__file__).parent / "earlier_records.json").read_text(encoding="utf-8"))

@@ -20,7 +20,7 @@ from distillex_training.export.int8 import Int8
 from distillex_training.models import load_model
 from server_under_test import ROOT, server_options, why_no_server
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.training, pytest.mark.server]
 
 MODEL = ROOT / "models" / "student-cluener"
 DEV = ROOT.parent / "shared" / "data" / "labelled" / "cluener" / "dev.jsonl"

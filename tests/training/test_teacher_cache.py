@@ -11,11 +11,13 @@ import pytest
 from distillex_matcher import Lexicon
 from distillex_training.config import StudentRun, read_config
 from distillex_training.ensemble import Ensemble
-from distillex_training.evaluate import NotFiniteError
+from distillex_training.errors import NotFiniteError
 from distillex_training.models import load_model
 from distillex_training.tagging import read_data
 from distillex_training.teacher_cache import BATCH_SIZE, LOCK, CachedOutputs, TeacherCache, cache_key, label_raw_text
 from filelock import FileLock
+
+pytestmark = pytest.mark.training
 
 EVERYTHING = CachedOutputs(emissions=True, hidden=True, paths=2)
 

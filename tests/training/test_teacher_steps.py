@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from conftest import toy_sentences, write_jsonl
-from distillex_training.config import ConfigError, Corpus, TrainingCorpus, read_config
-from distillex_training.data.records import DataError
+from distillex_training.config import Corpus, TrainingCorpus, read_config
+from distillex_training.errors import ConfigError, DataError
 
 ABLATIONS = Path(__file__).resolve().parents[2] / "training" / "ablations"
 

@@ -4,13 +4,14 @@ import random
 
 import pytest
 from distillex_matcher import FeatureLayout, Lexicon, TextRules
-from distillex_training.config import AugmentationConfig, ConfigError, StudentRun, read_config
+from distillex_training.config import AugmentationConfig, StudentRun, read_config
 from distillex_training.config.text import NEW_TEXT_RULES, TextConfig
 from distillex_training.data.convert import sentences_of
 from distillex_training.data.labelled import GoldSpan, Sentence, read_labelled
 from distillex_training.data.records import Record
 from distillex_training.data.words import read_words
 from distillex_training.distill import distill
+from distillex_training.errors import ConfigError
 from distillex_training.lexicon import LexiconAugmenter, ListedWords
 from distillex_training.lexicon_evaluation import plausible_entries
 from distillex_training.preflight import check_run
@@ -139,7 +140,7 @@ def test_words_of_a_list_that_are_left_out_are_counted(tmp_path, caplog):
 
 
 def test_bad_records_of_a_training_file_are_named_not_the_labels_of_another(toy, tmp_path):
-    from distillex_training.data.records import DataError
+    from distillex_training.errors import DataError
 
     path = tmp_path / "bad.jsonl"
     path.write_text('{"entities": [1]}\n', encoding="utf-8")

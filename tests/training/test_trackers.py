@@ -7,8 +7,9 @@ import sys
 import pytest
 from distillex.command.main import application
 from distillex_training import preflight
-from distillex_training.config import ConfigError, StudentRun, read_config
+from distillex_training.config import StudentRun, read_config
 from distillex_training.distill import distill
+from distillex_training.errors import ConfigError
 from distillex_training.run_directory import FINISHED
 from distillex_training.trackers import Trackers
 from typer.testing import CliRunner
@@ -16,6 +17,8 @@ from typer.testing import CliRunner
 pytest.importorskip("tensorboard", reason="needs tensorboard: pip install 'distillex[tensorboard]'")
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+pytestmark = pytest.mark.training
 
 FOLLOWED = {"loop.trackers": "tensorboard", "loop.log_steps": "4", "loop.epochs": "3"}
 """Six steps an epoch: points at 4, 8, 12, 16."""

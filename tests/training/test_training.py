@@ -6,12 +6,14 @@ import logging
 import pytest
 import torch
 from distillex_matcher import Lexicon
-from distillex_training.config import ConfigError, PretrainRun, StudentRun, TeacherRun, read_config
-from distillex_training.data.labelled import DataError
+from distillex_training.config import PretrainRun, StudentRun, TeacherRun, read_config
 from distillex_training.distill import distill
+from distillex_training.errors import ConfigError, DataError
 from distillex_training.evaluate import predict_with_scores, torch_emissions, without_scores
 from distillex_training.finetune import finetune
 from distillex_training.models import load_model
+
+pytestmark = pytest.mark.training
 
 
 def read_metrics(run):

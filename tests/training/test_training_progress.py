@@ -16,6 +16,8 @@ from distillex_training.console import OneLine
 from distillex_training.progress import Meter, Pace, TrainingProgress
 from distillex_training.task import BatchSize
 
+pytestmark = pytest.mark.training
+
 SECONDS_A_CHARACTER = 0.003
 
 

@@ -4,15 +4,16 @@ import json
 
 import pytest
 import torch
-from distillex_training.config import ConfigError, StudentRun, TeacherRun, read_config
-from distillex_training.config.model_directory import ModelDirectoryError
+from distillex_training.config import StudentRun, TeacherRun, read_config
+from distillex_training.errors import ConfigError, EncoderError, ModelDirectoryError
 from distillex_training.finetune import finetune
 from distillex_training.models import Teacher, TeacherConfig, load_model
-from distillex_training.models.encoders import EncoderError
 from distillex_training.models.teacher import load_encoder_of_pieces
 from distillex_training.models.word_pieces import ALONE, FIRST, INNER, LAST, TOKENIZER_FILE
 
 transformers = pytest.importorskip("transformers", reason="needs transformers")
+
+pytestmark = pytest.mark.training
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PIECES = (*SPECIAL, "play", "##ing", "##ed", "a", "##b", *"东方电子南海船务的昨天说赵钱孙。，1")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from distillex_matcher.layout import write_atomically
 from distillex_training.config import Corpus
-from distillex_training.data.records import DataError, read_lines
+from distillex_training.data.records import read_lines
+from distillex_training.errors import DataError
 
 
 def lines_of(path: Path) -> list[str]:

@@ -27,12 +27,11 @@ from typing import Annotated, Any, Literal
 
 from distillex_matcher.layout import write_atomically
 from distillex_training.average import average
-from distillex_training.config import ConfigError, Corpus, TeacherRun, TrainingCorpus, read_config
+from distillex_training.config import Corpus, TeacherRun, TrainingCorpus, read_config
 from distillex_training.config.values import Count, InputFile, NotEmpty, Seed, Size, settings
-from distillex_training.data.records import DataError
+from distillex_training.errors import ConfigError, DataError, EncoderError, RunDirectoryError
 from distillex_training.finetune import finetune
-from distillex_training.models.encoders import EncoderError
-from distillex_training.run_record import RunDirectoryError, content_checksum
+from distillex_training.run_record import content_checksum
 from distillex_training.run_state import BEST, METRICS
 from distillex_training.span_head import SpanHeadRun, finetune_spans
 from labelled_parts import as_setting, draw, lines_of

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distillex_training.config import ConfigError
 from distillex_training.config.model_directory import read_description
+from distillex_training.errors import ConfigError
 from distillex_training.models import Student, Teacher, load_model, save_model
 
 

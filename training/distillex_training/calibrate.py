@@ -12,18 +12,12 @@ import torch
 from distillex_matcher import CrfParameters, Featurizer, Lexicon
 
 from distillex_training import processes
-from distillex_training.config import ConfigError, Corpus
+from distillex_training.config import Corpus
 from distillex_training.config.model_directory import read_description
 from distillex_training.data.labelled import Sentence
 from distillex_training.data.measured import MeasuredFile, read_measured
-from distillex_training.evaluate import (
-    EmissionFunction,
-    Emissions,
-    NotFiniteError,
-    decode,
-    torch_emissions,
-    trim,
-)
+from distillex_training.errors import ConfigError, NotFiniteError
+from distillex_training.evaluate import EmissionFunction, Emissions, decode, torch_emissions, trim
 from distillex_training.measures import reliability_of
 from distillex_training.models import load_model, save_model
 from distillex_training.models.directory import longest_input

@@ -31,8 +31,7 @@ def average(
     from distillex_matcher import LayoutError
 
     from distillex_training.average import average as run
-    from distillex_training.config import ConfigError
-    from distillex_training.models.directory import ModelDirectoryError
+    from distillex_training.errors import ConfigError, ModelDirectoryError
 
     try:
         run(models, output, half_precision=half_precision)
@@ -141,7 +140,7 @@ def evaluate(
 
     from distillex_training.data.labelled import read_labelled
     from distillex_training.data.measured import read_measured
-    from distillex_training.evaluate import NotFiniteError
+    from distillex_training.errors import NotFiniteError
     from distillex_training.evaluation_page import evaluation_page
     from distillex_training.evaluation_report import figures, report_lines, with_base
     from distillex_training.lexicon_evaluation import evaluate_conditions

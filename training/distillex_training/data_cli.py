@@ -28,9 +28,10 @@ from distillex_training.data.formats.tags import LETTERS
 from distillex_training.data.formats.writing import Output
 from distillex_training.data.kept_inputs import is_input
 from distillex_training.data.raw import read_raw
-from distillex_training.data.records import UTF_8, DataError, Problem, Record, read_records
+from distillex_training.data.records import UTF_8, Problem, Record, read_records
 from distillex_training.data.resemblance import RESEMBLANCE
 from distillex_training.data.stats import FileStats, file_stats, surfaces_of
+from distillex_training.errors import DataError
 
 if TYPE_CHECKING:
     from distillex_training.data.prelabel import Prelabelled
@@ -186,7 +187,7 @@ def export(
     What 'distillex data convert' reads of it are the same records. A record that the format cannot hold (overlapping
     spans in columns, say) is left out, named with the reason, and counted.
     """
-    from distillex_training.evaluate import NotFiniteError
+    from distillex_training.errors import NotFiniteError
 
     _check_output("export", format_, scheme, output)
     _keep_inputs("export", output, inputs)
@@ -237,7 +238,7 @@ def select(
     probable label sequence by the CRF, normalized by length (MNLP, Shen et al. 2018).
     """
     from distillex_training.data.selection import select as choose
-    from distillex_training.evaluate import NotFiniteError
+    from distillex_training.errors import NotFiniteError
 
     _check_output("select", format_, scheme, output)
     _keep_inputs("select", output, [*inputs, *(labelled or ())])
@@ -357,12 +358,11 @@ def close(
     """Close what a corpus leaves open: rules and teachers label it where they are certain, the rest stays open."""
     from distillex_matcher import Lexicon, LexiconError
 
-    from distillex_training.config import ConfigError
     from distillex_training.data.closing import Certainty, close_records, close_times
     from distillex_training.data.declaration import read_declaration
     from distillex_training.data.labelled import LabelledFile, disjoint_records
     from distillex_training.ensemble import Ensemble
-    from distillex_training.models.directory import ModelDirectoryError
+    from distillex_training.errors import ConfigError, ModelDirectoryError
 
     _keep_inputs("close", output, (data, declaration, base))
     try:

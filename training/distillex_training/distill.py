@@ -15,14 +15,7 @@ from distillex_matcher import Featurizer
 from torch import Tensor, nn
 
 from distillex_training import processes
-from distillex_training.config import (
-    ConfigError,
-    DataConfig,
-    DistillationConfig,
-    EverydayConfig,
-    StudentRun,
-    StudentSizes,
-)
+from distillex_training.config import DataConfig, DistillationConfig, EverydayConfig, StudentRun, StudentSizes
 from distillex_training.config.losses import LOSSES, Needs
 from distillex_training.config.messages import sentence
 from distillex_training.config.model_directory import read_description
@@ -31,6 +24,7 @@ from distillex_training.data.everyday import Everyday, EverydaySentences
 from distillex_training.data.label_sources import draw_by_score
 from distillex_training.data.labelled import GoldSpan, OpenSpan, Sentence
 from distillex_training.data.substitution import substituted_sentences, unchanged
+from distillex_training.errors import ConfigError
 from distillex_training.lessons import Lesson
 from distillex_training.lexicon import LexiconAugmenter, ListedWords
 from distillex_training.models import ConstrainedCrf, Student, StudentConfig, Teacher, load_model

@@ -10,7 +10,7 @@ import torch
 from distillex_matcher import Lexicon
 
 from distillex_training import processes
-from distillex_training.config import ConfigError
+from distillex_training.errors import ConfigError
 from distillex_training.models import load_model
 from distillex_training.teacher_outputs import Outputs
 

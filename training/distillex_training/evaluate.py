@@ -15,6 +15,7 @@ from torch import nn
 
 from distillex_training.data import declaration
 from distillex_training.data.labelled import GoldSpan, Sentence
+from distillex_training.errors import NotFiniteError
 
 Span = tuple[int, int, str]
 EmissionFunction = Callable[[Features], NDArray[np.float32]]
@@ -43,10 +44,6 @@ class Emissions(NamedTuple):
     lengths: NDArray[np.int32]
     """*Shape:* [B, 1]."""
     trusted: TrustedWords | None = None
-
-
-class NotFiniteError(ValueError):
-    """A model's emissions are no numbers: its weights are damaged, or its training went astray."""
 
 
 @dataclass(frozen=True)

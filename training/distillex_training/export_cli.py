@@ -83,9 +83,9 @@ def export(
     """Export a trained model, checked: ONNX against PyTorch (at most 1e-4 apart), a plan against ONNX Runtime."""
     from distillex_matcher import LexiconError
 
+    from distillex_training.errors import ParityError, TensorRtError
     from distillex_training.export.folder import export_gpu_folder
-    from distillex_training.export.onnx import ParityError
-    from distillex_training.export.plan_builder import TENSORRT, TENSORRT_RTX, PlanOptions, TensorRtError
+    from distillex_training.export.plan_builder import TENSORRT, TENSORRT_RTX, PlanOptions
     from distillex_training.export.tensorrt import export_plan
 
     log_to_standard_error()

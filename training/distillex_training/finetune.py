@@ -12,9 +12,10 @@ from distillex_matcher import FeatureLayout
 from torch import Tensor, nn
 
 from distillex_training import processes
-from distillex_training.config import ConfigError, TeacherRun
+from distillex_training.config import TeacherRun
 from distillex_training.config.model_directory import read_description
 from distillex_training.distill import DistillationTask, labelled_by_teacher
+from distillex_training.errors import ConfigError
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, load_model
 from distillex_training.models.dropout import use_cheap_dropout
 from distillex_training.models.encoders import layer_depths, longest_input

@@ -15,7 +15,8 @@ from distillex_matcher.layout import write_atomically
 
 from distillex_training.data.convert import read_any, split
 from distillex_training.data.formats.own import write_records
-from distillex_training.data.records import DataError, Record
+from distillex_training.data.records import Record
+from distillex_training.errors import DataError
 
 FEWEST = 20
 """Labelled sentences, below which development F1 says next to nothing."""

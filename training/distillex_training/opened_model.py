@@ -13,13 +13,8 @@ from distillex_matcher.exported import ExportedFiles
 from distillex_matcher.layout import CrfParameters
 
 from distillex_training import processes
-from distillex_training.evaluate import (
-    EmissionFunction,
-    NotFiniteError,
-    ScoredSpan,
-    predict_with_scores,
-    torch_emissions,
-)
+from distillex_training.errors import NotFiniteError
+from distillex_training.evaluate import EmissionFunction, ScoredSpan, predict_with_scores, torch_emissions
 from distillex_training.export.onnx import onnx_emissions, open_session
 from distillex_training.models import load_model
 from distillex_training.models.directory import exported_network, longest_input

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from distillex_training.data.labelled import Sentence, disjoint_records
-from distillex_training.data.records import DataError, Record, read_lines, read_records
+from distillex_training.data.records import Record, read_lines, read_records
+from distillex_training.errors import DataError
 from distillex_training.evaluate import ScoredSpan
 
 LOG = logging.getLogger("distillex.compare")

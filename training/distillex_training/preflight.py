@@ -15,15 +15,15 @@ from typing import Annotated, Any
 
 from distillex_matcher import FeatureLayout, Lexicon
 
-from distillex_training.config import ConfigError, DistillationConfig, PretrainRun, StudentRun, TeacherRun
+from distillex_training.config import DistillationConfig, PretrainRun, StudentRun, TeacherRun
 from distillex_training.config.losses import LOSSES
 from distillex_training.config.model_directory import read_description
 from distillex_training.config.suggestions import nearest
 from distillex_training.config.values import Kept
 from distillex_training.data.everyday import EverydaySentences
 from distillex_training.data.raw import is_json
-from distillex_training.data.records import DataError
 from distillex_training.data.run_files import RunFiles
+from distillex_training.errors import ConfigError, DataError
 
 ENCODER_CONFIG = "config.json"
 BEGINNING = 1 << 16

@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from distillex_training import processes
-from distillex_training.config import ConfigError, PretrainRun
+from distillex_training.config import PretrainRun
 from distillex_training.curves import draw_curves
 from distillex_training.data.vocabulary import SPECIAL_TOKENS, build_vocabulary
+from distillex_training.errors import ConfigError
 from distillex_training.masking import mask_tokens
 from distillex_training.models.encoders import (
     ATTENTION_DROPOUTS,

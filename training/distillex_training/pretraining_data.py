@@ -15,8 +15,8 @@ from distillex_matcher import FeatureLayout, Lexicon
 from distillex_matcher.layout import write_atomically
 from numpy.typing import NDArray
 
-from distillex_training.data.labelled import DataError
 from distillex_training.data.raw import is_json
+from distillex_training.errors import DataError
 from distillex_training.masking import segment_words
 
 LOG = logging.getLogger("distillex.training")

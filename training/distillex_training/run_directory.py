@@ -14,9 +14,9 @@ from distillex_matcher.layout import write_atomically
 from filelock import FileLock, Timeout
 
 from distillex_training import processes
+from distillex_training.errors import RunDirectoryError
 from distillex_training.preflight import check_trackers
 from distillex_training.run_record import (
-    RunDirectoryError,
     changed_settings,
     circumstances,
     plain_settings,
@@ -176,8 +176,8 @@ def _enter(directory: Path, run: Any, lock: FileLock, resume_with_changes: bool)
         shown = "\n".join(f"  {line}" for line in lines)
         raise RunDirectoryError(
             f"{directory} was started with other settings or data:\n{shown}\n"
-            "Give another directory, go back to the settings of then, delete it to train anew, or go on all the same "
-            "with --resume-with-changes."
+            "give another directory, go back to the settings of then, delete it to train anew, or go on all the same "
+            "with --resume-with-changes"
         )
     record = _history(directory, earlier, record, lines)
     if found:

@@ -9,7 +9,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from distillex_training.run_record import RECORD, RunDirectoryError, read_record
+from distillex_training.errors import RunDirectoryError
+from distillex_training.run_record import RECORD, read_record
 
 LOCK, METRICS, FINISHED, TEST, CHECKPOINT = ".lock", "metrics.jsonl", "finished.json", "test.json", "checkpoint.pt"
 COMMANDS = {"StudentRun": "distill", "TeacherRun": "finetune", "PretrainRun": "pretrain"}

@@ -24,6 +24,7 @@ from distillex_matcher.layout import write_atomically
 from distillex_training.config import PretrainRun, StudentRun, TeacherRun
 from distillex_training.config.losses import LOSSES
 from distillex_training.config.messages import RENAMED
+from distillex_training.errors import RunDirectoryError
 
 RECORD = "run.json"
 RESOLVED = "config.yaml"
@@ -40,10 +41,6 @@ PLACE = re.compile(r"(?<=\.)\d+(?=\.|$)")
 PlainValue = bool | int | float | str | None
 UNSET = object()
 """A setting that is not there."""
-
-
-class RunDirectoryError(ValueError):
-    """A run directory holds another run, or one that is at work; the message says what differs and what to do."""
 
 
 def record_of(run: Any, processes: int = 1) -> dict[str, Any]:

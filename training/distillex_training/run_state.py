@@ -18,7 +18,7 @@ from distillex_matcher.layout import write_atomically
 from torch import nn
 
 from distillex_training import processes
-from distillex_training.run_record import RunDirectoryError
+from distillex_training.errors import RunDirectoryError
 from distillex_training.task import Task
 
 LOG = logging.getLogger("distillex.training")

@@ -11,8 +11,9 @@ from distillex.command.options import fail
 from rich.console import Console
 from rich.table import Table
 
+from distillex_training.errors import RunDirectoryError
 from distillex_training.run_overview import RunOverview, find_runs, read_run
-from distillex_training.run_record import CONTENT, RunDirectoryError, changed_settings
+from distillex_training.run_record import CONTENT, changed_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, show and compare run directories.")
 WIDTH = 120

@@ -18,16 +18,17 @@ from distillex_matcher.layout import write_atomically
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from distillex_training.config import ConfigError, TeacherRun
+from distillex_training.config import TeacherRun
 from distillex_training.config.values import Rate, Size, Switch, settings
 from distillex_training.data.batches import length_bucketed_batches, make_batch
 from distillex_training.data.labelled import Sentence
 from distillex_training.data.run_files import labelled_files
 from distillex_training.data.substitution import unchanged
-from distillex_training.evaluate import NotFiniteError, ScoredSpan
+from distillex_training.errors import ConfigError, ModelDirectoryError, NotFiniteError
+from distillex_training.evaluate import ScoredSpan
 from distillex_training.finetune import layerwise_groups, new_teacher
 from distillex_training.models import ConstrainedCrf, Student, Teacher, TeacherConfig
-from distillex_training.models.directory import ModelDirectoryError, write_weights
+from distillex_training.models.directory import write_weights
 from distillex_training.models.global_pointer import (
     EfficientGlobalPointer,
     best_spans,

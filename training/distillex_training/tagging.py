@@ -20,13 +20,14 @@ from distillex_training import evaluate
 from distillex_training.config import AugmentationConfig, DataConfig, LabelSource, LoopConfig, TrainingCorpus
 from distillex_training.data.batches import Batch, length_bucketed_batches, make_batch
 from distillex_training.data.convert import text_key
-from distillex_training.data.labelled import DataError, Sentence
+from distillex_training.data.labelled import Sentence
 from distillex_training.data.noise import noisy
 from distillex_training.data.raw import read_raw
 from distillex_training.data.run_files import RunFiles
 from distillex_training.data.substitution import MentionExchanger, joined, unchanged
 from distillex_training.data.vocabulary import build_vocabulary
 from distillex_training.data.words import read_words
+from distillex_training.errors import DataError
 from distillex_training.evaluate import ScoredSpan
 from distillex_training.lexicon import LexiconAugmenter
 from distillex_training.models import ConstrainedCrf, Student, Teacher, load_model, save_model

@@ -13,7 +13,7 @@ import numpy as np
 from distillex_matcher import CrfDecoder
 from numpy.typing import NDArray
 
-from distillex_training.evaluate import NotFiniteError
+from distillex_training.errors import NotFiniteError
 
 LARGEST = float(np.finfo(np.float16).max)
 

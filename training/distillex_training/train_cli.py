@@ -10,9 +10,10 @@ from typing import Annotated, TypeVar
 import typer
 from distillex.command.options import fail
 
-from distillex_training.config import ConfigError, PretrainRun, StudentRun, TeacherRun, read_config
+from distillex_training.config import PretrainRun, StudentRun, TeacherRun, read_config
 from distillex_training.config.shipped import find_config
 from distillex_training.console import log_to_standard_error, use_threads
+from distillex_training.errors import ConfigError
 
 if find_spec("torch") is None:  # it is imported later, but a run needs it
     raise ModuleNotFoundError("No module named 'torch'", name="torch")
@@ -101,8 +102,7 @@ def _checked(config: Path, kind: type[T], overrides: dict[str, str]) -> T:
     """Read a configuration and check what it names, in seconds."""
     from distillex_matcher import LexiconError
 
-    from distillex_training.config.model_directory import ModelDirectoryError
-    from distillex_training.data.records import DataError
+    from distillex_training.errors import DataError, ModelDirectoryError
     from distillex_training.preflight import check_run
 
     log_to_standard_error()
@@ -131,13 +131,15 @@ def _overrides(settings: list[str] | None) -> dict[str, str]:
 def _run(train: Callable[[], dict[str, float]], output: Path) -> None:
     from distillex_matcher import LayoutError, LexiconError
 
-    from distillex_training.config.model_directory import ModelDirectoryError
-    from distillex_training.data.labelled import DataError
-    from distillex_training.evaluate import NotFiniteError
-    from distillex_training.models.encoders import EncoderError
-    from distillex_training.run_record import RunDirectoryError
+    from distillex_training.errors import (
+        DataError,
+        DivergenceError,
+        EncoderError,
+        ModelDirectoryError,
+        NotFiniteError,
+        RunDirectoryError,
+    )
     from distillex_training.run_state import LAST
-    from distillex_training.training_loop import DivergenceError
 
     refusals = (
         *(ConfigError, DataError, DivergenceError, EncoderError),

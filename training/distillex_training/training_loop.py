@@ -16,6 +16,7 @@ from torch import nn
 
 from distillex_training import processes
 from distillex_training.config.loop import LoopConfig
+from distillex_training.errors import DivergenceError
 from distillex_training.prefetch import made_ahead
 from distillex_training.progress import TrainingProgress
 from distillex_training.run_state import RunState, WeightAverage
@@ -23,10 +24,6 @@ from distillex_training.task import Task
 from distillex_training.trackers import NO_TRACKERS, Trackers
 
 LOG = logging.getLogger("distillex.training")
-
-
-class DivergenceError(RuntimeError):
-    """A run's loss is no number any more."""
 
 
 def fit(

@@ -22,8 +22,9 @@ from typing import Annotated, Any
 
 from distillex_matcher.exported import NETWORK_FILE
 from distillex_matcher.layout import write_atomically
-from distillex_training.config import ConfigError, read_config
+from distillex_training.config import read_config
 from distillex_training.config.values import NotEmpty, settings
+from distillex_training.errors import ConfigError
 from distillex_training.evaluation_report import BASE
 from record_run import count_parameters
 

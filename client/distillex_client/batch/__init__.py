@@ -13,11 +13,11 @@ one. Chunks depend on the input alone, so that a resumed run sends the same requ
 """
 
 from distillex_client.batch.connection import Connection
-from distillex_client.batch.errors import BatchStopped, WrongUse
 from distillex_client.batch.extraction import Caller, CallOptions, ExtractionSource
 from distillex_client.batch.options import BatchOptions
 from distillex_client.batch.run import Summary, extract_files
 from distillex_client.batch.writers import OutputFormat
+from distillex_client.errors import BatchStopped, WrongUse
 
 __all__ = [
     "BatchOptions",

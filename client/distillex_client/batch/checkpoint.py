@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from distillex_client.batch.durable import write_durably
-from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.fingerprint import Fingerprint
+from distillex_client.errors import WrongUse
 
 FORMAT = 2
 

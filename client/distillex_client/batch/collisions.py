@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.sources import STANDARD_INPUT
+from distillex_client.errors import WrongUse
 
 
 def check_regular(path: Path) -> None:

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.extraction import CallOptions
 from distillex_client.batch.patience import PatientCaller
-from distillex_client.errors import TlsError
+from distillex_client.errors import TlsError, WrongUse
 from distillex_client.extractor import Extractor
 from distillex_client.options import Retries, Tls
 

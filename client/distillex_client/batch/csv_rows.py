@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from distillex_client.batch.errors import RecordTooLarge
+from distillex_client.errors import RecordTooLarge
 
 
 @dataclass(frozen=True)

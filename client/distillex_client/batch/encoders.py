@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from distillex_client.batch.csv_cells import CsvFormulas, OutputEncoding, neutralized
-from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.plain_json import to_json
 from distillex_client.batch.records import Extracted
 from distillex_client.entity import Entity
+from distillex_client.errors import WrongUse
 from distillex_client.printable import printable
 from distillex_client.render import render, render_terminal
 

@@ -8,7 +8,7 @@ import select
 from dataclasses import dataclass
 from typing import Any
 
-from distillex_client.batch.errors import WrongUse
+from distillex_client.errors import WrongUse
 
 BLOCK_BYTES = 1 << 18
 READ_AHEAD_BYTES = 1 << 22

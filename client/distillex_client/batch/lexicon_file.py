@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from distillex_client.batch.errors import WrongUse
+from distillex_client.errors import WrongUse
 from distillex_client.protocol import Trust
 
 HIDING_TYPES = ("null", "-")

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from distillex_client.batch.errors import WrongUse
+from distillex_client.errors import WrongUse
 
 LOG = logging.getLogger("distillex.batch")
 

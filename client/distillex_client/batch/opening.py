@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from distillex_client.batch.errors import WrongUse, missing_extra
 from distillex_client.batch.fingerprint import BLOCK_BYTES, Fingerprint, FingerprintedFile
 from distillex_client.batch.sources import STANDARD_INPUT, Source
+from distillex_client.errors import WrongUse, missing_extra
 
 GZIP_MAGIC = b"\x1f\x8b"
 # A frame, or one to be skipped, with which parallel compressors begin.

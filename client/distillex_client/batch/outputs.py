@@ -8,9 +8,9 @@ from pathlib import Path
 from distillex_client.batch.collisions import check_regular
 from distillex_client.batch.csv_cells import OutputEncoding
 from distillex_client.batch.encoders import Csv, Encoder, HtmlPage, JsonLines, TerminalTable
-from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.options import BatchOptions
 from distillex_client.batch.writers import FileOutput, HtmlDirectory, Output, OutputFormat, StreamOutput
+from distillex_client.errors import WrongUse
 
 HTML_SUFFIXES = (".html", ".htm")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from distillex_client.batch.durable import replace_durably
-from distillex_client.batch.errors import missing_extra
 from distillex_client.batch.fields import ReadingOptions, is_unicode, record_of, twice_in
 from distillex_client.batch.plain_json import to_json
 from distillex_client.batch.records import BadRecord, Extracted, Record
 from distillex_client.batch.sources import Source
 from distillex_client.entity import Entity
+from distillex_client.errors import missing_extra
 
 try:
     import pyarrow as pa

@@ -9,16 +9,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from distillex_client.batch.errors import BatchStopped, WrongUse
 from distillex_client.entity import Extraction
 from distillex_client.errors import (
     AccessDenied,
+    BatchStopped,
     DeadlineExceeded,
     InvalidRequest,
     ModelNotFound,
     ServerError,
     ServerUnavailable,
     TlsError,
+    WrongUse,
     is_not_served_now,
 )
 from distillex_client.extractor import Extractor

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from distillex_client.batch.csv_rows import CsvRow, read_rows
-from distillex_client.batch.errors import RecordTooLarge
 from distillex_client.batch.fields import ReadingOptions, is_unicode, kind_of, record_of, twice_in
 from distillex_client.batch.fingerprint import BLOCK_BYTES
 from distillex_client.batch.json_elements import JsonElements
@@ -16,6 +15,7 @@ from distillex_client.batch.opening import UTF_8, OpenSource
 from distillex_client.batch.plain_json import TOO_DEEP
 from distillex_client.batch.records import BadRecord, Record
 from distillex_client.batch.sources import InputFormat
+from distillex_client.errors import RecordTooLarge
 
 LARGEST_RECORD_BYTES = 64 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -15,7 +15,6 @@ from distillex_client.batch.bad_records import BadRecords
 from distillex_client.batch.checkpoint import Checkpoint
 from distillex_client.batch.collisions import check_collisions
 from distillex_client.batch.durable import replace_durably, temporary_name
-from distillex_client.batch.errors import BatchStopped, WrongUse
 from distillex_client.batch.extraction import ExtractionSource
 from distillex_client.batch.fields import ReadingOptions
 from distillex_client.batch.fingerprint import Fingerprint
@@ -29,6 +28,7 @@ from distillex_client.batch.progress import Progress, Silent
 from distillex_client.batch.records import BadRecord, Extracted, Mark, cut_chunks
 from distillex_client.batch.sources import InputFormat, find_sources
 from distillex_client.batch.writers import OutputFormat
+from distillex_client.errors import BatchStopped, WrongUse
 from distillex_client.selection import Selection
 
 LOG = logging.getLogger("distillex.batch")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distillex_client.batch.errors import WrongUse
+from distillex_client.errors import WrongUse
 
 STANDARD_INPUT = "-"
 COMPRESSION_SUFFIXES = (".gz", ".zst", ".zstd")

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO, Protocol
 
 from distillex_client.batch.durable import naming, sync_file
 from distillex_client.batch.encoders import Encoder, html_page
-from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.records import BadRecord, Extracted
+from distillex_client.errors import WrongUse
 from distillex_client.printable import discard
 
 SYNCED_AT_ONCE = 16

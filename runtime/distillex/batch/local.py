@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distillex_client.batch.errors import WrongUse
 from distillex_client.batch.extraction import Caller, CallOptions
 from distillex_client.entity import Extraction
-from distillex_client.errors import ExtractorError
+from distillex_client.errors import ExtractorError, WrongUse
 from distillex_matcher import FeatureLayout, LayoutError, LexiconError
 from distillex_matcher.lexicon_store import BASE_NAME, LexiconStore
 

@@ -14,23 +14,16 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from types import TracebackType
 
-from distillex_client.batch.errors import BatchStopped, WrongUse
 from distillex_client.entity import Entity, Extraction
+from distillex_client.errors import BatchStopped, WrongUse
 
 from distillex.batch.worker import FOUND, READY, REFUSED, TaggerOptions
+from distillex.errors import WorkerDiedError, WorkersCannotStartError
 
 LOG = logging.getLogger("distillex.batch")
 ATTEMPTS = 3
 """Workers that may die of the same texts, or while they start, one after the other."""
 PROGRAM = "import sys; sys.path[:] = {path!r}; from distillex.batch.worker import serve; serve({descriptor})"
-
-
-class WorkerDiedError(Exception):
-    """A worker died, or failed, while it had texts to answer."""
-
-
-class WorkersCannotStartError(Exception):
-    """A worker died before it had opened its model."""
 
 
 class Workers:

@@ -28,12 +28,12 @@ from distillex.command.options import (
     api_key,
     fail,
 )
+from distillex.errors import RefusedError
 from distillex.lexicon_administration import KEPT_VERSIONS, run_command
 from distillex.lexicon_backup import restore_backup, write_backup
 from distillex.lexicon_files import open_lexicon
 from distillex.locations import shipped_lexicons
 from distillex.models import DEFAULT_MODEL, find_model
-from distillex.refused import RefusedError
 
 app = typer.Typer(
     no_args_is_help=True, help="Build, inspect, push, list, roll back, prune, remove, back up and restore lexicons."

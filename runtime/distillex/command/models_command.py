@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from distillex.command.options import fail
-from distillex.signing import SigningError, sign, verify
+from distillex.errors import SigningError
+from distillex.signing import sign, verify
 
 PASSWORD_VARIABLE = "DISTILLEX_SIGNING_PASSWORD"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from distillex.device import DeviceError
+from distillex.errors import DeviceError
 from distillex.gpu.driver import Driver, Gpu
 
 CAPABILITY_CUDA_13 = (7, 5)

@@ -9,7 +9,7 @@ import ctypes
 import os
 from dataclasses import dataclass
 
-from distillex.device import DeviceError
+from distillex.errors import DeviceError
 
 LIBRARY = "libcuda.so.1"
 NO_DEVICE = 100

@@ -16,7 +16,8 @@ from distillex_matcher import FeatureLayout, LayoutError
 from distillex_matcher.exported import GPU_NETWORK_FILE, METADATA_KEY, ExportedFiles, NetworkSizes
 from numpy.typing import NDArray
 
-from distillex.device import Device, DeviceError, Provider
+from distillex.device import Device, Provider
+from distillex.errors import DeviceError
 from distillex.gpu.buckets import BATCHES, MOST_TOKENS, TRIED_TOKENS, Bucket, Buckets
 from distillex.gpu.providers import Session, open_session, resolve, translated
 from distillex.models import export_command

@@ -21,7 +21,8 @@ import onnxruntime
 from distillex_matcher import LayoutError
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidGraph, InvalidProtobuf, NoSuchFile
 
-from distillex.device import Device, DeviceError, Provider
+from distillex.device import Device, Provider
+from distillex.errors import DeviceError
 from distillex.gpu.cuda_libraries import FIRST_CUDA_13, LAST_CUDA_12, check_cuda, why_no_cuda
 from distillex.gpu.driver import Gpu, find_driver, find_gpu
 

@@ -6,8 +6,8 @@ import logging
 import threading
 from pathlib import Path
 
+from distillex_serving.errors import PreconditionError
 from distillex_serving.gate.configuration import certificate_discovery, write_configuration
-from distillex_serving.preconditions import PreconditionError
 from distillex_serving.tls_files import TlsFiles, TlsPem
 
 LOG = logging.getLogger("distillex.serve")

@@ -16,12 +16,11 @@ from pathlib import Path
 
 from distillex_serving import preconditions
 from distillex_serving.addresses import reachable
-from distillex_serving.embedded import ServerError
+from distillex_serving.errors import PreconditionError, ServerError
 from distillex_serving.gate.certificates import Certificates
 from distillex_serving.gate.configuration import GateFiles, envoy_configuration, write_configuration
 from distillex_serving.gate.options import GateOptions, Servers
 from distillex_serving.log_format import LogFormat, shown
-from distillex_serving.preconditions import PreconditionError
 from distillex_serving.process_log import ProcessLog
 from distillex_serving.tenants.authorizer import Authorizer
 from distillex_serving.tenants.rates import Rates

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
-from distillex.refused import Reason, RefusedError
+from distillex.errors import Reason, RefusedError
 
-from distillex_serving.tenants.signature import ExpiredError
+from distillex_serving.errors import ExpiredError
 
 TRACEBACK = "Traceback (most recent call last):\n"
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
+from distillex.errors import RefusedError
 from distillex.lexicon_rights import LexiconRights
-from distillex.refused import RefusedError
 
+from distillex_serving.errors import ForgedError
 from distillex_serving.tenants.files import SECRET_VARIABLE, TENANTS_VARIABLE, TenantFiles
-from distillex_serving.tenants.signature import HEADER, ForgedError, tenant_of
+from distillex_serving.tenants.signature import HEADER, tenant_of
 from distillex_serving.tenants.tenant_file import Tenant
 
 NOBODYS = LexiconRights()

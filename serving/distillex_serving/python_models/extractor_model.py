@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
-from distillex.device import DeviceError
+from distillex.errors import DeviceError
 from distillex.lexicon_rights import LexiconRights
 from distillex.pipeline import Answers, Pipeline
 from distillex_matcher import LayoutError, LexiconError

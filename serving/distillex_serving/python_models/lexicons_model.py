@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from distillex.errors import RefusedError
 from distillex.lexicon_administration import changed, parse_command, run_command
-from distillex.refused import RefusedError
 from distillex_matcher import FeatureLayout, LayoutError, LexiconError
 from distillex_matcher.lexicon_store import LexiconStore
 

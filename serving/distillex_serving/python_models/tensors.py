@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from distillex.refused import RefusedError
+from distillex.errors import RefusedError
 
 
 def rows_of(request: Any, name: str) -> list[bytes]:

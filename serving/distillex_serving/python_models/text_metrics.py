@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from distillex.refused import REASONS, Reason
+from distillex.errors import REASONS, Reason
 from distillex_matcher import Refusal
 
 from distillex_serving.python_models.metrics import NOT_TOLD, Series

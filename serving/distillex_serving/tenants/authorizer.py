@@ -13,9 +13,10 @@ from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 
+from distillex_serving.errors import ExpiredError, ForgedError
 from distillex_serving.tenants.files import TenantFiles
 from distillex_serving.tenants.rates import Rates
-from distillex_serving.tenants.signature import HEADER, ExpiredError, ForgedError, sign, tenant_of
+from distillex_serving.tenants.signature import HEADER, sign, tenant_of
 from distillex_serving.tenants.tenant_file import Tenant
 
 AUTHORIZE = "/authorize"

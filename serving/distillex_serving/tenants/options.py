@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from distillex_serving.preconditions import PreconditionError
+from distillex_serving.errors import PreconditionError
 from distillex_serving.tenants.files import SECRET_VARIABLE, TENANTS_VARIABLE, TenantFiles
 
 TenantsFile = Annotated[

@@ -14,6 +14,7 @@ import hmac
 import re
 from collections.abc import Sequence
 
+from distillex_serving.errors import ExpiredError, ForgedError
 from distillex_serving.tenants.tenant_file import NAME
 
 HEADER = "x-distillex-tenant"
@@ -22,14 +23,6 @@ LIFETIME_S = 120
 CLOCK_SKEW_S = 5
 _VALUE = re.compile(rf"v1\.({NAME.pattern})\.([0-9]{{1,12}})\.([0-9a-f]{{64}})")
 SHORTEST_SECRET = 32
-
-
-class ForgedError(ValueError):
-    """A header that nobody signed who has a secret of this deployment."""
-
-
-class ExpiredError(ValueError):
-    """A header that was good once."""
 
 
 def read_secrets(content: bytes) -> tuple[bytes, ...]:

@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from distillex.errors import RefusedError
 from distillex.lexicon_rights import LexiconRights
-from distillex.refused import RefusedError
 from distillex.strict_json import parse_json
 
 from distillex_serving.tenants.api_keys import KEY, digest_of, without_keys

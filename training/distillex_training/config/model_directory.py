@@ -12,16 +12,13 @@ from distillex_matcher.exported import CONFIG_FILE, WEIGHTS_FILE
 from distillex_training.config.messages import RENAMED, sentence
 from distillex_training.config.student import StudentConfig
 from distillex_training.config.teacher import TeacherConfig
+from distillex_training.errors import ModelDirectoryError
 
 KINDS: dict[str, type[StudentConfig | TeacherConfig]] = {"student": StudentConfig, "teacher": TeacherConfig}
 PREFER = "prefer"
 """In config.json: what trust ``prefer`` adds (:class:`~distillex_matcher.CrfParameters`)."""
 LEXICON = "lexicon"
 """In config.json: the checksum of the base lexicon that the model was trained with."""
-
-
-class ModelDirectoryError(ValueError):
-    """A model directory is incomplete, of an unknown kind, or holds files of two models."""
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,11 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from distillex_training.config.messages import lines, of_renamed, problems, shown
+from distillex_training.errors import ConfigError
 
 T = TypeVar("T")
 NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
 """``2e-3`` is a number in YAML 1.2, and a text in the 1.1 of PyYAML."""
-
-
-class ConfigError(ValueError):
-    """A configuration is wrong; the message has a line for each thing: file, key, value, what is accepted."""
 
 
 class ConfigLoader(yaml.SafeLoader):  # type: ignore[misc]

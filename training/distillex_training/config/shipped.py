@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distillex_training.config.reading import ConfigError
 from distillex_training.config.suggestions import nearest
+from distillex_training.errors import ConfigError
 
 SUFFIX = ".yaml"
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from distillex_training.data.convert import text_key
 from distillex_training.data.declaration import Declaration, read_declaration
 from distillex_training.data.findings import Finding, Kind
-from distillex_training.data.records import DataError, Record, RecordFile, read_records
+from distillex_training.data.records import Record, RecordFile, read_records
+from distillex_training.errors import DataError
 
 FEWEST_IN_TRAIN = 10
 FEWEST_IN_DEV = 3

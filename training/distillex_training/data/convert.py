@@ -15,7 +15,8 @@ from distillex_training.data.formats.options import ReadingOptions
 from distillex_training.data.formats.reading import Reading, Source
 from distillex_training.data.formats.registry import Format, read
 from distillex_training.data.labelled import sentence_ends
-from distillex_training.data.records import DataError, GoldSpan, Record
+from distillex_training.data.records import GoldSpan, Record
+from distillex_training.errors import DataError
 
 
 def input_files(paths: Sequence[Path]) -> list[Path]:

@@ -24,7 +24,8 @@ from typing import Any
 
 import yaml
 
-from distillex_training.data.records import DataError, GoldSpan, OpenSpan, Problem, Record, RecordFile
+from distillex_training.data.records import GoldSpan, OpenSpan, Problem, Record, RecordFile
+from distillex_training.errors import DataError
 
 NONE, UNKNOWN = "none", "unknown"
 ALL = "all"

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from distillex_training.config.augmentation import EverydayConfig
 from distillex_training.data.labelled import GoldSpan, Sentence
-from distillex_training.data.records import DataError, Problem, read_lines
+from distillex_training.data.records import Problem, read_lines
 from distillex_training.data.substitution import crossing, disjoint
 from distillex_training.data.times import TIME, times_beside
 from distillex_training.data.words import filling_words, read_words
+from distillex_training.errors import DataError
 
 ALTERNATIVES = re.compile(r"\(([^()]*)\)")
 SLOT = re.compile(r"\{([a-z_]+)([0-9]*)\}")

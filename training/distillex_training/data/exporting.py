@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from distillex_training.data.formats.registry import FORMATS, Format
 from distillex_training.data.formats.writing import Output
 from distillex_training.data.labelled import disjoint_records
-from distillex_training.data.records import DataError, Problem, Record
+from distillex_training.data.records import Problem, Record
+from distillex_training.errors import DataError
 
 
 @dataclass

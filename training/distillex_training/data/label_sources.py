@@ -22,7 +22,6 @@ from distillex_training.data.alignment import AlignmentReport, Mention, align
 from distillex_training.data.declaration import Declaration, read_declaration, read_for_measuring
 from distillex_training.data.labelled import LabelledFile, Sentence
 from distillex_training.data.records import (
-    DataError,
     GoldSpan,
     OpenSpan,
     Problem,
@@ -33,6 +32,7 @@ from distillex_training.data.records import (
     read_records,
     text_problems,
 )
+from distillex_training.errors import DataError
 
 if TYPE_CHECKING:
     from distillex_training.config import LabelSource

@@ -17,7 +17,8 @@ from pathlib import Path
 from distillex_client.sentences import period_ends
 
 from distillex_training.data.declaration import Declaration
-from distillex_training.data.records import DataError, GoldSpan, OpenSpan, Record, RecordFile, read_records
+from distillex_training.data.records import GoldSpan, OpenSpan, Record, RecordFile, read_records
+from distillex_training.errors import DataError
 
 __all__ = [
     "DataError",

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from distillex_training.data.declaration import read_for_measuring
 from distillex_training.data.labelled import ReadReport, Sentence, read_labelled
-from distillex_training.data.records import DataError, read_records
+from distillex_training.data.records import read_records
+from distillex_training.errors import DataError
 
 
 @dataclass(frozen=True)

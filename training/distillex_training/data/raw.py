@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from distillex_training.data.records import DataError, Problem, read_lines, read_records
+from distillex_training.data.records import Problem, read_lines, read_records
+from distillex_training.errors import DataError
 
 LABELLED_SUFFIX = ".jsonl"
 

@@ -10,7 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-PROBLEMS_SHOWN = 200
+from distillex_training.errors import DataError
+
 UTF_8 = "utf-8"
 HAN = re.compile("[\u4e00-\u9fff]")
 FOREIGN_KEYS = frozenset(
@@ -76,24 +77,6 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.reason}"
-
-
-class DataError(ValueError):
-    """A labelled file is wrong; the message names file, line, value and what is accepted."""
-
-    @staticmethod
-    def of(problems: Sequence[Problem], notes: Sequence[str] = ()) -> DataError:
-        """Build the error that lists all problems, then notes that are no errors."""
-        if len(problems) == 1 and not notes:
-            return DataError(str(problems[0]))
-        files = dict.fromkeys(str(problem.path) for problem in problems)
-        lines = [f"{len(problems)} problem{'s' * (len(problems) > 1)} in {', '.join(files)}:"]
-        lines += [str(problem) for problem in problems[:PROBLEMS_SHOWN]]
-        if len(problems) > PROBLEMS_SHOWN:
-            lines.append(f"… and {len(problems) - PROBLEMS_SHOWN} more; 'distillex data check' lists all of them")
-        if notes:
-            lines += ["no errors, but worth knowing:", *notes[:PROBLEMS_SHOWN]]
-        return DataError("\n".join(lines))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from distillex_matcher import is_word
 
-from distillex_training.data.records import DataError, read_lines
+from distillex_training.data.records import read_lines
+from distillex_training.errors import DataError
 
 LOG = logging.getLogger("distillex.training")
 SHORTEST = 2

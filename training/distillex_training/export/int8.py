@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 from torch import nn
 
+from distillex_training.errors import ParityError
 from distillex_training.export.cpu import CpuStudent
-from distillex_training.export.onnx import INPUT_NAMES, OUTPUT_NAME, ParityError, export_onnx, open_session
+from distillex_training.export.onnx import INPUT_NAMES, OUTPUT_NAME, export_onnx, open_session
 from distillex_training.export.products import convolutions_as_products
 from distillex_training.export.quantize import halve_words, quantize_tables
 from distillex_training.export.quantized_graph import quantize_before_moving

@@ -26,6 +26,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 )
 from torch import nn
 
+from distillex_training.errors import ParityError
 from distillex_training.evaluate import EmissionFunction
 from distillex_training.export.cpu import CpuStudent, keep_residuals_apart
 from distillex_training.export.parity import largest_of
@@ -51,10 +52,6 @@ LONGEST = 65536
 """Tokens that a network without positions reads at once."""
 CHECKED_SHAPES = ((1, 16), (3, 32), (2, 64), (1, 512))
 """(batch, tokens) at which ONNX Runtime must agree with PyTorch."""
-
-
-class ParityError(RuntimeError):
-    """The exported model does not compute what the PyTorch model computes."""
 
 
 class HalfPrecision(nn.Module):

@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distillex_training.errors import TensorRtError
 from distillex_training.export.plan_profile import PlanTensor, ShapeRange
 
 LOG = logging.getLogger("distillex.export")
-
-
-class TensorRtError(RuntimeError):
-    """A plan cannot be built or used here; the message says why and what to do."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from distillex_matcher import CrfParameters, FeatureLayout
 from distillex_matcher.exported import PLAN_FILE, RTX_PLAN_FILE
 from numpy.typing import NDArray
 
+from distillex_training.errors import TensorRtError
 from distillex_training.export.folder import check_network_alone, put_in_place, staged
 from distillex_training.export.onnx import INPUT_NAMES, OUTPUT_NAME, export_onnx, open_session, random_inputs
 from distillex_training.export.parity import largest_of
@@ -25,7 +26,6 @@ from distillex_training.export.plan_builder import (
     TENSORRT,
     Library,
     PlanOptions,
-    TensorRtError,
     build_plan,
     check_capabilities,
     load_library,

@@ -10,12 +10,9 @@ from typing import Any
 
 from distillex_training.data.alignment import AlignmentReport, Mention, align
 from distillex_training.data.records import OpenSpan, Record, text_problems
+from distillex_training.errors import BadAnswer
 
 THOUGHT, THOUGHT_END = "<think>", "</think>"
-
-
-class BadAnswer(ValueError):  # noqa: N818
-    """An answer from which nothing can be learnt; the message is its kind."""
 
 
 @dataclass(frozen=True)

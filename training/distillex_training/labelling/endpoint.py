@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx2
 
+from distillex_training.errors import EndpointError, NotAnswered
+
 LOG = logging.getLogger("distillex.training")
 PATH = "/chat/completions"
 RETRIED = (408, 409, 425, 429)
@@ -30,19 +32,6 @@ LONGEST_WAIT_S = 60.0
 """Between two tries, whatever the server asks for."""
 SHOWN = 300
 """Characters of a server's error that are shown."""
-
-
-class EndpointError(RuntimeError):
-    """The endpoint cannot be used: nothing that is asked of it will be answered."""
-
-
-class NotAnswered(RuntimeError):  # noqa: N818
-    """One request was not answered; the message is its kind."""
-
-    def __init__(self, kind: str, *, refused: bool = False) -> None:
-        super().__init__(kind)
-        self.refused = refused
-        """The server answers, but not this request: its filter objects to the text, say."""
 
 
 @dataclass(frozen=True)

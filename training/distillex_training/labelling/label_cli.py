@@ -157,10 +157,8 @@ def _check_output(output: Path, inputs: Sequence[Path | None]) -> None:
 def _by_models(texts: Sequence[str], models: list[Path], base: Path | None, cache: Path) -> list[Record]:
     from distillex_matcher import LayoutError, Lexicon, LexiconError
 
-    from distillex_training.config import ConfigError
-    from distillex_training.evaluate import NotFiniteError
+    from distillex_training.errors import ConfigError, ModelDirectoryError, NotFiniteError
     from distillex_training.labelling.model_labels import label_with_models
-    from distillex_training.models.directory import ModelDirectoryError
 
     try:
         return label_with_models(texts, models, Lexicon.load(base or shipped_base_lexicon()), cache)

@@ -14,9 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from distillex_training.console import CONSOLE, is_on_a_terminal
 from distillex_training.data.alignment import AlignmentReport
 from distillex_training.data.records import Record
+from distillex_training.errors import BadAnswer, EndpointError, NotAnswered
 from distillex_training.labelling.answer_cache import AnswerCache, Kept
-from distillex_training.labelling.answers import BadAnswer, labelled, read_answer
-from distillex_training.labelling.endpoint import Endpoint, EndpointError, EndpointOptions, NotAnswered
+from distillex_training.labelling.answers import labelled, read_answer
+from distillex_training.labelling.endpoint import Endpoint, EndpointOptions
 from distillex_training.labelling.prompt import Prompt
 
 LOG = logging.getLogger("distillex.training")

@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from distillex_training.data.label_sources import read_aligned
-from distillex_training.data.records import DataError, Record
+from distillex_training.data.records import Record
+from distillex_training.errors import DataError
 
 TYPES = "{types}"
 INSTRUCTION = f"""\

@@ -22,11 +22,11 @@ from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE, write_atomi
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from distillex_training.config.model_directory import LEXICON, PREFER, ModelDirectoryError, read_description
+from distillex_training.config.model_directory import LEXICON, PREFER, read_description
 from distillex_training.config.student import StudentConfig
 from distillex_training.config.teacher import TeacherConfig
+from distillex_training.errors import EncoderError, ModelDirectoryError
 from distillex_training.models.crf import ConstrainedCrf
-from distillex_training.models.encoders import EncoderError
 from distillex_training.models.student import Student
 from distillex_training.models.teacher import Teacher
 from distillex_training.models.word_pieces import TOKENIZER_FILE, WordPieces

@@ -8,13 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distillex_training.errors import EncoderError
+
 PLACE_IN_LIST = re.compile(r"\.(\d+)\.")
 HIDDEN_DROPOUTS = ("hidden_dropout_prob", "hidden_dropout", "dropout")
 ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout")
-
-
-class EncoderError(ValueError):
-    """An encoder cannot be used; the message says which and why."""
 
 
 def layer_depths(encoder: Any) -> tuple[dict[str, float], int]:

@@ -14,13 +14,9 @@ from torch.nn import functional
 
 from distillex_training.config.teacher import TeacherConfig
 from distillex_training.data.vocabulary import SPECIAL_TOKENS
+from distillex_training.errors import EncoderError
 from distillex_training.models.dropout import Dropout
-from distillex_training.models.encoders import (
-    EncoderError,
-    check_built_anew,
-    longest_input,
-    number_positions_from_our_padding,
-)
+from distillex_training.models.encoders import check_built_anew, longest_input, number_positions_from_our_padding
 from distillex_training.models.fusion import LexiconFusion
 from distillex_training.models.word_pieces import PooledPieces, WordPieces, pieces_of_encoder
 

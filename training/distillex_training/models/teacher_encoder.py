@@ -9,8 +9,8 @@ from typing import Any
 from distillex_matcher.exported import CONFIG_FILE
 from torch import nn
 
+from distillex_training.errors import EncoderError
 from distillex_training.models.directory import load_model
-from distillex_training.models.encoders import EncoderError
 from distillex_training.models.teacher import Teacher, adapt_encoder, load_encoder, load_encoder_of_pieces
 from distillex_training.models.word_pieces import WordPieces, checked_pieces
 

@@ -12,7 +12,8 @@ from distillex_matcher import FeatureLayout, LayoutError
 from distillex_matcher.exported import WEIGHTS_FILE, ExportedFiles
 from numpy.typing import NDArray
 
-from distillex_training.models.directory import ModelDirectoryError, load_model, longest_input
+from distillex_training.errors import ModelDirectoryError
+from distillex_training.models.directory import load_model, longest_input
 
 
 class TrainedNetwork:

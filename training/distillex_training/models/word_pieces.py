@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distillex_training.models.encoders import EncoderError, longest_input
+from distillex_training.errors import EncoderError
+from distillex_training.models.encoders import longest_input
 
 TOKENIZER_FILE = "tokenizer.json"
 UNKNOWN_CHARACTER = "\U0002a6a5"

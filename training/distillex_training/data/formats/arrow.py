@@ -12,7 +12,8 @@ from distillex_training.data.formats.reading import Reading, Source
 from distillex_training.data.formats.tags import LETTERS, OUTSIDE, tags_of
 from distillex_training.data.formats.token_tags import keys_of, take_rows
 from distillex_training.data.formats.writing import Output, write_with
-from distillex_training.data.records import DataError, Record
+from distillex_training.data.records import Record
+from distillex_training.errors import DataError
 
 PARQUET_MAGIC, ARROW_MAGIC, ARROW_STREAM_MAGIC = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 DATASET_FILE, SPLITS_FILE = "state.json", "dataset_dict.json"

@@ -12,7 +12,8 @@ from distillex_matcher.layout import write_atomically
 
 from distillex_training.data.formats.reading import Labelled, Reading, Source
 from distillex_training.data.formats.writing import Output
-from distillex_training.data.records import DataError, GoldSpan, Record, bytes_of, decoded, lines_of
+from distillex_training.data.records import GoldSpan, Record, bytes_of, decoded, lines_of
+from distillex_training.errors import DataError
 
 BYTE_ORDER_MARK = "\ufeff"
 TEXT_SUFFIX, ANNOTATION_SUFFIX = ".txt", ".ann"

@@ -13,7 +13,8 @@ from distillex_matcher.layout import write_atomically
 from distillex_training.data.formats.reading import Reading, Source
 from distillex_training.data.formats.tags import Tagged, Token, is_tag, no_tag, parse_tag, tags_of, take
 from distillex_training.data.formats.writing import Output
-from distillex_training.data.records import HAN, DataError, Record, lines_of
+from distillex_training.data.records import HAN, Record, lines_of
+from distillex_training.errors import DataError
 
 DOCUMENT_START = "-DOCSTART-"
 COMMENT = re.compile(r"#\s*[\w.:-]+(\s+[\w.:-]+)?\s+=\s")

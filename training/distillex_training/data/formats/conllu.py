@@ -10,7 +10,8 @@ from distillex_matcher.layout import write_atomically
 from distillex_training.data.formats.reading import Reading, Source
 from distillex_training.data.formats.tags import OUTSIDE, Tagged, Token, is_tag, no_tag, parse_tag, tags_of, take
 from distillex_training.data.formats.writing import Output
-from distillex_training.data.records import DataError, Record, lines_of
+from distillex_training.data.records import Record, lines_of
+from distillex_training.errors import DataError
 
 COLUMNS = 10
 TAG_KEYS = ("NER", "NE", "ner", "ne")

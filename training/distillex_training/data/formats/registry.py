@@ -29,7 +29,8 @@ from distillex_training.data.formats.json_records import first_values
 from distillex_training.data.formats.reading import Reading, Source
 from distillex_training.data.formats.tags import is_tag
 from distillex_training.data.formats.writing import Output
-from distillex_training.data.records import DataError, Record, lines_of, overlaps
+from distillex_training.data.records import Record, lines_of, overlaps
+from distillex_training.errors import DataError
 
 LINE_BREAKS = "\n\r"
 BYTE_ORDER_MARK = "\ufeff"

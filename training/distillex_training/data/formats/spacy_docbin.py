@@ -9,7 +9,8 @@ from typing import Any
 
 from distillex_training.data.formats.reading import Labelled, Reading, Source
 from distillex_training.data.formats.writing import Output, write_with
-from distillex_training.data.records import DataError, GoldSpan, Record, overlaps
+from distillex_training.data.records import GoldSpan, Record, overlaps
+from distillex_training.errors import DataError
 
 GROUP = "sc"
 """The group of spans that may overlap which spaCy's span categorizer reads."""

@@ -11,7 +11,8 @@ from distillex_matcher.layout import write_atomically
 from distillex_training.data.formats.reading import Reading, Source
 from distillex_training.data.formats.tags import Tagged, Token, no_tag, parse_tag, tags_of, take
 from distillex_training.data.formats.writing import Output
-from distillex_training.data.records import DataError, Record
+from distillex_training.data.records import Record
+from distillex_training.errors import DataError
 
 TOKEN_NAMES = ("token", "tokens", "word", "words", "char", "character", "字", "词", "text")
 TAG_NAMES = ("tag", "tags", "ner_tag", "ner_tags", "label", "labels", "ner", "iob", "bio", "标签")

@@ -11,7 +11,8 @@ from distillex_training.data.formats.json_records import json_objects
 from distillex_training.data.formats.reading import Reading, Source
 from distillex_training.data.formats.tags import Tagged, is_tag, no_tag, tagged_row, tags_of, take
 from distillex_training.data.formats.writing import Output, json_lines_of
-from distillex_training.data.records import DataError, Record
+from distillex_training.data.records import Record
+from distillex_training.errors import DataError
 
 TOKEN_KEYS = ("tokens", "words", "chars", "text", "sentence")
 TAG_KEYS = ("ner_tags", "tags", "labels", "label", "ner", "ner_labels")

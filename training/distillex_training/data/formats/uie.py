@@ -11,7 +11,8 @@ from distillex_matcher.layout import write_atomically
 from distillex_training.data.formats.json_records import json_objects
 from distillex_training.data.formats.reading import Labelled, Reading, Source
 from distillex_training.data.formats.writing import Output, json_lines_of
-from distillex_training.data.records import DataError, GoldSpan, Record
+from distillex_training.data.records import GoldSpan, Record
+from distillex_training.errors import DataError
 
 OF = "的"
 
