@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from distillex.command.options import fail
 from distillex.locations import shipped_base_lexicon
-from rich.console import Console
+from distillex_client.tables import print_table
 from rich.table import Table
 
 from distillex_training.data.check import check_files
@@ -470,7 +470,7 @@ def _print_stats(figures: FileStats) -> None:
     if with_unseen and figures.entities:
         share = (figures.unseen or 0) / figures.entities
         table.add_row("all", f"{figures.entities:,}", "", f"{figures.unseen:,} ({share:.0%})")
-    Console().print(table)
+    print_table(table)
 
 
 def _first_of(problems: Sequence[Problem]) -> str:
