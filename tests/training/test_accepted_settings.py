@@ -261,3 +261,12 @@ def test_the_base_lexicon_is_found_from_any_folder(toy, tmp_path, monkeypatch):
     lexicon = read_config(toy / "without.yaml", StudentRun).data.lexicon
     assert lexicon.is_absolute()
     assert lexicon.stat().st_size > 1_000_000
+
+
+def test_a_shipped_model_is_found_from_another_folder(toy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = read_config(toy / "student.yaml", StudentRun, {"initial": "models/student-cluener"})
+    assert run.initial == CONFIGS[0].parents[2] / "models" / "student-cluener"
+    (tmp_path / "models" / "student-cluener").mkdir(parents=True)
+    run = read_config(toy / "student.yaml", StudentRun, {"initial": "models/student-cluener"})
+    assert run.initial == Path("models/student-cluener")
