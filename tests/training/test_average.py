@@ -26,7 +26,7 @@ def test_a_model_to_begin_with_that_is_not_there_is_named(toy, tmp_path):
 
     asked = ["distill", str(toy / "student.yaml"), "-o", str(tmp_path / "run"), "--set", "initial=models/nowhere"]
     done = CliRunner().invoke(application, asked)
-    assert (done.exit_code, "initial: models/nowhere: no such folder" in done.output.replace("\n", "")) == (1, True)
+    assert (done.exit_code, "initial: models/nowhere: no such folder" in done.output.replace("\n", "")) == (2, True)
 
 
 @pytest.fixture(scope="module")
