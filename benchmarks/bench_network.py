@@ -27,8 +27,9 @@ import onnxruntime
 from alternating import alternate
 from distillex_matcher import FeatureLayout, Features, Lexicon
 from distillex_training.data.raw import read_raw
-from distillex_training.export.int8 import Int8, calibration_batches, export_quantized, quantize_with_calibration
+from distillex_training.export.int8 import calibration_batches, export_quantized, quantize_with_calibration
 from distillex_training.export.onnx import INPUT_NAMES, export_onnx
+from distillex_training.export.options import Int8
 from distillex_training.export.quantize import quantize_tables
 from distillex_training.models import Student, load_model
 from numpy.typing import NDArray

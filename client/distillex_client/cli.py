@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -113,15 +112,14 @@ def models(
 ) -> None:
     """List the server's models with their versions, inputs and outputs."""
     from distillex_client.server_check import list_models, models_table
+    from distillex_client.tables import print_table
 
     with exit_codes(PROGRAM):
         found = list_models(Connection(url, timeout_s=timeout, tls=tls.tls_files, metadata=_metadata(metadata)), model)
         if as_json:
             typer.echo(json.dumps([dataclasses.asdict(each) for each in found]))
             return
-        from rich.console import Console
-
-        Console(width=None if sys.stdout.isatty() else 120).print(models_table(found))
+        print_table(models_table(found))
 
 
 @app.command()

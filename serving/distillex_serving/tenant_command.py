@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 from distillex.command.options import EXIT_PRECONDITION, fail
+from distillex_client.tables import print_table
 from distillex_matcher.layout import write_atomically
-from rich.console import Console
 from rich.table import Table
 
 from distillex_serving.tenants.api_keys import ApiKey, without_keys
@@ -117,7 +117,7 @@ def show(tenants: File) -> None:
         rate = (f"{tenant.rate.texts_per_second:g}", f"{tenant.rate.burst:g}") if tenant.rate else ("any", "any")
         rights = (", ".join(each.patterns) or "none" for each in (tenant.lexicons, tenant.push))
         table.add_row(tenant.name, ", ".join(tenant.keys) or "none", *rights, *rate)
-    Console().print(table)
+    print_table(table)
 
 
 def _fields(

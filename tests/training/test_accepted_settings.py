@@ -39,7 +39,7 @@ def run_command(*arguments):
 def test_a_students_setting_that_makes_no_sense_is_refused_in_one_line(toy, tmp_path, setting):
     result = run_command("distill", toy / "student.yaml", "-o", tmp_path / "run", "--set", setting)
     name = setting.split("=")[0]
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.count("\n") == 1
     assert f"student.yaml with --set {setting}: {name}" in result.stderr
     assert " is accepted" in result.stderr
@@ -87,14 +87,14 @@ def test_the_answer_needs_no_torch(toy, tmp_path):
     for setting in ("data.types=[company, nmae]", "loop.epochs=-1", "data.train=nowhere"):
         arguments = ["distill", str(toy / "student.yaml"), "-o", str(tmp_path / "run"), "--set", setting]
         done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=tmp_path)
-        assert (done.returncode, done.stdout) == (1, "[]\n"), done.stderr
+        assert (done.returncode, done.stdout) == (2, "[]\n"), done.stderr
 
 
 def test_a_teacher_needs_raw_text_to_label(toy, toy_teacher, tmp_path):
     result = run_command(
         *("distill", toy / "student.yaml", "-o", tmp_path / "run", "--set", f"distillation.teacher={toy_teacher}")
     )
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "distillation.teacher labels the raw text, but data.raw names none" in result.stderr
 
 
@@ -144,7 +144,7 @@ def test_an_encoder_that_can_only_be_a_folder_has_to_be_there(teacher_configurat
         result = run_command(
             *("finetune", teacher_configuration, "-o", tmp_path / "run", "--set", f"encoder={encoder}")
         )
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         return result.stderr
 
     assert f"did you mean {toy_encoder}?" in said(f"{toy_encoder}s")
@@ -258,3 +258,12 @@ def test_the_base_lexicon_is_found_from_any_folder(toy, tmp_path, monkeypatch):
     lexicon = read_config(toy / "without.yaml", StudentRun).data.lexicon
     assert lexicon.is_absolute()
     assert lexicon.stat().st_size > 1_000_000
+
+
+def test_a_shipped_model_is_found_from_another_folder(toy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = read_config(toy / "student.yaml", StudentRun, {"init_from": "models/student-cluener"})
+    assert run.init_from == CONFIGS[0].parents[2] / "models" / "student-cluener"
+    (tmp_path / "models" / "student-cluener").mkdir(parents=True)
+    run = read_config(toy / "student.yaml", StudentRun, {"init_from": "models/student-cluener"})
+    assert run.init_from == Path("models/student-cluener")

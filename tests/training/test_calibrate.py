@@ -151,7 +151,7 @@ def test_the_command_prints_what_it_did_and_names_what_is_wrong(toy, overconfide
     assert halves < 0.7 * (overconfident / "model" / "model.safetensors").stat().st_size
     (tmp_path / "other.jsonl").write_text('{"text": "甲乙", "entities": [{"start": 0, "end": 1, "type": "city"}]}\n')
     code, output = run(overconfident / "model", tmp_path / "other.jsonl", "-o", tmp_path / "no", *base)
-    assert (code, "city" in output, (tmp_path / "no").exists()) == (1, True, False)
+    assert (code, "city" in output, (tmp_path / "no").exists()) == (2, True, False)
     (tmp_path / "empty.jsonl").write_text("")
     code, output = run(overconfident / "model", tmp_path / "empty.jsonl", "-o", tmp_path / "no", *base)
     assert (code, "no sentence" in output) == (1, True), output
@@ -169,7 +169,7 @@ def test_the_command_prints_what_it_did_and_names_what_is_wrong(toy, overconfide
     assert (code, output.count("| before |"), output.count("| after |")) == (0, 2, 2), output
     for argument, named in (("gone.jsonl", "gone.jsonl"), (f"{tmp_path / 'other.jsonl'}=gone.yaml", "gone.yaml")):
         code, output = run(overconfident / "model", argument, "-o", tmp_path / "no", *base)
-        assert (code, f"{named}: no such file" in output) == (1, True), output
+        assert (code, f"{named}: no such file" in output) == (2, True), output
     model = overconfident / "model"
     before = (model / "model.safetensors").read_bytes()
     code, output = run(model, overconfident / "dev.jsonl", "-o", f"{model}/.", *base)

@@ -187,7 +187,7 @@ def test_predictions_of_other_texts_are_refused(compare, files, content, reason)
 
 def test_what_cannot_be_written_or_is_no_model_is_said_before_the_work(compare, files):
     code, said = compare("planet", files / "one.jsonl", files / "gold.jsonl")
-    assert (code, "unknown student 'planet'; known students: " in said) == (1, True), said
+    assert (code, "unknown student 'planet'; known students: " in said) == (2, True), said
     code, said = compare(
         files / "one.jsonl", files / "one.jsonl", files / "gold.jsonl", "--html", files / "no" / "x.html"
     )

@@ -85,7 +85,7 @@ def test_the_page_has_means_spreads_ratios_and_pictures(written):
 
 def test_a_file_written_anew_keeps_the_speeds_that_are_not_timed_again(written, toy, toy_student, tmp_path):
     from distillex_training.export.folder import export_folder
-    from distillex_training.export.int8 import Int8
+    from distillex_training.export.options import Int8
 
     results = tmp_path / "results.json"
     shutil.copy(written / "results.json", results)

@@ -12,8 +12,9 @@ import torch
 from distillex_matcher import Lexicon
 from distillex_training.errors import ParityError
 from distillex_training.export import int8 as int8_module
-from distillex_training.export.int8 import Int8, calibration_batches, export_quantized, label_agreement
+from distillex_training.export.int8 import calibration_batches, export_quantized, label_agreement
 from distillex_training.export.onnx import INPUT_NAMES, export_onnx, onnx_emissions, random_inputs
+from distillex_training.export.options import Int8
 from distillex_training.export.products import ProductConvolution, convolutions_as_products
 from distillex_training.models import Student, StudentConfig, load_model
 

@@ -8,8 +8,8 @@ import torch
 from distillex_matcher import CrfParameters, FeatureLayout
 from distillex_matcher.exported import ExportedFiles
 from distillex_training.export.folder import export_folder
-from distillex_training.export.int8 import Int8
 from distillex_training.export.onnx import INPUT_NAMES, export_onnx, open_session, random_inputs
+from distillex_training.export.options import Int8
 from distillex_training.models import ConstrainedCrf, Teacher, TeacherConfig, save_model
 
 pytest.importorskip("transformers", reason="needs transformers")

@@ -10,8 +10,9 @@ from distillex.network_check import check_network
 from distillex_matcher import CrfParameters, FeatureLayout, LayoutError, Lexicon
 from distillex_matcher.exported import METADATA_KEY, ExportedFiles, describe
 from distillex_training.export.folder import export_folder
-from distillex_training.export.int8 import Int8, calibration_batches
+from distillex_training.export.int8 import calibration_batches
 from distillex_training.export.onnx import open_session
+from distillex_training.export.options import Int8
 from distillex_training.models import load_model
 from typer.testing import CliRunner
 

@@ -67,7 +67,7 @@ def test_a_type_that_yaml_reads_as_something_else_stays_a_text(own):
 def test_nothing_is_written_over_and_first_mistakes_are_answered(own):
     assert run_init("shop", "--train", "my.jsonl").exit_code == 0
     again = run_init("shop", "--train", "my.jsonl")
-    assert (again.exit_code, "would be lost: give another name, or --force" in again.stderr) == (1, True)
+    assert (again.exit_code, "would be lost: give another name, or --force" in again.stderr) == (2, True)
     assert run_init("shop", "--train", "my.jsonl", "--force").exit_code == 0
     (own / "plain.jsonl").write_text('{"text": "昨天", "entities": []}\n', encoding="utf-8")
     for arguments, said in (

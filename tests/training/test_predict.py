@@ -14,7 +14,7 @@ from distillex_matcher import LayoutError, Lexicon
 from distillex_training.data.labelled import read_labelled
 from distillex_training.evaluate import predict_with_scores, torch_emissions
 from distillex_training.export.folder import export_folder
-from distillex_training.export.int8 import Int8
+from distillex_training.export.options import Int8
 from distillex_training.models import load_model, save_model
 
 pytestmark = pytest.mark.training

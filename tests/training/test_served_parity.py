@@ -16,7 +16,7 @@ from distillex_serving.embedded import EmbeddedServer
 from distillex_training.data.labelled import Sentence, read_labelled
 from distillex_training.evaluate import gold_spans, score
 from distillex_training.export.folder import export_folder
-from distillex_training.export.int8 import Int8
+from distillex_training.export.options import Int8
 from distillex_training.models import load_model
 from server_under_test import ROOT, server_options, why_no_server
 

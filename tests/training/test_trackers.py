@@ -158,7 +158,7 @@ def test_a_missing_package_is_named_before_torch_is_imported(toy, tmp_path, monk
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=300, check=False
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "loop.trackers: wandb needs the package wandb, which is not installed: pip install 'distillex[wandb]'" in (
         done.stderr
     )
@@ -175,5 +175,5 @@ def test_a_library_s_caller_is_told_of_a_missing_package_too(toy, tmp_path, monk
 def test_an_unknown_tracker_is_refused_with_those_that_are_known(toy, tmp_path):
     arguments = ["distill", str(toy / "student.yaml"), "-o", str(tmp_path / "run"), "--set", "loop.trackers=tensorbord"]
     result = CliRunner().invoke(application, arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert 'is "tensorbord"; one of tensorboard, wandb' in result.stderr

@@ -33,8 +33,9 @@ from distillex_training.data.raw import read_raw
 from distillex_training.distill import distill
 from distillex_training.evaluate import predict_and_score
 from distillex_training.export.folder import export_folder
-from distillex_training.export.int8 import Int8, calibration_batches
+from distillex_training.export.int8 import calibration_batches
 from distillex_training.export.onnx import INPUT_NAMES, onnx_emissions, open_session, random_inputs
+from distillex_training.export.options import Int8
 from distillex_training.models import load_model
 
 ROOT = Path(__file__).resolve().parents[2]

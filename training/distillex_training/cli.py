@@ -7,10 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from distillex.command.options import fail
+from distillex.command.options import EXIT_PRECONDITION, fail
 from distillex.locations import shipped_base_lexicon
 
 from distillex_training.console import check_outcome, log_to_standard_error, use_threads
+from distillex_training.preconditions import (
+    check_file,
+    check_labels,
+    exported_network,
+    types_of_directory,
+    types_of_model,
+    wrong_use,
+)
 
 if TYPE_CHECKING:
     from distillex_training.config import Corpus
@@ -29,6 +37,9 @@ def average(
 ) -> None:
     """Write the mean of the weights of models that began with the same one, such as runs of several seeds."""
     from distillex_matcher import LayoutError
+
+    with wrong_use("average"):
+        _check_alike(models)
 
     from distillex_training.average import average as run
     from distillex_training.errors import ConfigError, ModelDirectoryError
@@ -64,14 +75,21 @@ def calibrate(
     ] = None,
 ) -> None:
     """Scale a model's scores so that entities of score 0.8 are right about eight times in ten; what is found stays."""
-    from distillex_matcher import LexiconError
+    from distillex_matcher import Lexicon, LexiconError
+
+    log_to_standard_error()
+    corpora = [_corpus(each) for each in data]
+    with wrong_use("calibrate"):
+        types = types_of_directory(model)
+        for each in corpora:
+            check_labels(each.path, each.declaration, types)
+        if base is not None:
+            Lexicon.load(base)
 
     from distillex_training.calibrate import calibrate as run
 
-    log_to_standard_error()
     use_threads()
     try:
-        corpora = [_corpus(each) for each in data]
         done = run(model, corpora, base or shipped_base_lexicon(), output, half_precision=half_precision, prefer=prefer)
     except (LexiconError, OSError, ValueError) as error:
         fail("calibrate", str(error))
@@ -87,6 +105,13 @@ def calibrate(
             typer.echo(f"| {' | '.join(row)} |")
 
 
+def _check_alike(models: list[Path]) -> None:
+    first, *others = (types_of_directory(each) for each in models)
+    for path, types in zip(models[1:], others, strict=True):
+        if types != first:
+            raise ValueError(f"{path} labels {', '.join(types)}; {models[0]}, {', '.join(first)}")
+
+
 def _corpus(argument: str) -> Corpus:
     """Read FILE or FILE=DECLARATION; a file whose own name holds the sign is itself."""
     from distillex_training.config import Corpus
@@ -94,7 +119,7 @@ def _corpus(argument: str) -> Corpus:
     path, _, declaration = (argument, "", "") if Path(argument).exists() else argument.partition("=")
     for each in (path, declaration):
         if each and not Path(each).is_file():
-            fail("calibrate", f"{each}: no such file; DATA is FILE or FILE=DECLARATION")
+            fail("calibrate", f"{each}: no such file; DATA is FILE or FILE=DECLARATION", EXIT_PRECONDITION)
     return Corpus(Path(path), Path(declaration) if declaration else None)
 
 
@@ -138,17 +163,24 @@ def evaluate(
     """
     from distillex_matcher import Lexicon, LexiconError
 
+    log_to_standard_error()
+    with wrong_use("evaluate"):
+        check_labels(data, declaration, types_of_model(model))
+        check_file("--train", train)
+        check_file("--lexicon", lexicon)
+        if base is not None:
+            Lexicon.load(base)
+
     from distillex_training.data.labelled import read_labelled
     from distillex_training.data.measured import read_measured
     from distillex_training.errors import NotFiniteError
     from distillex_training.evaluation_page import evaluation_page
     from distillex_training.evaluation_report import figures, report_lines, with_base
     from distillex_training.lexicon_evaluation import evaluate_conditions
-    from distillex_training.models.directory import exported_network, other_lexicon
+    from distillex_training.models.directory import other_lexicon
     from distillex_training.opened_model import open_base, open_model
     from distillex_training.reliability import PICTURES, draw_reliability
 
-    log_to_standard_error()
     use_threads()
     read = (model if model.is_file() else None, data, declaration, base, train, lexicon)
     check_outcome("evaluate", "--html", html_file, read)

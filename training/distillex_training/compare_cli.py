@@ -11,6 +11,7 @@ import typer
 from distillex.command.options import fail
 
 from distillex_training.console import check_outcome, log_to_standard_error
+from distillex_training.preconditions import NETWORK_SUFFIX, check_file, types_of_model, wrong_use
 
 if TYPE_CHECKING:
     from distillex_training.data.measured import MeasuredFile
@@ -51,14 +52,26 @@ def compare(
     """
     from distillex.models import find_model
     from distillex_client.errors import ModelNotFound
-    from distillex_matcher import LexiconError
+    from distillex_matcher import Lexicon, LexiconError
+
+    log_to_standard_error()
+    with wrong_use("compare"):
+        check_file("DATA", data)
+        check_file("--declaration", declaration)
+        for given in (first, second):
+            source = Path(given)
+            if not source.exists():
+                find_model(given)
+            elif source.is_dir() or source.suffix == NETWORK_SUFFIX:
+                types_of_model(source)
+        if base is not None:
+            Lexicon.load(base)
 
     from distillex_training.comparison import compare as run
     from distillex_training.comparison import comparison_figures, comparison_lines, comparison_page
     from distillex_training.opened_model import OpenedModel, open_base, open_model
     from distillex_training.predictions import align, read_found
 
-    log_to_standard_error()
     read = (Path(first), Path(second), data, declaration, base)
     for option, path in (("--json", json_file), ("--html", html_file)):
         check_outcome("compare", option, path, [each for each in read if each is not None and each.is_file()])

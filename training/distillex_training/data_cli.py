@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from distillex.command.options import fail
 from distillex.locations import shipped_base_lexicon
-from rich.console import Console
+from distillex_client.tables import print_table
 from rich.table import Table
 
 from distillex_training.data.check import check_files
@@ -32,6 +32,7 @@ from distillex_training.data.records import UTF_8, Problem, Record, read_records
 from distillex_training.data.resemblance import RESEMBLANCE
 from distillex_training.data.stats import FileStats, file_stats, surfaces_of
 from distillex_training.errors import DataError
+from distillex_training.preconditions import check_paths, types_of_model, wrong_use
 
 if TYPE_CHECKING:
     from distillex_training.data.prelabel import Prelabelled
@@ -187,10 +188,16 @@ def export(
     What 'distillex data convert' reads of it are the same records. A record that the format cannot hold (overlapping
     spans in columns, say) is left out, named with the reason, and counted.
     """
-    from distillex_training.errors import NotFiniteError
-
     _check_output("export", format_, scheme, output)
     _keep_inputs("export", output, inputs)
+    if model is None:
+        with wrong_use("data export"):
+            input_files(inputs)
+    else:
+        _check_raw_and_model("export", inputs, model, base)
+
+    from distillex_training.errors import NotFiniteError
+
     try:
         if model is not None:
             found = _prelabelled(inputs, model, base)
@@ -237,11 +244,13 @@ def select(
     They are written with the model's labels, the least certain first. The measure is the probability of the most
     probable label sequence by the CRF, normalized by length (MNLP, Shen et al. 2018).
     """
+    _check_output("select", format_, scheme, output)
+    _keep_inputs("select", output, [*inputs, *(labelled or ())])
+    _check_raw_and_model("select", inputs, model, base)
+
     from distillex_training.data.selection import select as choose
     from distillex_training.errors import NotFiniteError
 
-    _check_output("select", format_, scheme, output)
-    _keep_inputs("select", output, [*inputs, *(labelled or ())])
     try:
         readings = [read_any(file) for file in input_files(labelled)] if labelled else []
         _name_problems(readings)
@@ -422,6 +431,16 @@ def _keep_inputs(command: str, output: Path | None, inputs: Sequence[Path | None
         _fail(command, f"{output} is one of the files that are read, and would be lost: give another output")
 
 
+def _check_raw_and_model(command: str, inputs: Sequence[Path], model: Path, base: Path | None) -> None:
+    from distillex_matcher import Lexicon
+
+    with wrong_use(f"data {command}"):
+        check_paths("INPUTS", inputs)
+        types_of_model(model)
+        if base is not None:
+            Lexicon.load(base)
+
+
 def _prelabelled(inputs: Sequence[Path], model: Path, base: Path | None) -> list[Prelabelled]:
     """Have a model label raw text."""
     from distillex_training.data.prelabel import prelabel
@@ -470,7 +489,7 @@ def _print_stats(figures: FileStats) -> None:
     if with_unseen and figures.entities:
         share = (figures.unseen or 0) / figures.entities
         table.add_row("all", f"{figures.entities:,}", "", f"{figures.unseen:,} ({share:.0%})")
-    Console().print(table)
+    print_table(table)
 
 
 def _first_of(problems: Sequence[Problem]) -> str:

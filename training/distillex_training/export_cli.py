@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from distillex.command.options import fail
+from distillex.command.options import EXIT_PRECONDITION, fail
 from distillex.locations import shipped_base_lexicon
 
 from distillex_training.console import log_to_standard_error
-from distillex_training.export.int8 import Int8
+from distillex_training.export.options import Int8
+from distillex_training.preconditions import types_of_directory, wrong_use
 
 
 class Target(str, enum.Enum):
@@ -81,13 +82,6 @@ def export(
     ] = False,
 ) -> None:
     """Export a trained model, checked: ONNX against PyTorch (at most 1e-4 apart), a plan against ONNX Runtime."""
-    from distillex_matcher import LexiconError
-
-    from distillex_training.errors import ParityError, TensorRtError
-    from distillex_training.export.folder import export_gpu_folder
-    from distillex_training.export.plan_builder import TENSORRT, TENSORRT_RTX, PlanOptions
-    from distillex_training.export.tensorrt import export_plan
-
     log_to_standard_error()
     _check_name(output, target)
     _check_belongs(compute_capability, "--compute-capability", target, Target.TENSORRT_RTX)
@@ -98,9 +92,21 @@ def export(
         _check_belongs(given, option, target, *FOR_CPU)
     int8 = int8 or Int8.TABLES
     if calibration is not None and int8 not in (Int8.STATIC, Int8.DYNAMIC):
-        fail("export", f"--calibration belongs to --int8 static or dynamic; it is {int8.value}")
+        fail("export", f"--calibration belongs to --int8 static or dynamic; it is {int8.value}", EXIT_PRECONDITION)
     if base is not None and calibration is None:
-        fail("export", "--base is for the calibration text; give --calibration as well")
+        fail("export", "--base is for the calibration text; give --calibration as well", EXIT_PRECONDITION)
+    with wrong_use("export"):
+        from distillex_matcher import Lexicon, LexiconError
+
+        types_of_directory(model)
+        if base is not None:
+            Lexicon.load(base)
+
+    from distillex_training.errors import ParityError, TensorRtError
+    from distillex_training.export.folder import export_gpu_folder
+    from distillex_training.export.plan_builder import TENSORRT, TENSORRT_RTX, PlanOptions
+    from distillex_training.export.tensorrt import export_plan
+
     half = precision is not Precision.FP32
     try:
         if target in (Target.TENSORRT, Target.TENSORRT_RTX):
@@ -149,14 +155,19 @@ def _export_for_cpu(
 
 def _check_name(output: Path, target: Target) -> None:
     if target is Target.ONNX and output.suffix != ".onnx":
-        fail("export", f"--target onnx writes the network as NAME.onnx; {output} is not named so")
+        fail("export", f"--target onnx writes the network as NAME.onnx; {output} is not named so", EXIT_PRECONDITION)
     asked = NETWORK_SUFFIXES.get(output.suffix)
     if target is Target.GPU and asked is not None:
-        fail("export", f"--target gpu writes model.gpu.onnx into a folder; give a folder, not a file's name ({output})")
+        fail(
+            "export",
+            f"--target gpu writes model.gpu.onnx into a folder; give a folder, not a file's name ({output})",
+            EXIT_PRECONDITION,
+        )
     if asked not in (None, target):
         fail(
             "export",
             f"{output} is a file's name; a model is exported to a folder, with --target {asked.value} to a file",
+            EXIT_PRECONDITION,
         )
 
 
@@ -164,4 +175,4 @@ def _check_belongs(given: object, option: str, target: Target, *theirs: Target) 
     if given and target not in theirs:
         *others, last = (each.value for each in theirs)
         names = f"{', '.join(others)} or {last}" if others else last
-        fail("export", f"{option} belongs to --target {names}; the target is {target.value}")
+        fail("export", f"{option} belongs to --target {names}; the target is {target.value}", EXIT_PRECONDITION)

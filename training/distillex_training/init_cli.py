@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from distillex.command.options import fail
+from distillex.command.options import EXIT_PRECONDITION, fail
 from distillex.locations import shipped_models
 from distillex_matcher.exported import WEIGHTS_FILE
 from distillex_matcher.layout import write_atomically
@@ -64,7 +64,7 @@ def init(
     """
     folder = Path(name)
     if not folder.name or folder.name in (".", ".."):
-        fail("init", f"{name!r} is no name; one such as shop is accepted")
+        fail("init", f"{name!r} is no name; one such as shop is accepted", EXIT_PRECONDITION)
     written = [folder / file for file in ("student.yaml", "teacher.yaml", "train.jsonl", "dev.jsonl")]
     there = [str(path) for path in written if path.exists()]
     if there and not force:
@@ -74,7 +74,7 @@ def init(
         kept, set_aside = (records, list(_read(dev))) if dev is not None else split(records, DEV_SHARE, SPLIT_SEED)
         raw_sentences = sum(_count(path) for path in raw or ())
     except DataError as error:
-        fail("init", str(error))
+        fail("init", str(error), EXIT_PRECONDITION)
     types = tuple(sorted({kind for record in records for span in record.spans for kind in span.types}))
     if not types:
         fail("init", f"{', '.join(map(str, train))}: no entity is labelled in it")

@@ -17,7 +17,8 @@ from distillex_training.errors import NotFiniteError
 from distillex_training.evaluate import EmissionFunction, ScoredSpan, predict_with_scores, torch_emissions
 from distillex_training.export.onnx import onnx_emissions, open_session
 from distillex_training.models import load_model
-from distillex_training.models.directory import exported_network, longest_input
+from distillex_training.models.directory import longest_input
+from distillex_training.preconditions import exported_network
 
 EDGES = 2
 """Tokens beside the characters."""

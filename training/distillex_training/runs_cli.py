@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from distillex.command.options import fail
-from rich.console import Console
+from distillex_client.tables import print_table
 from rich.table import Table
 
 from distillex_training.errors import RunDirectoryError
@@ -16,7 +16,6 @@ from distillex_training.run_overview import RunOverview, find_runs, read_run
 from distillex_training.run_record import CONTENT, changed_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, show and compare run directories.")
-WIDTH = 120
 
 
 @app.command("list")
@@ -45,7 +44,7 @@ def list_runs(
             ),
             *(_score(run.best), _score(run.test.get("f1")), str(run.record.get("begun", "")).replace("T", " ")[:16]),
         )
-    _print(table)
+    print_table(table)
     typer.echo(f"{table.row_count - len(damage)} runs in {folder}")
     for line in damage:
         typer.echo(line)
@@ -95,7 +94,7 @@ def compare(
     for key in changed:
         table.add_row(key, *(_value(record["settings"].get(key, "–")) for record in (one, other)))
     if changed:
-        _print(table)
+        print_table(table)
     else:
         typer.echo("the same settings and data")
     then, present = (record.get("versions", {}) for record in (one, other))
@@ -108,7 +107,7 @@ def compare(
     scores.add_row(f"best {runs[0].metric}", *(_score(run.best) for run in runs))
     for name in dict.fromkeys((*runs[0].test, *runs[1].test)):
         scores.add_row(f"test {name}", *(_score(run.test.get(name)) for run in runs))
-    _print(scores)
+    print_table(scores)
 
 
 def _read(command: str, directory: Path) -> RunOverview:
@@ -116,13 +115,6 @@ def _read(command: str, directory: Path) -> RunOverview:
         return read_run(directory)
     except RunDirectoryError as error:
         fail(f"runs {command}", str(error))
-
-
-def _print(table: Table) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
-    console.print(table)
 
 
 def _value(value: Any) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from distillex.command.options import fail
+from distillex.command.options import EXIT_PRECONDITION, fail
 
 from distillex_training.config import PretrainRun, StudentRun, TeacherRun, read_config
 from distillex_training.config.shipped import find_config
@@ -114,7 +114,7 @@ def _checked(config: Path, kind: type[T], overrides: dict[str, str]) -> T:
         except ConfigError as error:
             raise ConfigError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
     except (ConfigError, DataError, LexiconError, ModelDirectoryError, OSError) as error:
-        fail("training", str(error))
+        fail("training", str(error), EXIT_PRECONDITION)
     return run
 
 
@@ -123,7 +123,7 @@ def _overrides(settings: list[str] | None) -> dict[str, str]:
     for item in settings or []:
         key, separator, value = item.partition("=")
         if not separator:
-            fail("--set", f"{item!r} is not KEY=VALUE")
+            fail("--set", f"{item!r} is not KEY=VALUE; such as --set loop.epochs=3 is accepted", EXIT_PRECONDITION)
         overrides[key] = value
     return overrides
 

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 import typer
 from distillex_client.errors import ExtractorError
 from distillex_client.option_groups import TlsOptions, grouped
+from distillex_client.tables import print_table
 from distillex_matcher import FeatureLayout, LayoutError, Lexicon, LexiconError, parse_trust
 from distillex_matcher.base_lexicon import build_base_lexicon
 from distillex_matcher.lexicon_store import LexiconStore, check_name
-from rich.console import Console
 from rich.table import Table
 
 from distillex.command.options import (
@@ -135,7 +135,7 @@ def inspect(
     table = Table("type", "words")
     for kind, count in counts.most_common():
         table.add_row("(hidden)" if kind is None else kind, f"{count:,}")
-    Console().print(table)
+    print_table(table)
     for entry in (lexicon[i] for i in range(min(words, len(lexicon)))):
         trust = "" if entry.trust is None else f"\t{_shown(entry.trust)}"
         typer.echo(f"{entry.word}\t{entry.type or 'null'}\t{entry.weight:.4f}{trust}")
@@ -222,7 +222,7 @@ def list_lexicons(*, place: Place) -> None:
             words,
             _shown(row.get("trust")),
         )
-    Console().print(table)
+    print_table(table)
     if problems := [row["problem"] for row in rows if row.get("problem")]:
         fail("lexicon list", "; ".join(problems))
 

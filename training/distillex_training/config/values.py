@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pydantic.dataclasses
 from annotated_types import Ge, Gt, Le, Len, Lt
+from distillex.locations import shipped_models
+from distillex_matcher.exported import WEIGHTS_FILE
 from pydantic import AfterValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
@@ -79,9 +81,17 @@ def _beside(path: Path, info: ValidationInfo) -> Path:
     return folder / path if folder is not None and (folder / path).exists() else path
 
 
+def _beside_or_shipped(path: Path, info: ValidationInfo) -> Path:
+    """Look for ``models/NAME`` among the trained models that come with distillex, too."""
+    found = _beside(path, info)
+    shipped = shipped_models() / path.name
+    is_shipped = path.parent == Path("models") and (shipped / WEIGHTS_FILE).is_file()
+    return shipped if is_shipped and not found.exists() else found
+
+
 OutputPath = Annotated[Path, AfterValidator(_beside)]
 InputFile = Annotated[Path, AfterValidator(_beside), Kept("file")]
-ModelDirectory = Annotated[Path, AfterValidator(_beside), Kept("folder")]
+ModelDirectory = Annotated[Path, AfterValidator(_beside_or_shipped), Kept("folder")]
 
 
 class OneAlone:

@@ -20,8 +20,9 @@ from distillex_matcher.exported import (
     WEIGHTS_FILE,
 )
 
-from distillex_training.export.int8 import Int8, export_quantized
+from distillex_training.export.int8 import export_quantized
 from distillex_training.export.onnx import export_onnx
+from distillex_training.export.options import Int8
 from distillex_training.models import Student, Teacher, load_model
 
 LOG = logging.getLogger("distillex.export")

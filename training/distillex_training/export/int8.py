@@ -8,7 +8,6 @@ everywhere; they cost no F1 (docs/how-to/serving.md).
 from __future__ import annotations
 
 import contextlib
-import enum
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from torch import nn
 from distillex_training.errors import ParityError
 from distillex_training.export.cpu import CpuStudent
 from distillex_training.export.onnx import INPUT_NAMES, OUTPUT_NAME, export_onnx, open_session
+from distillex_training.export.options import Int8
 from distillex_training.export.products import convolutions_as_products
 from distillex_training.export.quantize import halve_words, quantize_tables
 from distillex_training.export.quantized_graph import quantize_before_moving
@@ -37,21 +37,6 @@ CALIBRATION_BATCH = 32
 FLOAT_LAYERS = 1
 """The last product (tags) stays in float32: its results are the emissions, and it is a small part of the time."""
 LEAST_AGREEMENT = 0.95
-
-
-class Int8(str, enum.Enum):
-    """What is in 8 bits."""
-
-    NONE = "none"
-    """Nothing: all in float32."""
-    TABLES = "tables"
-    """Embedding rows are stored in int8, those of words in float16; the arithmetic is float32."""
-    DYNAMIC = "dynamic"
-    """Tables, and the matrix products (convolutions are written as such) with activation ranges taken from each
-    batch: results depend slightly on what shares the batch. No calibration text."""
-    STATIC = "static"
-    """Tables, and convolutions and products with activation ranges taken from calibration text: a text's result does
-    not depend on its batch."""
 
 
 def calibration_batches(layout: FeatureLayout, base: Lexicon | None, texts: Sequence[str]) -> list[Features]:

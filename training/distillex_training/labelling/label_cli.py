@@ -14,6 +14,7 @@ from distillex.command.options import fail
 from distillex.locations import shipped_base_lexicon
 
 from distillex_training.console import log_to_standard_error
+from distillex_training.preconditions import types_of_directory, wrong_use
 
 if TYPE_CHECKING:
     from distillex_training.data.records import Record
@@ -94,6 +95,14 @@ def label(
             "--llm, --types, --examples, --prompt and --scores go with --endpoint, not with --model",
             EXIT_WRONG_USE,
         )
+    if model:
+        with wrong_use("label"):
+            from distillex_matcher import Lexicon
+
+            for each in model:
+                types_of_directory(each)
+            if base is not None:
+                Lexicon.load(base)
     stopped = ""
     try:
         if model:

@@ -16,7 +16,6 @@ from distillex_matcher.exported import (
     NETWORK_FILE,
     PLAN_FILES,
     WEIGHTS_FILE,
-    refuse_former_shape,
 )
 from distillex_matcher.layout import FEATURES_FILE, VOCABULARY_FILE, write_atomically
 from safetensors import SafetensorError
@@ -33,7 +32,6 @@ from distillex_training.models.word_pieces import TOKENIZER_FILE, WordPieces
 
 __all__ = [
     "ModelDirectoryError",
-    "exported_network",
     "load_model",
     "longest_input",
     "other_lexicon",
@@ -159,35 +157,6 @@ def _check_layout(directory: Path, config: StudentConfig | TeacherConfig, layout
             f"{directory / CONFIG_FILE} has the entity types {', '.join(config.entity_types)}; {FEATURES_FILE} does "
             f"not know {', '.join(unknown)}. {TWO_MODELS}"
         )
-
-
-def exported_network(path: Path) -> Path | None:
-    """Return the network of an exported model, None for the directory of a trained one.
-
-    Parameters
-    ----------
-    path
-        A ``.onnx`` file, or a folder; one that holds both is a trained model's. Of an exported model's two networks
-        that for CPUs is meant.
-
-    Raises
-    ------
-    LayoutError
-        For a folder that an earlier version exported.
-    ModelDirectoryError
-        For a folder that holds no model.
-    """
-    if not path.is_dir():
-        return path
-    if (path / WEIGHTS_FILE).exists():
-        return None
-    for name in (NETWORK_FILE, GPU_NETWORK_FILE):
-        if (path / name).exists():
-            return path / name
-    refuse_former_shape(path)
-    raise ModelDirectoryError(
-        f"{path}: {WEIGHTS_FILE} (of a trained model) and {NETWORK_FILE} (of an exported one) are missing"
-    )
 
 
 def other_lexicon(directory: Path, base: Lexicon) -> str:
