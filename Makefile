@@ -11,7 +11,7 @@ PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving runtime/dist
 PIP := $(BIN)/pip --disable-pip-version-check
 
 .PHONY: demo test install-serve install-test system-packages check cpp-test sanitize fuzz load attack restarts deploy-check sbom \
-        sign-models verify-models lock develop docs docs-serve clean
+        sign-models verify-models manifest lock develop docs docs-serve clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -102,6 +102,10 @@ deploy-check: install-test
 # What the images install, as CycloneDX.
 sbom: install-test
 	$(BIN)/python deploy/check/sbom.py build/sbom.cdx.json
+
+# The files of models/manifest.toml, after a model was exported anew.
+manifest:
+	$(BIN)/python release/manifest.py
 
 # make sign-models KEY=signing.pem (its password: DISTILLEX_SIGNING_PASSWORD); make verify-models KEY=signing.pub
 STUDENTS = $(wildcard models/student-*)
