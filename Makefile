@@ -11,7 +11,8 @@ PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving runtime/dist
 PIP := $(BIN)/pip --disable-pip-version-check
 
 .PHONY: demo test install-serve install-test system-packages check cpp-test sanitize fuzz load attack restarts deploy-check sbom \
-        sign-models verify-models manifest lock develop docs docs-serve clean
+        sign-models verify-models manifest lock develop docs docs-serve \
+        release-tools dist try-dist wheels clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -142,5 +143,26 @@ develop: $(BIN)/python
 	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null
 	cmake --build build/develop -j 2 --target inplace
 
+# A release (RELEASING.md): the wheel of this Python and the source distribution, which has no models, of both distributions.
+release-tools: $(BIN)/python
+	mkdir -p build
+	$(BIN)/python release/requirements.py release > build/requirements-release.txt
+	$(PIP) install --quiet -r build/requirements-release.txt
+dist: release-tools
+	rm -rf dist
+	for project in . client; do for kind in sdist wheel; do \
+	  $(BIN)/python -m build --$$kind --outdir dist $$project || exit 1; done; done
+
+# The wheel in a new environment of each Python from 3.10 to 3.13 at hand. PYTHONS="3.12" tries some.
+try-dist: $(BIN)/python
+	$(BIN)/python release/try_wheels.py $(PYTHONS)
+
+# Wheels for manylinux and musllinux, in containers (needs Docker).
+wheels: $(BIN)/python
+	mkdir -p build
+	$(BIN)/python release/requirements.py wheels > build/requirements-wheels.txt
+	$(PIP) install --quiet -r build/requirements-wheels.txt
+	$(BIN)/cibuildwheel --output-dir wheelhouse
+
 clean:
-	rm -rf build dist
+	rm -rf build dist wheelhouse
