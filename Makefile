@@ -144,14 +144,17 @@ develop: $(BIN)/python
 	cmake --build build/develop -j 2 --target inplace
 
 # A release (RELEASING.md): the wheel of this Python and the source distribution, which has no models, of both distributions.
+# In pyproject.toml it would take the models out of wheels, too.
+WITHOUT_MODELS = sdist.exclude=/models/*/;/.ci;/.github;/docs/notebook
 release-tools: $(BIN)/python
 	mkdir -p build
 	$(BIN)/python release/requirements.py release > build/requirements-release.txt
 	$(PIP) install --quiet -r build/requirements-release.txt
 dist: release-tools
 	rm -rf dist
-	for project in . client; do for kind in sdist wheel; do \
-	  $(BIN)/python -m build --$$kind --outdir dist $$project || exit 1; done; done
+	$(BIN)/python -m build --sdist --outdir dist -C '$(WITHOUT_MODELS)' .
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(BIN)/python -m build --outdir dist client
 
 # The wheel in a new environment of each Python from 3.10 to 3.13 at hand. PYTHONS="3.12" tries some.
 try-dist: $(BIN)/python
