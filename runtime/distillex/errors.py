@@ -5,6 +5,7 @@
     DistillexError                    an ExtractorError of the client, as are all below
     ├── DeviceError                   a GPU, its driver or what runs a network on it is missing or fails
     ├── SigningError                  a model's folder cannot be signed, or is not what was signed
+    ├── ManifestError                 … or is not what the manifest of the shipped models says, or that cannot be read
     ├── RefusedError                  a text, or a lexicon that came with it, is refused
     ├── WorkerDiedError               a worker process of a batch ended while it had work
     └── WorkersCannotStartError       … before it had opened its model
@@ -36,6 +37,10 @@ class DeviceError(DistillexError):
 
 class SigningError(DistillexError, RuntimeError):
     """A folder cannot be signed, or is not what was signed; the message says why."""
+
+
+class ManifestError(DistillexError, RuntimeError):
+    """The manifest cannot be read, or a model is not what stands in it; the message says why."""
 
 
 class RefusedError(DistillexError, ValueError):

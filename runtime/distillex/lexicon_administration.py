@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from distillex_matcher import Lexicon
-from distillex_matcher.lexicon_store import BASE_NAME, LexiconStore, UnknownLexiconError
+from distillex_matcher.errors import UnknownLexiconError
+from distillex_matcher.lexicon_store import BASE_NAME, LexiconStore
 
 from distillex.errors import RefusedError
 from distillex.lexicon_rights import LexiconRights

@@ -11,7 +11,7 @@ slugs = pytest.importorskip("pymdownx.slugs", reason="needs mkdocs-material: pip
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 MENTION = re.compile(r"\bdocs/[\w./-]+\.(?:md|json|yml)(?:#[\w-]+)?")
 READ_ON_THE_FORGE = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "client/README.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "RELEASING.md", "client/README.md")),
     *sorted(ROOT.glob("models/*/README.md")),
     *sorted(ROOT.glob("training/**/README.md")),
 ]
@@ -27,7 +27,7 @@ CODE = (
     "models",
     "runtime",
 )
-CODE += ("serving", "tests", "training")
+CODE += ("release", "serving", "tests", "training")
 ENDINGS = {".py", ".pyi", ".cpp", ".hpp", ".inc", ".lua", ".pbtxt", ".yml", ".yaml", ".toml", ".sh", ".md", ".in"}
 
 

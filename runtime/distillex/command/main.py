@@ -56,7 +56,9 @@ COMMANDS: dict[str, LazyCommand] = {
         "Build, inspect, seed, push, list, roll back, prune and remove lexicons.",
         "lexicon",
     ),
-    "models": LazyCommand("distillex.command.models_command", "app", "Sign models, and check signatures.", "signing"),
+    "models": LazyCommand(
+        "distillex.command.models_command", "app", "List models, say where they lie, check and sign them.", "signing"
+    ),
     "data": LazyCommand(
         "distillex_training.data_cli", "app", "Convert, export, select, check and count labelled files.", "train"
     ),

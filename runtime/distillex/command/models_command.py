@@ -1,4 +1,4 @@
-"""Commands ``distillex models sign | verify``."""
+"""Commands ``distillex models list | path | verify | sign``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Annotated
 import typer
 
 from distillex.command.options import fail
-from distillex.errors import SigningError
+from distillex.errors import ManifestError, SigningError
+from distillex.locations import shipped_models
+from distillex.model_manifest import ManifestEntry, check_model, read_manifest
+from distillex.models import known_models
 from distillex.signing import sign, verify
 
 PASSWORD_VARIABLE = "DISTILLEX_SIGNING_PASSWORD"
 
-app = typer.Typer(no_args_is_help=True, help="Sign models, and check that a model is what was signed.")
+app = typer.Typer(no_args_is_help=True, help="List the models, say where they lie, check their files, sign them.")
 
 Folder = Annotated[Path, typer.Argument(help="Folder of a model, such as models/student-cluener.")]
 Signature = Annotated[Path | None, typer.Option(help="File of the signature; by default model.sig in the folder.")]
@@ -46,14 +49,109 @@ def sign_model(
 
 @app.command("verify")
 def verify_model(
-    folder: Folder,
-    key: Annotated[Path, typer.Option(help="Public key, PEM, of the one who signed it.")],
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Folder of a model, or the name of a shipped one; by default all shipped models."),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Public key, PEM, of the one who signed it: the signature is checked.")
+    ] = None,
     signature: Signature = None,
 ) -> None:
-    """Check that a model is what was signed; exit code 1 where a file was changed, added or taken away.
+    """Check a model's files; exit code 1 where one was changed, added or taken away.
 
-    Files that are there but were ignored when it was signed are named: nothing is known of them.
+    With --key they are compared with the signature; files that are there but were ignored when it was signed are named:
+    nothing is known of them. Without a key they are compared with the manifest of the shipped models, which tells
+    damage, but not who wrote it.
     """
+    if key is not None:
+        if model is None:
+            fail("models verify", "--key needs a model: a folder, or a name")
+        _verify_signature(_folder(model), key, signature)
+        return
+    if signature is not None:
+        fail("models verify", "--signature needs --key")
+    try:
+        manifest = read_manifest()
+        for folder in [_folder(model)] if model is not None else _installed(manifest):
+            entry = manifest.get(folder.resolve().name)
+            if entry is None:
+                raise ManifestError(
+                    f"{folder}: no shipped model has this name; shipped are {', '.join(manifest)}. For a model of your "
+                    "own, give the key with which it was signed (--key)"
+                )
+            missing = check_model(folder, entry)
+            left_out = f"; not here, and not needed for extraction: {', '.join(missing)}" if missing else ""
+            typer.echo(f"{folder}: as in the manifest{left_out}")
+    except ManifestError as error:
+        fail("models verify", str(error))
+
+
+@app.command("list")
+def list_models() -> None:
+    """List the shipped models, then your own students in the folder models, with size, score and place.
+
+    Size is that of all files of the source tree. A folder "-" is one that the wheel leaves out: it is for training.
+    """
+    try:
+        manifest = read_manifest()
+    except ManifestError as error:
+        fail("models list", str(error))
+    typer.echo("name\tMB\tscore\ttaught by\tfolder")
+    here = {folder.name: folder for folder in _installed(manifest)}
+    for name, entry in manifest.items():
+        scores = "; ".join(f"{score.measure} {score.value:g} ({score.set})" for score in entry.scores)
+        size = f"{entry.bytes / 1e6:.1f}"
+        typer.echo("\t".join((name, size, scores or "-", entry.taught_by or "-", str(here.get(name, "-")))))
+    for folder in known_models().values():
+        if folder not in here.values():
+            size = f"{sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) / 1e6:.1f}"
+            typer.echo("\t".join((folder.name, size, "-", "-", str(folder))))
+
+
+@app.command("path")
+def path_of_model(
+    name: Annotated[str, typer.Argument(help="Name of a model, such as cluener or teacher-cluener.")],
+) -> None:
+    """Print the folder of a model."""
+    folder = _named(name)
+    if folder is None:
+        try:
+            shipped = read_manifest()
+        except ManifestError as error:
+            fail("models path", str(error))
+        if name in shipped:
+            fail("models path", f"{name}: for training alone; it lies in the source tree, not in the wheel")
+        fail(
+            "models path", f"unknown model {name!r}; known are {', '.join(dict.fromkeys([*shipped, *known_models()]))}"
+        )
+    typer.echo(folder)
+
+
+def _installed(manifest: dict[str, ManifestEntry]) -> list[Path]:
+    folders = [shipped_models() / name for name in manifest]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def _named(name: str) -> Path | None:
+    """Return the folder of a student, or of a shipped model, by name; None where there is none."""
+    student = known_models().get(name) or known_models().get(name.removeprefix("student-"))
+    if student is not None:
+        return student
+    folder = shipped_models() / name
+    try:
+        return folder if name in read_manifest() and folder.is_dir() else None
+    except ManifestError:
+        return None
+
+
+def _folder(model: str) -> Path:
+    """Return the folder that a path or a name means; a path that exists comes first."""
+    path = Path(model)
+    return path if path.exists() else _named(model) or path
+
+
+def _verify_signature(folder: Path, key: Path, signature: Path | None) -> None:
     try:
         unsigned = verify(folder, key, signature=signature)
     except SigningError as error:
