@@ -208,7 +208,7 @@ def evaluate(
     except NotFiniteError as error:
         fail("evaluate", f"{model}: {error}")
     except (LexiconError, OSError, ValueError) as error:
-        fail("evaluate", str(error))
+        fail("evaluate", str(error), EXIT_PRECONDITION)
     for line in report_lines(measured, results):
         typer.echo(line)
     if json_file is not None:
