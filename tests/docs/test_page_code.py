@@ -207,11 +207,13 @@ def test_the_notebook_shows_the_highlighted_text(run_session):
     assert "华为技术有限公司</mark>" in shown
 
 
-def test_the_page_names_every_error_and_no_other():
+def test_the_page_names_every_error_of_a_call_and_no_other():
     from distillex_client import errors
 
     page = (DOCS / "how-to" / "client.md").read_text(encoding="utf-8")
     table = page.split("## What each error means")[1].split("## ")[0]
     named = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
     classes = {c.__name__ for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)}
-    assert named == classes - {"ExtractorError"}
+    of_batches = {name for name in classes if issubclass(getattr(errors, name), errors.BatchError)}
+    assert named == classes - of_batches - {"ExtractorError"}
+    assert "`BatchError`" in table

@@ -63,7 +63,7 @@ def test_every_command_stands_in_the_reference_with_its_options(site):
 def test_every_error_of_the_client_stands_below_the_one_that_it_derives_from(site):
     from distillex_client import errors
 
-    section = page(site, "reference/errors").split('id="distillex_client"')[1].split("<h2")[0]
+    section = page(site, "reference/errors").split('id="distillex_clienterrors"')[1].split("<h2")[0]
     classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)]
     assert len(classes) > 5
     for each in classes:
