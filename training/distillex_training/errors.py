@@ -21,12 +21,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from distillex_training.data.records import Problem
+from pathlib import Path
+from typing import Protocol
 
 PROBLEMS_SHOWN = 200
+
+
+class Located(Protocol):
+    """What is wrong, as a text, and the file in which it stands."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
 
 
 class TrainingError(Exception):
@@ -41,7 +48,7 @@ class DataError(TrainingError, ValueError):
     """A labelled file is wrong; the message names file, line, value and what is accepted."""
 
     @staticmethod
-    def of(problems: Sequence[Problem], notes: Sequence[str] = ()) -> DataError:
+    def of(problems: Sequence[Located], notes: Sequence[str] = ()) -> DataError:
         """Build the error that lists all problems, then notes that are no errors."""
         if len(problems) == 1 and not notes:
             return DataError(str(problems[0]))
