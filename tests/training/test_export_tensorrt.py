@@ -186,7 +186,7 @@ def test_the_command_writes_a_plan_for_rtx_with_layout_crf_and_metadata(rtx, toy
 def test_an_option_of_another_target_is_refused(toy_student, tmp_path, target, option, theirs):
     code, said = exporting(toy_student, tmp_path, "--target", target, *option)
     assert (code, said) == (
-        1,
+        2,
         f"distillex export: {option[0]} belongs to --target {theirs}; the target is {target}",
     )
     assert names(tmp_path) == set()

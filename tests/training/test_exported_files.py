@@ -102,7 +102,7 @@ def test_another_crf_of_the_same_entity_types_is_told_apart(toy, network):
     assert f"{network.parent}/crf.json has scores of SHA-256 " in message
     arguments = ["evaluate", str(network), str(toy / "dev.jsonl"), "--base", str(toy / "base.lex")]
     done = CliRunner().invoke(application, arguments)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "made for crf scores of SHA-256 " in done.stderr
 
 

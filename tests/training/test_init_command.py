@@ -77,6 +77,6 @@ def test_nothing_is_written_over_and_first_mistakes_are_answered(own):
         (("..", "--train", "my.jsonl"), "is no name"),
     ):
         refused = run_init(*arguments)
-        assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
         assert said in refused.stderr
         assert not (own / "a").exists()

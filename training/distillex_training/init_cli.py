@@ -68,7 +68,7 @@ def init(
     written = [folder / file for file in ("student.yaml", "teacher.yaml", "train.jsonl", "dev.jsonl")]
     there = [str(path) for path in written if path.exists()]
     if there and not force:
-        fail("init", f"{', '.join(there)} would be lost: give another name, or --force")
+        fail("init", f"{', '.join(there)} would be lost: give another name, or --force", EXIT_PRECONDITION)
     try:
         records = [record for path in train for record in _read(path)]
         kept, set_aside = (records, list(_read(dev))) if dev is not None else split(records, DEV_SHARE, SPLIT_SEED)
@@ -77,9 +77,10 @@ def init(
         fail("init", str(error), EXIT_PRECONDITION)
     types = tuple(sorted({kind for record in records for span in record.spans for kind in span.types}))
     if not types:
-        fail("init", f"{', '.join(map(str, train))}: no entity is labelled in it")
+        fail("init", f"{', '.join(map(str, train))}: no entity is labelled in it", EXIT_PRECONDITION)
     if not any(record.spans for record in set_aside):
-        fail("init", f"{len(records)} sentences leave no labelled one for development; label more, or give --dev")
+        found = f"{len(records)} sentences leave no labelled one for development; label more, or give --dev"
+        fail("init", found, EXIT_PRECONDITION)
     folder.mkdir(parents=True, exist_ok=True)
     found = Found(
         folder.name,
