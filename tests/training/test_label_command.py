@@ -536,7 +536,7 @@ def test_a_model_labels_with_its_posteriors_as_scores(toy, folder, kind, request
 
 def test_what_is_no_model_or_no_cache_is_told(folder, toy_encoder):
     result = CliRunner().invoke(application, ["label", "raw.txt", "-o", "labels.jsonl", "--model", str(toy_encoder)])
-    assert (result.exit_code, "distillex label: " in result.output) == (1, True), result.output
+    assert (result.exit_code, "distillex label: " in result.output) == (2, True), result.output
     (folder / "cache").mkdir()
     with contextlib.closing(sqlite3.connect(folder / "cache" / "answers.sqlite")) as table, table:
         table.execute("CREATE TABLE answers (something TEXT)")
