@@ -79,8 +79,8 @@ def init(
     if not types:
         fail("init", f"{', '.join(map(str, train))}: no entity is labelled in it", EXIT_PRECONDITION)
     if not any(record.spans for record in set_aside):
-        found = f"{len(records)} sentences leave no labelled one for development; label more, or give --dev"
-        fail("init", found, EXIT_PRECONDITION)
+        too_few = f"{len(records)} sentences leave no labelled one for development; label more, or give --dev"
+        fail("init", too_few, EXIT_PRECONDITION)
     folder.mkdir(parents=True, exist_ok=True)
     found = Found(
         folder.name,
