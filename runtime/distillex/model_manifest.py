@@ -5,7 +5,6 @@ The wheel leaves out the models that training alone needs, and the trained weigh
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from distillex_matcher.exported import WEIGHTS_FILE
 
+from distillex.checksum import file_checksum
 from distillex.errors import ManifestError
 from distillex.locations import shipped_models
 from distillex.signing import SIGNATURE_FILE
@@ -85,7 +85,7 @@ def describe_files(folder: Path) -> dict[str, ModelFile]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name not in BESIDE_THE_FILES:
-            found[name] = ModelFile(path.stat().st_size, _checksum(path))
+            found[name] = ModelFile(path.stat().st_size, file_checksum(path))
     return found
 
 
@@ -123,11 +123,3 @@ def _entry(name: str, table: dict[str, Any]) -> ManifestEntry:
     scores = tuple(Score(**score) for score in table["scores"])
     files = {file: ModelFile(**stated) for file, stated in table.get("files", {}).items()}
     return ManifestEntry(name, table["licence"], table["taught_by"], scores, files)
-
-
-def _checksum(path: Path) -> str:
-    checksum = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            checksum.update(block)
-    return checksum.hexdigest()

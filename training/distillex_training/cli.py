@@ -14,6 +14,7 @@ from distillex_training.console import check_outcome, log_to_standard_error, use
 from distillex_training.preconditions import (
     check_file,
     check_labels,
+    check_lexicon,
     exported_network,
     types_of_directory,
     types_of_model,
@@ -75,7 +76,7 @@ def calibrate(
     ] = None,
 ) -> None:
     """Scale a model's scores so that entities of score 0.8 are right about eight times in ten; what is found stays."""
-    from distillex_matcher import Lexicon, LexiconError
+    from distillex_matcher import LexiconError
 
     log_to_standard_error()
     corpora = [_corpus(each) for each in data]
@@ -83,8 +84,7 @@ def calibrate(
         types = types_of_directory(model)
         for each in corpora:
             check_labels(each.path, each.declaration, types)
-        if base is not None:
-            Lexicon.load(base)
+        check_lexicon(base)
 
     from distillex_training.calibrate import calibrate as run
 
@@ -168,8 +168,7 @@ def evaluate(
         check_labels(data, declaration, types_of_model(model))
         check_file("--train", train)
         check_file("--lexicon", lexicon)
-        if base is not None:
-            Lexicon.load(base)
+        check_lexicon(base)
 
     from distillex_training.data.labelled import read_labelled
     from distillex_training.data.measured import read_measured

@@ -11,7 +11,7 @@ import typer
 from distillex.command.options import fail
 
 from distillex_training.console import check_outcome, log_to_standard_error
-from distillex_training.preconditions import NETWORK_SUFFIX, check_file, types_of_model, wrong_use
+from distillex_training.preconditions import NETWORK_SUFFIX, check_file, check_lexicon, types_of_model, wrong_use
 
 if TYPE_CHECKING:
     from distillex_training.data.measured import MeasuredFile
@@ -52,7 +52,7 @@ def compare(
     """
     from distillex.models import find_model
     from distillex_client.errors import ModelNotFound
-    from distillex_matcher import Lexicon, LexiconError
+    from distillex_matcher import LexiconError
 
     log_to_standard_error()
     with wrong_use("compare"):
@@ -64,8 +64,7 @@ def compare(
                 find_model(given)
             elif source.is_dir() or source.suffix == NETWORK_SUFFIX:
                 types_of_model(source)
-        if base is not None:
-            Lexicon.load(base)
+        check_lexicon(base)
 
     from distillex_training.comparison import compare as run
     from distillex_training.comparison import comparison_figures, comparison_lines, comparison_page

@@ -32,7 +32,7 @@ from distillex_training.data.records import UTF_8, Problem, Record, read_records
 from distillex_training.data.resemblance import RESEMBLANCE
 from distillex_training.data.stats import FileStats, file_stats, surfaces_of
 from distillex_training.errors import DataError
-from distillex_training.preconditions import check_paths, types_of_model, wrong_use
+from distillex_training.preconditions import check_lexicon, check_paths, types_of_model, wrong_use
 
 if TYPE_CHECKING:
     from distillex_training.data.prelabel import Prelabelled
@@ -432,13 +432,11 @@ def _keep_inputs(command: str, output: Path | None, inputs: Sequence[Path | None
 
 
 def _check_raw_and_model(command: str, inputs: Sequence[Path], model: Path, base: Path | None) -> None:
-    from distillex_matcher import Lexicon
 
     with wrong_use(f"data {command}"):
         check_paths("INPUTS", inputs)
         types_of_model(model)
-        if base is not None:
-            Lexicon.load(base)
+        check_lexicon(base)
 
 
 def _prelabelled(inputs: Sequence[Path], model: Path, base: Path | None) -> list[Prelabelled]:

@@ -12,7 +12,7 @@ from distillex.locations import shipped_base_lexicon
 
 from distillex_training.console import log_to_standard_error
 from distillex_training.export.options import Int8
-from distillex_training.preconditions import types_of_directory, wrong_use
+from distillex_training.preconditions import check_lexicon, types_of_directory, wrong_use
 
 
 class Target(str, enum.Enum):
@@ -96,11 +96,10 @@ def export(
     if base is not None and calibration is None:
         fail("export", "--base is for the calibration text; give --calibration as well", EXIT_PRECONDITION)
     with wrong_use("export"):
-        from distillex_matcher import Lexicon, LexiconError
-
         types_of_directory(model)
-        if base is not None:
-            Lexicon.load(base)
+        check_lexicon(base)
+
+    from distillex_matcher import LexiconError
 
     from distillex_training.errors import ParityError, TensorRtError
     from distillex_training.export.folder import export_gpu_folder

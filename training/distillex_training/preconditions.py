@@ -11,7 +11,7 @@ from pathlib import Path
 
 from distillex.command.options import EXIT_PRECONDITION, fail
 from distillex_client.errors import ExtractorError
-from distillex_matcher import FeatureLayout, LayoutError, LexiconError
+from distillex_matcher import FeatureLayout, LayoutError, Lexicon, LexiconError
 from distillex_matcher.exported import (
     GPU_NETWORK_FILE,
     NETWORK_FILE,
@@ -54,6 +54,18 @@ def check_paths(option: str, paths: Iterable[Path]) -> None:
     """Check that files that are to be read are there, as :func:`check_file` does."""
     for path in paths:
         check_file(option, path)
+
+
+def check_lexicon(path: Path | None) -> None:
+    """Check that a compiled lexicon can be used; None: none is.
+
+    Raises
+    ------
+    LexiconError, OSError
+        Where it cannot be read.
+    """
+    if path is not None:
+        Lexicon.load(path)
 
 
 def exported_network(path: Path) -> Path | None:

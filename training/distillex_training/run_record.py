@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from distillex.checksum import file_checksum
 from distillex_matcher.layout import write_atomically
 
 from distillex_training.config import PretrainRun, StudentRun, TeacherRun
@@ -33,7 +34,6 @@ FORMAT = 1
 CONTENT = "sha256"
 MODEL_SUFFIXES = (".json", ".txt", ".safetensors", ".bin", ".model")
 """Of a folder that is a model, what decides what it computes: not its model card."""
-PIECE = 1 << 20
 KINDS: dict[str, type] = {kind.__name__: kind for kind in (PretrainRun, StudentRun, TeacherRun)}
 PACKAGES = ("distillex", "torch", "transformers", "accelerate", "safetensors", "numpy", "pydantic")
 LOSS_WEIGHTS = "distillation.losses"
@@ -147,13 +147,7 @@ def content_checksum(path: Path) -> str | None:
             if file.is_file() and file.suffix in MODEL_SUFFIXES and not file.name.startswith("."):
                 digest.update(f"{file.name} {content_checksum(file)}\n".encode())
         return digest.hexdigest()
-    if not path.is_file():
-        return None
-    digest = hashlib.sha256()
-    with path.open("rb") as opened:
-        while piece := opened.read(PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
+    return file_checksum(path) if path.is_file() else None
 
 
 def _settings_of(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -14,7 +14,7 @@ from distillex.command.options import fail
 from distillex.locations import shipped_base_lexicon
 
 from distillex_training.console import log_to_standard_error
-from distillex_training.preconditions import types_of_directory, wrong_use
+from distillex_training.preconditions import check_lexicon, types_of_directory, wrong_use
 
 if TYPE_CHECKING:
     from distillex_training.data.records import Record
@@ -97,12 +97,9 @@ def label(
         )
     if model:
         with wrong_use("label"):
-            from distillex_matcher import Lexicon
-
             for each in model:
                 types_of_directory(each)
-            if base is not None:
-                Lexicon.load(base)
+            check_lexicon(base)
     stopped = ""
     try:
         if model:
