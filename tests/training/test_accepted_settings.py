@@ -9,8 +9,16 @@ from pathlib import Path
 import pytest
 import yaml
 from distillex.command.main import application
-from distillex.locations import shipped_models
-from distillex_training.config import PretrainRun, StudentConfig, StudentRun, TeacherConfig, TeacherRun, read_config
+from distillex_matcher.exported import NETWORK_FILE, WEIGHTS_FILE
+from distillex_training.config import (
+    PretrainRun,
+    StudentConfig,
+    StudentRun,
+    TeacherConfig,
+    TeacherRun,
+    read_config,
+    values,
+)
 from distillex_training.config.losses import LOSSES
 from distillex_training.config.messages import RENAMED, accepted, keys, schema_of
 from distillex_training.errors import ConfigError
@@ -262,9 +270,19 @@ def test_the_base_lexicon_is_found_from_any_folder(toy, tmp_path, monkeypatch):
 
 
 def test_a_shipped_model_is_found_from_another_folder(toy, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run = read_config(toy / "student.yaml", StudentRun, {"init_from": "models/student-cluener"})
-    assert run.init_from == shipped_models() / "student-cluener"
-    (tmp_path / "models" / "student-cluener").mkdir(parents=True)
-    run = read_config(toy / "student.yaml", StudentRun, {"init_from": "models/student-cluener"})
-    assert run.init_from == Path("models/student-cluener")
+    """Where its weights lie: an installed package has exported students alone."""
+    shipped, working = tmp_path / "shipped", tmp_path / "working"
+    for name, file in {"student-trained": WEIGHTS_FILE, "student-exported": NETWORK_FILE}.items():
+        (shipped / name).mkdir(parents=True)
+        (shipped / name / file).touch()
+    working.mkdir()
+    monkeypatch.chdir(working)
+    monkeypatch.setattr(values, "shipped_models", lambda: shipped)
+
+    def init_from(name: str) -> Path:
+        return read_config(toy / "student.yaml", StudentRun, {"init_from": f"models/{name}"}).init_from
+
+    assert init_from("student-trained") == shipped / "student-trained"
+    assert init_from("student-exported") == Path("models/student-exported")
+    (working / "models" / "student-trained").mkdir(parents=True)
+    assert init_from("student-trained") == Path("models/student-trained")
