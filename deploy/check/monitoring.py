@@ -18,7 +18,7 @@ DASHBOARD = Path("deploy/grafana/dashboards/distillex.json")
 RULES = Path("deploy/prometheus/distillex.rules.yml")
 ITSELF = ("up",)
 """What Prometheus knows itself."""
-DASHBOARD_VARIABLES = {"$__rate_interval": "5m", "$instance": ".*"}
+DASHBOARD_VARIABLES = {"$__rate_interval": "5m", "$namespace": ".*", "$instance": ".*"}
 
 
 def check_rules(root: Path, tools: Tools) -> list[str]:
@@ -54,13 +54,29 @@ def check_dashboard(root: Path, tools: Tools) -> list[str]:
     """Parse every query of the dashboard and of the rules; each reads metrics that are exported."""
     file = root / DASHBOARD
     try:
-        panels = json.loads(file.read_text(encoding="utf-8"))["panels"]
+        dashboard = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         return [f"{file.name}: {error}"]
+    panels = dashboard["panels"]
     problems = [f"{file.name}: {panel['title']}: no query" for panel in panels if _is_empty(panel)]
+    problems += variable_problems(file.name, dashboard)
     queries = [(f"{DASHBOARD.name}: {title}", query) for title, query in dashboard_queries(root)]
     queries += [(f"{RULES.name}: {alert}", query) for alert, query in alert_queries(root)]
     return problems + query_problems(tools, queries)
+
+
+def variable_problems(name: str, dashboard: Mapping[str, Any]) -> list[str]:
+    """Return the panels whose queries use a variable that the dashboard lacks, or show every namespace at once."""
+    defined = {f"${variable['name']}" for variable in dashboard["templating"]["list"]}
+    problems = []
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", ()):
+            used = set(re.findall(r"\$\w+", target["expr"]))
+            unknown = used - defined - {"$__rate_interval"}
+            problems += [f"{name}: {panel['title']}: no variable {variable}" for variable in sorted(unknown)]
+            if "$namespace" not in used:
+                problems.append(f"{name}: {panel['title']}: shows every namespace: {target['expr']}")
+    return problems
 
 
 def dashboard_queries(root: Path) -> list[tuple[str, str]]:

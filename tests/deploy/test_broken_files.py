@@ -95,6 +95,8 @@ BROKEN = {
         "reads nv_inference_compute_infer_duration_us of all releases",
     ),
     "a panel's query": ("dashboard", DASHBOARD, "sum by (instance) (", "sum by (instance (", "sum by"),
+    "a panel of every namespace": ("dashboard", DASHBOARD, r"namespace=~\"$namespace\", ", "", "shows every namespace"),
+    "a panel's variable": ("dashboard", DASHBOARD, r"=~\"$instance", r"=~\"$server", "no variable $server"),
     "a panel's metric": ("dashboard", DASHBOARD, "nv_inference_count", "nv_inferences", "nv_inferences"),
     "a rule's metric": ("dashboard", RULES, "(envoy_cluster_grpc_3", "(envoy_grpc_3", "envoy_grpc_3"),
     "a port's name": ("chart", SERVER, "targetPort: grpc", "targetPort: gprc", "gprc"),
