@@ -4,7 +4,9 @@ import pytest
 import torch
 from distillex_training.config import StudentRun, read_config
 from distillex_training.distill import distill
+from distillex_training.export.folder import export_folder
 from distillex_training.models import load_model, save_model
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 pytestmark = pytest.mark.training
@@ -64,11 +66,28 @@ def test_the_mean_is_that_of_every_weight(begun, command, tmp_path):
 
 
 def test_one_model_may_be_stored_in_half_precision(begun, command, tmp_path):
-    assert command(begun[1], "-o", tmp_path / "half", "--half-precision")[0] == 0
+    assert command(begun[1], "-o", tmp_path / "half", "--weights", "float16")[0] == 0
     half, whole = weights_of(tmp_path / "half"), weights_of(begun[1])
     assert torch.equal(half["model.head.weight"], whole["model.head.weight"].half().float())
     sizes = [(directory / "model.safetensors").stat().st_size for directory in (tmp_path / "half", begun[1])]
     assert sizes[0] < 0.7 * sizes[1]
+
+
+def test_a_student_stored_with_tables_of_int8_exports_the_same_network(begun, command, tmp_path):
+    for storage in ("float16", "int8-tables"):
+        assert command(begun[1], "-o", tmp_path / storage, "--weights", storage)[0] == 0
+        export_folder(tmp_path / storage, tmp_path / f"{storage}-exported")
+    half, tables = (tmp_path / f"{storage}-exported" / "model.onnx" for storage in ("float16", "int8-tables"))
+    assert half.read_bytes() == tables.read_bytes()
+
+
+def test_tables_of_int8_stay_the_same_when_they_are_stored_again(begun, command, tmp_path):
+    for source, name in ((begun[1], "once"), (tmp_path / "once", "twice")):
+        assert command(source, "-o", tmp_path / name, "--weights", "int8-tables")[0] == 0
+    once, twice = (load_file(tmp_path / name / "model.safetensors") for name in ("once", "twice"))
+    assert once.keys() == twice.keys()
+    assert once["model.bigram_embedding.weight"].dtype == torch.int8
+    assert all(torch.equal(once[name], twice[name]) for name in once)
 
 
 def test_what_was_exported_of_earlier_weights_goes(begun, command, tmp_path):
@@ -111,7 +130,7 @@ def test_weights_that_half_precision_does_not_hold_are_refused(begun, command, t
     with torch.no_grad():
         student.head.weight[0, 0] = 1e6
     save_model(tmp_path / "large", student, crf, layout)
-    code, output = command(tmp_path / "large", "-o", tmp_path / "half", "--half-precision")
+    code, output = command(tmp_path / "large", "-o", tmp_path / "half", "--weights", "float16")
     assert (code, "head.weight holds what float16 does not" in " ".join(output.split())) == (1, True), output
     assert not (tmp_path / "half").exists()
     assert command(tmp_path / "large", "-o", tmp_path / "large" / "config.json")[0] == 1

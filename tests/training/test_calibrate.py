@@ -12,6 +12,7 @@ from distillex_training.data.labelled import read_labelled
 from distillex_training.errors import ConfigError
 from distillex_training.evaluate import predict_with_scores, torch_emissions, without_scores
 from distillex_training.models import load_model, save_model
+from distillex_training.weight_storage import Storage
 from typer.testing import CliRunner
 
 pytestmark = pytest.mark.training
@@ -126,7 +127,7 @@ def test_a_model_that_finds_nothing_has_no_scores_to_calibrate(toy, toy_student,
 
 
 def test_a_model_without_mistakes_is_not_scaled_without_end(toy, toy_student, tmp_path):
-    done = calibrate(toy_student, [Corpus(toy / "dev.jsonl")], toy / "base.lex", tmp_path, half_precision=True)
+    done = calibrate(toy_student, [Corpus(toy / "dev.jsonl")], toy / "base.lex", tmp_path, storage=Storage.FLOAT16)
     assert done.files[0].before.precision == 1.0
     assert 0.1 <= done.temperature < 1.0
     assert found_by(tmp_path, toy, toy / "dev.jsonl") == found_by(toy_student, toy, toy / "dev.jsonl")
@@ -141,7 +142,7 @@ def test_the_command_prints_what_it_did_and_names_what_is_wrong(toy, overconfide
 
     base = ("--base", toy / "base.lex")
     code, output = run(
-        overconfident / "model", overconfident / "dev.jsonl", "-o", tmp_path / "new", *base, "--half-precision"
+        overconfident / "model", overconfident / "dev.jsonl", "-o", tmp_path / "new", *base, "--weights", "float16"
     )
     assert code == 0, output
     count = len((overconfident / "dev.jsonl").read_text(encoding="utf-8").splitlines())

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from distillex_training.config.model_directory import read_description
 from distillex_training.errors import ConfigError
 from distillex_training.models import Student, Teacher, load_model, save_model
+from distillex_training.weight_storage import Storage
 
 
-def average(directories: Sequence[Path], output: Path, *, half_precision: bool = False) -> None:
+def average(directories: Sequence[Path], output: Path, *, storage: Storage = Storage.FLOAT32) -> None:
     """Write the mean of models that were trained on from one model (*model soup*: Wortsman et al., ICML 2022).
 
     Models that did not begin with the same weights have nothing to do with each other, and neither has their mean.
@@ -25,8 +26,8 @@ def average(directories: Sequence[Path], output: Path, *, half_precision: bool =
         Model directories, at least one.
     output
         Model directory to write.
-    half_precision
-        Store the weights as float16.
+    storage
+        How the weights are stored.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def average(directories: Sequence[Path], output: Path, *, half_precision: bool =
             refusal = f"{directory}: not started from the same model as {first}"
             _move_towards(part, other_part.state_dict(), 1 / count, refusal)
     lexicon = read_description(first).lexicon
-    save_model(output, model, crf, layout, half_precision=half_precision, lexicon=lexicon)
+    save_model(output, model, crf, layout, storage=storage, lexicon=lexicon)
 
 
 def _sizes(model: Student | Teacher) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from distillex_training.measures import reliability_of
 from distillex_training.models import load_model, save_model
 from distillex_training.models.directory import longest_input
 from distillex_training.reliability import Reliability
+from distillex_training.weight_storage import Storage
 
 BATCH_SIZE = 32
 FARTHEST = 10.0
@@ -79,7 +80,7 @@ def calibrate(
     base: Path,
     output: Path,
     *,
-    half_precision: bool = False,
+    storage: Storage = Storage.FLOAT32,
     prefer: float | None = None,
 ) -> Calibration:
     """Write a model whose emissions and CRF scores are divided by the temperature that its entity scores fit best.
@@ -103,8 +104,8 @@ def calibrate(
         Compiled base lexicon.
     output
         Model directory to write.
-    half_precision
-        Store the weights as float16.
+    storage
+        How the weights are stored.
     prefer
         What trust ``prefer`` in a word adds, of the scores as they are afterwards; None keeps the model's.
 
@@ -141,7 +142,7 @@ def calibrate(
         crf.prefer = prefer
     after = [each.at(temperature, parameters) for each in scored]
     lexicon = read_description(directory).lexicon
-    save_model(output, model, crf, layout, half_precision=half_precision, lexicon=lexicon)
+    save_model(output, model, crf, layout, storage=storage, lexicon=lexicon)
     return Calibration(temperature, tuple(map(FileCalibration, files, before, after)))
 
 

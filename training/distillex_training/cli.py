@@ -20,6 +20,7 @@ from distillex_training.preconditions import (
     types_of_model,
     wrong_use,
 )
+from distillex_training.weight_storage import Storage
 
 if TYPE_CHECKING:
     from distillex_training.config import Corpus
@@ -31,10 +32,19 @@ Base = Annotated[
 ]
 
 
+Weights = Annotated[
+    Storage,
+    typer.Option(
+        help="How the weights are stored: float16 takes half of the space; int8-tables, for students, a third, and "
+        "exports the same network for CPUs."
+    ),
+]
+
+
 def average(
     models: Annotated[list[Path], typer.Argument(exists=True, file_okay=False, help="Model directories.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model directory to write.")],
-    half_precision: Annotated[bool, typer.Option("--half-precision", help="Store the weights as float16.")] = False,
+    weights: Weights = Storage.FLOAT32,
 ) -> None:
     """Write the mean of the weights of models that began with the same one, such as runs of several seeds."""
     from distillex_matcher import LayoutError
@@ -46,7 +56,7 @@ def average(
     from distillex_training.errors import ConfigError, ModelDirectoryError
 
     try:
-        run(models, output, half_precision=half_precision)
+        run(models, output, storage=weights)
     except (ConfigError, LayoutError, ModelDirectoryError, OSError) as error:
         fail("average", str(error))
     typer.echo(f"the mean of {len(models)} models: {output}")
@@ -64,7 +74,7 @@ def calibrate(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model directory to write.")],
     base: Base = None,
-    half_precision: Annotated[bool, typer.Option("--half-precision", help="Store the weights as float16.")] = False,
+    weights: Weights = Storage.FLOAT32,
     prefer: Annotated[
         float | None,
         typer.Option(
@@ -90,7 +100,7 @@ def calibrate(
 
     use_threads()
     try:
-        done = run(model, corpora, base or shipped_base_lexicon(), output, half_precision=half_precision, prefer=prefer)
+        done = run(model, corpora, base or shipped_base_lexicon(), output, storage=weights, prefer=prefer)
     except (LexiconError, OSError, ValueError) as error:
         fail("calibrate", str(error))
     for file in done.files:

@@ -21,14 +21,15 @@ from typing import Any
 from results_file import RESULTS, RUNS, current_commit, put_row
 from safetensors import safe_open
 
+FLOATS = ("F32", "F16", "BF16", "F64")
 BASE = Path("lexicons/base/1.lex")
 
 
 def count_parameters(model: Path) -> int:
     """Return the number of weights in a model directory; whole numbers, such as the owners of bigrams, are none."""
     with safe_open(model / "model.safetensors", framework="numpy") as tensors:
-        slices = [tensors.get_slice(name) for name in tensors.keys()]  # noqa: SIM118
-        return sum(math.prod(each.get_shape()) for each in slices if "F" in each.get_dtype())
+        slices = [tensors.get_slice(name) for name in tensors.keys() if not name.endswith(".scales")]  # noqa: SIM118
+        return sum(math.prod(each.get_shape()) for each in slices if each.get_dtype() in (*FLOATS, "I8"))
 
 
 def row_of_run(run: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from distillex_training.models import Student
+from distillex_training.models.stored_weights import TABLES, quantize_rows
 
 
 class QuantizedEmbedding(nn.Module):
@@ -25,9 +26,8 @@ class QuantizedEmbedding(nn.Module):
 
     def __init__(self, embedding: nn.Embedding) -> None:
         super().__init__()
-        weight = embedding.weight.detach().float()
-        scales = (weight.abs().amax(dim=1, keepdim=True) / 127.0).clamp_min(1e-12)
-        self.register_buffer("rows", torch.round(weight / scales).clamp(-127, 127).to(torch.int8))
+        rows, scales = quantize_rows(embedding.weight)
+        self.register_buffer("rows", rows)
         self.register_buffer("scales", scales)
 
     def forward(self, indices: Tensor) -> Tensor:
@@ -53,11 +53,9 @@ class HalfEmbedding(nn.Module):
 def quantize_tables(student: Student) -> Student:
     """Return a copy of a student with characters, bigrams and trigrams in int8, words in float16."""
     quantized = halve_words(student)
-    changed: Any = quantized  # its embeddings are replaced by modules that read alike
-    changed.character_embedding = QuantizedEmbedding(quantized.character_embedding)
-    changed.bigram_embedding = QuantizedEmbedding(quantized.bigram_embedding)
-    if quantized.trigram_embedding is not None:
-        changed.trigram_embedding = QuantizedEmbedding(quantized.trigram_embedding)
+    for table in TABLES:
+        if (embedding := getattr(quantized, table)) is not None:
+            setattr(quantized, table, QuantizedEmbedding(embedding))
     return quantized
 
 

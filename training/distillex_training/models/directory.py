@@ -26,9 +26,11 @@ from distillex_training.config.student import StudentConfig
 from distillex_training.config.teacher import TeacherConfig
 from distillex_training.errors import EncoderError, ModelDirectoryError
 from distillex_training.models.crf import ConstrainedCrf
+from distillex_training.models.stored_weights import restored, stored
 from distillex_training.models.student import Student
 from distillex_training.models.teacher import Teacher
 from distillex_training.models.word_pieces import TOKENIZER_FILE, WordPieces
+from distillex_training.weight_storage import Storage
 
 __all__ = [
     "ModelDirectoryError",
@@ -47,13 +49,13 @@ def save_model(
     crf: ConstrainedCrf,
     layout: FeatureLayout,
     *,
-    half_precision: bool = False,
+    storage: Storage = Storage.FLOAT32,
     lexicon: str | None = None,
 ) -> None:
     """Write a model directory; each file is replaced atomically. What was exported there before is removed.
 
-    ``half_precision`` stores the weights as float16 (the CRF stays float32); ``lexicon`` is the checksum of the base
-    lexicon that the model was trained with.
+    ``storage`` says how the weights are stored (the CRF stays float32); ``lexicon`` is the checksum of the base lexicon
+    that the model was trained with.
 
     Raises
     ------
@@ -66,11 +68,7 @@ def save_model(
         config[PREFER] = crf.prefer
     if lexicon is not None:
         config[LEXICON] = lexicon
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    if half_precision:
-        tensors = {
-            name: _half(name, tensor) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()
-        }
+    tensors = stored({f"model.{name}": tensor for name, tensor in model.state_dict().items()}, storage)
     tensors |= {f"crf.{name}": tensor for name, tensor in crf.state_dict().items()}
     directory.mkdir(parents=True, exist_ok=True)
     for exported in (NETWORK_FILE, GPU_NETWORK_FILE, *PLAN_FILES, CRF_FILE):
@@ -93,13 +91,6 @@ def write_weights(directory: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     temporary.replace(directory / WEIGHTS_FILE)
 
 
-def _half(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    half = tensor.half()
-    if not torch.isfinite(half).all():
-        raise ModelDirectoryError(f"{name} holds what float16 does not: store the model in full precision")
-    return half
-
-
 def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, FeatureLayout]:
     """Read a model directory; the model is in evaluation mode, in float32.
 
@@ -118,7 +109,7 @@ def load_model(directory: Path) -> tuple[Student | Teacher, ConstrainedCrf, Feat
     try:
         model = Student(config) if isinstance(config, StudentConfig) else Teacher(config)
         crf = ConstrainedCrf(model.config.entity_types)
-        tensors = load_file(path)
+        tensors = restored(load_file(path))
         model.load_state_dict(_part(tensors, "model."))
         crf.load_state_dict(_part(tensors, "crf."))
         crf.prefer = described.prefer
@@ -177,8 +168,4 @@ def longest_input(model: Student | Teacher, layout: FeatureLayout) -> int:
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {
-        name[len(prefix) :]: tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
+    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
