@@ -1,3 +1,4 @@
+// Binds the BIOES label scheme to Python.
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
