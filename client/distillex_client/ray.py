@@ -51,7 +51,7 @@ class TableExtraction:
     """Requests in flight of one worker, where it calls a server."""
     retry_for_s: float = 60.0
     min_score: float = 0.0
-    """Leave out entities of a lower score."""
+    "Leave out entities with a lower score."
     types: Iterable[str] | None = None
     """Leave out entities of other types."""
 
