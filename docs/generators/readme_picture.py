@@ -14,7 +14,7 @@ import distillex
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "assets" / "extracted.svg"
-SIZE = (760, 225)
+SIZE = (760, 205)
 # A background of its own: a forge's dark theme may differ from the system's.
 BACKGROUND = "svg { background: #fff; } @media (prefers-color-scheme: dark) { svg { background: #0d1117; } }"
 SENTENCES = re.compile(r"^在深圳，.*?。.*?。", re.MULTILINE)

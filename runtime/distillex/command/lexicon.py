@@ -147,8 +147,8 @@ def seed(
 ) -> None:
     """Install the shipped lexicons that a directory lacks; those in use there stay as they are.
 
-    A server needs a directory with the lexicon 'base'. It is safe to run this before each start, also by several servers
-    at once; it writes only what is missing.
+    A server needs a directory with the lexicon 'base'. It is safe to run this before each start, even by several
+    servers at once; it writes only what is missing.
     """
     with _failures("lexicon seed"):
         shipped, store = LexiconStore(shipped_lexicons()), LexiconStore(directory)

@@ -58,9 +58,9 @@ def verify_model(
 ) -> None:
     """Check a model's files; exit code 1 if one was changed, added or removed.
 
-    With --key the files are compared with the signature; those that were ignored when it was signed are listed, as they
-    cannot be checked. Without a key they are compared with the manifest of the shipped models, which detects damage, but
-    does not prove who wrote it.
+    With --key the files are compared with the signature; those that were ignored when it was signed are listed, as
+    they cannot be checked. Without a key they are compared with the manifest of the shipped models, which detects
+    damage, but does not prove who wrote them.
     """
     if key is not None:
         if model is None:
