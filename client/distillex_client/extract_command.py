@@ -200,6 +200,6 @@ def _format_of(output: Path | None) -> OutputFormat:
     form = names.get(output.suffix.lower())
     if form is None:
         raise WrongUse(
-            f"{output}: {output.suffix!r} tells no format; give --format, or one of {', '.join(sorted(names))}"
+            f"{output}: {output.suffix!r} is not a known format; give --format, or one of {', '.join(sorted(names))}"
         )
     return form
