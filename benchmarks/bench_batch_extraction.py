@@ -1,5 +1,6 @@
-"""A million short records through both commands, ``distillex extract`` and ``distillex-client extract``: order, loss,
-speed, peak memory.
+"""Measure ``distillex extract`` and ``distillex-client extract`` on a million short records.
+
+Both are checked for order and loss, and measured for speed and peak memory.
 
     python benchmarks/bench_batch_extraction.py [--records 1000000] [--kill] [--keep DIRECTORY] [--json FILE]
 

@@ -1,4 +1,4 @@
-"""One pipeline behind three doors: in this process, one served model (fused), three served models (ensemble).
+"""Measure one pipeline in process, as one served model (fused) and as three served models (ensemble).
 
     python benchmarks/bench_front_doors.py [--rounds 5] [--seconds 4] [--json FILE]
 

@@ -54,12 +54,12 @@ def without_lexicon_inputs(folder: Path) -> Path:
 
 
 def load_crf() -> CrfParameters:
-    """The CRF of the model that is served."""
+    """Return the CRF of the served model."""
     return CrfParameters.load(find_model(DEFAULT_MODEL) / CRF_FILE)
 
 
 def words_of(number: int) -> Words:
-    """A hundred words that no other number gives."""
+    """Return a hundred words that no other number gives."""
     return {f"虚构{number}公司{i}号": "company" for i in range(WORD_COUNT)}
 
 

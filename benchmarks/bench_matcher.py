@@ -51,25 +51,25 @@ def build_distillex(words: list[str]) -> Count:
 
 
 def build_daachorse_charwise(words: list[str]) -> Count:
-    """A double-array Aho-Corasick automaton over characters."""
+    """Build a double-array Aho-Corasick automaton over characters (daachorse)."""
     automaton = daachorse.CharwiseDoubleArrayAhoCorasick(words)
     return lambda lines: sum(len(automaton.find_overlapping(line)) for line in lines)
 
 
 def build_daachorse_bytewise(words: list[str]) -> Count:
-    """The same over bytes."""
+    """Build a double-array Aho-Corasick automaton over bytes (daachorse)."""
     automaton = daachorse.DoubleArrayAhoCorasick([word.encode() for word in words])
     return lambda lines: sum(len(automaton.find_overlapping(line.encode())) for line in lines)
 
 
 def build_ahocorasick_rs(words: list[str]) -> Count:
-    """Rust's aho-corasick."""
+    """Build the automaton of Rust's aho-corasick."""
     automaton = ahocorasick_rs.AhoCorasick(words)
     return lambda lines: sum(len(automaton.find_matches_as_indexes(line, overlapping=True)) for line in lines)
 
 
 def build_pyahocorasick(words: list[str]) -> Count:
-    """An automaton in C."""
+    """Build the automaton of pyahocorasick, which is written in C."""
     automaton = ahocorasick.Automaton()
     for index, word in enumerate(words):
         automaton.add_word(word, index)
@@ -100,7 +100,7 @@ def resident_mb(what: str) -> float:
 
 
 def print_growth(what: str) -> None:
-    """What ``--resident`` prints: the growth of this process while it builds or opens ``what``."""
+    """Print by how much this process grows while it builds or opens ``what`` (``--resident``)."""
     if what in CONTESTANTS:
         words = jieba_words()
         before = resident_bytes()

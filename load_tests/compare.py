@@ -1,4 +1,4 @@
-"""Teacher against student through the embedded server: how much faster is the student, served?
+"""Measure how much faster the student is than the teacher, both served by the embedded server.
 
     python load_tests/compare.py [--rounds 3] [--seconds 15] [--users 1 2 4 8 16] [--teacher DIR]
         [--layout ensemble] [--output DIR]

@@ -1,4 +1,4 @@
-"""Does a client as of docs/how-to/client.md lose calls while parts of the server are killed, or while it restarts?
+"""Check that clients lose no call while parts of the server are killed, or while it restarts.
 
     python load_tests/restarts.py                          # each process in turn, 5,000 calls each
     python load_tests/restarts.py --kill extractor serve   # these alone

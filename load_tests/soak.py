@@ -1,4 +1,4 @@
-"""A long run at 80 % of saturation: no errors, and memory that stays level?
+"""Run for long at 80 % of saturation, and check for errors and for growing memory.
 
     python load_tests/soak.py [--minutes 10] [--users 16] [--share 0.8] [--max-growth-mib 16] [--output reports/load]
 

@@ -128,7 +128,7 @@ def run_stage(stage: Stage, url: str, sampler: Sampler | None = None) -> StageRe
         finally:
             if sampler is not None:
                 sampler.forget("client")
-        # 1: some calls failed, which the record tells in detail.
+        # 1: some calls failed; the record has the details.
         if process.returncode not in (0, 1) or not record.exists():
             raise StageError(f"locust ended with code {process.returncode}:\n{output[-2000:]}")
         lines = record.read_text(encoding="utf-8").splitlines()

@@ -9,7 +9,7 @@ from distillex_client.errors import DeadlineExceeded, ExtractorError, ServerUnav
 from distillex_client.options import Retries
 
 NOT_SERVED_FOR_S = 3.0
-"""How long a model may be away on servers that say they are ready: behind a balancer another one may have said so."""
+"""How long a ready server may lack a model: behind a balancer, another server may have said that it is ready."""
 
 
 class Attempts:

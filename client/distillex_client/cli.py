@@ -60,8 +60,8 @@ def extract(
 ) -> None:
     """Extract entities from documents of any length and number, in the order of the input.
 
-    Exit codes: 0 all extracted; 1 done, but some records were bad (named with their reasons); 2 wrong use: only a
-    change helps; 3 stopped, as the server stayed away or the disk is full: --resume continues; 130 interrupted.
+    Exit codes: 0 all extracted; 1 done, but some records were bad (each is reported with its reason); 2 wrong use;
+    3 stopped because the server stayed away or the disk is full: --resume continues; 130 interrupted.
     """
     with exit_codes(PROGRAM, resumable=batch.output is not None):
         connection = Connection(url, model, model_version, timeout, tls.tls_files, _metadata(metadata))
@@ -81,7 +81,7 @@ def ping(
     metadata: Metadata = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
 ) -> None:
-    """Tell whether the server and its model are ready, and how fast they answer; exit code 0 if they are, else 3."""
+    """Check whether the server and its model are ready, and how fast they answer; exit code 0 if ready, else 3."""
     from distillex_client.server_check import ping_server
 
     with exit_codes(PROGRAM):
@@ -141,7 +141,7 @@ def bench(
     metadata: Metadata = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
 ) -> None:
-    """Measure a running server: sentences a second in batches, latency of single sentences."""
+    """Measure a running server: sentences per second in batches, latency of single sentences."""
     from distillex_client.server_check import bench_server, bench_text
 
     with exit_codes(PROGRAM):

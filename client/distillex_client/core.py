@@ -48,7 +48,7 @@ class Call:
     lexicon_name: bytes
     trust: bytes
     with_versions: bool
-    """The caller is told which lexicons answered."""
+    """Whether the caller gets the versions of the lexicons that answered."""
     request_ids: Iterator[str]
     trace: Trace
     expires: float | None

@@ -56,41 +56,47 @@ class BatchArguments:
     ]
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File to write, for html also a directory; else standard output."),
+        typer.Option("--output", "-o", help="File to write (for html also a directory); default: standard output."),
     ] = None
     output_format: Annotated[
         OutputFormat | None,
-        typer.Option("--format", "-f", help="Of the output; default: by the name of --output, else jsonl."),
+        typer.Option("--format", "-f", help="Output format; default: the ending of --output, else jsonl."),
     ] = None
     input_format: Annotated[
         InputFormat | None,
-        typer.Option(help="Of all inputs; default: by each name; txt for - and names without a dot."),
+        typer.Option(help="Input format; default: each file's ending; txt for - and names without an ending."),
     ] = None
     encoding: Annotated[
-        str, typer.Option(help="Of all inputs but Parquet: gb18030 (which reads gbk and gb2312), big5, utf-16, …")
+        str,
+        typer.Option(
+            help="Encoding of the inputs, such as gb18030 (reads gbk and gb2312 too), big5, utf-16; "
+            "Parquet has its own."
+        ),
     ] = "utf-8"
-    per: Annotated[TextUnit, typer.Option(help="What is a document of plain text.")] = TextUnit.FILE
+    per: Annotated[TextUnit, typer.Option(help="In plain text, what one document is.")] = TextUnit.FILE
     text_field: Annotated[str, typer.Option(help="Field or column that holds the text.")] = "text"
     entities_field: Annotated[str, typer.Option(help="Field or column that gets the entities.")] = "entities"
-    min_score: Annotated[float, typer.Option(help="Leave out entities of a lower score.", min=0, max=1)] = 0.0
+    min_score: Annotated[float, typer.Option(help="Leave out entities with a lower score.", min=0, max=1)] = 0.0
     types: Annotated[
-        list[str] | None, typer.Option(help="Leave out entities of other types; several with commas, or given again.")
+        list[str] | None, typer.Option(help="Keep only these types; separate them by commas, or repeat the option.")
     ] = None
     output_encoding: Annotated[
-        OutputEncoding, typer.Option(help="Of CSV output; Excel knows UTF-8 by the mark that utf-8-sig begins with.")
+        OutputEncoding,
+        typer.Option(help="Encoding of CSV output; Excel needs the byte order mark of utf-8-sig to read UTF-8."),
     ] = OutputEncoding.UTF_8
     csv_formulas: Annotated[
         CsvFormulas,
-        typer.Option(help="Cells of CSV that a spreadsheet would run as formulas get a ' before them, or not."),
+        typer.Option(help="Put a ' before CSV cells that a spreadsheet would run as formulas, or keep them."),
     ] = CsvFormulas.NEUTRALIZE
     resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run of the same --output.")] = False
     bad_records: Annotated[
-        Path | None, typer.Option(help="Side file of bad records; default: OUTPUT.bad.jsonl, else standard error.")
+        Path | None,
+        typer.Option(help="File for bad records; default: OUTPUT.bad.jsonl, or standard error without --output."),
     ] = None
     lexicon: Annotated[
         Path | None,
         typer.Option(
-            help="Words for this run alone: WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]] a line; type null hides a word."
+            help="Words for this run only: WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]] a line; type null hides a word."
         ),
     ] = None
     lexicon_name: Annotated[
@@ -99,11 +105,11 @@ class BatchArguments:
     trust: Annotated[
         str | None,
         typer.Option(
-            help="How far the words of both are obeyed that have no trust of their own: hint, prefer, insist, or a "
-            "number from 0 to 1000; default: what their lexicon says, else prefer."
+            help="Trust in words of both lexicons that have none of their own: hint, prefer, insist, or a "
+            "number from 0 to 1000; default: that of their lexicon, else prefer."
         ),
     ] = None
-    batch_size: Annotated[int, typer.Option(help="Texts that are sent to the model at once.", min=1, max=64)] = 64
+    batch_size: Annotated[int, typer.Option(help="Texts per call of the model.", min=1, max=64)] = 64
     progress: Annotated[ProgressKind, typer.Option(help="auto: a bar on a terminal, a line every 10 s elsewhere.")] = (
         ProgressKind.AUTO
     )
@@ -194,6 +200,6 @@ def _format_of(output: Path | None) -> OutputFormat:
     form = names.get(output.suffix.lower())
     if form is None:
         raise WrongUse(
-            f"{output}: {output.suffix!r} tells no format; give --format, or one of {', '.join(sorted(names))}"
+            f"{output}: {output.suffix!r} is not a known format; give --format, or one of {', '.join(sorted(names))}"
         )
     return form

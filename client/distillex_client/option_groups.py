@@ -23,12 +23,12 @@ class TlsOptions:
     tls: Annotated[bool, typer.Option("--tls", help="Encrypt; the other TLS options imply it.")] = False
     tls_ca: Annotated[
         Path | None,
-        typer.Option(help="PEM file of the authority of the server's certificate; default: gRPC's own list."),
+        typer.Option(help="PEM file of the CA that signed the server's certificate; default: gRPC's list."),
     ] = None
-    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file of this client's certificate: mutual TLS.")] = (
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file of the client certificate (mutual TLS).")] = (
         None
     )
-    tls_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of the client's key.")] = None
 
     @property
     def tls_files(self) -> Tls | None:

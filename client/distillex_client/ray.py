@@ -1,8 +1,9 @@
-"""Extraction over Parquet on a cluster: Ray spreads the work over processes, each of which calls a server, or opens a
-model of its own.
+"""Extraction over Parquet files on a Ray cluster.
 
-Ray, and not Spark: it is installed by pip alone, its workers are Python processes that keep one connection or model
-each, and it restarts a worker that died and does again what it had begun. Nothing here schedules.
+Each worker process calls a server or opens its own model.
+
+Why Ray and not Spark: pip alone installs it, its workers are Python processes that keep one connection or model each,
+and it restarts a worker that died and repeats its unfinished work. This module schedules nothing itself.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class TableExtraction:
     """Requests in flight of one worker, where it calls a server."""
     retry_for_s: float = 60.0
     min_score: float = 0.0
-    """Leave out entities of a lower score."""
+    "Leave out entities with a lower score."
     types: Iterable[str] | None = None
     """Leave out entities of other types."""
 

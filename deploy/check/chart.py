@@ -259,7 +259,7 @@ def _kserve(root: Path, kind: str) -> list[Object]:
 
 
 def _as_pod(runtime: Object) -> Object:
-    """The part of a ServingRuntime that is a pod's."""
+    """Return a ServingRuntime as the pod that it describes."""
     own = {"supportedModelFormats", "protocolVersions", "multiModel", "annotations", "labels"}
     spec = {key: value for key, value in runtime["spec"].items() if key not in own}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": runtime["metadata"], "spec": spec}

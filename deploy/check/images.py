@@ -62,7 +62,7 @@ def check_images(root: Path, tools: Tools) -> list[str]:
 
 
 def _own_problems(name: str, stage: Stage, *, ends_by_signal: bool = False) -> list[str]:
-    """The image as it is started without arguments."""
+    """Start the image without arguments and check it."""
     plan = {
         "before": [],
         "services": [[*stage.entrypoint, *stage.command]],
@@ -76,7 +76,7 @@ def _own_problems(name: str, stage: Stage, *, ends_by_signal: bool = False) -> l
 
 
 def _compose_problems(root: Path, stage: Stage, folder: Path) -> list[str]:
-    """The compose file's own commands: lexicons, then gate and server, called over TLS, pushed to, scraped."""
+    """Run the compose file's commands: lexicons, then gate and server; call over TLS, push, scrape."""
     services = yaml.safe_load((root / "deploy/compose/compose.yaml").read_text(encoding="utf-8"))["services"]
     files = _Files(root, folder, host="server")
     call = ["--url", "localhost:8443", "--tls-ca", "/run/check/ca.crt"]
@@ -100,7 +100,7 @@ def _compose_problems(root: Path, stage: Stage, folder: Path) -> list[str]:
 
 
 def _chart_problems(root: Path, tools: Tools, stage: Stage, folder: Path) -> list[str]:
-    """The chart's own commands: the init container with a word list, gate and server, called over TLS."""
+    """Run the chart's commands: the init container with a word list, then gate and server; call over TLS."""
     objects = chart.render(tools, chart.chart_of(root), "values.yaml", chart.VALUES["values.yaml"])
     containers = {container["name"]: container for _, container in containers_of(objects)}
     [lists] = [each["data"] for each in objects if each["kind"] == "ConfigMap"]

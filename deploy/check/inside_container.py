@@ -54,7 +54,7 @@ def _all_run(services: list[subprocess.Popen[bytes]]) -> bool:
 
 
 def _confinement() -> list[str]:
-    """What a container of ours has to be without: root, capabilities, a file system to write to."""
+    """Return what breaks the confinement: running as root, capabilities, or a writable file system."""
     status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
     problems = [] if os.getuid() != 0 else ["the user is root"]
     problems += [f"{name} {status[name]}" for name in ("CapEff", "CapPrm", "CapBnd") if int(status[name], 16)]

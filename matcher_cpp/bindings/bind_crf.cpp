@@ -1,3 +1,4 @@
+// Binds the CRF decoder to Python: emissions as numpy arrays in, entities out.
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 

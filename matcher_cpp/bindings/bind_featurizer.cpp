@@ -1,3 +1,4 @@
+// Binds the featurizer to Python: texts and lexicons in, model inputs as numpy arrays out.
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 

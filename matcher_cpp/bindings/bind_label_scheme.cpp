@@ -1,3 +1,4 @@
+// Binds the BIOES label scheme to Python.
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
@@ -79,7 +80,7 @@ ValueError
     Where the sequence breaks the scheme.
 )")
         .def_property_readonly("allowed_transitions", &allowed_transitions,
-                               "bool [L, L]; [i, j] tells whether label j may follow label i.")
+                               "bool [L, L]; [i, j] is whether label j may follow label i.")
         .def_property_readonly(
             "allowed_starts", [](const LabelScheme& s) { return mask_of(s, LabelScheme::opens); }, "bool [L]")
         .def_property_readonly(

@@ -1,3 +1,4 @@
+// Binds lexicons to Python: building, opening, saving and matching them.
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 

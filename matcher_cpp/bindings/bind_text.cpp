@@ -1,3 +1,4 @@
+// Binds the text functions to Python: normalisation, word hashes, edges of entities.
 #include "bindings.hpp"
 #include "distillex/span_edges.hpp"
 #include "distillex/text.hpp"

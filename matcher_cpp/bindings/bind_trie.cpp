@@ -1,3 +1,4 @@
+// Binds the trie, the word matcher, to Python.
 #include <pybind11/stl.h>
 
 #if defined(__GLIBC__)

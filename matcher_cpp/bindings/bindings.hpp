@@ -1,3 +1,4 @@
+// What each bind_*.cpp adds to the Python module; module.cpp calls them all.
 #pragma once
 
 #include <pybind11/pybind11.h>

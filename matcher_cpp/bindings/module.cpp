@@ -1,3 +1,4 @@
+// The Python module distillex_matcher._core: calls every bind_* function.
 #include <pybind11/pybind11.h>
 
 #include "bindings.hpp"

@@ -6,7 +6,7 @@
     ├── LexiconError              a lexicon, a word list or an entry is wrong; raised by the C++ core too
     │   ├── UnknownLexiconError   no lexicon of that name, or no such version, is installed
     │   └── LexiconNameError      a name that no lexicon may have
-    └── LayoutError               a file that tells a model's layout or CRF is missing or wrong
+    └── LayoutError               a file of a model's layout or CRF is missing or wrong
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ TRAINED_FILES = (WEIGHTS_FILE, CONFIG_FILE, FEATURES_FILE, VOCABULARY_FILE)
 
 @dataclass(frozen=True)
 class NetworkSizes:
-    """What a network itself tells of the files that it needs; None where it does not tell."""
+    """What a network says about the files that it needs; None if it says nothing."""
 
     vocabulary: int | None = None
     """Rows of the table of tokens."""
@@ -85,7 +85,7 @@ class ExportedFiles:
         metadata
             Of the ONNX file. Files exported by earlier versions have no description there.
         sizes
-            What the network itself tells.
+            What the network says.
 
         Raises
         ------

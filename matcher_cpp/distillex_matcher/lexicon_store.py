@@ -30,7 +30,7 @@ VERSION_PATTERN = re.compile(r"[1-9][0-9]{0,8}")
 _VERSION_FILE = re.compile(rf"({VERSION_PATTERN.pattern})\.lex")
 _VERSION_CONTENT = re.compile(VERSION_PATTERN.pattern.encode())
 _PENDING_FILE = re.compile(rf"\.pending-({VERSION_PATTERN.pattern})")
-"""Stands beside a version that is not in use yet; of a push that was killed it tells what was never used."""
+"""Marks a version that is not in use yet; after a killed push it shows which version was never used."""
 MOST_OPEN_BYTES = 512 * 2**20
 _TEMPORARY_FILES = (".new-", f".{CURRENT_FILE}.", f".{LAST_FILE}.")
 

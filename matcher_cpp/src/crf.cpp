@@ -1,3 +1,4 @@
+// The CRF decoder: emissions of a batch → entities with scores, row by row.
 #include "distillex/crf.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The k best label sequences of a row (k-best Viterbi).
 #include <algorithm>
 
 #include "distillex/crf.hpp"

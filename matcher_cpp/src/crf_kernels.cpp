@@ -1,3 +1,4 @@
+// The decoder's fast path: tables computed once per CRF, and the choice of kernels for this processor.
 #include "crf_kernels.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The decoder's kernels for any processor.
 #include <cstdint>
 
 #include "crf_kernels.hpp"

@@ -1,3 +1,4 @@
+// Forward-backward in float64, for rows that the float32 kernels refuse.
 #include "crf_lattice.hpp"
 
 #include <algorithm>

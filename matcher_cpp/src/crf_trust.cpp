@@ -1,3 +1,4 @@
+// The bonus that trusted words add to emissions.
 #include "distillex/crf_trust.hpp"
 
 #include <algorithm>

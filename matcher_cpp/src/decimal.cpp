@@ -1,3 +1,4 @@
+// Numbers as text and back, independent of the locale.
 #include "distillex/decimal.hpp"
 
 #include <array>

@@ -1,3 +1,4 @@
+// Building a double array from a sorted word list.
 #include "distillex/double_array_builder.hpp"
 
 #include <algorithm>

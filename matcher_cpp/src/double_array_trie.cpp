@@ -1,3 +1,4 @@
+// Building the trie, and checking the parts of a file before they are used as one.
 #include "distillex/double_array_trie.hpp"
 
 #include <stdexcept>

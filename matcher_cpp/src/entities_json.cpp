@@ -1,3 +1,4 @@
+// Writing decoded entities as JSON.
 #include "entities_json.hpp"
 
 #include <array>

@@ -1,3 +1,4 @@
+// Texts, vocabulary and lexicons → padded model inputs.
 #include "distillex/featurizer.hpp"
 
 #include <algorithm>

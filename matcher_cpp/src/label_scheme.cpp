@@ -1,3 +1,4 @@
+// BIOES labels: their names, spans → labels, labels → spans.
 #include "distillex/label_scheme.hpp"
 
 #include <algorithm>

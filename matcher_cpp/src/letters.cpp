@@ -1,3 +1,4 @@
+// Word boundaries in scripts that are written with spaces.
 #include "distillex/letters.hpp"
 
 #include <iterator>

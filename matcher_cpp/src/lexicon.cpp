@@ -1,3 +1,4 @@
+// Building a lexicon from words with types and weights.
 #include "distillex/lexicon.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The rules for where an entity may begin and end.
 #include "distillex/span_edges.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// UTF-8 decoding, normalisation and word hashes.
 #include "distillex/text.hpp"
 
 #include <algorithm>

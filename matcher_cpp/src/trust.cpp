@@ -1,3 +1,4 @@
+// Trust as text and as a number: reading, checking, writing.
 #include "distillex/trust.hpp"
 
 #include <algorithm>

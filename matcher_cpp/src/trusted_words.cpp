@@ -1,3 +1,4 @@
+// Keeping the longest of overlapping trusted words, and packing them for the decoder.
 #include "distillex/trusted_words.hpp"
 
 #include <algorithm>

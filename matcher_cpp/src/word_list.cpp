@@ -1,3 +1,4 @@
+// Parsing word lists.
 #include "distillex/word_list.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Decoding: marginals, best paths, refused batches, JSON.
 #include "distillex/crf.hpp"
 
 #include <gtest/gtest.h>

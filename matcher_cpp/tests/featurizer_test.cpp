@@ -1,3 +1,4 @@
+// Feature tensors: slots, words, padding, refused texts.
 #include "distillex/featurizer.hpp"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Lexicons: building, saving, opening, and refusal of damaged files.
 #include "distillex/lexicon.hpp"
 
 #include <gtest/gtest.h>

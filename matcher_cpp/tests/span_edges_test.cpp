@@ -1,3 +1,4 @@
+// Where an entity may begin and end.
 #include "distillex/span_edges.hpp"
 
 #include <gtest/gtest.h>

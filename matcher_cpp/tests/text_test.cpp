@@ -1,3 +1,4 @@
+// UTF-8 and normalisation.
 #include "distillex/text.hpp"
 
 #include <gtest/gtest.h>

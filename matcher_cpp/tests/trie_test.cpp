@@ -1,3 +1,4 @@
+// The trie finds every word, and refuses damaged parts of a file.
 #include <gtest/gtest.h>
 
 #include <random>

@@ -1,3 +1,4 @@
+// Trust in words: levels, what a word gains, overlapping words.
 #include <gtest/gtest.h>
 
 #include <cstdint>

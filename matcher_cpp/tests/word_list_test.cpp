@@ -1,3 +1,4 @@
+// Word lists: every form of a line, and refusals with their line.
 #include "distillex/word_list.hpp"
 
 #include <gtest/gtest.h>

@@ -27,7 +27,7 @@ def points(text: str) -> set[int]:
 
 
 def ranges(found: Iterable[int]) -> list[tuple[int, int]]:
-    """Runs of neighbours, both ends included."""
+    """Return runs of consecutive numbers, both ends included."""
     runs: list[tuple[int, int]] = []
     for point in sorted(found):
         if runs and runs[-1][1] == point - 1:
@@ -56,7 +56,10 @@ QUOTES = (having(r"\p{Quotation_Mark}") | points("`´′″‴‵‶‷｀＇❛
 
 
 def bracket_pairs() -> list[str]:
-    """Opening with closing. They stand in order in Unicode, but for those with ticks and the Arabic ones."""
+    """Pair each opening bracket with its closing one.
+
+    Unicode has them in order, except for those with ticks and the Arabic ones.
+    """
     quotes = having(r"\p{Quotation_Mark}")
     closing = having(r"\p{Pe}") - quotes
     irregular = {0x298D: 0x2990, 0x298F: 0x298E, 0xFD3F: 0xFD3E}

@@ -151,7 +151,7 @@ class LexiconLayers:
     ) -> Layer | None:
         """Return a named lexicon's version in use; None for ``base``, which is under every text anyway.
 
-        Where ``rights`` do not allow a lexicon, the answer is that of one which does not exist. ``listed`` tells
+        A lexicon that ``rights`` do not allow is answered like one that does not exist. ``listed`` tells
         which names there are, where the directory is not to be listed for each name anew.
 
         Raises
@@ -164,7 +164,7 @@ class LexiconLayers:
             # Laid over itself its words would lose their embeddings.
             return None
         if rights is not None and not rights.allow(name):
-            # Before the directory is looked at: not even the time that it takes tells what lies there.
+            # Before the directory is looked at: not even the time taken shows what it contains.
             try:
                 raise self._not_there(check_name(name), rights, listed)
             except LexiconNameError as error:

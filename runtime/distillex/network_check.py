@@ -32,7 +32,7 @@ def check_network(session: onnxruntime.InferenceSession, files: ExportedFiles) -
 
 
 def sizes_of(session: onnxruntime.InferenceSession, files: ExportedFiles) -> NetworkSizes:
-    """Return what a network tells of the files that it needs: by its shapes, and by the ids that it accepts."""
+    """Return what a network's shapes and accepted ids show of the files that it needs."""
     words_per_slot, labels = session.get_inputs()[1].shape[3], session.get_outputs()[0].shape[2]
     if words_per_slot != files.layout.words_per_slot:
         return NetworkSizes(vocabulary=None, types=None, words_per_slot=words_per_slot, labels=labels)

@@ -5,7 +5,7 @@
     ServingError
     ├── PreconditionError     it cannot start here: a port, a file, a package, memory
     ├── ServerError           it did not come up, or died
-    └── SignatureError        the signed header by which the gate tells whose call it is
+    └── SignatureError        the gate's signed header with the call's tenant
         ├── ForgedError       nobody signed it who has a secret of this deployment
         └── ExpiredError      it was good once
 """

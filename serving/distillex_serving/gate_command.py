@@ -31,49 +31,47 @@ def gate(
     upstream: Annotated[
         str,
         typer.Option(
-            help="Servers behind the gate: HOST:PORT of their gRPC, each address of the name being one of them (more "
-            "such names after commas), or unix:PATH."
+            help="Servers behind the gate: HOST:PORT of their gRPC, or unix:PATH. Each address of a host "
+            "name is one server; separate several names by commas."
         ),
     ],
-    model: Annotated[
-        list[str] | None, typer.Option(help="A model that callers may name; give it again for more.")
-    ] = None,
+    model: Annotated[list[str] | None, typer.Option(help="A model that callers may use; repeatable.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     grpc_port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8001,
     status_port: Annotated[
         int | None,
         typer.Option(
-            help="Port of /live, /ready (both of the gate itself) and /metrics, over HTTP; by default none.",
+            help="HTTP port of /live and /ready (of the gate itself) and /metrics; default: none.",
             min=1,
             max=65535,
         ),
     ] = None,
     max_request_mib: Annotated[float, typer.Option(help="Largest request, in MiB.", min=0.01, max=1024)] = 8.0,
     max_connections: Annotated[int, typer.Option(help="Connections at once.", min=1)] = 1024,
-    workers: Annotated[
-        int | None, typer.Option(help="Threads; by default one, and one more for each four cores.", min=1)
-    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Threads; default: one, plus one per four cores.", min=1)] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM certificate.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM key.")] = None,
-    tls_client_ca: Annotated[Path | None, typer.Option(help="PEM CA; demands client certificates.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="PEM CA; requires client certificates signed by it.")
+    ] = None,
     tenants: TenantsFile = None,
     tenant_secret_file: SecretFile = None,
     gates: Annotated[
-        int, typer.Option(help="So many gates share the rates of the tenants: each lets its part through.", min=1)
+        int, typer.Option(help="Number of gates that share the tenants' rates: each allows its share.", min=1)
     ] = 1,
     print_configuration: Annotated[
-        bool, typer.Option("--print", help="Print the configuration for an Envoy of your own, and end. Keep it secret.")
+        bool, typer.Option("--print", help="Print the configuration for your own Envoy, and exit. Keep it secret.")
     ] = False,
     log_format: Annotated[
-        LogFormat, typer.Option(help="json: one object a line, of Envoy's lines too.")
+        LogFormat, typer.Option(help="json: one object per line, including Envoy's lines.")
     ] = LogFormat.TEXT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Envoy's own log.")] = False,
 ) -> None:
-    """Put the gate (Envoy) before servers that run elsewhere; Ctrl-C or SIGTERM lets calls in flight end, and stops it.
+    """Run the gate (Envoy) for servers that run elsewhere; Ctrl-C or SIGTERM stops it after the calls in flight.
 
-    It lets through what clients need, and bounds the rest (docs/how-to/security.md); `distillex serve --host` has one
-    of its own. The printed configuration holds a secret that is drawn anew each time: whoever knows it gets a request
-    past the filter if that ever fails.
+    It allows what clients need and limits the rest (docs/how-to/security.md); `distillex serve --host` starts its own.
+    --print writes a new secret into the configuration each time; anyone who knows it can get requests past a filter
+    that fails.
 
     Exit codes: 0 stopped as asked, 2 an option cannot be used or Envoy is not installed, 3 it did not become ready.
     """

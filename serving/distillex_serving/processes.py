@@ -13,7 +13,7 @@ ZOMBIE = "Z"
 
 @dataclass(frozen=True)
 class ProcessStatus:
-    """What /proc/PID/stat tells."""
+    """What /proc/PID/stat contains."""
 
     pid: int
     command: str

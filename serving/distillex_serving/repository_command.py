@@ -21,27 +21,27 @@ from distillex_serving.repository import Layout, compose, copy, network_of
 
 
 def repository(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write; it must not be there yet.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write; it must not exist yet.")],
     student: Annotated[
-        str, typer.Option(help="NAME of models/student-NAME, or a folder that 'distillex export' wrote.")
+        str, typer.Option(help="NAME of models/student-NAME, or a folder written by 'distillex export'.")
     ] = DEFAULT_MODEL,
     teacher: Annotated[Path | None, typer.Option(help="Folder of an exported teacher, for extractor_teacher.")] = None,
     layout: Annotated[
         Layout,
         typer.Option(
-            help="fused: one Python model on a CPU; gpu: the same, its network on a GPU; ensemble: three models, the "
-            "network in the Python backend; onnxruntime, tensorrt: the same three, the network in that backend of "
-            "Triton's."
+            help="fused: one Python model on a CPU; gpu: the same with the network on a GPU; ensemble: "
+            "three models, the network in the Python backend; onnxruntime, tensorrt: the same three, "
+            "with the network in that Triton backend."
         ),
     ] = Layout.FUSED,
     configurations: Annotated[
-        Path | None, typer.Option(help="Folder of the models' configurations; by default the shipped ones.")
+        Path | None, typer.Option(help="Folder of the models' configurations; default: the shipped ones.")
     ] = None,
 ) -> None:
     """Write a model repository for a Triton server of your own, such as NVIDIA's image.
 
-    Its Python models need the packages distillex and distillex_serving where that server runs. The lexicons are looked
-    for in DISTILLEX_LEXICON_DIR, or in a folder lexicons beside the repository.
+    Its Python models need the packages distillex and distillex_serving on that server. They read lexicons from
+    DISTILLEX_LEXICON_DIR, or from a folder "lexicons" next to the repository.
     """
     network = network_of(layout)
     try:

@@ -44,11 +44,11 @@ START_TIMEOUT_S, GPU_START_TIMEOUT_S = 60.0, 300.0
 def serve(
     student: Annotated[
         str,
-        typer.Option(help="Student to serve: NAME of models/student-NAME, or a folder that 'distillex export' wrote."),
+        typer.Option(help="Student to serve: NAME of models/student-NAME, or a folder written by 'distillex export'."),
     ] = DEFAULT_MODEL,
     teacher: Annotated[
         Path | None,
-        typer.Option(help="Folder of an exported teacher, to serve as extractor_teacher beside extractor."),
+        typer.Option(help="Folder of an exported teacher, served as extractor_teacher in addition to extractor."),
     ] = None,
     layout: Annotated[
         Layout, typer.Option(help="fused: one model does it all; ensemble: three; gpu: what --device gpu serves.")
@@ -56,35 +56,33 @@ def serve(
     device: Annotated[
         str | None,
         typer.Option(
-            help="What runs the network: cpu (by default); gpu, the first one; gpu:NUMBER. A GPU needs model.gpu.onnx, "
-            "which 'distillex export --target gpu' writes."
+            help="Device for the network: cpu (default), gpu (the first one) or gpu:NUMBER. A GPU needs "
+            "model.gpu.onnx, which 'distillex export --target gpu' writes."
         ),
     ] = None,
     gpu_provider: Annotated[
         Provider,
         typer.Option(
-            help="auto: tensorrt-rtx where it is installed and takes the GPU, else cuda; cpu: the same buckets without "
-            "a GPU, to try them out."
+            help="auto: tensorrt-rtx if it is installed and supports the GPU, else cuda; cpu: try the "
+            "GPU's fixed shapes on a CPU."
         ),
     ] = Provider.AUTO,
     gpu_memory_mib: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Most of the GPU's memory for weights and intermediate results; by default what they need."
-        ),
+        typer.Option(min=1, help="Limit of GPU memory for weights and intermediate results; default: what they need."),
     ] = None,
     gpu_graphs: Annotated[
         bool, typer.Option("--gpu-graphs/--no-gpu-graphs", help="Record the network's runs as CUDA graphs.")
     ] = True,
     repository: Annotated[
-        Path | None, typer.Option(help="Folder of the models' configurations; by default the shipped ones.")
+        Path | None, typer.Option(help="Folder of the models' configurations; default: the shipped ones.")
     ] = None,
     lexicon_dir: LexiconDirectory = None,
     host: Annotated[
         str,
         typer.Option(
-            help="Address of gRPC. Beyond the loopback address the gate stands before it. HTTP and metrics stay on "
-            "127.0.0.1."
+            help="Address for gRPC. Any other than the loopback address goes through the gate. HTTP and "
+            "metrics stay on 127.0.0.1."
         ),
     ] = "127.0.0.1",
     grpc_port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8001,
@@ -93,37 +91,40 @@ def serve(
     expose_http: Annotated[
         bool,
         typer.Option(
-            help="Bind HTTP and metrics to --host too: through the gate, health checks and metrics alone; without it, "
-            "all of Triton's HTTP, where one hostile request can end the server."
+            help="Bind HTTP and metrics to --host too. Through the gate: only health checks and metrics. "
+            "With --no-gate: all of Triton's HTTP, where one hostile request can end the server."
         ),
     ] = False,
     expose_metrics: Annotated[
-        bool, typer.Option(help="Bind metrics alone to --host too, for Prometheus. HTTP stays on 127.0.0.1.")
+        bool, typer.Option(help="Bind only metrics to --host too, for Prometheus. HTTP stays on 127.0.0.1.")
     ] = False,
     gate: Annotated[
         bool | None,
         typer.Option(
             "--gate/--no-gate",
-            help="Put Envoy before gRPC: limits, only the methods and models that clients need, no request that ends "
-            "Triton. By default where --host is not a loopback address.",
+            help="Put Envoy before gRPC: it limits requests, allows only the methods and models that "
+            "clients need, and refuses requests that end Triton. Default: on if --host is not a "
+            "loopback address.",
         ),
     ] = None,
     max_request_mib: Annotated[
-        float, typer.Option(help="Largest request that the gate lets through, in MiB.", min=0.01, max=1024)
+        float, typer.Option(help="Largest request that the gate accepts, in MiB.", min=0.01, max=1024)
     ] = 8.0,
-    max_connections: Annotated[int, typer.Option(help="Connections that the gate takes at once.", min=1)] = 1024,
+    max_connections: Annotated[int, typer.Option(help="Most simultaneous connections of the gate.", min=1)] = 1024,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM certificate for gRPC.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM key for gRPC.")] = None,
-    tls_client_ca: Annotated[Path | None, typer.Option(help="PEM CA; demands client certificates.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="PEM CA; requires client certificates signed by it.")
+    ] = None,
     admin_token_file: TokenFile = None,
     tenants: TenantsFile = None,
     tenant_secret_file: SecretFile = None,
     start_timeout: Annotated[
         float | None,
-        typer.Option(help="Seconds to wait until the models are ready; by default 60, with a GPU 300."),
+        typer.Option(help="Seconds to wait until the models are ready; default: 60, with a GPU 300."),
     ] = None,
     log_format: Annotated[
-        LogFormat, typer.Option(help="json: one object a line, of Triton's and Envoy's lines too.")
+        LogFormat, typer.Option(help="json: one object per line, including Triton's and Envoy's lines.")
     ] = LogFormat.TEXT,
     trace_endpoint: TraceEndpoint = None,
     trace_every: TraceEvery = TRACED_OF,
@@ -132,7 +133,7 @@ def serve(
     """Start the embedded Triton server; Ctrl-C or SIGTERM stops it.
 
     Exit codes: 0 stopped as asked, 2 this machine lacks something or an option cannot be used, 3 the server did not
-    become ready. Once it was ready it is kept up for as long as it takes.
+    become ready. After it was ready once, parts that fail are restarted until you stop it.
     """
     configure_logging(log_format)
     try:

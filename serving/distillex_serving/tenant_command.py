@@ -25,23 +25,21 @@ app = typer.Typer(no_args_is_help=True, help="Tenants of a deployment: their API
 
 File = Annotated[
     Path,
-    typer.Option("--tenants", envvar=TENANTS_VARIABLE, help="File of the tenants; gates and servers read it anew."),
+    typer.Option("--tenants", envvar=TENANTS_VARIABLE, help="File of the tenants; gates and servers reload it."),
 ]
 Name = Annotated[str, typer.Argument(help="The tenant's name: a-z, 0-9, '_' and '-'.")]
 Lexicons = Annotated[
     list[str] | None,
-    typer.Option(
-        "--lexicon", help="A lexicon that its texts may name, or a beginning: 'acme-*'. Give it again for more."
-    ),
+    typer.Option("--lexicon", help="A lexicon that its requests may use, or a prefix such as 'acme-*'; repeatable."),
 ]
 Push = Annotated[
     list[str] | None,
-    typer.Option("--push", help="A lexicon, or a beginning, that it may push, roll back, prune and remove."),
+    typer.Option("--push", help="A lexicon, or a prefix, that it may push, roll back, prune and remove; repeatable."),
 ]
-Rate = Annotated[
-    float | None, typer.Option("--texts-per-second", help="Texts that it may send; without it as many as it likes.")
+Rate = Annotated[float | None, typer.Option("--texts-per-second", help="Rate limit; default: none.")]
+Burst = Annotated[
+    float | None, typer.Option("--burst", help="Texts that it may send at once; default: those of two seconds.")
 ]
-Burst = Annotated[float | None, typer.Option("--burst", help="Texts at once; by default those of two seconds.")]
 
 
 @app.command()
@@ -53,7 +51,7 @@ def add(
     texts_per_second: Rate = None,
     burst: Burst = None,
 ) -> None:
-    """Add a tenant, and print its key: the file keeps a hash alone, so nobody can print it again."""
+    """Add a tenant, and print its key once: the file keeps only a hash."""
     with _edited("tenant add", tenants, may_be_new=True) as found:
         if name in found.by_name:
             raise ValueError(f"{name!r} is there already; 'distillex tenant set' changes it, 'tenant key' adds a key")
@@ -72,7 +70,7 @@ def change(
     texts_per_second: Rate = None,
     burst: Burst = None,
 ) -> None:
-    """Change what is given; 'none' as the only --lexicon or --push takes all of them away."""
+    """Change the given settings; 'none' as the only --lexicon or --push removes all of them."""
     with _edited("tenant set", tenants) as found:
         tenant = _known(found, name)
         found.by_name[name] = Tenant.read(name, {**tenant.as_json(), **_fields(lexicon, push, texts_per_second, burst)})
@@ -80,7 +78,7 @@ def change(
 
 @app.command()
 def key(name: Name, tenants: File) -> None:
-    """Print another key; both are valid until 'distillex tenant revoke' ends the older one."""
+    """Print a new key; the old one stays valid until 'distillex tenant revoke'."""
     with _edited("tenant key", tenants) as found:
         tenant, drawn = _known(found, name), ApiKey.draw()
         found.by_name[name] = dataclasses.replace(tenant, keys={**tenant.keys, drawn.id: drawn.digest})
@@ -89,9 +87,9 @@ def key(name: Name, tenants: File) -> None:
 
 @app.command()
 def revoke(
-    name: Name, key_id: Annotated[str, typer.Argument(help="What stands between the '_' of the key.")], tenants: File
+    name: Name, key_id: Annotated[str, typer.Argument(help="The part of the key between its two '_'.")], tenants: File
 ) -> None:
-    """End a key."""
+    """Revoke a key."""
     with _edited("tenant revoke", tenants) as found:
         tenant = _known(found, name)
         if key_id not in tenant.keys:
@@ -102,14 +100,14 @@ def revoke(
 
 @app.command()
 def remove(name: Name, tenants: File) -> None:
-    """End a tenant, with all its keys. Its lexicons stay."""
+    """Remove a tenant and all its keys. Its lexicons stay."""
     with _edited("tenant remove", tenants) as found:
         del found.by_name[_known(found, name).name]
 
 
 @app.command("list")
 def show(tenants: File) -> None:
-    """Show the tenants; keys by their ids alone."""
+    """Show the tenants, and their keys by id."""
     with _failures("tenant list"):
         found = _read(tenants)
     table = Table("tenant", "keys", "lexicons", "may push", "texts a second", "at once")

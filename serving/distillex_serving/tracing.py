@@ -14,7 +14,7 @@ TRACED_OF = 1000
 
 @dataclass(frozen=True)
 class Tracing:
-    """What Triton is told about traces.
+    """Triton's settings for traces.
 
     Parameters
     ----------

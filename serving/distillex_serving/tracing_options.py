@@ -20,7 +20,8 @@ TraceEvery = Annotated[
     typer.Option(
         min=0,
         envvar="DISTILLEX_TRACE_EVERY",
-        help="Of requests that bring no trace, trace one of so many; 0: none. Those that bring one are traced anyway.",
+        help="Trace one in so many requests that come without a trace; 0: none. Requests that come "
+        "with one are always traced.",
     ),
 ]
 

@@ -22,7 +22,7 @@ CLOSED_APIS = "shared-memory,model-repository,trace,logging"
 
 @dataclass(frozen=True)
 class TritonCommand:
-    """What one tritonserver is told."""
+    """The settings of one tritonserver."""
 
     repository: Path
     backends: Path
@@ -36,7 +36,7 @@ class TritonCommand:
     verbose: bool
     tracing: Tracing | None = None
     tenants: bool = False
-    """Whether the models are to see the header that tells whose a request is."""
+    """Whether the models see the header with a request's tenant."""
 
     def arguments(self) -> list[str]:
         """Return tritonserver's arguments."""

@@ -29,10 +29,13 @@ from distillex_serving.triton_command import TritonCommand, model_environment
 
 
 def triton(
-    repository: Annotated[Path, typer.Option(help="Model repository that 'distillex repository' wrote.")],
+    repository: Annotated[Path, typer.Option(help="Model repository written by 'distillex repository'.")],
     lexicon_dir: LexiconDirectory = None,
     host: Annotated[
-        str, typer.Option(help="Address of gRPC and metrics, without TLS: a gate stands before it. HTTP: 127.0.0.1.")
+        str,
+        typer.Option(
+            help="Address for gRPC and metrics, without TLS: meant for use behind a gate. HTTP stays on 127.0.0.1."
+        ),
     ] = LOOPBACK,
     grpc_port: Annotated[int, typer.Option()] = 8001,
     http_port: Annotated[int, typer.Option()] = 8000,
@@ -44,15 +47,15 @@ def triton(
     tenant_secret_file: SecretFile = None,
     log_format: Annotated[
         LogFormat,
-        typer.Option(help="json: one object a line; this process then stays, and hands signals on to Triton."),
+        typer.Option(help="json: one object per line; this process then stays and forwards signals to Triton."),
     ] = LogFormat.TEXT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Triton's informational log.")] = False,
 ) -> None:
-    """Become the tritonserver of this machine (NVIDIA's image), closed as the embedded server is.
+    """Start the machine's own tritonserver (NVIDIA's image), closed like the embedded server.
 
-    The Triton in PATH replaces this process. It loads nothing at run time, its APIs for shared memory, models, traces
-    and logging are closed, and HTTP stays on the loopback address. With --log-format json this process stays beside
-    it, and ends with its exit code.
+    The Triton in PATH replaces this process. It loads no models at run time, its APIs for shared memory, models, traces
+    and logging are closed, and HTTP stays on the loopback address. With --log-format json this process keeps running,
+    and ends with Triton's exit code.
     """
     configure_logging(log_format)
     try:

@@ -1,6 +1,6 @@
 """The temporary folder of a running service, and what such services leave where they were killed.
 
-The name of a folder tells whose it is: the namespace of process ids, the id of the process that made it and the
+The name of a folder identifies its owner: the namespace of process ids, the id of the process that made it and the
 moment when that began. Its processes have the name in their environment, their regions of shared memory begin with it.
 So whoever starts next can tell what is left of a process that was killed, and a live neighbour's stays.
 """

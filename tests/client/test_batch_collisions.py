@@ -132,7 +132,7 @@ def test_a_directory_is_found_in_the_way_at_the_start_and_not_at_the_end(refused
     [
         ("none.jsonl", "none.jsonl: No such file or directory"),
         ("in.jsonl pages", "pages is a directory; 'pages/*' names the files in it"),
-        ("in.html", "'.html' tells no format; --input-format"),
+        ("in.html", "'.html' is not a known format; --input-format"),
         ("in.jsonl --encoding nothing", "'nothing' is no encoding of text"),
         ("- --input-format parquet", "Parquet cannot be read from standard input"),
         ("in.jsonl --types name,", "has no type or an empty one"),

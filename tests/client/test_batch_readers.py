@@ -434,7 +434,7 @@ def test_what_is_no_encoding_of_text_is_refused(name):
 def test_a_name_that_tells_no_format_is_refused_with_those_that_do(tmp_path):
     for name in ("a.html", "a.xlsx", "a.tar.gz", "a.jsonl.bz2"):
         (tmp_path / name).write_bytes(b"x")
-        with pytest.raises(WrongUse, match=r"tells no format; --input-format gives it \(txt, .*\.jsonl.*\.tsv"):
+        with pytest.raises(WrongUse, match=r"is not a known format; --input-format gives it \(txt, .*\.jsonl.*\.tsv"):
             find_sources([str(tmp_path / name)], None)
         assert find_sources([str(tmp_path / name)], InputFormat.TXT)[0].format is InputFormat.TXT
     (tmp_path / "README").write_bytes(b"x")

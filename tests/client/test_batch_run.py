@@ -194,7 +194,7 @@ def test_bad_records_go_to_the_side_file_and_the_exit_code_tells(server, tmp_pat
         (["a.txt", "--lexicon-name", "nowhere"], "no lexicon 'nowhere' is installed"),
         (["a.txt", "--trust", "must"], "--trust: the trust 'must' is not accepted; hint, prefer, insist or a number"),
         (["a.txt", "--model", "nothing"], "ModelNotFound"),
-        (["a.txt", "--output", "out.docx"], "'.docx' tells no format"),
+        (["a.txt", "--output", "out.docx"], "'.docx' is not a known format"),
         (["a.txt", "--format", "parquet"], "cannot be written to standard output"),
         (["a.txt", "--metadata", "secret"], "is not KEY=VALUE"),
         (["a.txt", "--tls-ca", "none.pem"], "none.pem"),

@@ -1,3 +1,5 @@
+"""Long documents are cut into windows; no entity is cut or doubled at a seam."""
+
 import random
 
 import pytest

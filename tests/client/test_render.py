@@ -1,3 +1,5 @@
+"""The HTML page and the terminal show a text with exactly its entities."""
+
 import re
 from html.parser import HTMLParser
 

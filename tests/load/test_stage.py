@@ -1,3 +1,5 @@
+"""One stage of load: which calls count, failures, growth of memory."""
+
 from __future__ import annotations
 
 import pytest

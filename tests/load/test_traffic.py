@@ -1,3 +1,5 @@
+"""The load tests' traffic: reproducible, realistic, and accepted by the server."""
+
 from __future__ import annotations
 
 import itertools

@@ -1,3 +1,5 @@
+"""The base lexicon is built from jieba's dictionary and typed word lists."""
+
 import pytest
 from distillex_matcher import LexiconError
 from distillex_matcher.base_lexicon import build_base_lexicon

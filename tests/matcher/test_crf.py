@@ -1,3 +1,5 @@
+"""CRF decoding against the float64 reference, brute force and pytorch-crf."""
+
 import itertools
 import json
 import os

@@ -1,3 +1,5 @@
+"""Feature tensors against the Python reference; overlays; refused texts."""
+
 import random
 import threading
 

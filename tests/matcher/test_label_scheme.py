@@ -1,3 +1,5 @@
+"""BIOES labels: spans to labels and back, and refused sequences."""
+
 import itertools
 
 import numpy as np

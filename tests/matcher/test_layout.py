@@ -1,3 +1,5 @@
+"""The files of a feature layout and a CRF: saved, loaded, and refused when wrong."""
+
 import json
 
 import numpy as np

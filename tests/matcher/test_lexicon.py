@@ -1,3 +1,5 @@
+"""Lexicons: entries, files, and refusal of damaged files."""
+
 import os
 import random
 import sys

@@ -1,3 +1,5 @@
+"""The trie finds exactly the words that a search of every substring finds."""
+
 import sys
 import threading
 

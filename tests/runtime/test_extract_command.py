@@ -424,7 +424,7 @@ def test_standard_input_goes_to_standard_output_and_a_reader_that_goes_is_no_fai
         (["a.txt", "--lexicon-dir", "nowhere"], "nowhere"),
         (["a.txt", "--lexicon", "words.tsv"], "words.tsv:1: 'word' is not WORD<TAB>TYPE"),
         (["a.txt", "--lexicon", "kinds.tsv"], "kind"),
-        (["a.txt", "-o", "out.docx"], "'.docx' tells no format"),
+        (["a.txt", "-o", "out.docx"], "'.docx' is not a known format"),
     ],
 )
 def test_wrong_use_is_told_with_exit_code_2(tmp_path, arguments, message):

@@ -1,3 +1,5 @@
+"""Bad requests to the real server: each gets its reason, and good ones are not affected."""
+
 from __future__ import annotations
 
 import random

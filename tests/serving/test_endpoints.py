@@ -1,3 +1,5 @@
+"""Health, metadata, metrics, and the APIs and addresses that the server keeps closed."""
+
 from __future__ import annotations
 
 import json

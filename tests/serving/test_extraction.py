@@ -1,3 +1,5 @@
+"""Extraction through the real server by a plain Triton client."""
+
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor

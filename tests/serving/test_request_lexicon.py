@@ -1,3 +1,5 @@
+"""Words given with a request to the real server, with their trust."""
+
 from __future__ import annotations
 
 import json

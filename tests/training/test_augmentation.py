@@ -1,3 +1,5 @@
+"""Lexicon augmentation: which words a training sentence's overlay gets."""
+
 import random
 
 from distillex_matcher import Lexicon

@@ -1,3 +1,5 @@
+"""``distillex evaluate``: scores equal seqeval's; lexicon conditions; refused input."""
+
 import itertools
 import json
 import shutil

@@ -1,3 +1,5 @@
+"""Export to ONNX: files, shapes, parity with PyTorch, and exports that fail."""
+
 import shutil
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Reading labelled and raw files: spans, long sentences, and errors with file and line."""
+
 import json
 
 import pytest

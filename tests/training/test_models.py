@@ -1,3 +1,5 @@
+"""Students and teachers as networks, and their directories on disk."""
+
 import json
 import shutil
 

@@ -1,4 +1,4 @@
-"""How well do students do what their teacher does, on raw text that none of them was trained on?
+"""Measure how far students agree with their teacher, on raw text that none of them was trained on.
 
     python training/ablations/agreement.py runs/losses/2-seed1/best runs/losses/10-seed1/best
         --teacher models/teacher-cluener [--config training/configs/student-losses.yaml] [--sentences 6000]

@@ -1,5 +1,7 @@
-"""What is each loss of distillation worth? Gold alone, with the teacher's best sequence, and that with each other loss;
-then what other things are worth that make a student remember less of its sentences.
+"""Measure what each distillation loss is worth.
+
+Rows: gold labels alone; with the teacher's best sequence; and with each other loss added. Further rows measure other
+ways to keep a student from memorising its sentences.
 
     python training/ablations/losses_in_turn.py --teacher models/teacher-cluener [--seeds 1 2 3] [--rows 1 2 8]
         [--output runs/losses] [--results docs/notebook/results.json]

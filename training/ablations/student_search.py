@@ -1,5 +1,7 @@
-"""Which encoder, at which size? F1 and speed of three kinds of student at about 1, 2 and 4 MB, and what more tables and
-a sentence's mean add to the picked kind at 6 and 8 MB.
+"""Choose the student's encoder and size.
+
+Measures F1 and speed of three kinds of student at about 1, 2 and 4 MB, and what larger tables and a sentence mean add
+to the chosen kind at 6 and 8 MB.
 
     python training/ablations/student_search.py CALIBRATION_TEXT [--output runs/student-search] [--seed 1] [--json FILE]
 

@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("raw", type=Path, help="folder of raw text")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--model", default="cluener", help="student that tells where it is uncertain")
+    parser.add_argument("--model", default="cluener", help="student whose uncertain sentences are drawn")
     parser.add_argument("--lines", type=int, default=300, help="of a file")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--exclude", type=Path, nargs="*", default=[], help="sentences.jsonl of earlier draws")

@@ -55,7 +55,7 @@ def average(directories: Sequence[Path], output: Path, *, storage: Storage = Sto
 
 
 def _sizes(model: Student | Teacher) -> dict[str, Any]:
-    """What a model's configuration says but for its rates of dropout, which are training's."""
+    """Return a model's configuration except for its dropout rates, which only training uses."""
     return {name: value for name, value in vars(model.config).items() if not name.endswith("dropout")}
 
 

@@ -114,7 +114,7 @@ def calibrate(
     ConfigError
         For an output that is the model itself, data in which the model finds nothing, or a damaged model.
     DataError
-        For wrong data, without an entity, or of types that the model does not have and no declaration tells of.
+        For data without an entity, or with types that neither the model nor a declaration has.
     ModelDirectoryError
         For a directory that holds no model.
     """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Base = Annotated[
     Path | None,
-    typer.Option(exists=True, dir_okay=False, help="Compiled base lexicon; by default the one that comes with it."),
+    typer.Option(exists=True, dir_okay=False, help="Compiled base lexicon; default: the shipped one."),
 ]
 
 
@@ -46,7 +46,7 @@ def average(
     output: Annotated[Path, typer.Option("--output", "-o", help="Model directory to write.")],
     weights: Weights = Storage.FLOAT32,
 ) -> None:
-    """Write the mean of the weights of models that began with the same one, such as runs of several seeds."""
+    """Average the weights of models that started from the same one, such as runs of several seeds."""
     from distillex_matcher import LayoutError
 
     with wrong_use("average"):
@@ -80,8 +80,8 @@ def calibrate(
         typer.Option(
             min=0,
             max=1000,
-            help="What trust `prefer` in a word adds, of the scaled scores (training/evidence/measure_trust.py); by "
-            "default the model's own, or 2.",
+            help="What the trust `prefer` adds to the scaled scores (training/evidence/measure_trust.py); "
+            "default: the model's value, or 2.",
         ),
     ] = None,
 ) -> None:
@@ -138,8 +138,8 @@ def evaluate(
         Path,
         typer.Argument(
             exists=True,
-            help="A model's folder. One that was trained and exported there is measured as it was trained; for the "
-            "exported network give FOLDER/model.onnx.",
+            help="A model's folder. If it holds both weights and an exported network, the weights are "
+            "measured; give FOLDER/model.onnx for the network.",
         ),
     ],
     data: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Labelled JSON Lines.")],
@@ -148,17 +148,17 @@ def evaluate(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="YAML file that says what the data's types mean among the model's (training/corpora/*.yaml). Types "
-            "that the model does not have are left out and counted.",
+            help="YAML file that maps the data's types to the model's (training/corpora/*.yaml). Types "
+            "that the model lacks are left out and counted.",
         ),
     ] = None,
     base: Base = None,
     train: Annotated[
-        Path | None, typer.Option(help="The training file: entities whose surface is not in it are unseen.")
+        Path | None, typer.Option(help="The training file: entities whose text is not in it count as unseen.")
     ] = None,
-    lexicon: Annotated[Path | None, typer.Option(help="A domain lexicon (TSV) as one more condition.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the wrong entries.")] = 1,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
+    lexicon: Annotated[Path | None, typer.Option(help="A domain lexicon (TSV) to measure with as well.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the wrong entries.")] = 1,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
     reliability: Annotated[
         Path | None,
         typer.Option(help="Draw how often entities of a score are right, with the base lexicon: a file.svg or .png."),
@@ -169,7 +169,7 @@ def evaluate(
 ) -> None:
     """Measure a model: F1 per type and domain, errors by kind, calibration, how it uses a lexicon on unseen entities.
 
-    The time is that of five runs of the model over the data, six with --lexicon, whatever the file.
+    It runs the model over the data five times, six with --lexicon.
     """
     from distillex_matcher import Lexicon, LexiconError
 

@@ -25,20 +25,21 @@ SOURCE = "a model's folder, its network, a student's name, or a file that 'disti
 
 def compare(
     first: Annotated[str, typer.Argument(metavar="A", help=f"The one: {SOURCE}.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="The other: as A.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Model B, given like A.")],
     data: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Labelled JSON Lines.")],
     declaration: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="What the data's types mean, as of 'distillex evaluate'."),
+        typer.Option(
+            exists=True, dir_okay=False, help="YAML file that maps the data's types, as for 'distillex evaluate'."
+        ),
     ] = None,
-    base: Annotated[
-        Path | None, typer.Option(help="Compiled base lexicon; by default the one that comes with distillex.")
-    ] = None,
+    base: Annotated[Path | None, typer.Option(help="Compiled base lexicon; default: the shipped one.")] = None,
     entities_field: Annotated[
-        str | None, typer.Option(help="Key of the found entities in a file; by default the only one that can be it.")
+        str | None,
+        typer.Option(help="Key of the entities in a file of predictions; default: recognised if only one fits."),
     ] = None,
-    resamples: Annotated[int, typer.Option(min=100, max=1_000_000, help="Of the bootstrap.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 1,
+    resamples: Annotated[int, typer.Option(min=100, max=1_000_000, help="Resamples of the bootstrap.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 1,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures, and the sentences in which they differ.")
     ] = None,
@@ -46,7 +47,7 @@ def compare(
         Path | None, typer.Option("--html", help="Write a page of the sentences in which they differ.")
     ] = None,
 ) -> None:
-    """Tell whether B is better than A: F1 of both, the difference with a paired bootstrap, and where they differ.
+    """Compare two models: F1 of both, a paired bootstrap of the difference, and where they differ.
 
     Sentences are drawn again and again with replacement, the same for both (docs/how-to/training.md, "Compare").
     """

@@ -45,35 +45,39 @@ app = typer.Typer(
 )
 
 Train = Annotated[Path, typer.Argument(help="Labelled JSON Lines: the training file.")]
-Dev = Annotated[Path | None, typer.Argument(help="The development file; it is compared with the training file.")]
+Dev = Annotated[Path | None, typer.Argument(help="The development file, compared with the training file.")]
 Joiner = Annotated[
-    str, typer.Option(help="Of formats made of tokens: what stands between two of them in the text; a space for words.")
+    str, typer.Option(help="For formats made of tokens: the text between two tokens; a space for words.")
 ]
-Encoding = Annotated[str, typer.Option(help="Of the files, such as gb18030; what is written is UTF-8.")]
+Encoding = Annotated[str, typer.Option(help="Encoding of the input files, such as gb18030; output is UTF-8.")]
 TagNames = Annotated[
-    str | None, typer.Option(help="Names of tags that are numbers, in order, such as O,B-name,I-name.", metavar="O,…")
+    str | None, typer.Option(help="Names of numeric tags, in order, such as O,B-name,I-name.", metavar="O,…")
 ]
 OffsetCount = Annotated[
     Offsets,
     typer.Option(
-        help="What offsets count. auto: code points, or what surfaces in the file say; utf-16: as JavaScript counts."
+        help="Unit of offsets. auto: code points, unless the surfaces in the file show otherwise; "
+        "utf-16: as in JavaScript."
     ),
 ]
 ReadScheme = Annotated[
-    Scheme, typer.Option(help="Of tags that are read; by default the tags tell. bioes, bmes and bilou are read alike.")
+    Scheme,
+    typer.Option(help="Tag scheme to read; auto: recognised from the tags. bioes, bmes and bilou are read alike."),
 ]
 WrittenFormat = Annotated[Format, typer.Option("--format", help="What to write; docs/how-to/formats.md shows each.")]
 WrittenScheme = Annotated[
-    Scheme, typer.Option(help=f"Of tags that are written: {', '.join(each.value for each in LETTERS)}.")
+    Scheme, typer.Option(help=f"Tag scheme to write: {', '.join(each.value for each in LETTERS)}.")
 ]
 Flatten = Annotated[
     bool,
-    typer.Option("--flatten", help="Of overlapping spans keep the longer, then the earlier one, and name the others."),
+    typer.Option(
+        "--flatten", help="Where spans overlap, keep the longer, then the earlier one, and report the others."
+    ),
 ]
 BaseLexicon = Annotated[
-    Path | None, typer.Option(help="Compiled base lexicon that the model reads with; by default the shipped one.")
+    Path | None, typer.Option(help="Compiled base lexicon for the model; default: the shipped one.")
 ]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result here too.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.")]
 
 
 @app.command()
@@ -89,7 +93,7 @@ def convert(
         ),
     ],
     format_: Annotated[
-        Format, typer.Option("--format", help="By default each file's own content tells.")
+        Format, typer.Option("--format", help="Input format; auto: recognised from each file's content.")
     ] = Format.AUTO,
     scheme: ReadScheme = Scheme.AUTO,
     joiner: Joiner = "",
@@ -98,14 +102,14 @@ def convert(
     offsets: OffsetCount = Offsets.AUTO,
     predictions: Annotated[
         bool,
-        typer.Option("--predictions", help="Of Label Studio: take a model's predictions where nobody has labelled."),
+        typer.Option("--predictions", help="Label Studio: take a model's predictions for tasks without annotations."),
     ] = False,
     sentences: Annotated[
         bool,
-        typer.Option("--sentences", help="Cut texts at the ends of sentences, outside entities: one record each."),
+        typer.Option("--sentences", help="Split texts into one record per sentence, never inside an entity."),
     ] = False,
     dev: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of sentences for dev.jsonl; 0: no split.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 1,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1, and write nothing, if a record is bad.")
     ] = False,
@@ -115,8 +119,8 @@ def convert(
     CoNLL columns and CoNLL-U, CSV of tokens and tags, Hugging Face tokens and ner_tags (JSON, Parquet, saved data
     sets), CLUENER, doccano, Label Studio, Prodigy, spaCy (.spacy and JSON), brat, GLiNER, UIE.
 
-    Each span is checked against its text. A record with a problem is left out whole, named with file, line and reason,
-    and counted.
+    Each span is checked against its text. A record with a problem is left out as a whole, and reported with file, line
+    and reason.
     """
     try:
         options = ReadingOptions(scheme, joiner, encoding, _names(tag_names), offsets, predictions)
@@ -165,17 +169,19 @@ def export(
             ".jsonl files."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A file; of brat an empty or new folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write; for brat an empty or new folder.")],
     format_: WrittenFormat,
     model: Annotated[
         Path | None,
         typer.Option(
-            exists=True, help="A model's folder, trained or exported: it labels the texts, for people to look over."
+            exists=True, help="Folder of a trained or exported model: it labels the texts, for people to correct."
         ),
     ] = None,
     flatten: Flatten = False,
     scheme: WrittenScheme = Scheme.BIO2,
-    input_format: Annotated[Format, typer.Option(help="By default each file's own content tells.")] = Format.AUTO,
+    input_format: Annotated[
+        Format, typer.Option(help="Input format; auto: recognised from each file's content.")
+    ] = Format.AUTO,
     input_scheme: ReadScheme = Scheme.AUTO,
     joiner: Joiner = "",
     encoding: Encoding = UTF_8,
@@ -185,8 +191,8 @@ def export(
 ) -> None:
     """Write labelled files, or raw text that a model labels, in the format of another tool.
 
-    What 'distillex data convert' reads of it are the same records. A record that the format cannot hold (overlapping
-    spans in columns, say) is left out, named with the reason, and counted.
+    'distillex data convert' reads the same records back. A record that the format cannot hold (such as overlapping
+    spans in columns) is left out and reported with the reason.
     """
     _check_output("export", format_, scheme, output)
     _keep_inputs("export", output, inputs)
@@ -219,27 +225,27 @@ def select(
     inputs: Annotated[
         list[Path], typer.Argument(help="Raw text, one sentence a line, or .jsonl files, whose texts are read.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A file; of brat an empty or new folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write; for brat an empty or new folder.")],
     model: Annotated[Path, typer.Option(exists=True, help="A model's folder, trained or exported.")],
     count: Annotated[int, typer.Option("--number", "-n", min=1, help="How many sentences to choose.")],
     format_: WrittenFormat = Format.LABEL_STUDIO,
     labelled: Annotated[
         list[Path] | None,
-        typer.Option(help="Files that are labelled already, of any format: their texts are not chosen; repeatable."),
+        typer.Option(help="Files already labelled, of any format: their texts are not chosen; repeatable."),
     ] = None,
     resemblance: Annotated[
         float,
         typer.Option(
             min=0.05,
-            help="Share of their pairs of characters from which two sentences are alike, and the more certain one is "
-            "passed over; over 1: none are.",
+            help="Two sentences that share this fraction of their character pairs are alike: the more "
+            "certain one is skipped. Over 1: never.",
         ),
     ] = RESEMBLANCE,
     flatten: Flatten = False,
     scheme: WrittenScheme = Scheme.BIO2,
     base: BaseLexicon = None,
 ) -> None:
-    """Choose the raw sentences that are most worth labelling: those of whose labels a model is least certain.
+    """Choose the raw sentences most worth labelling: those that a model is least certain about.
 
     They are written with the model's labels, the least certain first. The measure is the probability of the most
     probable label sequence by the CRF, normalized by length (MNLP, Shen et al. 2018).
@@ -281,20 +287,20 @@ def check(
     declaration: Annotated[
         Path | None,
         typer.Option(
-            help="YAML file that says what the files' types mean among the model's (training/corpora/*.yaml): it is "
-            "checked against the files."
+            help="YAML file that maps the files' types to the model's (training/corpora/*.yaml); checked "
+            "against the files."
         ),
     ] = None,
     types: Annotated[
         str | None, typer.Option(help="The model's entity types, separated by commas; others are errors.")
     ] = None,
-    show: Annotated[int, typer.Option(help="Findings shown of each kind; 0 shows all.")] = 10,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
+    show: Annotated[int, typer.Option(help="Findings to show per kind; 0 shows all.")] = 10,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings too.")] = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Look for what spoils training or its figures: bad spans, label typos, contradictions, leakage between the files.
+    """Find errors in labelled files: bad spans, label typos, contradictions, leakage between the files.
 
-    Exit codes: 0 no error (warnings there may be), 1 errors, 2 a file or the declaration cannot be read.
+    Exit codes: 0 no errors (perhaps warnings), 1 errors, 2 a file or the declaration cannot be read.
     """
     _keep_inputs("check", json_file, (train, dev, declaration))
     entity_types = tuple(name.strip() for name in (types or "").split(",") if name.strip())
@@ -350,21 +356,24 @@ def stats(train: Train, dev: Dev = None, json_file: JsonFile = None) -> None:
 def close(
     data: Annotated[Path, typer.Argument(help="Labelled JSON Lines.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="JSON Lines in terms of the model's types.")],
-    declaration: Annotated[Path | None, typer.Option(help="What the file's types mean (YAML).")] = None,
+    declaration: Annotated[
+        Path | None, typer.Option(help="YAML file that maps the file's types to the model's.")
+    ] = None,
     teacher: Annotated[
-        list[Path] | None, typer.Option(help="Model directory of a teacher; repeatable: several decide together.")
+        list[Path] | None, typer.Option(help="Model directory of a teacher; repeat for several that decide together.")
     ] = None,
     times: Annotated[bool, typer.Option("--times", help="Label the type `time`, where it is open, by rules.")] = False,
-    entity: Annotated[float, typer.Option(min=0, max=1, help="Posterior from which a span is an entity.")] = 0.9,
+    entity: Annotated[
+        float, typer.Option(min=0, max=1, help="A span with at least this posterior is an entity.")
+    ] = 0.9,
     nothing: Annotated[
-        float, typer.Option(min=0, max=1, help="Probability of being in an entity up to which a character is in none.")
+        float,
+        typer.Option(min=0, max=1, help="A character with at most this probability of being in an entity is outside."),
     ] = 0.1,
-    open_weight: Annotated[
-        float, typer.Option(min=0, help="Weight of a sentence of which something stays open.")
-    ] = 0.5,
+    open_weight: Annotated[float, typer.Option(min=0, help="Weight of a sentence with labels left open.")] = 0.5,
     base: BaseLexicon = None,
 ) -> None:
-    """Close what a corpus leaves open: rules and teachers label it where they are certain, the rest stays open."""
+    """Complete partial labels: rules and teachers label what a corpus leaves open, where they are certain."""
     from distillex_matcher import Lexicon, LexiconError
 
     from distillex_training.data.closing import Certainty, close_records, close_times

@@ -64,7 +64,7 @@ def export(
     ] = None,
     base: Annotated[
         Path | None,
-        typer.Option(help="Compiled base lexicon, for the calibration text; by default the one that comes with it."),
+        typer.Option(help="Compiled base lexicon for the calibration text; default: the shipped one."),
     ] = None,
     precision: Annotated[
         Precision | None, typer.Option(help="Of a network for GPUs, or a plan. By default fp16.")
@@ -81,7 +81,7 @@ def export(
         typer.Option("--version-compatible", help="Of tensorrt: a plan that other TensorRT versions run as well."),
     ] = False,
 ) -> None:
-    """Export a trained model, checked: ONNX against PyTorch (at most 1e-4 apart), a plan against ONNX Runtime."""
+    """Export a trained model, and check it: ONNX against PyTorch (within 1e-4), a plan against ONNX Runtime."""
     log_to_standard_error()
     _check_name(output, target)
     _check_belongs(compute_capability, "--compute-capability", target, Target.TENSORRT_RTX)

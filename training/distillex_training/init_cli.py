@@ -42,25 +42,24 @@ class Found:
 
 
 def init(
-    name: Annotated[str, typer.Argument(help="Of the student to be; the folder that the configurations go into.")],
+    name: Annotated[str, typer.Argument(help="Name of the new student, and the folder for its configurations.")],
     train: Annotated[
-        list[Path], typer.Option("--train", help="Labelled file, of any format that 'distillex data convert' reads.")
+        list[Path],
+        typer.Option("--train", help="Labelled file in any format that 'distillex data convert' reads; repeatable."),
     ],
-    dev: Annotated[
-        Path | None, typer.Option(help="Labelled development file; without it a tenth of --train is set aside.")
-    ] = None,
+    dev: Annotated[Path | None, typer.Option(help="Labelled development file; default: a tenth of --train.")] = None,
     raw: Annotated[
-        list[Path] | None, typer.Option("--raw", help="Unlabelled text, one sentence a line: a teacher labels it.")
+        list[Path] | None, typer.Option("--raw", help="Unlabelled text, one sentence per line, for a teacher to label.")
     ] = None,
     encoder: Annotated[
-        str | None, typer.Option(help="Of the teacher: a name or folder that AutoModel.from_pretrained reads.")
+        str | None, typer.Option(help="The teacher's encoder: a name or folder that AutoModel.from_pretrained reads.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over what an earlier init wrote.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what an earlier init wrote.")] = False,
 ) -> None:
-    """Look into labelled files for their types, set development sentences aside, and write what trains a student.
+    """Write configurations for your labelled files, with their types and a development split.
 
-    Into NAME go train.jsonl and dev.jsonl, student.yaml for 'distillex distill', and with --raw teacher.yaml for
-    'distillex finetune'.
+    Writes train.jsonl, dev.jsonl and student.yaml (for 'distillex distill') into NAME, and with --raw teacher.yaml (for
+    'distillex finetune').
     """
     folder = Path(name)
     if not folder.name or folder.name in (".", ".."):

@@ -110,7 +110,7 @@ class PretrainTask:
         self._saved_settings |= settings
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Encoder and new head have a rate each; biases and layer norms are not decayed."""
+        """Give encoder and new head a learning rate each; biases and layer norms get no weight decay."""
         groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
         for name, parameter in self._model.named_parameters():
             rate = self._run.learning_rate if name.startswith("encoder.") else self._run.head_learning_rate

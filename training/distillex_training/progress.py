@@ -107,7 +107,7 @@ class Forecast:
         return -(-batches // self._together)
 
     def _within(self, steps: float) -> int:
-        """Evaluations within epochs."""
+        """Count the evaluations within epochs."""
         return int(steps // self._config.evaluate_steps) if self._config.evaluate_steps else 0
 
 

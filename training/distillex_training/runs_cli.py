@@ -20,9 +20,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, show a
 
 @app.command("list")
 def list_runs(
-    folder: Annotated[Path, typer.Argument(help="Where the run directories lie.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(help="Folder that holds the run directories.")] = Path("runs"),
 ) -> None:
-    """List run directories: what they are, how far they have come, what they score."""
+    """List run directories with their kind, progress and scores."""
     if not folder.is_dir():
         fail("runs list", f"{folder}: no such folder")
     table = Table("run", "command", "state", "epoch", "step", "best", "test", "begun")
@@ -53,7 +53,7 @@ def list_runs(
 @app.command()
 def show(
     directory: Annotated[Path, typer.Argument(help="Run directory.")],
-    json_: Annotated[bool, typer.Option("--json", help="All of it as JSON.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show a run: its settings and the checksums of what it read, versions, history and scores."""
     run = _read("show", directory)

@@ -120,7 +120,7 @@ class TeacherCache:
         return self._padded(self._emissions, rows, characters, np.float32)
 
     def hidden(self, rows: Sequence[int], characters: int) -> Tensor:
-        """The encoder's output, zero on padding. *Shape:* [len(rows), characters, hidden_width], float32."""
+        """Return the encoder's output, zero on padding. *Shape:* [len(rows), characters, hidden_width], float32."""
         return self._padded(self._hidden, rows, characters, np.float32)
 
     def paths(self, rows: Sequence[int], characters: int) -> tuple[Tensor, Tensor]:

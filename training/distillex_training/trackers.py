@@ -19,7 +19,7 @@ FOLDER = "tensorboard"
 class Trackers:
     """Tells trackers of a run's losses, rates and scores; only the first process does.
 
-    A run that goes on tells the same series: what was told after its checkpoint counts no more in TensorBoard.
+    A resumed run continues the same series; TensorBoard drops what was logged after the checkpoint.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Trackers:
         directory
             Run directory.
         begun
-            When the run was begun: with the directory, what tells it from other runs.
+            When the run was started; with the directory it identifies the run.
         settings
             Hyper-parameters.
         """

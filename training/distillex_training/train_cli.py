@@ -28,20 +28,21 @@ Config = Annotated[
     ),
 ]
 Output = Annotated[
-    Path, typer.Option("--output", "-o", help="Run directory: checkpoint, metrics, best/; of one run alone.")
+    Path, typer.Option("--output", "-o", help="Run directory for checkpoint, metrics and best/; one per run.")
 ]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="KEY=VALUE over the file, such as --set loop.seed=2; repeatable.")
+    list[str] | None, typer.Option("--set", help="Override a key: KEY=VALUE, such as --set loop.seed=2; repeatable.")
 ]
-Threads = Annotated[int, typer.Option(help="CPU threads; 0: torch's choice, at most one a usable core.")]
+Threads = Annotated[int, typer.Option(help="CPU threads; 0: PyTorch's choice, at most one per usable core.")]
 MaxSteps = Annotated[
-    int | None, typer.Option(min=1, help="Stop with a checkpoint after so many more steps; the same command goes on.")
+    int | None,
+    typer.Option(min=1, help="Stop with a checkpoint after this many more steps; the same command continues."),
 ]
 ResumeWithChanges = Annotated[
     bool,
     typer.Option(
         "--resume-with-changes",
-        help="Go on in a run directory with other settings or data than it was started with, and say what changes.",
+        help="Continue a run with other settings or data than it was started with, and report the changes.",
     ),
 ]
 
@@ -50,7 +51,7 @@ def pretrain(
     config: Config,
     output: Output,
     init: Annotated[
-        str | None, typer.Option(help="Encoder to go on from (name or directory); wins over the file's `init`.")
+        str | None, typer.Option(help="Encoder to start from (name or directory); overrides the file's `init`.")
     ] = None,
     setting: Settings = None,
     threads: Threads = 0,

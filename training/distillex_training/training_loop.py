@@ -53,7 +53,7 @@ def fit(
     restored
         Called when the checkpoint, if there is one, is read and fits.
     trackers
-        Who is told of losses, rates and scores.
+        Receives losses, rates and scores.
 
     Returns
     -------

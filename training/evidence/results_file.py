@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "notebook" / "results.json"
 RUNS, FILES, GPU = "runs", "files", "gpu"
 KEYS = {RUNS: ("set", "model", "seed"), FILES: ("set", "model"), GPU: ("card", "versions")}
-"""What tells rows apart: a row with the same values replaces the one that is there."""
+"""What identifies a row: a new row with the same values replaces it."""
 
 
 def read_results(path: Path = RESULTS) -> dict[str, list[dict[str, Any]]]:

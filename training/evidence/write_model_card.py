@@ -57,7 +57,7 @@ class EntityType:
 
 @settings(frozen=True)
 class Domains:
-    """Domains whose mean F1 is told."""
+    """Domains whose mean F1 is reported."""
 
     name: str
     of: Annotated[tuple[str, ...], NotEmpty]

@@ -22,8 +22,10 @@ class CsvRow:
 
 
 def read_rows(stream: BinaryIO, delimiter: str, largest_bytes: int) -> Iterator[CsvRow]:
-    """Yield the rows that are not empty. A quote that is not closed or that text follows, and a row of more bytes than
-    ``largest_bytes``, are rows with a problem; the rows after them are read.
+    """Yield the rows that are not empty.
+
+    A row has a problem if it has an unclosed quote, text after a closing quote, or more than ``largest_bytes`` bytes.
+    Reading continues with the row after it.
     """
     # The limit is one for the whole process, so it is never lowered; what bounds a row is counted below.
     csv.field_size_limit(max(csv.field_size_limit(), largest_bytes))

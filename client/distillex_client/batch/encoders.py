@@ -25,10 +25,10 @@ class Encoder(Protocol):
         """Return the bytes; raises ValueError with the reason where this format cannot hold the record."""
 
     def state(self) -> dict[str, Any]:
-        """What has to be remembered."""
+        """Return what a resumed run needs to go on from here."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Remember it again."""
+        """Go on from what :meth:`state` returned."""
 
 
 def entity_fields(entity: Entity) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def read_trust(text: str) -> Trust:
     Raises
     ------
     ValueError
-        Where it says none; tells what is accepted.
+        For a value that is not accepted; the message lists those that are.
     """
     if text in TRUST_LEVELS:
         return text

@@ -156,7 +156,7 @@ class _ZstdFrames(io.RawIOBase):
 
 
 class _Mapped(io.RawIOBase):
-    """A stream whose bytes go through a function, which is told when the last have come."""
+    """A stream whose bytes pass through a function; its last call says so."""
 
     def __init__(self, stream: BinaryIO, function: Callable[[bytes, bool], bytes]) -> None:
         self._stream = cast("io.BufferedReader", stream)

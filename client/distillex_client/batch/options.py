@@ -38,7 +38,7 @@ class BatchOptions:
     """Of CSV; other formats are UTF-8."""
     csv_formulas: CsvFormulas = CsvFormulas.NEUTRALIZE
     min_score: float = 0.0
-    """Leave out entities of a lower score."""
+    "Leave out entities with a lower score."
     types: Iterable[str] | None = None
     """Leave out entities of other types."""
     lexicon: Lexicon = field(default_factory=dict)

@@ -17,7 +17,7 @@ LINE_EVERY_S = 10.0
 
 
 class Progress(Protocol):
-    """What is told about a run; a context that ends with it."""
+    """Shows the progress of a run; a context that ends with it."""
 
     def __enter__(self) -> Progress:
         """Begin."""

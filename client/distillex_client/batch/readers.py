@@ -72,7 +72,7 @@ class _SourceReader:
                 yield self._json_record(place, line)
 
     def _json(self) -> Items:
-        """An array; or, as many tools name it so, JSON Lines; or one object over several lines."""
+        """Read a JSON array, one object over several lines, or JSON Lines, which many tools call ``.json`` too."""
         skipped = b""
         while (byte := self._stream.read(1)) and (byte in WHITE_SPACE or BYTE_ORDER_MARK.startswith(skipped + byte)):
             skipped += byte

@@ -106,7 +106,7 @@ def _format_of(name: str) -> InputFormat:
     if form is None:
         known = ", ".join(suffix for suffix in SUFFIXES if suffix)
         raise WrongUse(
-            f"{name}: {path.suffix!r} tells no format; --input-format gives it "
+            f"{name}: {path.suffix!r} is not a known format; --input-format gives it "
             f"({', '.join(each.value for each in InputFormat)}), or a name that ends with {known}, then .gz or .zst"
         )
     return form

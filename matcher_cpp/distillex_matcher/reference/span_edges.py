@@ -38,7 +38,7 @@ _STRAIGHT_QUOTE = '"'
 
 @cache
 def _bracket(character: str) -> tuple[str, bool, bool] | None:
-    """Opening bracket of the pair's kind, whether this one opens it, whether it closes it."""
+    """Return the opening bracket of this pair, whether this one opens it, and whether it closes it."""
     form = unicodedata.normalize("NFKC", character).replace("〟", "〞")
     if form == _STRAIGHT_QUOTE:
         return form, True, True

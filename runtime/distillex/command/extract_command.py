@@ -18,13 +18,11 @@ PROGRAM = "distillex"
 CALLS_OF_A_WORKER = 2
 """One that it answers, and one that waits, so that it never does."""
 MODEL_HELP = (
-    "Name of a student, a folder that 'distillex export' wrote, or a model directory of training (of a student or a "
-    "teacher), which PyTorch runs, slower."
+    "Name of a student, a folder written by 'distillex export', or a trained model's "
+    "directory (PyTorch runs that one, more slowly)."
 )
 
-Workers = Annotated[
-    int | None, typer.Option(help="Processes that extract; default: one for each core that may be used.", min=1)
-]
+Workers = Annotated[int | None, typer.Option(help="Worker processes; default: one per usable core.", min=1)]
 
 
 @grouped
@@ -37,8 +35,8 @@ def extract(
 ) -> None:
     """Extract entities from documents of any length and number, in the order of the input, on this machine's cores.
 
-    Exit codes: 0 all extracted; 1 done, but some records were bad (named with their reasons); 2 wrong use: only a
-    change helps; 3 stopped, as workers cannot be started or the disk is full: --resume continues; 130 interrupted.
+    Exit codes: 0 all extracted; 1 done, but some records were bad (each is reported with its reason); 2 wrong use;
+    3 stopped because workers cannot be started or the disk is full: --resume continues; 130 interrupted.
     """
     _run(batch, model, lexicon_dir, workers)
 
@@ -51,9 +49,9 @@ def predict(
     lexicon_dir: LexiconDirectory = None,
     workers: Workers = None,
 ) -> None:
-    """Extract with the model that is named first: 'distillex extract --model MODEL'.
+    """Extract with a given model; the same as 'distillex extract --model MODEL'.
 
-    Exit codes are those of 'distillex extract'.
+    Exit codes: those of 'distillex extract'.
     """
     _run(batch, model, lexicon_dir, workers)
 

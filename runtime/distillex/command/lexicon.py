@@ -85,8 +85,8 @@ def build(
         typer.Argument(
             exists=True,
             dir_okay=False,
-            help="Typed word lists, WORD<TAB>TYPE[<TAB>WEIGHT] a line, laid over jieba's dictionary in this order; "
-            "type null removes a word.",
+            help="Typed word lists, WORD<TAB>TYPE[<TAB>WEIGHT] per line; added to jieba's dictionary in "
+            "this order. Type null removes a word.",
         ),
     ] = None,
     dictionary: Annotated[
@@ -94,7 +94,7 @@ def build(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="Dictionary in jieba's format instead of the jieba package's own.",
+            help="Dictionary in jieba's format; default: that of the package jieba.",
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="Name written into the file.")] = "base",
@@ -122,7 +122,7 @@ def build(
 @app.command()
 def inspect(
     file: Annotated[Path, typer.Argument(help="A compiled lexicon (.lex) or a typed word list (.tsv).")],
-    words: Annotated[int, typer.Option(help="Show so many entries.")] = 5,
+    words: Annotated[int, typer.Option(help="Number of entries to show.")] = 5,
 ) -> None:
     """Show what a lexicon holds."""
     with _failures("lexicon inspect"):
@@ -145,10 +145,10 @@ def inspect(
 def seed(
     directory: Annotated[Path, typer.Argument(help="Directory of lexicons, such as an empty volume.")],
 ) -> None:
-    """Install the shipped lexicons into a directory where they are missing; what is in use there stays as it is.
+    """Install the shipped lexicons that a directory lacks; those in use there stay as they are.
 
-    A server starts with a directory that holds the lexicon 'base'. To be run before each start does no harm, at several
-    servers at once neither, and needs no right to write where nothing is missing.
+    A server needs a directory with the lexicon 'base'. It is safe to run this before each start, even by several
+    servers at once; it writes only what is missing.
     """
     with _failures("lexicon seed"):
         shipped, store = LexiconStore(shipped_lexicons()), LexiconStore(directory)
@@ -175,28 +175,28 @@ def push(
     trust: Annotated[
         str | None,
         typer.Option(
-            help="How far its words are obeyed that have no trust of their own: hint, prefer, insist, or a number from "
-            "0 to 1000; kept in the compiled file. Default: what a .lex file says, else prefer."
+            help="Trust in words that have none of their own: hint, prefer, insist, or a number from 0 to "
+            "1000; stored in the compiled file. Default: that of a .lex file, else prefer."
         ),
     ] = None,
     student: Annotated[
-        str, typer.Option(help="Without --url: the student whose types the words may bear.")
+        str, typer.Option(help="Without --url: the student whose types the words may have.")
     ] = DEFAULT_MODEL,
     replace_base: Annotated[
-        bool, typer.Option("--replace-base", help="With the name base: put all of its words out of use.")
+        bool, typer.Option("--replace-base", help="Allow the name base: replaces all words of the base lexicon.")
     ] = False,
     keep: Annotated[
         int,
         typer.Option(
             min=1,
-            help="Remove older versions than so many; the one in use before and the ones that 'prune' spares stay.",
+            help="Number of newest versions to keep; the one in use before, and those that 'prune' keeps, stay too.",
         ),
     ] = KEPT_VERSIONS,
     place: Place,
 ) -> None:
     """Compile a word list, check it, and install it as a new version; a running server uses it from the next batch on.
 
-    With --url it goes through the server, else into the lexicon directory (which the server reads).
+    With --url it goes through the server, else into the lexicon directory that the server reads.
     """
     with _failures("lexicon push"):
         said = None if trust is None else parse_trust(trust)
@@ -233,7 +233,7 @@ def rollback(
     *,
     name: Annotated[str, typer.Argument(help="Name of the lexicon.")],
     version: Annotated[
-        int | None, typer.Argument(min=1, help="Version; by default the one before the one in use.")
+        int | None, typer.Argument(min=1, help="Version; default: the one before the current one.")
     ] = None,
     place: Place,
 ) -> None:
@@ -251,7 +251,7 @@ def prune(
     keep: Annotated[int, typer.Option(min=1, help="Newest versions to keep.")],
     place: Place,
 ) -> None:
-    """Remove old versions; the one in use and the one before it stay, whichever they are."""
+    """Remove old versions, except the current one and the one before it."""
     with _failures("lexicon prune"):
         found = place.run("prune", name=name, keep=keep)
     kept = ", ".join(map(str, found["versions"]))
@@ -265,9 +265,9 @@ def remove(
     name: Annotated[str, typer.Argument(help="Name of the lexicon; 'base' stays.")],
     place: Place,
 ) -> None:
-    """Remove a lexicon with all of its versions: requests that name it are refused from then on.
+    """Remove a lexicon with all its versions; requests that use it are refused from then on.
 
-    One that is pushed under that name later goes on counting: no version number stands for two contents.
+    If the name is pushed again later, its version numbers continue: no number is used twice.
     """
     with _failures("lexicon remove"):
         found = place.run("remove", name=name)
@@ -279,9 +279,9 @@ def backup(
     file: Annotated[Path, typer.Argument(help="Tar file to write; - is standard output.")],
     lexicon_dir: LexiconDirectory = None,
 ) -> None:
-    """Write all lexicons of a directory, every version, into one file; servers and pushes may go on meanwhile.
+    """Write every version of all lexicons of a directory into one file, while servers and pushes go on.
 
-    Exit code 1 where something could not be read; what could is in the file.
+    Exit code 1 if something could not be read; everything else is in the file.
     """
     with _failures("lexicon backup"):
         directory = lexicon_dir or shipped_lexicons()
@@ -308,9 +308,9 @@ def restore(
     file: Annotated[Path, typer.Argument(help="What 'backup' wrote; - is standard input.")],
     lexicon_dir: LexiconDirectory = None,
 ) -> None:
-    """Put the lexicons of a backup back, and use of each the version that was in use; running servers follow.
+    """Restore the lexicons of a backup, each with the version then in use; running servers follow.
 
-    Versions that were pushed since and lexicons that the backup does not have stay in the directory.
+    Versions pushed since then, and lexicons that the backup lacks, stay in the directory.
     """
     with _failures("lexicon restore"):
         store = LexiconStore(lexicon_dir or shipped_lexicons())

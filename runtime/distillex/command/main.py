@@ -42,10 +42,10 @@ COMMANDS: dict[str, LazyCommand] = {
         "serve",
     ),
     "gate": LazyCommand(
-        "distillex_serving.gate_command", "gate", "Put the gate (Envoy) before servers that run elsewhere.", "gate"
+        "distillex_serving.gate_command", "gate", "Run the gate (Envoy) for servers that run elsewhere.", "gate"
     ),
     "triton": LazyCommand(
-        "distillex_serving.triton_run_command", "triton", "Become this machine's tritonserver, closed.", "serve"
+        "distillex_serving.triton_run_command", "triton", "Start the machine's own tritonserver, closed.", "serve"
     ),
     "tenant": LazyCommand(
         "distillex_serving.tenant_command", "app", "Tenants: their API keys, rates and lexicons.", "serve"
@@ -57,7 +57,7 @@ COMMANDS: dict[str, LazyCommand] = {
         "lexicon",
     ),
     "models": LazyCommand(
-        "distillex.command.models_command", "app", "List models, say where they lie, check and sign them.", "signing"
+        "distillex.command.models_command", "app", "List models, print their folders, check and sign them.", "signing"
     ),
     "data": LazyCommand(
         "distillex_training.data_cli", "app", "Convert, export, select, check and count labelled files.", "train"
@@ -85,10 +85,13 @@ COMMANDS: dict[str, LazyCommand] = {
         "train",
     ),
     "average": LazyCommand(
-        "distillex_training.cli", "average", "Write the mean of the weights of models that began alike.", "train"
+        "distillex_training.cli", "average", "Average the weights of models that started alike.", "train"
     ),
     "calibrate": LazyCommand(
-        "distillex_training.cli", "calibrate", "Make a model's scores say how often its entities are right.", "train"
+        "distillex_training.cli",
+        "calibrate",
+        "Calibrate a model's scores to how often its entities are right.",
+        "train",
     ),
     "evaluate": LazyCommand(
         "distillex_training.cli",
@@ -99,13 +102,13 @@ COMMANDS: dict[str, LazyCommand] = {
     "compare": LazyCommand(
         "distillex_training.compare_cli",
         "compare",
-        "Tell whether one model is better than another, and where they differ.",
+        "Compare two models: is one better, and where do they differ?",
         "train",
     ),
     "export": LazyCommand(
         "distillex_training.export_cli",
         "export",
-        "Export a model to ONNX or TensorRT, with all that extraction reads.",
+        "Export a model to ONNX or TensorRT, with all files that extraction needs.",
         "train",
     ),
 }
@@ -182,7 +185,7 @@ def distillex(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    """Distillex: extract key information from Chinese text with a distilled, lexicon-fed tagger."""
+    """Distillex: extract names, companies, places and more from Chinese text."""
 
 
 def run() -> None:

@@ -17,10 +17,10 @@ from distillex.signing import sign, verify
 
 PASSWORD_VARIABLE = "DISTILLEX_SIGNING_PASSWORD"
 
-app = typer.Typer(no_args_is_help=True, help="List the models, say where they lie, check their files, sign them.")
+app = typer.Typer(no_args_is_help=True, help="List models, print their folders, check and sign their files.")
 
 Folder = Annotated[Path, typer.Argument(help="Folder of a model, such as models/student-cluener.")]
-Signature = Annotated[Path | None, typer.Option(help="File of the signature; by default model.sig in the folder.")]
+Signature = Annotated[Path | None, typer.Option(help="Signature file; default: model.sig in the folder.")]
 
 
 @app.command("sign")
@@ -29,16 +29,16 @@ def sign_model(
     key: Annotated[
         Path,
         typer.Option(
-            help=f"Private key, PEM, of P-256, P-384 or P-521. The password of an encrypted one: {PASSWORD_VARIABLE}."
+            help=f"PEM private key (P-256, P-384 or P-521); {PASSWORD_VARIABLE} holds its password if it is encrypted."
         ),
     ],
     signature: Signature = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(help="A file of the folder that is not shipped; verify does not check it. Again for more."),
+        typer.Option(help="A file that verify shall not check; repeatable."),
     ] = None,
 ) -> None:
-    """Sign all files of a model but those ignored; the signature holds the checksum of each."""
+    """Sign all files of a model except ignored ones; the signature holds each file's checksum."""
     password = os.environ.get(PASSWORD_VARIABLE) or None
     try:
         place = sign(folder, key, password=password, signature=signature, ignored=ignore or ())
@@ -51,18 +51,16 @@ def sign_model(
 def verify_model(
     model: Annotated[
         str | None,
-        typer.Argument(help="Folder of a model, or the name of a shipped one; by default all shipped models."),
+        typer.Argument(help="Folder of a model, or the name of a shipped one; default: all shipped models."),
     ] = None,
-    key: Annotated[
-        Path | None, typer.Option(help="Public key, PEM, of the one who signed it: the signature is checked.")
-    ] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM public key of the signer: check the signature.")] = None,
     signature: Signature = None,
 ) -> None:
-    """Check a model's files; exit code 1 where one was changed, added or taken away.
+    """Check a model's files; exit code 1 if one was changed, added or removed.
 
-    With --key they are compared with the signature; files that are there but were ignored when it was signed are named:
-    nothing is known of them. Without a key they are compared with the manifest of the shipped models, which tells
-    damage, but not who wrote it.
+    With --key the files are compared with the signature; those that were ignored when it was signed are listed, as
+    they cannot be checked. Without a key they are compared with the manifest of the shipped models, which detects
+    damage, but does not prove who wrote them.
     """
     if key is not None:
         if model is None:
@@ -89,9 +87,9 @@ def verify_model(
 
 @app.command("list")
 def list_models() -> None:
-    """List the shipped models, then your own students in the folder models, with size, score and place.
+    """List the shipped models and your own students in the folder models, with size, score and folder.
 
-    Size is that of all files of the source tree. A folder "-" is one that the wheel leaves out: it is for training.
+    The size is that of all files in the source tree. "-" as folder: only for training, and not in the wheel.
     """
     try:
         manifest = read_manifest()

@@ -16,7 +16,7 @@ EXIT_NOT_STARTED = 3
 
 LexiconDirectory = Annotated[
     Path | None,
-    typer.Option("--lexicon-dir", help="Directory of the lexicons, 'base' among them; by default the shipped one."),
+    typer.Option("--lexicon-dir", help="Directory of lexicons, including 'base'; default: the shipped one."),
 ]
 TokenFile = Annotated[
     Path | None,

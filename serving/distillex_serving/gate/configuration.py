@@ -47,7 +47,7 @@ SOFT_HEAP_BYTES = 96 * 1024 * 1024
 
 @dataclass(frozen=True)
 class _Mark:
-    """How the filter tells the router that a request passed; nobody else can know the values."""
+    """How the filter marks a request as passed for the router; the values are secret."""
 
     header: str = "x-distillex-passed"
     small: str = field(default_factory=secrets.token_hex)
@@ -186,7 +186,7 @@ def _http_listener(host: str, door: HttpDoor) -> dict[str, Any]:
 
 
 def _status_listener(host: str, port: int) -> dict[str, Any]:
-    """Return what tells of the gate itself: it lives, it takes new calls, what it counted."""
+    """Return the routes about the gate itself: live, ready, metrics."""
     metrics = {"cluster": _ADMIN, "timeout": "10s", "prefix_rewrite": "/stats/prometheus"}
     routes = [_get(LIVE_PATH, {"direct_response": {"status": 200}}), _get(GATE_METRICS_PATH, {"route": metrics})]
     # Unlike a route's own answer, this one says no once the gate drains.
@@ -268,7 +268,7 @@ def _http_connection_manager(options: GateOptions, upstream: Path | Servers) -> 
         },
         "route_config": {
             "virtual_hosts": [{"name": "triton", "domains": ["*"], "routes": _routes(options, upstream, mark)}],
-            # Envoy passes on what it does not know; Triton's gRPC is told nothing but what its clients say.
+            # Envoy passes unknown headers on; Triton's gRPC gets only what its clients send.
             "request_headers_to_remove": [
                 "content-encoding",
                 "grpc-internal-encoding-request",

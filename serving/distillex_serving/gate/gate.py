@@ -123,7 +123,7 @@ class Gate:
 
     @property
     def http_urls(self) -> dict[str, str]:
-        """URLs of the doors of ``options.http_doors`` by name: ``http`` (health checks below it), ``metrics``."""
+        """URLs of ``options.http_doors`` by name: ``http`` (health checks below it), ``metrics``."""
         return {
             door.name: f"http://{reachable(self.options.address, door.port)}"
             f"{door.paths[0] if len(door.paths) == 1 else ''}"

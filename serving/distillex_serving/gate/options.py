@@ -49,7 +49,7 @@ class Servers:
 
 @dataclass(frozen=True)
 class HttpDoor:
-    """A second door, for probes and Prometheus: GET of some paths of a Triton port on the loopback address."""
+    """An HTTP listener for probes and Prometheus: GET of some paths of a Triton port on the loopback address."""
 
     name: str
     """``http`` or ``metrics``."""

@@ -1,4 +1,4 @@
-"""How a Python model says no: one sentence a request, whatever happened. Triton would send a traceback to everybody."""
+"""How a Python model refuses: one sentence per request, whatever happened. Triton would send callers a traceback."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def guarded(
     model
         Named in the log.
     sentence
-        What the caller is told when something unexpected happens; the log tells the rest.
+        The caller's message when something unexpected happens; the log has the details.
     answer
         Raises :class:`RefusedError` to refuse the request.
     request

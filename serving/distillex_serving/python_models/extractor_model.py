@@ -55,7 +55,7 @@ class ExtractorModel:
         return [next(answered) if isinstance(each, _Rows) else each for each in read]
 
     def finalize(self) -> None:
-        """End the threads; Triton is told what was counted last."""
+        """End the threads, after a last report of the counts to Triton."""
         self._tidying.stop()
         self._metrics.stop()
 

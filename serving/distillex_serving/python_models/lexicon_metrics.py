@@ -1,4 +1,4 @@
-"""What is told of the installed lexicons: the version in use, and since when it is there."""
+"""Metrics of the installed lexicons: the version in use, and when it was installed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class LexiconMetrics:
         self._series.set(*_NUMBER, len(installed))
         names = [name for name in installed if self._callers is None or not self._callers.pushes(name)]
         new = [name for name in names if name not in self._told]
-        # One that is gone, or a tenant's now, is told as no number: a series cannot be taken back.
+        # One that is gone, or a tenant's now, is reported as NaN: a series cannot be withdrawn.
         room = MOST_LEXICONS - len(self._told)
         if len(new) > room and not self._complained:
             self._complained = True

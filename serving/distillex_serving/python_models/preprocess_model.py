@@ -39,7 +39,7 @@ class PreprocessModel:
         return [guarded("preprocess", sentence, self._answer, request, count) for request in requests]
 
     def finalize(self) -> None:
-        """End the threads; Triton is told what was counted last."""
+        """End the threads, after a last report of the counts to Triton."""
         self._tidying.stop()
         self._metrics.stop()
 

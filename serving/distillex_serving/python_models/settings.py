@@ -1,4 +1,4 @@
-"""What a Python model is told: its folder, its parameters, where the lexicons lie."""
+"""What a Python model is configured with: its folder, its parameters, the lexicon directory."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ TenantsFile = Annotated[
     typer.Option(
         "--tenants",
         envvar=TENANTS_VARIABLE,
-        help="File of the tenants, their keys, rates and lexicons ('distillex tenant' writes it); read anew when it "
-        "changes. Without it every caller may name every lexicon.",
+        help="File of tenants with keys, rates and lexicons, written by 'distillex tenant'; reloaded "
+        "when it changes. Without it any caller may use any lexicon.",
     ),
 ]
 SecretFile = Annotated[
@@ -24,8 +24,8 @@ SecretFile = Annotated[
     typer.Option(
         "--tenant-secret-file",
         envvar=SECRET_VARIABLE,
-        help="File of the secret by which the gate signs whose call it is, and by which the servers know that: one a "
-        "line, the first signs.",
+        help="File of secrets, one per line. The gate signs each call's tenant with the first; "
+        "servers accept all of them.",
     ),
 ]
 

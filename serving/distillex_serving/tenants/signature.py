@@ -1,4 +1,4 @@
-"""The signed header by which the gate tells the servers whose call it is (docs/how-to/security.md).
+"""The gate's signed header, which carries a call's tenant to the servers (docs/how-to/security.md).
 
 ::
 

@@ -49,7 +49,7 @@ class SlotConfig:
     """What a slot of the templates is filled with. One of its sources is drawn, then one of its words."""
 
     name: str
-    """As templates call it."""
+    """Its name in templates."""
     type: str | None = None
     """Entity type of its words; without one they are plain text, which a lexicon may hold with a wrong type."""
     words: Annotated[tuple[InputFile, ...], OneAlone()] = ()
@@ -65,21 +65,21 @@ class EverydayConfig:
     """Everyday sentences in addition to the labelled ones."""
 
     sentences: Count = 0
-    """So many of them in an epoch."""
+    """Number of such sentences per epoch."""
     templates: Annotated[tuple[InputFile, ...], OneAlone()] = ()
     """Files of templates, one a line."""
     slots: tuple[SlotConfig, ...] = ()
-    """What the templates' slots are filled with."""
+    """Fillers of the templates' slots."""
     pieces: Share = 0.3
     """Share that are pieces of labelled sentences, half of the entities exchanged for words of a slot of their type."""
     invented: Share = 0.5
     """Share of the words that are new: the beginning of one and the end of another."""
     longest_word: WordLength = 16
-    """Longer words of the lists are left out. Code points."""
+    """Longest word of the lists in code points; longer ones are left out."""
     mistyped: Share = 0.5
     """Share of the plain words that come with an entity type."""
     weight: Weight = 1.0
-    """Of their CRF likelihood."""
+    """Weight of their CRF likelihood."""
     augmentation: AugmentationConfig = field(
         default_factory=lambda: AugmentationConfig(gold_probabilities=(0.0, 1.0, 1.0, 1.0, 1.0))
     )

@@ -43,9 +43,9 @@ class TrainingCorpus(Corpus):
     """A labelled file to train on."""
 
     weight: Weight = 1.0
-    """Of its sentences' losses."""
+    """Weight of its sentences in the loss."""
     per_epoch: Count = 0
-    """So many of its sentences are drawn for each epoch; more than it holds repeats them. 0: each once."""
+    """Number of its sentences drawn for each epoch; if the file has fewer, they repeat. 0: each once."""
 
 
 @settings(frozen=True)
@@ -53,7 +53,7 @@ class LabelSource(TrainingCorpus):
     """Labels of an LLM, a model, rules or people, to learn from (docs/how-to/training.md)."""
 
     threshold: Share = 0.0
-    """Entities of a lower score say nothing of their characters."""
+    """Entities with a lower score leave their characters open."""
     types: tuple[str, ...] = ()
     """Types of the model that it labels; without them those that stand in the file. The others stay open."""
 
@@ -78,7 +78,7 @@ class MentionLists:
     words: Annotated[tuple[InputFile, ...], NotEmpty, OneAlone()]
     """Word lists, one word a line; a list is drawn, then a word of it."""
     longest: Size = 16
-    """Longer words are left out. Code points."""
+    """Longest word in code points; longer ones are left out."""
 
 
 @settings(frozen=True)
@@ -89,12 +89,13 @@ class DataConfig:
     """Labelled files to train on; may be absent where something else teaches: ``distillation.labels``,
     ``distillation.teacher``."""
     dev: Annotated[tuple[Corpus, ...], OneAlone()] = ()
-    """What the best epoch is picked on: by the mean of their F1. May be absent where ``train`` is: the last epoch is
-    kept then."""
+    """Files that pick the best epoch, by their mean F1. May be missing if ``train`` is: then the last epoch is
+    kept.
+    """
     lexicon: InputFile = field(default_factory=shipped_base_lexicon)
     """Compiled base lexicon (``distillex lexicon build``); by default the one that comes with distillex."""
     test: Annotated[tuple[Corpus, ...], OneAlone()] = ()
-    """What the picked model is measured on once, at the end (``test.json``)."""
+    """Files on which the picked model is measured once, at the end (``test.json``)."""
     types: tuple[str, ...] = ()
     """The model's entity types; without them all that the training files label, and without those the teacher's and
     those of ``distillation.labels``."""
@@ -104,13 +105,13 @@ class DataConfig:
     """Unlabelled text, one sentence a line, or labelled files (``.jsonl``) of whatever types: for the vocabulary, and
     for the teacher to label."""
     raw_max_length: Size = 80
-    """Longer raw sentences are left out. Code points."""
+    """Longest raw sentence in code points; longer ones are left out."""
     raw_limit: Count = 0
-    """Use so many raw sentences, drawn with ``seed``; 0 uses all."""
+    """Number of raw sentences, drawn with ``seed``; 0 uses all."""
     seed: Seed = 1
-    """Of what is drawn from the raw text or made of it: one labelling by the teacher does for all ``loop.seed``."""
+    """Seed of the choice from raw text; independent of ``loop.seed``, so that runs share the teacher's labels."""
     minimum_count: Size = 2
-    """Characters seen less often are left out of the vocabulary."""
+    """Characters seen less often are not in the vocabulary."""
     text: TextConfig = field(default_factory=TextConfig)
     """What the model counts as a word, a sentence and a letter. A key that is null is as the layout says that the run
     keeps (of a teacher that it learns from, of a student that it starts from), else as is said of a new model."""

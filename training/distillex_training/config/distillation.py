@@ -46,7 +46,7 @@ class MentionReplacement:
     """
 
     sentences: Count = 0
-    """So many of them."""
+    """Number of such sentences."""
     invented: Share = 0.0
     """Share of the exchanged entities that are new: the beginning of one mention and the end of another."""
 
@@ -65,15 +65,15 @@ class DistillationConfig:
     cache: OutputPath = field(default=Path("runs/teacher-cache"), metadata=WITHOUT_EFFECT)
     """Where the teacher's predictions are kept, by a hash of teacher, text and lexicon; runs may share it."""
     gold: Weight = 1.0
-    """CRF likelihood of the gold labels."""
+    """Weight of the gold labels' CRF likelihood."""
     gold_repeats: Count = 1
-    """How often the gold sentences are seen in an epoch; 0 leaves them out."""
+    """Repetitions of the gold sentences in an epoch; 0 leaves them out."""
     losses: LossWeights = field(default_factory=lambda: {"k_best": 1.0})
     """The losses on raw text and the weight of each; one that is not named is off."""
     paths: Size = 5
-    """Best sequences of ``k_best``."""
+    """Number of best sequences for ``k_best``."""
     temperature: Rate = 1.0
-    """Of ``token_kl``, ``k_best`` and ``logit_kl``."""
+    """Temperature of ``token_kl``, ``k_best`` and ``logit_kl``."""
     mention_replacement: MentionReplacement = field(default_factory=MentionReplacement)
     """Further raw sentences, made of labelled and raw ones."""
     start_from_teacher: Switch = False

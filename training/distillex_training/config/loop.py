@@ -28,19 +28,19 @@ class LoopConfig:
     steps: Count = 0
     """Optimiser steps of the run; 0 lets ``epochs`` decide, else the run ends here, wherever the epoch is."""
     evaluate_steps: Count = 0
-    """Evaluate every so many steps besides the end of each epoch; 0: at the end of each epoch only."""
+    """Evaluate every this many steps, and at the end of each epoch; 0: only at the end of each epoch."""
     batch_size: Size = 32
-    """Sentences, at most."""
+    """Most sentences in a batch."""
     max_characters: Size = 4096
-    """Padded characters of a batch."""
+    """Most padded characters in a batch."""
     warm_up: ShareBelowOne = 0.1
     """Share of all steps over which the learning rates rise."""
     weight_decay: Weight = 0.01
-    """Of AdamW; the CRF has none."""
+    """Weight decay of AdamW; the CRF has none."""
     gradient_clip: Rate = 1.0
     """Largest norm of the gradients."""
     accumulate: Size = 1
-    """Batches of an optimiser step."""
+    """Batches per optimiser step."""
     averaging: ShareBelowOne = 0.999
     """Decay of the exponential moving average of the weights that is evaluated and saved; 0 turns it off."""
     bf16: Switch = False
@@ -61,4 +61,4 @@ class LoopConfig:
     log_steps: Size = field(default=50, metadata=WITHOUT_EFFECT)
     """Optimiser steps between two points that trackers get of the training loss."""
     seed: Seed = 1
-    """Of the new weights, the order of the sentences, dropout and augmentation."""
+    """Seed of the new weights, the order of sentences, dropout and augmentation."""

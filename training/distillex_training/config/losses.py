@@ -43,7 +43,7 @@ class Loss:
     """A loss against the teacher."""
 
     name: str
-    """Of its weight, ``distillation.losses.NAME``."""
+    """Name of its weight, ``distillation.losses.NAME``."""
     needs: Needs
     function: str
     """In :mod:`distillex_training.lessons`."""

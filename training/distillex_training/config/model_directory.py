@@ -27,7 +27,7 @@ class ModelDescription:
 
     config: StudentConfig | TeacherConfig
     prefer: float | None = None
-    """What trust ``prefer`` adds; None: not said."""
+    """What the trust ``prefer`` adds; None: not set."""
     lexicon: str | None = None
     """Checksum of the base lexicon that it was trained with; None: not said."""
 

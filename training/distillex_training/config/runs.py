@@ -34,11 +34,11 @@ class StudentRun:
     """``distillex distill``."""
 
     data: DataConfig
-    """What it reads."""
+    """The data of the run."""
     student: StudentSizes = field(default_factory=StudentSizes)
-    """Its sizes."""
+    """Sizes of the student."""
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
-    """What it learns from."""
+    """What the student learns from."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     """How the lexicon of a training sentence is drawn."""
     everyday: EverydayConfig = field(default_factory=EverydayConfig)
@@ -46,11 +46,11 @@ class StudentRun:
     loop: LoopConfig = field(default_factory=LoopConfig)
     """How to optimise."""
     learning_rate: Rate = 2e-3
-    """Of all that has no rate of its own."""
+    """Learning rate of everything without its own rate."""
     table_learning_rate: Rate | None = None
-    """Of the embedding tables; like ``learning_rate`` where it is not given."""
+    """Learning rate of the embedding tables; default: ``learning_rate``."""
     crf_learning_rate: Rate = 1e-2
-    """Of the CRF."""
+    """Learning rate of the CRF."""
     init_from: ModelDirectory | None = None
     """Model directory of a student to begin with: its sizes, its vocabulary; its entity types may be others."""
 
@@ -72,9 +72,9 @@ class TeacherRun:
     """``distillex finetune``."""
 
     data: DataConfig
-    """What it reads."""
+    """The data of the run."""
     encoder: str = field(metadata=NAMES_CONTENT)
-    """What ``AutoModel.from_pretrained`` takes: a name or a directory; or a teacher's model directory: its encoder."""
+    """Name or directory for ``AutoModel.from_pretrained``, or a teacher's model directory, for its encoder."""
     init_from: ModelDirectory | None = None
     """Model directory of a teacher to begin with, of the same encoder and sizes; its entity types may be others."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
@@ -82,17 +82,17 @@ class TeacherRun:
     loop: LoopConfig = field(default_factory=LoopConfig)
     """How to optimise."""
     encoder_learning_rate: Weight = 7e-5
-    """Of the encoder's top layer."""
+    """Learning rate of the encoder's top layer."""
     layer_decay: ShareAboveZero = 0.92
     """Each layer has this times the rate of the one above; the embeddings are a layer below the lowest."""
     learning_rate: Rate = 1e-3
-    """Of fusion and head."""
+    """Learning rate of fusion and head."""
     crf_learning_rate: Rate = 1e-2
-    """Of the CRF."""
+    """Learning rate of the CRF."""
     word_pieces: Switch = False
-    """Let the encoder read the pieces of its own tokenizer, as it was trained to, and pool them to characters; false:
-    one token a character, which is what Chinese encoders have, and letters one by one. Such a teacher labels and
-    teaches, but is not exported (docs/explanation/distillation.md)."""
+    """Give the encoder the pieces of its own tokenizer and pool them to characters; false: one token per character.
+    Such a teacher labels and teaches, but cannot be exported (docs/explanation/distillation.md).
+    """
     word_hash_size: HashSize = 32768
     """Rows of the table of lexicon words."""
     lexicon_embedding: Size = 48
@@ -102,7 +102,7 @@ class TeacherRun:
     head: Size = 256
     """Width of the two-layer head."""
     dropout: ShareBelowOne = 0.2
-    """Of the head's input and within it."""
+    """Dropout of the head's input and within it."""
     word_dropout: ShareBelowOne = 0.2
     """Share of the lexicon words whose own vector training hides; their type stays."""
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
@@ -131,7 +131,7 @@ class PretrainRun:
     """``distillex pretrain``; ``loop.batch_size`` counts sequences, an epoch is all of the raw text."""
 
     raw: Annotated[tuple[InputFile, ...], NotEmpty, OneAlone()]
-    """Unlabelled text, one sentence a line."""
+    """Unlabelled text, one sentence per line."""
     init: str | None = field(default=None, metadata=NAMES_CONTENT)
     """Encoder to go on from: what ``AutoModel.from_pretrained`` takes; without it ``encoder`` is trained from zero."""
     encoder: dict[str, Any] = field(default_factory=dict)
@@ -141,21 +141,21 @@ class PretrainRun:
     whole_word: Switch = True
     """Hide the words of the base lexicon whole."""
     masked_share: ShareAboveZero = 0.15
-    """Share of the characters that are guessed."""
+    """Share of the characters that are masked."""
     sequence_length: SequenceLength = 128
     """Tokens, ``[CLS]`` and ``[SEP]`` included."""
     minimum_count: Size = 2
-    """Characters seen less often are left out of the vocabulary."""
+    """Characters seen less often are not in the vocabulary."""
     held_out: Size = 2000
-    """Sentences that are not trained on but measured on (at most a tenth of all)."""
+    """Sentences for evaluation instead of training (at most a tenth of all)."""
     learning_rate: Rate = 2e-4
-    """Of the encoder."""
+    """Learning rate of the encoder."""
     head_learning_rate: Rate = 1e-3
-    """Of the new head."""
+    """Learning rate of the new head."""
     dropout: ShareBelowOne = 0.1
-    """Of the layers."""
+    """Dropout of the layers."""
     attention_dropout: ShareBelowOne = 0.0
-    """Of the attention."""
+    """Dropout of the attention."""
     attention: Literal["sdpa", "eager"] = "sdpa"
     """How transformers computes attention: ``sdpa`` (fused, best on a GPU) or ``eager`` (a quarter faster on a CPU)."""
     half_precision: Switch = True

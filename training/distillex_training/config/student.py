@@ -18,9 +18,9 @@ class StudentSizes:
     """The sizes that a run chooses."""
 
     encoder: Literal["gated_cnn", "separable_cnn", "transformer"] = "gated_cnn"
-    """Its layers."""
+    """Kind of layers."""
     width: Size = 128
-    """Of the layers."""
+    """Width of the layers."""
     dilations: Annotated[tuple[Size, ...], NotEmpty] = (1, 2, 4, 8, 1)
     """One layer each (the transformer uses their number)."""
     character_embedding: Size = 96
@@ -28,7 +28,7 @@ class StudentSizes:
     bigram_embedding: Size = 32
     """Width of the table of hashed bigrams."""
     bigram_hash_size: HashSize = 32768
-    """Rows of that table."""
+    """Rows of the table of bigrams."""
     collision_free_bigrams: Switch = False
     """Each row of the bigram table belongs to one bigram, the most frequent of those that hash to it; all others share
     row 0, so that bigrams which training never met do not take the vectors of those it did."""
@@ -36,7 +36,7 @@ class StudentSizes:
     """The same for the table of lexicon words; a word that owns no row has its type alone, like one added at run
     time."""
     trigram_embedding: Count = 0
-    """Width of the hashed trigrams; 0: none."""
+    """Width of the table of hashed trigrams; 0: none."""
     trigram_hash_size: HashSize = 65536
     """Rows of the table of trigrams."""
     lexicon_embedding: Size = 32
@@ -44,7 +44,7 @@ class StudentSizes:
     head: Size = 128
     """Width of the two-layer head."""
     dropout: ShareBelowOne = 0.3
-    """Of the layers and the head."""
+    """Dropout of the layers and the head."""
     word_dropout: ShareBelowOne = 0.2
     """Share of the lexicon words whose own vector training hides; their type stays."""
     character_dropout: ShareBelowOne = 0.0

@@ -1,6 +1,6 @@
 """Entities that are given by their text alone, found in the sentence that they are of.
 
-Each occurrence is one, the longest entities first; what stands in none is told, so that nobody takes it for labelled.
+Each occurrence is one, the longest entities first; entities found nowhere are reported.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Certainty:
     nothing: float = 0.1
     """Probability of being in an entity up to which a character of an open stretch is in none."""
     open_weight: float = 0.5
-    """Weight of a sentence of which something stays open."""
+    "Weight of a sentence with labels left open."
 
 
 @dataclass

@@ -1,5 +1,6 @@
-"""Everyday sentences whose words come with the request: templates filled afresh in each epoch, and pieces of labelled
-sentences with other entities in them.
+"""Everyday sentences whose words come with the request.
+
+They are templates, filled anew in each epoch, and pieces of labelled sentences with other entities put in.
 
 A template is a line of text. ``{company}`` is a slot; slots with the same number, ``{company1}…{company1}``, get the
 same word; of ``(today|yesterday|)`` one is taken. Lines that begin with ``#`` are comments. Where ``time`` is an entity

@@ -58,7 +58,7 @@ class SourceFile(LabelledFile):
         return file
 
     def told_types(self) -> tuple[str, ...]:
-        """Return the model's types that it tells of, by its settings alone."""
+        """Return the model's types that it labels, by its settings alone."""
         assert self.source is not None
         if self.source.declaration is not None:
             return read_declaration(self.source.declaration).model_types
@@ -123,7 +123,7 @@ def read_aligned(path: Path) -> tuple[RecordFile, AlignmentReport]:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
-            record = None  # blank, or a problem that read_records tells
+            record = None  # blank, or a problem that read_records reports
         if not isinstance(record, dict) or not isinstance(record.get("text"), str) or text_problems(record["text"]):
             rewritten[number] = line
             continue

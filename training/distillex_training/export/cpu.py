@@ -122,8 +122,9 @@ def _moved(vectors: Tensor, distance: int) -> Tensor:
 
 
 def _absorb(reader: nn.Linear, lexicon: nn.Linear) -> tuple[nn.Linear, nn.Linear]:
-    """Divide a product over [others, projected lexicon] into one over the others, with all of the bias, and one over
-    the lexicon features before their projection.
+    """Divide a product over [others, projected lexicon] into two.
+
+    The first is over the others and has all of the bias; the second is over the lexicon features before projection.
     """
     weight, bias = reader.weight.detach().double(), reader.bias.detach().double()
     others, projected = weight[:, : -lexicon.out_features], weight[:, -lexicon.out_features :]

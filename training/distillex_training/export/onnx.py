@@ -98,8 +98,10 @@ def random_inputs(layout: FeatureLayout, batch: int, tokens: int, seed: int = 0)
 def inputs_of(
     model: nn.Module, layout: FeatureLayout, batch: int, tokens: int, seed: int = 0
 ) -> tuple[torch.Tensor, ...]:
-    """As :func:`random_inputs` for layouts with distinct words where the model reads them; where a student's rows have
-    owners, about half the bigrams and words are such.
+    """Return :func:`random_inputs` that suit a model.
+
+    A model that reads distinct words gets them. For a student whose table rows have owners, about half of the bigrams
+    and words are owners.
     """
     reads_distinct = not isinstance(model, CpuStudent) or model.folds_words
     read = layout.with_distinct_words() if reads_distinct else layout

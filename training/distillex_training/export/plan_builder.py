@@ -61,7 +61,10 @@ class PlanOptions:
 
 @dataclass(frozen=True)
 class BuiltPlan:
-    """A plan, and what the builder says of it. (A plan itself tells it where a GPU of its kind is.)"""
+    """A plan, and the properties that its builder reports.
+
+    Reading them from the plan itself would need a GPU of its kind.
+    """
 
     content: bytes
     tensors: dict[str, PlanTensor]

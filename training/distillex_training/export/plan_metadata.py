@@ -1,4 +1,4 @@
-"""What a plan was built from and for, written beside it: a plan itself tells it only where a GPU of its kind is."""
+"""The metadata file of a plan: its network, GPUs and tensors. Reading them from the plan would need such a GPU."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PlanMetadata:
     onnx_sha256: str
     plan_sha256: str
     tensors: dict[str, PlanTensor]
-    """Inputs with their profile, and outputs, as the builder tells them."""
+    """Inputs with their profile, and outputs, as the builder reports them."""
     difference: float | None
     """Largest absolute difference of an emission from ONNX Runtime on the same ONNX file; None where it was not run."""
     tolerance: float | None

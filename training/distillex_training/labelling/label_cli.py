@@ -28,12 +28,19 @@ EXIT_INTERRUPTED = 130
 
 def label(
     raw: Annotated[
-        list[Path], typer.Argument(exists=True, dir_okay=False, help="Text, one sentence a line; of .jsonl the texts.")
+        list[Path],
+        typer.Argument(
+            exists=True, dir_okay=False, help="Text, one sentence per line, or .jsonl files, whose texts are read."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Labelled JSON Lines to write.")],
     model: Annotated[
         list[Path] | None,
-        typer.Option(exists=True, file_okay=False, help="A teacher's or student's directory; several label together."),
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Directory of a teacher or student; repeat for several that label together.",
+        ),
     ] = None,
     endpoint: Annotated[
         str | None, typer.Option(help="URL of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1.")
@@ -41,7 +48,7 @@ def label(
     llm: Annotated[str | None, typer.Option(help="Name of the endpoint's model.")] = None,
     types: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="YAML file: a line `name: what it is` for each entity type."),
+        typer.Option(exists=True, dir_okay=False, help="YAML file with a line `name: what it is` per entity type."),
     ] = None,
     examples: Annotated[
         Path | None,
@@ -49,36 +56,37 @@ def label(
     ] = None,
     prompt: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Instruction of your own; {types} stands for the types."),
+        typer.Option(exists=True, dir_okay=False, help="File with your own instruction; {types} stands for the types."),
     ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="Ask the LLM how sure it is of each entity.")] = False,
     request: Annotated[
-        str, typer.Option(help='Further fields of each request, as JSON: \'{"temperature": 0, "max_tokens": 500}\'.')
+        str, typer.Option(help='More fields for each request, as JSON: \'{"temperature": 0, "max_tokens": 500}\'.')
     ] = '{"temperature": 0}',
     key_variable: Annotated[
-        str, typer.Option(help="Environment variable that holds the endpoint's key; unset: none is sent.")
+        str, typer.Option(help="Environment variable with the endpoint's key; unset: no key is sent.")
     ] = "OPENAI_API_KEY",
     concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 8,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that an answer may take.")] = 60.0,
-    retries: Annotated[
-        int, typer.Option(min=0, help="How often a request is sent again after 429, 5xx, a timeout.")
-    ] = 6,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 60.0,
+    retries: Annotated[int, typer.Option(min=0, help="Retries after 429, 5xx or a timeout.")] = 6,
     backoff: Annotated[
-        float, typer.Option(min=0, help="Seconds before the first of them; doubles. Longer where Retry-After says so.")
+        float,
+        typer.Option(
+            min=0, help="Seconds before the first retry, doubled for each further one; a longer Retry-After wins."
+        ),
     ] = 1.0,
-    price_in: Annotated[float, typer.Option(min=0, help="Of a million tokens of prompt.")] = 0.0,
-    price_out: Annotated[float, typer.Option(min=0, help="Of a million tokens of answer.")] = 0.0,
-    limit: Annotated[int, typer.Option(min=0, help="Label the first so many sentences; 0: all.")] = 0,
-    longest: Annotated[int, typer.Option(min=1, help="Longer sentences are left out. Code points.")] = 510,
+    price_in: Annotated[float, typer.Option(min=0, help="Price of a million prompt tokens.")] = 0.0,
+    price_out: Annotated[float, typer.Option(min=0, help="Price of a million answer tokens.")] = 0.0,
+    limit: Annotated[int, typer.Option(min=0, help="Number of sentences to label; 0: all.")] = 0,
+    longest: Annotated[int, typer.Option(min=1, help="Skip sentences longer than this many code points.")] = 510,
     cache: Annotated[
         Path,
         typer.Option(
-            help="Folder where answers are kept: an LLM's by sentence, so that none is asked about twice; what models "
-            "find, for the same sentences as a whole."
+            help="Folder for answers, so that no sentence is sent to an LLM twice; a model's labels are "
+            "stored per set of sentences."
         ),
     ] = Path("runs/label-cache"),
     base: Annotated[
-        Path | None, typer.Option(help="Compiled base lexicon, for --model; by default the shipped one.")
+        Path | None, typer.Option(help="Compiled base lexicon for --model; default: the shipped one.")
     ] = None,
 ) -> None:
     """Label raw text with an LLM (--endpoint) or a model (--model), for `distillation.labels`. Resumes."""

@@ -61,7 +61,7 @@ class EfficientGlobalPointer(nn.Module):
     """
 
     def __init__(self, inputs: int, types: int, width: int = 64) -> None:
-        """``inputs``: units of a character; ``width``: of query and key.
+        """Set up for characters of ``inputs`` units, with queries and keys of ``width`` units.
 
         Raises
         ------

@@ -87,7 +87,7 @@ class Teacher(nn.Module):
     def features(
         self, input_ids: Tensor, lexicon_types: Tensor, lexicon_words: Tensor, lexicon_weights: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """What the last layer scores, and the encoder's output. *Shape:* [B, T, head], [B, T, hidden_size]."""
+        """Return the last layer's input and the encoder's output. *Shape:* [B, T, head], [B, T, hidden_size]."""
         hidden = self._read(input_ids)
         lexicon = self.fusion(lexicon_types, lexicon_words, lexicon_weights)
         joined = self.dropout(torch.cat([hidden, lexicon.to(hidden.dtype)], dim=-1))

@@ -39,7 +39,7 @@ class Offsets(str, enum.Enum):
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """What a reader is told beside the file."""
+    """A reader's options."""
 
     scheme: Scheme = Scheme.AUTO
     """Of tags."""

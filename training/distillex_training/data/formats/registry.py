@@ -1,4 +1,4 @@
-"""All formats of labelled files, and how a file's own content tells which one it has."""
+"""All formats of labelled files, and how a file's format is recognised by its content."""
 
 from __future__ import annotations
 
