@@ -11,6 +11,7 @@ from pathlib import Path
 
 from distillex.command.options import EXIT_PRECONDITION, fail
 from distillex_client.errors import ExtractorError
+from distillex_client.suggestions import nearest
 from distillex_matcher import FeatureLayout, LayoutError, Lexicon, LexiconError
 from distillex_matcher.exported import (
     GPU_NETWORK_FILE,
@@ -21,7 +22,6 @@ from distillex_matcher.exported import (
 )
 
 from distillex_training.config.model_directory import read_description
-from distillex_training.config.suggestions import nearest
 from distillex_training.data.declaration import read_for_measuring
 from distillex_training.data.records import read_records
 from distillex_training.errors import DataError, ModelDirectoryError

@@ -13,12 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
+from distillex_client.suggestions import nearest
 from distillex_matcher import FeatureLayout, Lexicon
 
 from distillex_training.config import DistillationConfig, PretrainRun, StudentRun, TeacherRun
 from distillex_training.config.losses import LOSSES
 from distillex_training.config.model_directory import read_description
-from distillex_training.config.suggestions import nearest
 from distillex_training.config.values import Kept
 from distillex_training.data.everyday import EverydaySentences
 from distillex_training.data.raw import is_json

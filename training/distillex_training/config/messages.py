@@ -6,9 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from distillex_client.suggestions import nearest
 from pydantic import TypeAdapter, ValidationError
-
-from distillex_training.config.suggestions import nearest
 
 Schema = dict[str, Any]
 Location = tuple[int | str, ...]
