@@ -9,6 +9,7 @@ import dataclasses
 import os
 import typing
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,8 +44,8 @@ def check_run(run: StudentRun | TeacherRun | PretrainRun, folder: Path = Path())
     Raises
     ------
     ConfigError
-        For paths that are missing (all of them), an encoder that is not there, models that do not fit, or a tracker
-        without its package.
+        For paths that are missing, an encoder that is not there, raw files without a sentence and a tracker without its
+        package: a line for each. Where none is so, for models that do not fit.
     DataError
         For labelled files that are wrong: one error names all problems.
     LexiconError
@@ -52,23 +53,33 @@ def check_run(run: StudentRun | TeacherRun | PretrainRun, folder: Path = Path())
     ModelDirectoryError
         For a damaged model directory.
     """
-    check_trackers(run.loop.trackers)
-    missing = [line for key, path, kind in _kept_paths(run) if (line := _missing(key, path, kind, folder))]
-    if missing:
-        raise ConfigError("\n".join(missing))
-    if isinstance(run, PretrainRun):
-        check_encoder("init", run.init)
-        raw, lexicon = run.raw, run.lexicon
-    else:
-        raw, lexicon = run.data.raw, run.data.lexicon
-    if isinstance(run, TeacherRun):
-        check_encoder("encoder", run.encoder)
-    for path in raw:
-        _check_raw(path)
+    mistakes: list[str] = []
+    with _collected(mistakes):
+        check_trackers(run.loop.trackers)
+    mistakes += [line for key, path, kind in _kept_paths(run) if (line := _missing(key, path, kind, folder))]
+    with _collected(mistakes):
+        if isinstance(run, PretrainRun):
+            check_encoder("init", run.init)
+        elif isinstance(run, TeacherRun):
+            check_encoder("encoder", run.encoder)
+    raw, lexicon = (run.raw, run.lexicon) if isinstance(run, PretrainRun) else (run.data.raw, run.data.lexicon)
+    for path in filter(Path.is_file, raw):
+        with _collected(mistakes):
+            _check_raw(path)
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
     if lexicon is not None:
         Lexicon.load(lexicon)
     if not isinstance(run, PretrainRun):
         _check_models(run, _check_labelled(run))
+
+
+@contextmanager
+def _collected(mistakes: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        mistakes.append(str(error))
 
 
 def check_trackers(names: Iterable[str]) -> None:
