@@ -309,3 +309,21 @@ def test_a_shipped_model_is_found_from_another_folder(toy, tmp_path, monkeypatch
     assert init_from("student-exported") == Path("models/student-exported")
     (working / "models" / "student-trained").mkdir(parents=True)
     assert init_from("student-trained") == Path("models/student-trained")
+
+
+def test_a_shipped_encoder_is_found_from_another_folder(teacher_configuration, tmp_path, monkeypatch):
+    (tmp_path / "shipped" / "encoder-news").mkdir(parents=True)
+    (tmp_path / "shipped" / "encoder-news" / WEIGHTS_FILE).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(values, "shipped_models", lambda: tmp_path / "shipped")
+
+    def encoder(name: str) -> str:
+        return read_config(teacher_configuration, TeacherRun, {"encoder": name}).encoder
+
+    assert encoder("models/encoder-news") == str(tmp_path / "shipped" / "encoder-news")
+    assert encoder("models/encoder-of-mine") == "models/encoder-of-mine"
+    assert encoder("bert-base-chinese") == "bert-base-chinese"
+    (tmp_path / "models" / "encoder-news").mkdir(parents=True)
+    assert encoder("models/encoder-news") == "models/encoder-news"
+    (teacher_configuration.parent / "mine").mkdir()
+    assert encoder("mine") == str(teacher_configuration.parent / "mine")
