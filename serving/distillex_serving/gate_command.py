@@ -71,7 +71,7 @@ def gate(
 ) -> None:
     """Put the gate (Envoy) before servers that run elsewhere; Ctrl-C or SIGTERM lets calls in flight end, and stops it.
 
-    It lets through what clients need, and bounds the rest (docs/how-to/security.md); `distillex serve --host` has one
+    It lets through what clients need, and bounds the rest; `distillex serve --host` has one
     of its own. The printed configuration holds a secret that is drawn anew each time: whoever knows it gets a request
     past the filter if that ever fails.
 

@@ -23,8 +23,8 @@ T = TypeVar("T", PretrainRun, StudentRun, TeacherRun)
 Config = Annotated[
     Path,
     typer.Argument(
-        help="YAML file, such as 'distillex init' writes, or the name of one that comes with distillex "
-        "(training/configs). docs/reference/configuration.md lists its keys."
+        help="YAML file, such as 'distillex init' writes, or the name of one that comes with distillex, "
+        "such as student-own-data. The documentation (Configuration) lists its keys."
     ),
 ]
 Output = Annotated[
