@@ -22,6 +22,7 @@ from distillex_training.config.losses import LOSSES
 from distillex_training.config.model_directory import read_description
 from distillex_training.config.values import Kept
 from distillex_training.data.everyday import EverydaySentences
+from distillex_training.data.labelled import unknown_label
 from distillex_training.data.raw import is_json
 from distillex_training.data.run_files import RunFiles
 from distillex_training.errors import ConfigError, DataError
@@ -220,14 +221,8 @@ def _check_types(files: RunFiles, run: StudentRun | TeacherRun) -> None:
         if file.declaration is not None:
             continue
         records = file.records(()).records
-        for name in sorted({kind for record in records for span in record.spans for kind in span.types} - set(known)):
-            count = sum(any(name in span.types for span in record.spans) for record in records)
-            meant = nearest(name, known)
-            suggestion = f"did you mean {meant!r}? " if meant else ""
-            raise ConfigError(
-                f"{file.path}: the label {name!r} ({count:,} of {len(records):,} sentences) is unknown; {suggestion}"
-                f"{source} {', '.join(known)} (a declaration says what other labels mean: docs/how-to/training.md)"
-            )
+        if said := unknown_label(file.path, records, known, source):
+            raise ConfigError(said)
 
 
 def _check_models(run: StudentRun | TeacherRun, types: tuple[str, ...]) -> None:
