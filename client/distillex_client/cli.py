@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from distillex_client.batch.connection import Connection
+from distillex_client.command_line import run_application
 from distillex_client.errors import WrongUse
-from distillex_client.exit_codes import EXIT_STOPPED, exit_codes, fill_standard_descriptors
+from distillex_client.exit_codes import EXIT_STOPPED, exit_codes
 from distillex_client.extract_command import BatchArguments
 from distillex_client.option_groups import TlsOptions, grouped
 from distillex_client.printable import printable
@@ -166,5 +167,4 @@ def _metadata(pairs: list[str] | None) -> tuple[tuple[str, str], ...]:
 
 def run() -> None:
     """Entry point of the ``distillex-client`` command."""
-    fill_standard_descriptors()
-    app()
+    run_application(app, PROGRAM)

@@ -69,9 +69,8 @@ def gate(
 ) -> None:
     """Run the gate (Envoy) for servers that run elsewhere; Ctrl-C or SIGTERM stops it after the calls in flight.
 
-    It allows what clients need and limits the rest (docs/how-to/security.md); `distillex serve --host` starts its own.
-    --print writes a new secret into the configuration each time; anyone who knows it can get requests past a filter
-    that fails.
+    It allows what clients need and limits the rest; `distillex serve --host` starts its own. --print writes a new
+    secret into the configuration each time; anyone who knows it can get requests past a filter that fails.
 
     Exit codes: 0 stopped as asked, 2 an option cannot be used or Envoy is not installed, 3 it did not become ready.
     """

@@ -170,11 +170,34 @@ def test_every_fault_of_a_file_is_named_at_once(toy, tmp_path):
     )
     with pytest.raises(ConfigError) as raised:
         read_config(path, StudentRun)
-    assert str(raised.value).splitlines() == [
-        f"{path}: loop.epochs is 0; at least 1 is accepted",
-        f"{path}: unknown key 'learning_rat'; did you mean 'learning_rate'? accepted keys: "
+    of_the_file = [
+        "  loop.epochs is 0; at least 1 is accepted",
+        "  unknown key 'learning_rat'; did you mean 'learning_rate'? accepted keys: "
         + ", ".join(each.name for each in dataclasses.fields(StudentRun)),
     ]
+    assert str(raised.value).splitlines() == [f"{path}: 2 mistakes", *of_the_file]
+    with pytest.raises(ConfigError) as raised:
+        read_config(path, StudentRun, {"initial": "x", "student.width": "0", "data.raw": "[a"})
+    assert str(raised.value).splitlines() == [
+        f"{path}: 5 mistakes",
+        "  --set initial=x: 'initial' is called 'init_from' now",
+        "  --set data.raw=[a: '[a' is not YAML: expected ',' or ']', but got '<stream end>'",
+        "  --set student.width=0: student.width is 0; at least 1 is accepted",
+        *of_the_file,
+    ]
+
+
+def test_all_that_a_run_names_and_that_is_not_there_is_said_at_once(toy, tmp_path):
+    (tmp_path / "empty.txt").write_text("", encoding="utf-8")
+    settings = ("data.train=nowhere.jsonl", f"data.raw=[{tmp_path / 'empty.txt'}]", "init_from=nowhere")
+    asked = [part for each in settings for part in ("--set", each)]
+    result = run_command("distill", toy / "student.yaml", "-o", tmp_path / "run", *asked)
+    assert result.exit_code == 2
+    first, *mistakes = result.stderr.splitlines()
+    assert first == f"distillex training: {toy / 'student.yaml'}: 3 mistakes"
+    for said in ("  data.train.0.path: nowhere.jsonl: no such", "  init_from: nowhere: no such", "  data.raw: "):
+        assert sum(each.startswith(said) for each in mistakes) == 1
+    assert len(mistakes) == 3
 
 
 @pytest.mark.parametrize("content", ["", "- a", "3", "a: [", "&a [*a]", "[" * 5000, "? [a]\n: 1", "\0"])
@@ -286,3 +309,21 @@ def test_a_shipped_model_is_found_from_another_folder(toy, tmp_path, monkeypatch
     assert init_from("student-exported") == Path("models/student-exported")
     (working / "models" / "student-trained").mkdir(parents=True)
     assert init_from("student-trained") == Path("models/student-trained")
+
+
+def test_a_shipped_encoder_is_found_from_another_folder(teacher_configuration, tmp_path, monkeypatch):
+    (tmp_path / "shipped" / "encoder-news").mkdir(parents=True)
+    (tmp_path / "shipped" / "encoder-news" / WEIGHTS_FILE).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(values, "shipped_models", lambda: tmp_path / "shipped")
+
+    def encoder(name: str) -> str:
+        return read_config(teacher_configuration, TeacherRun, {"encoder": name}).encoder
+
+    assert encoder("models/encoder-news") == str(tmp_path / "shipped" / "encoder-news")
+    assert encoder("models/encoder-of-mine") == "models/encoder-of-mine"
+    assert encoder("bert-base-chinese") == "bert-base-chinese"
+    (tmp_path / "models" / "encoder-news").mkdir(parents=True)
+    assert encoder("models/encoder-news") == "models/encoder-news"
+    (teacher_configuration.parent / "mine").mkdir()
+    assert encoder("mine") == str(teacher_configuration.parent / "mine")

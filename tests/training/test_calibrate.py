@@ -155,11 +155,11 @@ def test_the_command_prints_what_it_did_and_names_what_is_wrong(toy, overconfide
     assert (code, "city" in output, (tmp_path / "no").exists()) == (2, True, False)
     (tmp_path / "empty.jsonl").write_text("")
     code, output = run(overconfident / "model", tmp_path / "empty.jsonl", "-o", tmp_path / "no", *base)
-    assert (code, "no sentence" in output) == (1, True), output
+    assert (code, "no sentence" in output) == (2, True), output
     with (tmp_path / "nothing.jsonl").open("w", encoding="utf-8") as file:
         file.write('{"text": "甲乙", "entities": []}\n')
     code, output = run(overconfident / "model", tmp_path / "nothing.jsonl", "-o", tmp_path / "no", *base)
-    assert (code, "no entity is labelled in it" in output) == (1, True), output
+    assert (code, "no entity is labelled in it" in output) == (2, True), output
     (tmp_path / "declared.yaml").write_text("types: {city: company}\n")
     code, output = run(
         overconfident / "model",
@@ -174,7 +174,7 @@ def test_the_command_prints_what_it_did_and_names_what_is_wrong(toy, overconfide
     model = overconfident / "model"
     before = (model / "model.safetensors").read_bytes()
     code, output = run(model, overconfident / "dev.jsonl", "-o", f"{model}/.", *base)
-    assert (code, "is the model itself" in output) == (1, True), output
+    assert (code, "is the model itself" in output) == (2, True), output
     assert (model / "model.safetensors").read_bytes() == before
 
 

@@ -150,7 +150,7 @@ def test_predictions_beside_the_gold_labels_are_never_taken_for_each_other(compa
     (files / "none.jsonl").write_text(none, encoding="utf-8")
     assert "may hold what was found" in compare(files / "none.jsonl", files / "one.jsonl", files / "gold.jsonl")[1]
     code, said = compare(files / "one.jsonl", files / "both.jsonl", files / "gold.jsonl", *options)
-    assert (code, "one.jsonl:1: no object with 'predicted'" in said) == (1, True), said
+    assert (code, "one.jsonl:1: no object with 'predicted'" in said) == (2, True), said
 
 
 def test_a_declaration_says_what_the_types_of_the_data_mean(compare, files):
@@ -182,7 +182,7 @@ def test_a_declaration_says_what_the_types_of_the_data_mean(compare, files):
 def test_predictions_of_other_texts_are_refused(compare, files, content, reason):
     (files / "wrong.jsonl").write_text(content, encoding="utf-8")
     code, said = compare(files / "one.jsonl", files / "wrong.jsonl", files / "gold.jsonl")
-    assert (code, reason in said) == (1, True), said
+    assert (code, reason in said) == (2, True), said
 
 
 def test_what_cannot_be_written_or_is_no_model_is_said_before_the_work(compare, files):
@@ -191,12 +191,12 @@ def test_what_cannot_be_written_or_is_no_model_is_said_before_the_work(compare, 
     code, said = compare(
         files / "one.jsonl", files / "one.jsonl", files / "gold.jsonl", "--html", files / "no" / "x.html"
     )
-    assert (code, "--html: " in said) == (1, True), said
+    assert (code, "--html: " in said) == (2, True), said
     for option, name in (("--html", "gold"), ("--json", "gold"), ("--json", "one")):
         code, said = compare(
             files / "one.jsonl", files / "other.jsonl", files / "gold.jsonl", option, files / f"{name}.jsonl"
         )
-        assert (code, f"{name}.jsonl is an input" in said) == (1, True), said
+        assert (code, f"{name}.jsonl is an input" in said) == (2, True), said
     assert (files / "gold.jsonl").read_text(encoding="utf-8") == GOLD
 
 

@@ -187,6 +187,60 @@ def test_declared_files_are_checked_in_terms_of_the_models_types(check_declared)
     assert [kind for kind, _, _ in nothing] == [Kind.NO_ENTITY]
 
 
+LABELS = (
+    {
+        "text": "华为在深圳",
+        "entities": [{"text": "华为", "type": "company", "score": 0.5}, {"text": "小米", "type": "company"}],
+    },
+    {
+        "text": "张伟说华为，华为说",
+        "entities": [{"start": 0, "end": 2, "label": "name"}, {"text": "华为", "type": "company"}],
+    },
+    {"text": "甲乙丙丁", "entities": [{"text": "甲乙丙", "type": "planet"}, {"text": "甲乙", "type": "name"}]},
+    {"text": "赵伟", "entities": [{"text": "赵伟", "type": "name"}, {"text": "赵伟", "type": "company"}]},
+    {"text": "今天天气好", "entities": []},
+)
+
+
+def test_the_command_checks_labels_of_any_source_before_a_run_learns_from_them(tmp_path):
+    from distillex.command.main import application
+    from typer.testing import CliRunner
+
+    path = tmp_path / "labels.jsonl"
+
+    def run(records, *options):
+        lines = [json.dumps(each, ensure_ascii=False) + "\n" for each in records]
+        path.write_text("".join(lines), encoding="utf-8")
+        done = CliRunner().invoke(application, ["data", "check", str(path), *map(str, options)])
+        return done.exit_code, done.output.replace(f"{tmp_path}/", "").splitlines()
+
+    (tmp_path / "raw.txt").write_text("华为在深圳\n别的\n今天天气好\n", encoding="utf-8")
+    code, lines = run(LABELS, "--labels", "--types", "company,name,time", "--raw", tmp_path / "raw.txt")
+    assert code == 0, lines
+    for said in (
+        "labels.jsonl: 5 sentences, 1 of them without an entity",
+        "  company: 3 entities, 1 different, scores 0.50 to 1.00, mean 0.83",
+        "  2 of 3 raw sentences are labelled; 3 labelled ones are not among them",
+        "  labels.jsonl:3: 'planet', 1 times; the model has company, name, time",
+        "  labels.jsonl: 'time'",
+        "  labels.jsonl:1: '小米' company",
+        "  labels.jsonl:3: '甲乙' name",
+        "  labels.jsonl:2: '华为'",
+        "  labels.jsonl:4: '赵伟' name, company",
+        "0 errors, 6 warnings",
+    ):
+        assert said in lines, lines
+    wrong = {"text": "今天", "entities": [{"text": "今天", "type": "name", "score": 1.5}]}
+    code, lines = run([*LABELS, wrong], "--labels")
+    assert (code, "  labels.jsonl:6: the score of an entity is 1.5; a number from 0 to 1 is accepted" in lines) == (
+        1,
+        True,
+    )
+    code, lines = run(LABELS, "--labels", "--types", "city")
+    assert (code, "  labels.jsonl: labels company, name, planet; the model has city" in lines) == (1, True), lines
+    assert run(LABELS, "--raw", tmp_path / "raw.txt") == (2, ["distillex data check: --raw goes with --labels"])
+
+
 def test_the_command_checks_declaration_and_types(tmp_path):
     from distillex.command.main import application
     from typer.testing import CliRunner

@@ -5,9 +5,10 @@ from collections import Counter
 
 import pytest
 from distillex_training.data.labelled import GoldSpan, OpenSpan, Sentence
-from distillex_training.evaluate import ScoredSpan, overlapping
+from distillex_training.evaluate import overlapping
 from distillex_training.evaluation_report import confusion_columns, confusion_rows, error_lines
 from distillex_training.measures import measure
+from distillex_training.scored_span import ScoredSpan
 from distillex_training.span_errors import NONE, OTHER_BOUNDS, Outcome, count_errors, pairs_of
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -22,8 +22,9 @@ from distillex_training.config import StudentRun, read_config
 from distillex_training.data.labelled import Sentence
 from distillex_training.data.raw import read_raw
 from distillex_training.distill import sentence_of
-from distillex_training.evaluate import Span, predict_with_scores, score, torch_emissions, without_scores
+from distillex_training.evaluate import predict_with_scores, score, torch_emissions, without_scores
 from distillex_training.models import load_model
+from distillex_training.scored_span import Span
 from distillex_training.tagging import TaggingData, read_data
 from distillex_training.teacher_cache import label_raw_text
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from distillex_matcher import Lexicon
 from distillex_training.data.labelled import read_labelled
 from distillex_training.ensemble import Ensemble
-from distillex_training.evaluate import Emissions, Span, gold_spans, predict_scored, score, without_scores
+from distillex_training.evaluate import Emissions, gold_spans, predict_scored, score, without_scores
+from distillex_training.scored_span import Span
 
 
 def spans_of(ensemble: Ensemble, texts: list[str]) -> list[list[Span]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from distillex_training.config.model_directory import read_description
 from distillex_training.errors import ConfigError
-from distillex_training.models import Student, Teacher, load_model, save_model
+from distillex_training.models import load_model, save_model
+from distillex_training.preconditions import check_alike, check_model_output
 from distillex_training.weight_storage import Storage
 
 
@@ -37,26 +37,19 @@ def average(directories: Sequence[Path], output: Path, *, storage: Storage = Sto
     ModelDirectoryError
         For a directory that holds no model.
     """
-    if output.resolve() in {directory.resolve() for directory in directories}:
-        raise ConfigError(f"{output} is one of the models, which would be lost: give another directory")
+    check_model_output(output, directories)
+    check_alike(directories)
     first, *others = directories
     model, crf, layout = load_model(first)
     count = 1
     for directory in others:
-        other, other_crf, other_layout = load_model(directory)
-        if type(other) is not type(model) or _sizes(other) != _sizes(model) or other_layout != layout:
-            raise ConfigError(f"{directory}: not of the same kind, sizes, types and vocabulary as {first}")
+        other, other_crf, _ = load_model(directory)
         count += 1
         for part, other_part in ((model, other), (crf, other_crf)):
             refusal = f"{directory}: not started from the same model as {first}"
             _move_towards(part, other_part.state_dict(), 1 / count, refusal)
     lexicon = read_description(first).lexicon
     save_model(output, model, crf, layout, storage=storage, lexicon=lexicon)
-
-
-def _sizes(model: Student | Teacher) -> dict[str, Any]:
-    """Return a model's configuration except for its dropout rates, which only training uses."""
-    return {name: value for name, value in vars(model.config).items() if not name.endswith("dropout")}
 
 
 def _move_towards(part: nn.Module, weights: dict[str, Tensor], share: float, refusal: str) -> None:

@@ -15,12 +15,13 @@ from distillex_training import processes
 from distillex_training.config import Corpus
 from distillex_training.config.model_directory import read_description
 from distillex_training.data.labelled import Sentence
-from distillex_training.data.measured import MeasuredFile, read_measured
+from distillex_training.data.measured import GoldFile, MeasuredFile, read_gold
 from distillex_training.errors import ConfigError, NotFiniteError
 from distillex_training.evaluate import EmissionFunction, Emissions, decode, torch_emissions, trim
 from distillex_training.measures import reliability_of
 from distillex_training.models import load_model, save_model
 from distillex_training.models.directory import longest_input
+from distillex_training.preconditions import check_model_output, read_base, types_of_directory
 from distillex_training.reliability import Reliability
 from distillex_training.weight_storage import Storage
 
@@ -118,13 +119,33 @@ def calibrate(
     ModelDirectoryError
         For a directory that holds no model.
     """
+    types = types_of_directory(directory)
+    gold = [read_gold(each.path, each.declaration, types) for each in data]
+    return calibrate_on(gold, directory, read_base(base), output, storage=storage, prefer=prefer)
+
+
+def calibrate_on(
+    data: Sequence[GoldFile],
+    directory: Path,
+    base: Lexicon,
+    output: Path,
+    *,
+    storage: Storage = Storage.FLOAT32,
+    prefer: float | None = None,
+) -> Calibration:
+    """Calibrate as :func:`calibrate` does, on files that are read already.
+
+    Raises
+    ------
+    ConfigError, ModelDirectoryError
+        As :func:`calibrate`.
+    """
+    check_model_output(output, [directory])
     model, crf, layout = load_model(directory)
     model.to(processes.device())
-    if output.resolve() == directory.resolve():
-        raise ConfigError(f"{output} is the model itself, which would be lost: give another directory")
-    types, limit = crf.scheme.entity_types, longest_input(model, layout) - 2
-    files = [read_measured(each.path, each.declaration, types, max_length=limit) for each in data]
-    featurizer = layout.featurizer(Lexicon.load(base))
+    limit = longest_input(model, layout) - 2
+    files = [each.within(limit) for each in data]
+    featurizer = layout.featurizer(base)
     scored = [_score(torch_emissions(model), featurizer, file) for file in files]
     parameters = crf.parameters_for_serving()
     try:

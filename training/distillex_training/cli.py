@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from distillex.command.options import EXIT_PRECONDITION, fail
-from distillex.locations import shipped_base_lexicon
 
 from distillex_training.console import check_outcome, log_to_standard_error, use_threads
+from distillex_training.data.labelled import read_labelled
+from distillex_training.data.measured import read_gold
 from distillex_training.preconditions import (
+    check_alike,
     check_file,
-    check_labels,
-    check_lexicon,
+    check_model_output,
     exported_network,
+    read_base,
     types_of_directory,
     types_of_model,
     wrong_use,
 )
+from distillex_training.reliability import PICTURES
 from distillex_training.weight_storage import Storage
 
 if TYPE_CHECKING:
@@ -47,18 +50,14 @@ def average(
     weights: Weights = Storage.FLOAT32,
 ) -> None:
     """Average the weights of models that started from the same one, such as runs of several seeds."""
-    from distillex_matcher import LayoutError
-
     with wrong_use("average"):
-        _check_alike(models)
+        check_model_output(output, models)
+        check_alike(models)
 
     from distillex_training.average import average as run
-    from distillex_training.errors import ConfigError, ModelDirectoryError
 
-    try:
+    with wrong_use("average"):
         run(models, output, storage=weights)
-    except (ConfigError, LayoutError, ModelDirectoryError, OSError) as error:
-        fail("average", str(error))
     typer.echo(f"the mean of {len(models)} models: {output}")
 
 
@@ -80,29 +79,24 @@ def calibrate(
         typer.Option(
             min=0,
             max=1000,
-            help="What the trust `prefer` adds to the scaled scores (training/evidence/measure_trust.py); "
-            "default: the model's value, or 2.",
+            help="What the trust `prefer` adds to the scaled scores; default: the model's value, or 2.",
         ),
     ] = None,
 ) -> None:
     """Scale a model's scores so that entities of score 0.8 are right about eight times in ten; what is found stays."""
-    from distillex_matcher import LexiconError
-
     log_to_standard_error()
     corpora = [_corpus(each) for each in data]
     with wrong_use("calibrate"):
         types = types_of_directory(model)
-        for each in corpora:
-            check_labels(each.path, each.declaration, types)
-        check_lexicon(base)
+        check_model_output(output, [model])
+        gold = [read_gold(each.path, each.declaration, types) for each in corpora]
+        lexicon = read_base(base)
 
-    from distillex_training.calibrate import calibrate as run
+    from distillex_training.calibrate import calibrate_on
 
     use_threads()
-    try:
-        done = run(model, corpora, base or shipped_base_lexicon(), output, storage=weights, prefer=prefer)
-    except (LexiconError, OSError, ValueError) as error:
-        fail("calibrate", str(error))
+    with wrong_use("calibrate"):
+        done = calibrate_on(gold, model, lexicon, output, storage=weights, prefer=prefer)
     for file in done.files:
         for line in file.read.lines():
             typer.echo(line)
@@ -113,13 +107,6 @@ def calibrate(
             figures = (scores.mean_score, scores.precision, scores.calibration_error)
             row = (str(file.read.report.path), f"{len(scores.scores):,}", name, *(f"{each:.4f}" for each in figures))
             typer.echo(f"| {' | '.join(row)} |")
-
-
-def _check_alike(models: list[Path]) -> None:
-    first, *others = (types_of_directory(each) for each in models)
-    for path, types in zip(models[1:], others, strict=True):
-        if types != first:
-            raise ValueError(f"{path} labels {', '.join(types)}; {models[0]}, {', '.join(first)}")
 
 
 def _corpus(argument: str) -> Corpus:
@@ -148,8 +135,8 @@ def evaluate(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="YAML file that maps the data's types to the model's (training/corpora/*.yaml). Types "
-            "that the model lacks are left out and counted.",
+            help="YAML file that maps the data's types to the model's (`types: {PER: name}`). Types that the model "
+            "lacks are left out and counted.",
         ),
     ] = None,
     base: Base = None,
@@ -174,39 +161,35 @@ def evaluate(
     from distillex_matcher import Lexicon, LexiconError
 
     log_to_standard_error()
+    read = (model if model.is_file() else None, data, declaration, base, train, lexicon)
+    for option, path in (("--html", html_file), ("--json", json_file), ("--reliability", reliability)):
+        check_outcome("evaluate", option, path, read)
     with wrong_use("evaluate"):
-        check_labels(data, declaration, types_of_model(model))
+        if reliability is not None and reliability.suffix not in PICTURES:
+            raise ValueError(f"--reliability: {reliability} is no picture; accepted endings: {', '.join(PICTURES)}")
+        gold = read_gold(data, declaration, types_of_model(model))
         check_file("--train", train)
         check_file("--lexicon", lexicon)
-        check_lexicon(base)
+        known: set[str] = set()
+        if train is not None:
+            known = {s.text[e.start : e.end] for s in read_labelled(train)[0] for e in s.spans}
+        domain = Lexicon.from_tsv(lexicon, name=lexicon.stem) if lexicon is not None else None
+        lexicon_of_words = read_base(base)
 
-    from distillex_training.data.labelled import read_labelled
-    from distillex_training.data.measured import read_measured
     from distillex_training.errors import NotFiniteError
     from distillex_training.evaluation_page import evaluation_page
     from distillex_training.evaluation_report import figures, report_lines, with_base
     from distillex_training.lexicon_evaluation import evaluate_conditions
     from distillex_training.models.directory import other_lexicon
-    from distillex_training.opened_model import open_base, open_model
-    from distillex_training.reliability import PICTURES, draw_reliability
+    from distillex_training.opened_model import open_model
+    from distillex_training.reliability import draw_reliability
 
     use_threads()
-    read = (model if model.is_file() else None, data, declaration, base, train, lexicon)
-    check_outcome("evaluate", "--html", html_file, read)
-    check_outcome("evaluate", "--json", json_file, read)
-    check_outcome("evaluate", "--reliability", reliability, read)
-    if reliability is not None and reliability.suffix not in PICTURES:
-        fail("evaluate", f"--reliability: {reliability} is no picture; accepted endings: {', '.join(PICTURES)}")
     try:
         opened = open_model(model)
-        measured = read_measured(data, declaration, opened.entity_types, max_length=opened.longest_text)
-        known: set[str] = set()
-        if train is not None:
-            known = {s.text[e.start : e.end] for s in read_labelled(train)[0] for e in s.spans}
-        lexicon_of_words = open_base(base)
+        measured = gold.within(opened.longest_text)
         if exported_network(model) is None and (note := other_lexicon(model, lexicon_of_words)):
             typer.echo(note, err=True)
-        domain = Lexicon.from_tsv(lexicon, name=lexicon.stem) if lexicon is not None else None
         results = evaluate_conditions(
             *(opened.layout, opened.emissions_of, opened.decoder, measured.sentences, known, lexicon_of_words),
             domain=domain,

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from distillex.command.options import fail
 
 from distillex_training.console import check_outcome, log_to_standard_error
-from distillex_training.preconditions import NETWORK_SUFFIX, check_file, check_lexicon, types_of_model, wrong_use
-
-if TYPE_CHECKING:
-    from distillex_training.data.measured import MeasuredFile
-    from distillex_training.data.records import Record
-    from distillex_training.opened_model import OpenedModel
+from distillex_training.data.measured import GoldFile, read_gold
+from distillex_training.data.records import Record
+from distillex_training.preconditions import NETWORK_SUFFIX, read_base, types_of_model, wrong_use
+from distillex_training.predictions import align, read_found
 
 UNLIMITED = 1 << 40
 """Longest text where no model has a limit."""
@@ -49,51 +46,37 @@ def compare(
 ) -> None:
     """Compare two models: F1 of both, a paired bootstrap of the difference, and where they differ.
 
-    Sentences are drawn again and again with replacement, the same for both (docs/how-to/training.md, "Compare").
+    Sentences are drawn again and again with replacement, the same for both (the documentation, Train, "Compare").
     """
     from distillex.models import find_model
-    from distillex_client.errors import ModelNotFound
-    from distillex_matcher import LexiconError
 
     log_to_standard_error()
-    with wrong_use("compare"):
-        check_file("DATA", data)
-        check_file("--declaration", declaration)
-        for given in (first, second):
-            source = Path(given)
-            if not source.exists():
-                find_model(given)
-            elif source.is_dir() or source.suffix == NETWORK_SUFFIX:
-                types_of_model(source)
-        check_lexicon(base)
-
-    from distillex_training.comparison import compare as run
-    from distillex_training.comparison import comparison_figures, comparison_lines, comparison_page
-    from distillex_training.opened_model import OpenedModel, open_base, open_model
-    from distillex_training.predictions import align, read_found
-
     read = (Path(first), Path(second), data, declaration, base)
     for option, path in (("--json", json_file), ("--html", html_file)):
         check_outcome("compare", option, path, [each for each in read if each is not None and each.is_file()])
+    with wrong_use("compare"):
+        sources: list[Path | list[Record]] = []
+        for given in (first, second):
+            source = Path(given) if Path(given).exists() else find_model(given)
+            is_model = source.is_dir() or source.suffix == NETWORK_SUFFIX
+            sources.append(source if is_model else read_found(source, entities_field))
+        gold = _gold(data, declaration, sources)
+        lexicon = read_base(base)
 
-    def opened(given: str) -> OpenedModel | list[Record]:
-        path = Path(given)
-        if not path.exists():
-            return open_model(find_model(given))
-        return open_model(path) if path.is_dir() or path.suffix == ".onnx" else read_found(path, entities_field)
+    from distillex_training.comparison import compare as run
+    from distillex_training.comparison import comparison_figures, comparison_lines, comparison_page
+    from distillex_training.opened_model import OpenedModel, open_model
 
-    try:
-        sources = opened(first), opened(second)
-        file = _read(data, declaration, sources)
+    with wrong_use("compare"):
+        opened = [open_model(each) if isinstance(each, Path) else each for each in sources]
+        limits = [each.longest_text for each in opened if isinstance(each, OpenedModel)]
+        file = gold.within(min(limits, default=UNLIMITED))
         texts = [sentence.text for sentence in file.sentences]
-        lexicon = open_base(base)
         one, other = (
             each.predict(texts, lexicon) if isinstance(each, OpenedModel) else align(each, file.sentences, data)
-            for each in sources
+            for each in opened
         )
         comparison = run(file, (first, second), (one, other), resamples=resamples, seed=seed)
-    except (LexiconError, ModelNotFound, OSError, ValueError) as error:
-        fail("compare", str(error))
     for line in comparison_lines(comparison):
         typer.echo(line)
     if json_file is not None:
@@ -103,21 +86,13 @@ def compare(
         html_file.write_text(comparison_page(comparison), encoding="utf-8", newline="")
 
 
-def _read(data: Path, declaration: Path | None, sources: Sequence[OpenedModel | list[Record]]) -> MeasuredFile:
-    """Read the data in terms of all types that may be found, its texts as long as all models read."""
-    from distillex_training.data.declaration import read_declaration
-    from distillex_training.data.measured import read_measured
-    from distillex_training.data.records import read_records
-    from distillex_training.opened_model import OpenedModel
-
-    limit = UNLIMITED
+def _gold(data: Path, declaration: Path | None, sources: Sequence[Path | list[Record]]) -> GoldFile:
+    """Read the data in terms of all types that may be found."""
     types: set[str] = set()
     for source in sources:
-        if isinstance(source, OpenedModel):
-            limit = min(limit, source.longest_text)
-            types |= set(source.entity_types)
-            continue
-        types |= {span.type for record in source for span in record.spans}
-        # A file does not tell what else could have been found.
-        types |= read_records(data).types if declaration is None else set(read_declaration(declaration).model_types)
-    return read_measured(data, declaration, sorted(types), max_length=limit)
+        if isinstance(source, Path):
+            types |= set(types_of_model(source))
+        else:
+            types |= {span.type for record in source for span in record.spans}
+    # A file does not tell what else could have been found.
+    return read_gold(data, declaration, sorted(types), others=not all(isinstance(each, Path) for each in sources))

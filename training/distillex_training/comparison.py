@@ -12,8 +12,9 @@ import numpy as np
 from distillex_training.bootstrap import RESAMPLES, PairedBootstrap, paired_bootstrap
 from distillex_training.data.labelled import Sentence
 from distillex_training.data.measured import MeasuredFile
-from distillex_training.evaluate import Report, ScoredSpan, Span, gold_spans, judged, score, trim, without_scores
+from distillex_training.evaluate import Report, gold_spans, judged, score, trim, without_scores
 from distillex_training.evaluation_page import found_reading, gold_reading
+from distillex_training.scored_span import ScoredSpan, Span
 from distillex_training.sentence_page import PageTable, ShownSentence, sentence_page
 from distillex_training.span_errors import pairs_of
 

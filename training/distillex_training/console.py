@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from distillex.command.options import fail
+from distillex.command.options import EXIT_PRECONDITION, fail
 from distillex_matcher.cores import usable_cores
 from rich.console import Console
 from rich.logging import RichHandler
@@ -57,7 +57,12 @@ def check_outcome(command: str, option: str, path: Path | None, inputs: Iterable
     """Refuse a file that could not be written or is read, before the work that it is to hold the outcome of."""
     from distillex_training.data.kept_inputs import is_input
 
-    if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        fail(command, f"{option}: {path} cannot be written: {path.parent} is no folder, or {path.name} is one")
-    if path is not None and is_input(path, inputs):
-        fail(command, f"{option}: {path} is an input, and would be lost: give another file")
+    if path is None:
+        return
+    wrong = ""
+    if path.is_dir() or not path.parent.is_dir():
+        wrong = f"cannot be written: {path.parent} is no folder, or {path.name} is one"
+    elif is_input(path, inputs):
+        wrong = "is an input, and would be lost: give another file"
+    if wrong:
+        fail(command, f"{option}: {path} {wrong}", EXIT_PRECONDITION)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from distillex.command.options import fail
-from distillex.locations import shipped_base_lexicon
 from distillex_client.tables import print_table
+from distillex_matcher import Lexicon
 from rich.table import Table
 
 from distillex_training.data.check import check_files
@@ -27,12 +27,14 @@ from distillex_training.data.formats.registry import FORMATS, Format
 from distillex_training.data.formats.tags import LETTERS
 from distillex_training.data.formats.writing import Output
 from distillex_training.data.kept_inputs import is_input
+from distillex_training.data.label_check import label_lines
+from distillex_training.data.label_sources import read_aligned
 from distillex_training.data.raw import read_raw
 from distillex_training.data.records import UTF_8, Problem, Record, read_records
 from distillex_training.data.resemblance import RESEMBLANCE
 from distillex_training.data.stats import FileStats, file_stats, surfaces_of
 from distillex_training.errors import DataError
-from distillex_training.preconditions import check_lexicon, check_paths, types_of_model, wrong_use
+from distillex_training.preconditions import check_paths, read_base, types_of_model, wrong_use
 
 if TYPE_CHECKING:
     from distillex_training.data.prelabel import Prelabelled
@@ -64,7 +66,7 @@ ReadScheme = Annotated[
     Scheme,
     typer.Option(help="Tag scheme to read; auto: recognised from the tags. bioes, bmes and bilou are read alike."),
 ]
-WrittenFormat = Annotated[Format, typer.Option("--format", help="What to write; docs/how-to/formats.md shows each.")]
+WrittenFormat = Annotated[Format, typer.Option("--format", help="What to write.")]
 WrittenScheme = Annotated[
     Scheme, typer.Option(help=f"Tag scheme to write: {', '.join(each.value for each in LETTERS)}.")
 ]
@@ -200,13 +202,13 @@ def export(
         with wrong_use("data export"):
             input_files(inputs)
     else:
-        _check_raw_and_model("export", inputs, model, base)
+        lexicon = _check_raw_and_model("export", inputs, model, base)
 
     from distillex_training.errors import NotFiniteError
 
     try:
         if model is not None:
-            found = _prelabelled(inputs, model, base)
+            found = _prelabelled(inputs, model, lexicon)
             written = _write(found, format_, Output(output, scheme, model.resolve().name), flatten)
         else:
             options = ReadingOptions(input_scheme, joiner, encoding, _names(tag_names), offsets)
@@ -252,7 +254,7 @@ def select(
     """
     _check_output("select", format_, scheme, output)
     _keep_inputs("select", output, [*inputs, *(labelled or ())])
-    _check_raw_and_model("select", inputs, model, base)
+    lexicon = _check_raw_and_model("select", inputs, model, base)
 
     from distillex_training.data.selection import select as choose
     from distillex_training.errors import NotFiniteError
@@ -261,7 +263,7 @@ def select(
         readings = [read_any(file) for file in input_files(labelled)] if labelled else []
         _name_problems(readings)
         known = [record.text for reading in readings for record in reading.records]
-        found = _prelabelled(inputs, model, base)
+        found = _prelabelled(inputs, model, lexicon)
         selected = choose(found, count, labelled=known, resemblance=resemblance)
         if not selected.chosen:
             _fail("select", "every sentence is labelled already, or resembles one that is (--resemblance)")
@@ -287,12 +289,24 @@ def check(
     declaration: Annotated[
         Path | None,
         typer.Option(
-            help="YAML file that maps the files' types to the model's (training/corpora/*.yaml); checked "
-            "against the files."
+            help="YAML file that maps the files' types to the model's (`types: {PER: name}`); checked against "
+            "the files."
         ),
     ] = None,
     types: Annotated[
         str | None, typer.Option(help="The model's entity types, separated by commas; others are errors.")
+    ] = None,
+    labels: Annotated[
+        bool,
+        typer.Option(
+            "--labels",
+            help="TRAIN is a file for `distillation.labels`, for example from an LLM: entities may have text without "
+            "offsets, and scores; types other than --types are warnings. Counts entities and scores by type.",
+        ),
+    ] = False,
+    raw: Annotated[
+        list[Path] | None,
+        typer.Option(help="With --labels: raw text, to count how much of it is labelled; repeatable."),
     ] = None,
     show: Annotated[int, typer.Option(help="Findings to show per kind; 0 shows all.")] = 10,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings too.")] = False,
@@ -302,12 +316,20 @@ def check(
 
     Exit codes: 0 no errors (perhaps warnings), 1 errors, 2 a file or the declaration cannot be read.
     """
-    _keep_inputs("check", json_file, (train, dev, declaration))
+    _keep_inputs("check", json_file, (train, dev, declaration, *(raw or ())))
+    if raw and not labels:
+        _fail("check", "--raw goes with --labels")
     entity_types = tuple(name.strip() for name in (types or "").split(",") if name.strip())
     try:
-        findings = check_files(train, dev, max_length=max_length, declaration=declaration, entity_types=entity_types)
+        aligned = read_aligned(train) if labels else None
+        counted = label_lines(aligned[0], raw or ()) if aligned else []
+        findings = check_files(
+            train, dev, max_length=max_length, declaration=declaration, entity_types=entity_types, labels=aligned
+        )
     except DataError as error:
         _fail("check", str(error))
+    for line in counted:
+        typer.echo(line)
     for kind in Kind:
         found = [finding for finding in findings if finding.kind is kind]
         if not found:
@@ -374,7 +396,7 @@ def close(
     base: BaseLexicon = None,
 ) -> None:
     """Complete partial labels: rules and teachers label what a corpus leaves open, where they are certain."""
-    from distillex_matcher import Lexicon, LexiconError
+    from distillex_matcher import LexiconError
 
     from distillex_training.data.closing import Certainty, close_records, close_times
     from distillex_training.data.declaration import read_declaration
@@ -384,7 +406,7 @@ def close(
 
     _keep_inputs("close", output, (data, declaration, base))
     try:
-        ensemble = Ensemble(teacher, Lexicon.load(base or shipped_base_lexicon())) if teacher else None
+        ensemble = Ensemble(teacher, read_base(base)) if teacher else None
         types = ensemble.entity_types if ensemble is not None else ()
         declared = None if declaration is None else read_declaration(declaration, types)
         file = LabelledFile(data, declared).records(types)
@@ -440,20 +462,19 @@ def _keep_inputs(command: str, output: Path | None, inputs: Sequence[Path | None
         _fail(command, f"{output} is one of the files that are read, and would be lost: give another output")
 
 
-def _check_raw_and_model(command: str, inputs: Sequence[Path], model: Path, base: Path | None) -> None:
-
+def _check_raw_and_model(command: str, inputs: Sequence[Path], model: Path, base: Path | None) -> Lexicon:
     with wrong_use(f"data {command}"):
         check_paths("INPUTS", inputs)
         types_of_model(model)
-        check_lexicon(base)
+        return read_base(base)
 
 
-def _prelabelled(inputs: Sequence[Path], model: Path, base: Path | None) -> list[Prelabelled]:
+def _prelabelled(inputs: Sequence[Path], model: Path, lexicon: Lexicon) -> list[Prelabelled]:
     """Have a model label raw text."""
     from distillex_training.data.prelabel import prelabel
-    from distillex_training.opened_model import open_base, open_model
+    from distillex_training.opened_model import open_model
 
-    opened, lexicon = open_model(model), open_base(base)
+    opened = open_model(model)
     limit = opened.longest_text
     texts, longer = read_raw(inputs, max_length=limit)
     if longer:

@@ -41,7 +41,25 @@ class TrainingError(Exception):
 
 
 class ConfigError(TrainingError, ValueError):
-    """A configuration is wrong; the message has a line for each thing: file, key, value, what is accepted."""
+    """A configuration is wrong; the message names the file, and of each mistake key, value and what is accepted."""
+
+    @staticmethod
+    def of(path: Path, mistakes: Sequence[tuple[str, str]]) -> ConfigError:
+        """Build the error that names the file once and then, a line each where there are several, all mistakes.
+
+        Parameters
+        ----------
+        path
+            The configuration file.
+        mistakes
+            Of each the ``KEY=VALUE`` of the command line that made it, empty where the file did, and the sentence.
+        """
+        mistakes = list(dict.fromkeys(mistakes))
+        if len(mistakes) == 1:
+            ((setting, said),) = mistakes
+            return ConfigError(f"{path}{f' with --set {setting}' if setting else ''}: {said}")
+        lines = [f"  {f'--set {setting}: ' if setting else ''}{said}" for setting, said in mistakes]
+        return ConfigError("\n".join([f"{path}: {len(mistakes)} mistakes", *lines]))
 
 
 class DataError(TrainingError, ValueError):

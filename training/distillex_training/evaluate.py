@@ -16,24 +16,10 @@ from torch import nn
 from distillex_training.data import declaration
 from distillex_training.data.labelled import GoldSpan, Sentence
 from distillex_training.errors import NotFiniteError
+from distillex_training.scored_span import ScoredSpan, Span
 
-Span = tuple[int, int, str]
 EmissionFunction = Callable[[Features], NDArray[np.float32]]
 """Features of a batch → emissions [B, T, L]."""
-
-
-class ScoredSpan(NamedTuple):
-    """What a model found, and its posterior."""
-
-    start: int
-    end: int
-    type: str
-    score: float
-
-    @property
-    def span(self) -> Span:
-        """Bounds and type alone."""
-        return self.start, self.end, self.type
 
 
 class Emissions(NamedTuple):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from distillex_training.data.labelled import GoldSpan, Sentence
 from distillex_training.data.measured import MeasuredFile
-from distillex_training.evaluate import ScoredSpan
 from distillex_training.evaluation_report import confusion_columns, confusion_rows, pairs_in
 from distillex_training.lexicon_evaluation import ConditionResult
+from distillex_training.scored_span import ScoredSpan
 from distillex_training.sentence_page import Mark, PageTable, Reading, ShownSentence, sentence_page
 from distillex_training.span_errors import ERRORS, Outcome, Pair, count_errors
 

@@ -104,7 +104,7 @@ def figures(model: Path, file: MeasuredFile, results: Sequence[ConditionResult])
 
 def error_lines(errors: ErrorCounts) -> Iterator[str]:
     """Tables of the errors by kind, and of the types that are confused."""
-    yield "\nwhat became of the entities (docs/how-to/training.md says what each kind is):\n"
+    yield "\nwhat became of the entities (the documentation, Train, says what each kind is):\n"
     yield "| | gold | found |"
     yield "|---|---|---|"
     for outcome in Outcome:

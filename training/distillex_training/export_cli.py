@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 from distillex.command.options import EXIT_PRECONDITION, fail
-from distillex.locations import shipped_base_lexicon
+from distillex_matcher import Lexicon
 
 from distillex_training.console import log_to_standard_error
 from distillex_training.export.options import Int8
-from distillex_training.preconditions import check_lexicon, types_of_directory, wrong_use
+from distillex_training.preconditions import read_base, types_of_directory, wrong_use
 
 
 class Target(str, enum.Enum):
@@ -97,7 +97,7 @@ def export(
         fail("export", "--base is for the calibration text; give --calibration as well", EXIT_PRECONDITION)
     with wrong_use("export"):
         types_of_directory(model)
-        check_lexicon(base)
+        lexicon = read_base(base)
 
     from distillex_matcher import LexiconError
 
@@ -119,7 +119,7 @@ def export(
         elif target is Target.GPU:
             files = export_gpu_folder(model, output, half=half)
         else:
-            files = _export_for_cpu(model, output, target, int8, calibration, base or shipped_base_lexicon())
+            files = _export_for_cpu(model, output, target, int8, calibration, lexicon)
     except (ParityError, TensorRtError, LexiconError, ValueError, OSError) as error:
         fail("export", str(error))
     for file in files:
@@ -127,10 +127,8 @@ def export(
 
 
 def _export_for_cpu(
-    model: Path, output: Path, target: Target, int8: Int8, calibration: Path | None, base: Path
+    model: Path, output: Path, target: Target, int8: Int8, calibration: Path | None, base: Lexicon
 ) -> list[Path]:
-    from distillex_matcher import Lexicon
-
     from distillex_training.data.raw import read_raw
     from distillex_training.export.folder import check_folder, check_network_alone, export_folder, put_beside
     from distillex_training.export.int8 import calibration_batches, export_quantized
@@ -145,7 +143,7 @@ def _export_for_cpu(
     batches = []
     if calibration is not None:
         texts, _ = read_raw([calibration], max_length=layout.buckets[-1] - 2)
-        batches = calibration_batches(layout, Lexicon.load(base), texts)
+        batches = calibration_batches(layout, base, texts)
     if target is Target.FOLDER:
         return export_folder(model, output, int8=int8, calibration=batches)
     export_quantized(tagger, layout, output, int8, batches, crf=parameters)

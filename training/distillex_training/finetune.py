@@ -180,8 +180,7 @@ def _say_what_is_not_read(encoder: str, vocabulary: Sequence[str], lacking: Sequ
     if unread:
         LOG.info(
             "the encoder's tokenizer has %d pieces of several letters, which are not read: one token is one character, "
-            "so that words of letters are spelled out to it; word_pieces: true reads them "
-            "(docs/explanation/distillation.md)",
+            "so that words of letters are spelled out to it; word_pieces: true reads them",
             unread,
         )
 

@@ -128,11 +128,11 @@ def student_configuration(found: Found, with_teacher: bool) -> str:
     initial = _shipped("student-cluener")
     epochs = 4 if with_teacher else max(12, min(60, STEPS_WANTED * BATCH // found.sentences))
     lines = [
-        f"# A student of {', '.join(found.types)}. docs/reference/configuration.md lists all keys; each can be changed",
-        "# on the command line, such as --set loop.epochs=20.",
+        f"# A student of {', '.join(found.types)}. The documentation (Configuration) lists all keys; each can be",
+        "# changed on the command line, such as --set loop.epochs=20.",
         *(f"#   {line}" for line in commands(found, with_teacher)),
         "data:",
-        "  train: train.jsonl # beside this file; several files, weights and declarations: docs/how-to/training.md",
+        "  train: train.jsonl # beside this file; several files, weights and declarations: the documentation (Train)",
         "  dev: dev.jsonl # the epoch with the best F1 on it is kept",
         f"  types: [{', '.join(map(_quoted, found.types))}]",
     ]
@@ -154,7 +154,7 @@ def student_configuration(found: Found, with_teacher: bool) -> str:
         lines += [
             "distillation:",
             f"  teacher: runs/{found.name}-teacher/best",
-            "  losses: {k_best: 1.0} # others: docs/explanation/distillation.md",
+            "  losses: {k_best: 1.0} # others: the documentation (Distillation)",
             f"  gold_repeats: {repeats} # of the labelled sentences in an epoch, beside {found.raw_sentences:,} raw",
         ]
     lines += [

@@ -12,7 +12,6 @@ from distillex_training.data.labelled import Sentence
 from distillex_training.evaluate import (
     EmissionFunction,
     Report,
-    ScoredSpan,
     Scores,
     predict_with_scores,
     recall_by_surface,
@@ -20,6 +19,7 @@ from distillex_training.evaluate import (
     without_scores,
 )
 from distillex_training.measures import Measures, measure
+from distillex_training.scored_span import ScoredSpan
 
 LONGEST_PLAUSIBLE = 6
 """Characters of a word of the base lexicon that is a plausible entry."""

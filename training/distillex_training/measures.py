@@ -7,17 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from distillex_training.data.labelled import Sentence
-from distillex_training.evaluate import (
-    Report,
-    ScoredSpan,
-    Scores,
-    Span,
-    gold_spans,
-    judged,
-    score,
-    without_scores,
-)
+from distillex_training.evaluate import Report, Scores, gold_spans, judged, score, without_scores
 from distillex_training.reliability import Reliability
+from distillex_training.scored_span import ScoredSpan, Span
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distillex.locations import shipped_base_lexicon
 from distillex.network_check import check_network
 from distillex_matcher import CrfDecoder, FeatureLayout, Lexicon
 from distillex_matcher.exported import ExportedFiles
@@ -14,11 +13,12 @@ from distillex_matcher.layout import CrfParameters
 
 from distillex_training import processes
 from distillex_training.errors import NotFiniteError
-from distillex_training.evaluate import EmissionFunction, ScoredSpan, predict_with_scores, torch_emissions
+from distillex_training.evaluate import EmissionFunction, predict_with_scores, torch_emissions
 from distillex_training.export.onnx import onnx_emissions, open_session
 from distillex_training.models import load_model
 from distillex_training.models.directory import longest_input
 from distillex_training.preconditions import exported_network
+from distillex_training.scored_span import ScoredSpan
 
 EDGES = 2
 """Tokens beside the characters."""
@@ -80,14 +80,3 @@ def open_model(path: Path) -> OpenedModel:
     check_network(session, files)
     layout, decoder = files.layout, files.crf.decoder(files.layout)
     return OpenedModel(path, layout, files.crf, decoder, onnx_emissions(session), layout.buckets[-1] - EDGES)
-
-
-def open_base(path: Path | None) -> Lexicon:
-    """Open a compiled base lexicon; None: the one that comes with distillex.
-
-    Raises
-    ------
-    LexiconError
-        For a file that is missing or no lexicon.
-    """
-    return Lexicon.load(path if path is not None else shipped_base_lexicon())

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from distillex.command.options import EXIT_PRECONDITION, fail
+from distillex.locations import shipped_base_lexicon
 from distillex_client.errors import ExtractorError
 from distillex_matcher import FeatureLayout, LayoutError, Lexicon, LexiconError
 from distillex_matcher.exported import (
@@ -21,10 +23,7 @@ from distillex_matcher.exported import (
 )
 
 from distillex_training.config.model_directory import read_description
-from distillex_training.config.suggestions import nearest
-from distillex_training.data.declaration import read_for_measuring
-from distillex_training.data.records import read_records
-from distillex_training.errors import DataError, ModelDirectoryError
+from distillex_training.errors import ConfigError, DataError, ModelDirectoryError
 
 NETWORK_SUFFIX = ".onnx"
 
@@ -35,7 +34,9 @@ def wrong_use(command: str) -> Iterator[None]:
     try:
         yield
     except (ExtractorError, LayoutError, LexiconError, OSError, ValueError) as error:
-        fail(command, " ".join(str(error).splitlines()), EXIT_PRECONDITION)
+        # An error of a labelled file has a line for each line of the file that is wrong.
+        said = str(error) if isinstance(error, DataError) else " ".join(str(error).splitlines())
+        fail(command, said, EXIT_PRECONDITION)
 
 
 def check_file(option: str, path: Path | None) -> None:
@@ -56,16 +57,55 @@ def check_paths(option: str, paths: Iterable[Path]) -> None:
         check_file(option, path)
 
 
-def check_lexicon(path: Path | None) -> None:
-    """Check that a compiled lexicon can be used; None: none is.
+def check_model_output(output: Path, models: Sequence[Path]) -> None:
+    """Check that a model directory can be written, and is none that is read.
 
     Raises
     ------
-    LexiconError, OSError
-        Where it cannot be read.
+    ConfigError
+        Where it is one of the models, or a file.
     """
-    if path is not None:
-        Lexicon.load(path)
+    if output.resolve() in {directory.resolve() for directory in models}:
+        which = "one of the models" if len(models) > 1 else "the model itself"
+        raise ConfigError(f"{output} is {which}, which would be lost: give another directory")
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"{output} is a file; a model directory is written")
+
+
+def check_alike(models: Sequence[Path]) -> None:
+    """Check that models can have a mean, as far as what lies beside their weights tells.
+
+    Raises
+    ------
+    ConfigError
+        For models of other types, kinds, sizes or vocabularies, naming the first that differs.
+    LayoutError, ModelDirectoryError
+        For a folder that training did not write.
+    """
+    first, *others = (_shape(each) for each in models)
+    for path, shape in zip(models[1:], others, strict=True):
+        if shape[0] != first[0]:
+            raise ConfigError(f"{path} labels {', '.join(shape[0])}; {models[0]}, {', '.join(first[0])}")
+        if shape != first:
+            raise ConfigError(f"{path}: not of the same kind, sizes, types and vocabulary as {models[0]}")
+
+
+def _shape(directory: Path) -> tuple[tuple[str, ...], str, dict[str, Any], FeatureLayout]:
+    """Return types, kind and settings but for the rates of dropout, which are training's, and the layout."""
+    types, described = types_of_directory(directory), read_description(directory)
+    settings = {name: value for name, value in vars(described.config).items() if not name.endswith("dropout")}
+    return types, described.kind, settings, FeatureLayout.load(directory)
+
+
+def read_base(path: Path | None) -> Lexicon:
+    """Read a compiled base lexicon; None: the one that comes with distillex.
+
+    Raises
+    ------
+    LexiconError
+        For a file that is missing or no lexicon.
+    """
+    return Lexicon.load(path if path is not None else shipped_base_lexicon())
 
 
 def exported_network(path: Path) -> Path | None:
@@ -113,31 +153,6 @@ def types_of_model(path: Path) -> tuple[str, ...]:
     if network.suffix != NETWORK_SUFFIX:
         raise ModelDirectoryError(f"{path}: no model; a model's folder or a {NETWORK_SUFFIX} file is accepted")
     return tuple(ExportedFiles.beside(network).crf.entity_types)
-
-
-def check_labels(data: Path, declaration: Path | None, entity_types: Sequence[str]) -> None:
-    """Check that a model has the labels of a file that it is measured on, where no declaration says what they mean.
-
-    Raises
-    ------
-    DataError
-        For a file that cannot be read, a wrong declaration, or a label that the model does not have.
-    """
-    check_file("DATA", data)
-    check_file("--declaration", declaration)
-    if declaration is not None:
-        read_for_measuring(declaration, entity_types)
-        return
-    file = read_records(data)
-    if not file.records and file.problems:
-        raise DataError(str(file.problems[0]))
-    for name in sorted(file.types - set(entity_types)):
-        meant = nearest(name, entity_types)
-        suggestion = f"did you mean {meant!r}? " if meant else ""
-        raise DataError(
-            f"{data}: the label {name!r} is unknown; {suggestion}the model has {', '.join(entity_types)} "
-            "(a declaration says what other labels mean: docs/how-to/training.md)"
-        )
 
 
 def types_of_directory(path: Path) -> tuple[str, ...]:

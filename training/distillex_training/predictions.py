@@ -12,7 +12,7 @@ from typing import Any
 from distillex_training.data.labelled import Sentence, disjoint_records
 from distillex_training.data.records import Record, read_lines, read_records
 from distillex_training.errors import DataError
-from distillex_training.evaluate import ScoredSpan
+from distillex_training.scored_span import ScoredSpan
 
 LOG = logging.getLogger("distillex.compare")
 ENTITIES = "entities"

@@ -9,18 +9,20 @@ import dataclasses
 import os
 import typing
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
+from distillex_client.suggestions import nearest
 from distillex_matcher import FeatureLayout, Lexicon
 
 from distillex_training.config import DistillationConfig, PretrainRun, StudentRun, TeacherRun
 from distillex_training.config.losses import LOSSES
 from distillex_training.config.model_directory import read_description
-from distillex_training.config.suggestions import nearest
 from distillex_training.config.values import Kept
 from distillex_training.data.everyday import EverydaySentences
+from distillex_training.data.labelled import unknown_label
 from distillex_training.data.raw import is_json
 from distillex_training.data.run_files import RunFiles
 from distillex_training.errors import ConfigError, DataError
@@ -43,8 +45,8 @@ def check_run(run: StudentRun | TeacherRun | PretrainRun, folder: Path = Path())
     Raises
     ------
     ConfigError
-        For paths that are missing (all of them), an encoder that is not there, models that do not fit, or a tracker
-        without its package.
+        For paths that are missing, an encoder that is not there, raw files without a sentence and a tracker without its
+        package: a line for each. Where none is so, for models that do not fit.
     DataError
         For labelled files that are wrong: one error names all problems.
     LexiconError
@@ -52,23 +54,33 @@ def check_run(run: StudentRun | TeacherRun | PretrainRun, folder: Path = Path())
     ModelDirectoryError
         For a damaged model directory.
     """
-    check_trackers(run.loop.trackers)
-    missing = [line for key, path, kind in _kept_paths(run) if (line := _missing(key, path, kind, folder))]
-    if missing:
-        raise ConfigError("\n".join(missing))
-    if isinstance(run, PretrainRun):
-        check_encoder("init", run.init)
-        raw, lexicon = run.raw, run.lexicon
-    else:
-        raw, lexicon = run.data.raw, run.data.lexicon
-    if isinstance(run, TeacherRun):
-        check_encoder("encoder", run.encoder)
-    for path in raw:
-        _check_raw(path)
+    mistakes: list[str] = []
+    with _collected(mistakes):
+        check_trackers(run.loop.trackers)
+    mistakes += [line for key, path, kind in _kept_paths(run) if (line := _missing(key, path, kind, folder))]
+    with _collected(mistakes):
+        if isinstance(run, PretrainRun):
+            check_encoder("init", run.init)
+        elif isinstance(run, TeacherRun):
+            check_encoder("encoder", run.encoder)
+    raw, lexicon = (run.raw, run.lexicon) if isinstance(run, PretrainRun) else (run.data.raw, run.data.lexicon)
+    for path in filter(Path.is_file, raw):
+        with _collected(mistakes):
+            _check_raw(path)
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
     if lexicon is not None:
         Lexicon.load(lexicon)
     if not isinstance(run, PretrainRun):
         _check_models(run, _check_labelled(run))
+
+
+@contextmanager
+def _collected(mistakes: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        mistakes.append(str(error))
 
 
 def check_trackers(names: Iterable[str]) -> None:
@@ -209,14 +221,8 @@ def _check_types(files: RunFiles, run: StudentRun | TeacherRun) -> None:
         if file.declaration is not None:
             continue
         records = file.records(()).records
-        for name in sorted({kind for record in records for span in record.spans for kind in span.types} - set(known)):
-            count = sum(any(name in span.types for span in record.spans) for record in records)
-            meant = nearest(name, known)
-            suggestion = f"did you mean {meant!r}? " if meant else ""
-            raise ConfigError(
-                f"{file.path}: the label {name!r} ({count:,} of {len(records):,} sentences) is unknown; {suggestion}"
-                f"{source} {', '.join(known)} (a declaration says what other labels mean: docs/how-to/training.md)"
-            )
+        if said := unknown_label(file.path, records, known, source):
+            raise ConfigError(said)
 
 
 def _check_models(run: StudentRun | TeacherRun, types: tuple[str, ...]) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from distillex_training.data.labelled import GoldSpan, Sentence
-from distillex_training.evaluate import ScoredSpan, counted_types, overlapping
+from distillex_training.evaluate import counted_types, overlapping
+from distillex_training.scored_span import ScoredSpan
 
 
 class Outcome(str, enum.Enum):

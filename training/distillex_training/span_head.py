@@ -25,7 +25,6 @@ from distillex_training.data.labelled import Sentence
 from distillex_training.data.run_files import labelled_files
 from distillex_training.data.substitution import unchanged
 from distillex_training.errors import ConfigError, ModelDirectoryError, NotFiniteError
-from distillex_training.evaluate import ScoredSpan
 from distillex_training.finetune import layerwise_groups, new_teacher
 from distillex_training.models import ConstrainedCrf, Student, Teacher, TeacherConfig
 from distillex_training.models.directory import write_weights
@@ -37,6 +36,7 @@ from distillex_training.models.global_pointer import (
     span_bounds,
 )
 from distillex_training.run_directory import train_in
+from distillex_training.scored_span import ScoredSpan
 from distillex_training.tagging import GoldTask, read_data
 
 KIND = "span_teacher"

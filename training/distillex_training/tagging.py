@@ -28,9 +28,9 @@ from distillex_training.data.substitution import MentionExchanger, joined, uncha
 from distillex_training.data.vocabulary import build_vocabulary
 from distillex_training.data.words import read_words
 from distillex_training.errors import DataError
-from distillex_training.evaluate import ScoredSpan
 from distillex_training.lexicon import LexiconAugmenter
 from distillex_training.models import ConstrainedCrf, Student, Teacher, load_model, save_model
+from distillex_training.scored_span import ScoredSpan
 from distillex_training.task import BatchSize
 
 LOG = logging.getLogger("distillex.training")

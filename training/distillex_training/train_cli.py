@@ -23,8 +23,8 @@ T = TypeVar("T", PretrainRun, StudentRun, TeacherRun)
 Config = Annotated[
     Path,
     typer.Argument(
-        help="YAML file, such as 'distillex init' writes, or the name of one that comes with distillex "
-        "(training/configs). docs/reference/configuration.md lists its keys."
+        help="YAML file, such as 'distillex init' writes, or the name of one that comes with distillex, "
+        "such as student-own-data. The documentation (Configuration) lists its keys."
     ),
 ]
 Output = Annotated[
@@ -113,20 +113,19 @@ def _checked(config: Path, kind: type[T], overrides: dict[str, str]) -> T:
         try:
             check_run(run, path.parent)
         except ConfigError as error:
-            raise ConfigError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
+            raise ConfigError.of(path, [("", line) for line in str(error).splitlines()]) from None
     except (ConfigError, DataError, LexiconError, ModelDirectoryError, OSError) as error:
         fail("training", str(error), EXIT_PRECONDITION)
     return run
 
 
 def _overrides(settings: list[str] | None) -> dict[str, str]:
-    overrides = {}
-    for item in settings or []:
-        key, separator, value = item.partition("=")
-        if not separator:
-            fail("--set", f"{item!r} is not KEY=VALUE; such as --set loop.epochs=3 is accepted", EXIT_PRECONDITION)
-        overrides[key] = value
-    return overrides
+    given = [item.partition("=") for item in settings or []]
+    wrong = [repr(item) for item, separator, _ in given if not separator]
+    if wrong:
+        said = f"{', '.join(wrong)} {'are' if len(wrong) > 1 else 'is'} not KEY=VALUE"
+        fail("--set", f"{said}; such as --set loop.epochs=3 is accepted", EXIT_PRECONDITION)
+    return {key: value for key, _, value in given}
 
 
 def _run(train: Callable[[], dict[str, float]], output: Path) -> None:

@@ -27,8 +27,6 @@ from distillex_training.data.labelled import read_labelled
 from distillex_training.data.measured import read_measured
 from distillex_training.evaluate import (
     EmissionFunction,
-    ScoredSpan,
-    Span,
     recall_by_surface,
     score_sentences,
     torch_emissions,
@@ -38,6 +36,7 @@ from distillex_training.evaluate import (
 from distillex_training.export.onnx import onnx_emissions
 from distillex_training.lexicon_evaluation import plausible_entries, random_entries, right_entries
 from distillex_training.models import load_model
+from distillex_training.scored_span import ScoredSpan, Span
 from numpy.typing import NDArray
 
 PREFERS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)

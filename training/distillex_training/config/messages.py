@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+from distillex_client.suggestions import nearest
 from pydantic import TypeAdapter, ValidationError
-
-from distillex_training.config.suggestions import nearest
 
 Schema = dict[str, Any]
 Location = tuple[int | str, ...]
@@ -202,8 +201,3 @@ def accepted(node: Schema, schema: Schema) -> str:
         of = f" of {', '.join(names)}" if names else ""
         return f"keys{of}, each with {accepted(node['additionalProperties'], schema)}"
     return WORDS.get(str(kind), "another value")
-
-
-def lines(found: Iterable[tuple[str, str]], source_of: Callable[[str], str]) -> str:
-    """Return all that is wrong, a line each, after the source of its key."""
-    return "\n".join(dict.fromkeys(f"{source_of(key)}: {text}" for key, text in found))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from distillex_training.config.messages import lines, of_renamed, problems, shown
+from distillex_training.config.messages import of_renamed, problems, shown
 from distillex_training.errors import ConfigError
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ def read_config(path: Path, kind: type[T], overrides: dict[str, str] | None = No
     Raises
     ------
     ConfigError
-        For an unknown key, a missing or repeated one, or a value that is not accepted: a line for each.
+        For unknown keys, missing or repeated ones, and values that are not accepted: all of them.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), ConfigLoader)
@@ -58,51 +58,54 @@ def read_config(path: Path, kind: type[T], overrides: dict[str, str] | None = No
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: {shown(content)} is no configuration; keys and values are accepted")
     overrides = overrides or {}
+    mistakes = []
     for key, value in overrides.items():
-        _override(content, key, value)
+        try:
+            _override(content, key, value)
+        except ConfigError as error:
+            mistakes.append((f"{key}={value}", str(error)))
     try:
-        return TypeAdapter(kind).validate_python(content, context={"folder": path.parent})
+        run = TypeAdapter(kind).validate_python(content, context={"folder": path.parent})
     except ValidationError as error:
-
-        def source(key: str) -> str:
-            inside = next((each for each in overrides if key == each or key.startswith(f"{each}.")), None)
-            return f"{path} with --set {inside}={overrides[inside]}" if inside else str(path)
-
-        raise ConfigError(lines(problems(error, kind), source)) from None
+        for wrong, said in problems(error, kind):
+            inside = next((each for each in overrides if wrong == each or wrong.startswith(f"{each}.")), None)
+            mistakes.append((f"{inside}={overrides[inside]}" if inside else "", said))
+    if mistakes:
+        raise ConfigError.of(path, mistakes)
+    return run
 
 
 def _override(content: dict[str, Any], key: str, value: str) -> None:
-    where = f"--set {key}={value}"
     try:
         read = yaml.load(value, ConfigLoader)
     except (yaml.YAMLError, RecursionError) as error:
         problem = getattr(error, "problem", None) or "nested too deep"
-        raise ConfigError(f"{where}: {value!r} is not YAML: {problem}") from None
+        raise ConfigError(f"{value!r} is not YAML: {problem}") from None
     if renamed := of_renamed(key):
-        raise ConfigError(f"{where}: {renamed}")
+        raise ConfigError(renamed)
     *parents, last = key.split(".")
     level: Any = content
     for depth, parent in enumerate(parents):
         if isinstance(level, dict) and level.get(parent) is None:
             level[parent] = {}
-        level = _below(level, parent, ".".join(parents[:depth]), where)
+        level = _below(level, parent, ".".join(parents[:depth]))
     if isinstance(level, list):
-        level[_place(level, last, ".".join(parents), where)] = read
+        level[_place(level, last, ".".join(parents))] = read
     elif isinstance(level, dict):
         level[last] = read
     else:
-        raise ConfigError(f"{where}: {'.'.join(parents)} is {shown(level)}, which has no keys")
+        raise ConfigError(f"{'.'.join(parents)} is {shown(level)}, which has no keys")
 
 
-def _below(level: Any, part: str, above: str, where: str) -> Any:
+def _below(level: Any, part: str, above: str) -> Any:
     if isinstance(level, list):
-        return level[_place(level, part, above, where)]
+        return level[_place(level, part, above)]
     if not isinstance(level, dict):
-        raise ConfigError(f"{where}: {above} is {shown(level)}, which has no keys")
+        raise ConfigError(f"{above} is {shown(level)}, which has no keys")
     return level[part]
 
 
-def _place(level: list[Any], part: str, above: str, where: str) -> int:
+def _place(level: list[Any], part: str, above: str) -> int:
     if not part.isdecimal() or int(part) >= len(level):
-        raise ConfigError(f"{where}: {above} is a list; its places are {above}.0 to {above}.{len(level) - 1}")
+        raise ConfigError(f"{above} is a list; its places are {above}.0 to {above}.{len(level) - 1}")
     return int(part)

@@ -13,6 +13,7 @@ from distillex_training.config.losses import LOSSES
 from distillex_training.config.student import StudentSizes
 from distillex_training.config.values import (
     NAMES_CONTENT,
+    EncoderName,
     HashSize,
     InputFile,
     ModelDirectory,
@@ -73,7 +74,7 @@ class TeacherRun:
 
     data: DataConfig
     """The data of the run."""
-    encoder: str = field(metadata=NAMES_CONTENT)
+    encoder: EncoderName = field(metadata=NAMES_CONTENT)
     """Name or directory for ``AutoModel.from_pretrained``, or a teacher's model directory, for its encoder."""
     init_from: ModelDirectory | None = None
     """Model directory of a teacher to begin with, of the same encoder and sizes; its entity types may be others."""
@@ -132,7 +133,7 @@ class PretrainRun:
 
     raw: Annotated[tuple[InputFile, ...], NotEmpty, OneAlone()]
     """Unlabelled text, one sentence per line."""
-    init: str | None = field(default=None, metadata=NAMES_CONTENT)
+    init: EncoderName | None = field(default=None, metadata=NAMES_CONTENT)
     """Encoder to go on from: what ``AutoModel.from_pretrained`` takes; without it ``encoder`` is trained from zero."""
     encoder: dict[str, Any] = field(default_factory=dict)
     """transformers configuration of a new encoder: ``model_type`` and sizes."""

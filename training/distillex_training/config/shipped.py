@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distillex_training.config.suggestions import nearest
+from distillex_client.suggestions import nearest
+
 from distillex_training.errors import ConfigError
 
 SUFFIX = ".yaml"

@@ -27,6 +27,7 @@ __all__ = [
     "NAMES_CONTENT",
     "WITHOUT_EFFECT",
     "Count",
+    "EncoderName",
     "HashSize",
     "InputFile",
     "Kept",
@@ -85,13 +86,22 @@ def _beside_or_shipped(path: Path, info: ValidationInfo) -> Path:
     """Look for ``models/NAME`` among the trained models that come with distillex, too."""
     found = _beside(path, info)
     shipped = shipped_models() / path.name
+    # An installed package has no weights that training could begin with.
     is_shipped = path.parent == Path("models") and (shipped / WEIGHTS_FILE).is_file()
     return shipped if is_shipped and not found.exists() else found
+
+
+def _encoder(name: str, info: ValidationInfo) -> str:
+    """Look for the folder that an encoder's name may mean as for a model's; any other name stays as it is."""
+    found = _beside_or_shipped(Path(name), info)
+    return str(found) if found.is_dir() else name
 
 
 OutputPath = Annotated[Path, AfterValidator(_beside)]
 InputFile = Annotated[Path, AfterValidator(_beside), Kept("file")]
 ModelDirectory = Annotated[Path, AfterValidator(_beside_or_shipped), Kept("folder")]
+EncoderName = Annotated[str, AfterValidator(_encoder)]
+"""A name of the hub, or a folder."""
 
 
 class OneAlone:

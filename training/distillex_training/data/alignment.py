@@ -5,7 +5,6 @@ Each occurrence is one, the longest entities first; entities found nowhere are r
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -13,8 +12,12 @@ from distillex_matcher import normalize
 
 from distillex_training.data.records import GoldSpan
 
-EXAMPLES = 20
-"""Of each kind of finding that a report shows."""
+EXAMPLES = 3
+"""Of each kind that a line shows."""
+NOWHERE = "stand nowhere in their text"
+WITHIN_LONGER = "stand within longer ones only"
+SEVERAL_TIMES = "stand in their text several times: each was labelled"
+CONTESTED = "are named with several types: any of them counts as right"
 
 
 @dataclass(frozen=True)
@@ -127,26 +130,24 @@ class AlignmentReport:
     spans: int = 0
     wrong_offsets: int = 0
     """Entities whose offsets hold another text than theirs: they are found by their text."""
-    counts: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, list[str]] = field(default_factory=dict)
+    found: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """Of each kind, where it was found and of which entity."""
 
     def add(self, where: str, alignment: Alignment) -> None:
         """Count a sentence's."""
         named = {span.types for span in alignment.spans}
         self.spans += len(alignment.spans)
         found = (
-            ("stand nowhere in their text", [f"{m.text!r} {m.type}" for m in alignment.missing]),
-            ("stand within longer ones only", [f"{m.text!r} {m.type}" for m in alignment.covered]),
-            ("stand in their text several times: each was labelled", [repr(each) for each in alignment.repeated]),
+            (NOWHERE, [f"{m.text!r} {m.type}" for m in alignment.missing]),
+            (WITHIN_LONGER, [f"{m.text!r} {m.type}" for m in alignment.covered]),
+            (SEVERAL_TIMES, [repr(each) for each in alignment.repeated]),
             (
-                "are named with several types: any of them counts as right",
+                CONTESTED,
                 [f"{each!r} {', '.join(types)}" for each in alignment.contested for types in named if len(types) > 1],
             ),
         )
         for what, which in found:
-            self.counts[what] += len(which)
-            listed = self.examples.setdefault(what, [])
-            listed += [f"{where}: {each}" for each in which[: EXAMPLES - len(listed)]]
+            self.found.setdefault(what, []).extend((where, each) for each in which)
 
     def lines(self) -> list[str]:
         """One line a fact, each with its first examples; none where every entity had its place."""
@@ -155,7 +156,8 @@ class AlignmentReport:
         lines = [f"{self.mentions:,} entities were given by their text: {self.spans:,} spans"]
         if self.wrong_offsets:
             lines.append(f"{self.wrong_offsets:,} of them had offsets that hold another text")
-        for what, count in self.counts.items():
-            if count:
-                lines.append(f"{count:,} of them {what}; such as {'; '.join(self.examples[what][:3])}")
+        for what, each in self.found.items():
+            if each:
+                examples = "; ".join(f"{where}: {entity}" for where, entity in each[:EXAMPLES])
+                lines.append(f"{len(each):,} of them {what}; such as {examples}")
         return lines

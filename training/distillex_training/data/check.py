@@ -7,9 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from distillex_training.data.alignment import AlignmentReport
 from distillex_training.data.convert import text_key
 from distillex_training.data.declaration import Declaration, read_declaration
 from distillex_training.data.findings import Finding, Kind
+from distillex_training.data.label_check import of_alignment, of_types
 from distillex_training.data.records import Record, RecordFile, read_records
 from distillex_training.errors import DataError
 
@@ -26,6 +28,7 @@ def check_files(
     max_length: int = 510,
     declaration: Path | None = None,
     entity_types: tuple[str, ...] = (),
+    labels: tuple[RecordFile, AlignmentReport] | None = None,
 ) -> list[Finding]:
     """Check a training file and, against it, a development file.
 
@@ -39,6 +42,9 @@ def check_files(
         What the files' types mean: it is checked against them, and they are checked in terms of the model's types.
     entity_types
         The model's; others are findings. By default whatever is labelled, or declared.
+    labels
+        What :func:`~distillex_training.data.label_sources.read_aligned` read of the training file, where it is one of
+        ``distillation.labels``: its types may be others than the model's.
 
     Raises
     ------
@@ -47,11 +53,19 @@ def check_files(
         that the model does not have.
     """
     known = (entity_types or None) if declaration is None else None
-    files = [read_records(path, known) for path in (train, dev) if path is not None]
+    findings: list[Finding] = []
+    if labels is not None:
+        file, report = labels
+        files = [file]
+        findings += of_alignment(report)
+        findings += of_types(file, entity_types) if known and file.records else ()
+    else:
+        files = [read_records(train, known)]
+    if dev is not None:
+        files.append(read_records(dev, known))
     for file in files:
         if not file.records and not file.problems:
             raise DataError(f"{file.path}: no sentence in it")
-    findings: list[Finding] = []
     if declaration is not None:
         declared = read_declaration(declaration, entity_types)
         findings += _of_declaration(declaration, declared, files, entity_types)

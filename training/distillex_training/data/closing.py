@@ -22,8 +22,9 @@ from distillex_training.data.labelled import GoldSpan, OpenSpan, Sentence
 from distillex_training.data.records import Record
 from distillex_training.data.times import TIME, times_beside
 from distillex_training.ensemble import Ensemble
-from distillex_training.evaluate import Emissions, ScoredSpan, decode
+from distillex_training.evaluate import Emissions, decode
 from distillex_training.models.crf import FORBIDDEN
+from distillex_training.scored_span import ScoredSpan
 
 BATCH_SIZE = 32
 

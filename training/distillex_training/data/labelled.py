@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distillex_client.sentences import period_ends
+from distillex_client.suggestions import nearest
 
 from distillex_training.data.declaration import Declaration
 from distillex_training.data.records import GoldSpan, OpenSpan, Record, RecordFile, read_records
@@ -105,6 +106,31 @@ class ReadReport:
         return lines
 
 
+def unknown_label(path: Path, records: Sequence[Record], known: Sequence[str], source: str) -> str | None:
+    """Return what to say of the first label that is not known, None where all are.
+
+    Parameters
+    ----------
+    path, records
+        A file whose labels are the model's own, and what is in it.
+    known
+        The accepted labels.
+    source
+        What has them, and the verb: ``"the model has"``.
+    """
+    named = {kind for record in records for span in record.spans for kind in span.types}
+    for name in sorted(named - set(known)):
+        count = sum(any(name in span.types for span in record.spans) for record in records)
+        meant = nearest(name, known)
+        suggestion = f"did you mean {meant!r}? " if meant else ""
+        declared = f"`types: {{{name}: {meant or 'none'}}}`"
+        return (
+            f"{path}: the label {name!r} ({count:,} of {len(records):,} sentences) is unknown; {suggestion}"
+            f"{source} {', '.join(known)} (a declaration says what other labels mean: {declared})"
+        )
+    return None
+
+
 def read_labelled(
     path: Path,
     *,
@@ -136,7 +162,7 @@ def read_labelled(
         of them.
     """
     file = LabelledFile(path, declaration).records(tuple(entity_types or ()))
-    sentences, report = _sentences(path, file.records, file.blank_lines, max_length)
+    sentences, report = cut_to_length(path, file.records, file.blank_lines, max_length)
     if file.problems:
         raise DataError.of(file.problems, report.lines()[1:])
     if not sentences:
@@ -170,7 +196,7 @@ def read_splits(
     unlabelled = not known and not any(file.problems for file in train_files)
     dev_files = [file.records(known) for file in dev]
     files = [*train_files, *dev_files]
-    read = [_sentences(file.path, file.records, file.blank_lines, max_length) for file in files]
+    read = [cut_to_length(file.path, file.records, file.blank_lines, max_length) for file in files]
     reports = tuple(report for _, report in read)
     # Without a label in training every type of the other files would be unknown.
     problems = [problem for file in (train_files if unlabelled else files) for problem in file.problems]
@@ -195,9 +221,10 @@ def entity_types_of(sentences: Iterable[Sentence]) -> tuple[str, ...]:
     return tuple(sorted({kind for sentence in sentences for span in sentence.spans for kind in span.types}))
 
 
-def _sentences(
+def cut_to_length(
     path: Path, records: Iterable[Record], blank_lines: int, max_length: int
 ) -> tuple[list[Sentence], ReadReport]:
+    """Return the sentences of a file's records as :func:`read_labelled` does, which are no longer than a limit."""
     report = ReadReport(path, blank_lines=blank_lines)
     sentences: list[Sentence] = []
     for record in records:

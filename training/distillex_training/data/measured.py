@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from distillex_training.data.declaration import read_for_measuring
-from distillex_training.data.labelled import ReadReport, Sentence, read_labelled
-from distillex_training.data.records import read_records
+from distillex_training.data.declaration import read_declaration, read_for_measuring
+from distillex_training.data.labelled import ReadReport, Sentence, cut_to_length, unknown_label
+from distillex_training.data.records import Record, RecordFile, read_records
 from distillex_training.errors import DataError
 
 
@@ -39,43 +39,84 @@ class MeasuredFile:
         return lines
 
 
-def read_measured(
-    path: Path, declaration: Path | None, entity_types: Sequence[str], *, max_length: int = 510
-) -> MeasuredFile:
-    """Read a labelled file to measure a model on.
+@dataclass(frozen=True)
+class GoldFile:
+    """A labelled file in terms of a model's types, whose texts may be longer than the model reads."""
+
+    file: RecordFile
+    left_out: Counter[str] = field(default_factory=Counter)
+    groups: tuple[tuple[str, ...], ...] = ()
+    trim: str = ""
+
+    def within(self, max_length: int) -> MeasuredFile:
+        """Return it with sentences of so many code points at most.
+
+        Raises
+        ------
+        DataError
+            For a file of which the limit leaves no entity.
+        """
+        file = self.file
+        sentences, report = cut_to_length(file.path, file.records, file.blank_lines, max_length)
+        _check_some(file.path, sentences)
+        return MeasuredFile(sentences, report, self.left_out, self.groups, self.trim)
+
+
+def read_gold(path: Path, declaration: Path | None, entity_types: Sequence[str], *, others: bool = False) -> GoldFile:
+    """Read a labelled file to measure a model on, once, before the model is there.
 
     Parameters
     ----------
     path
         Labelled JSON Lines.
     declaration
-        What its types mean; the model need not have all that it names. Without one they are the model's own, and
-        others are refused.
+        What its types mean; the model need not have all that it names. Without one they are the model's own.
     entity_types
         The model's.
-    max_length
-        Longest sentence in code points.
+    others
+        Take types that the model does not have for types that it could have found; else they are refused.
 
     Raises
     ------
     DataError
-        As :func:`~distillex_training.data.labelled.read_labelled`; for a file in which nothing is labelled that the
-        model could find.
+        For lines that are no labelled text, and for a wrong declaration; for a file without a sentence, or in which
+        nothing is labelled that the model could find; for a label that the model does not have.
     """
     if declaration is None:
-        sentences, report = read_labelled(path, entity_types=entity_types, max_length=max_length)
-        measured = MeasuredFile(sentences, report)
+        gold = GoldFile(_checked(read_records(path)))
+        said = None if others else unknown_label(path, gold.file.records, tuple(entity_types), "the model has")
+        if said:
+            raise DataError(said)
     else:
+        if others:
+            entity_types = sorted({*entity_types, *read_declaration(declaration).model_types})
         declared = read_for_measuring(declaration, entity_types)
         known = declared.for_model(entity_types)
-        sentences, report = read_labelled(path, entity_types=entity_types, declaration=known, max_length=max_length)
+        read = _checked(read_records(path))
+        file = _checked(known.apply(read, tuple(entity_types)))
         left_out = Counter(
-            span.type
-            for record in read_records(path).records
-            for span in record.spans
-            if declared.of(span) and not known.of(span)
+            span.type for record in read.records for span in record.spans if declared.of(span) and not known.of(span)
         )
-        measured = MeasuredFile(sentences, report, left_out, tuple(known.groups()), known.trim)
-    if not any(sentence.spans for sentence in sentences):
+        gold = GoldFile(file, left_out, tuple(known.groups()), known.trim)
+    _check_some(path, gold.file.records)
+    return gold
+
+
+def _check_some(path: Path, texts: Iterable[Record | Sentence]) -> None:
+    if not any(each.spans for each in texts):
         raise DataError(f"{path}: no entity is labelled in it: there is nothing to measure")
-    return measured
+
+
+def _checked(file: RecordFile) -> RecordFile:
+    if file.problems:
+        raise DataError.of(file.problems)
+    if not file.records:
+        raise DataError(f"{file.path}: no sentence in it")
+    return file
+
+
+def read_measured(
+    path: Path, declaration: Path | None, entity_types: Sequence[str], *, max_length: int = 510
+) -> MeasuredFile:
+    """Read a labelled file, as :func:`read_gold` does, with sentences of ``max_length`` code points at most."""
+    return read_gold(path, declaration, entity_types).within(max_length)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from distillex.command.options import fail
-from distillex.locations import shipped_base_lexicon
+from distillex_matcher import Lexicon
 
 from distillex_training.console import log_to_standard_error
-from distillex_training.preconditions import check_lexicon, types_of_directory, wrong_use
+from distillex_training.preconditions import read_base, types_of_directory, wrong_use
 
 if TYPE_CHECKING:
     from distillex_training.data.records import Record
@@ -107,7 +107,7 @@ def label(
         with wrong_use("label"):
             for each in model:
                 types_of_directory(each)
-            check_lexicon(base)
+            lexicon = read_base(base)
     stopped = ""
     try:
         if model:
@@ -119,7 +119,7 @@ def label(
         if longer:
             typer.echo(f"{longer:,} sentences of more than {longest} code points left out")
         if model:
-            records: Sequence[Record | None] = _by_models(texts, model, base, cache)
+            records: Sequence[Record | None] = _by_models(texts, model, lexicon, cache)
             lines = [f"{len(texts):,} sentences labelled, {sum(len(r.spans) for r in records if r):,} entities"]
         else:
             assert endpoint is not None
@@ -168,14 +168,14 @@ def _check_output(output: Path, inputs: Sequence[Path | None]) -> None:
         fail("label", f"--output: {output} is an input", EXIT_WRONG_USE)
 
 
-def _by_models(texts: Sequence[str], models: list[Path], base: Path | None, cache: Path) -> list[Record]:
-    from distillex_matcher import LayoutError, Lexicon, LexiconError
+def _by_models(texts: Sequence[str], models: list[Path], lexicon: Lexicon, cache: Path) -> list[Record]:
+    from distillex_matcher import LayoutError, LexiconError
 
     from distillex_training.errors import ConfigError, ModelDirectoryError, NotFiniteError
     from distillex_training.labelling.model_labels import label_with_models
 
     try:
-        return label_with_models(texts, models, Lexicon.load(base or shipped_base_lexicon()), cache)
+        return label_with_models(texts, models, lexicon, cache)
     except (ConfigError, LayoutError, LexiconError, ModelDirectoryError, NotFiniteError) as error:
         fail("label", str(error))
     except KeyboardInterrupt:

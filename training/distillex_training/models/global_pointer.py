@@ -16,7 +16,7 @@ from distillex_matcher import LabelScheme
 from torch import Tensor, nn
 from torch.nn import functional
 
-from distillex_training.evaluate import ScoredSpan
+from distillex_training.scored_span import ScoredSpan
 
 WAVELENGTH = 10000.0
 """Of the slowest rotation, as in RoFormer."""
