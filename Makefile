@@ -11,8 +11,8 @@ PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving runtime/dist
             training/distillex_training
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test test-fast test-times coverage coverage-python coverage-cpp install-serve install-test system-packages check cpp-test \
-        sanitize fuzz load attack restarts deploy-check sbom sign-models verify-models manifest lock develop docs docs-serve \
+.PHONY: demo test test-fast test-times coverage coverage-python coverage-cpp install-serve install-test system-packages check check-installed \
+        deploy-tools cpp-test sanitize fuzz fuzz-build load attack restarts deploy-check sbom sign-models verify-models manifest lock develop docs docs-serve \
         release-tools dist try-dist wheels clean
 
 $(BIN)/python:
@@ -25,19 +25,26 @@ demo: install-serve
 	$(BIN)/python examples/demo.py
 
 # NVIDIA's builder of plans for RTX GPUs has wheels for x86-64 alone; it needs no GPU. Without it its tests are skipped.
+# Most modules are never imported: those that are, are compiled then.
+INSTALL_TEST = $(PIP) install --quiet --no-compile '$(TORCH)' ./client 'numpy<2'
 install-test: $(BIN)/python
-	$(PIP) install --quiet '$(TORCH)' 'numpy<2'
-	$(PIP) install --quiet '.[dev,gpu-rtx-cu13]' ./client 'numpy<2' || \
-	  $(PIP) install --quiet '.[dev]' ./client 'numpy<2'
+	$(INSTALL_TEST) '.[dev,gpu-rtx-cu13]' || $(INSTALL_TEST) '.[dev]'
 
-test: install-test system-packages check cpp-test sanitize fuzz
-	$(BIN)/python -m pytest -q
+# What does not need the other goes side by side: compilers work while packages come over the network. Then a worker a core.
+WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores : 8)))
+PYTEST = $(BIN)/python -m pytest -q -n $(WORKERS)
+test: system-packages
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target SECONDS_EACH=5 check-installed deploy-tools \
+	  cpp-test sanitize fuzz
+	$(PYTEST)
+check-installed: install-test
+	$(MAKE) --no-print-directory check
 
 # What a change of Python needs, in the environment that is there (`make develop`, or an earlier `make test`): no server, no
 # training, nothing of deploy/ or the site.
 FAST = fast and not slow
 test-fast:
-	$(BIN)/python -m pytest -q -m "$(FAST)" --ignore=tests/deploy --ignore=tests/docs --ignore=tests/load
+	$(PYTEST) -m "$(FAST)" --ignore=tests/deploy --ignore=tests/docs --ignore=tests/load
 
 # How long each group of tests takes, and which tests are slowest; GROUPS="training or docs" runs some.
 GROUPS ?= fast or server or training or deploy or docs
@@ -89,19 +96,21 @@ cpp-test:
 # The C++ tests under AddressSanitizer + UndefinedBehaviorSanitizer, and under ThreadSanitizer (without address
 # randomisation where that can be turned off: some kernels randomise more than ThreadSanitizer bears).
 WITHOUT_ASLR = $(shell setarch $$(uname -m) -R true 2>/dev/null && echo setarch $$(uname -m) -R)
-sanitize:
-	@$(HAS_GTEST); for preset in asan tsan; do \
+# Where clang is, the first runs on the same build as the fuzz targets.
+HAS_CLANG := $(shell command -v clang++)
+sanitize: $(if $(HAS_CLANG),fuzz-build)
+	@$(HAS_GTEST); for preset in $(if $(HAS_CLANG),fuzz,asan) tsan; do \
 	  cmake -S . --preset $$preset -DDISTILLEX_BUILD_PYTHON=OFF >/dev/null && cmake --build build/$$preset -j 2 && \
 	  $(WITHOUT_ASLR) ctest --preset $$preset -j 2 || exit 1; done
+fuzz-build:
+	cmake -S . --preset fuzz -DDISTILLEX_BUILD_PYTHON=OFF >/dev/null && cmake --build build/fuzz -j 2
 
 # libFuzzer targets, SECONDS_EACH (needs clang). `make test` runs them shortly, always from the same seed; by hand:
 # make fuzz SECONDS_EACH=600 FUZZ_SEED=0 (0 draws one)
 SECONDS_EACH ?= 60
-test: SECONDS_EACH := 8
 FUZZ_SEED ?= 1
-fuzz:
+fuzz: $(if $(HAS_CLANG),fuzz-build)
 	@command -v clang++ >/dev/null || { echo "SKIPPED: the fuzz targets need clang (Debian: apt-get install clang)"; exit 0; }; \
-	cmake -S . --preset fuzz -DDISTILLEX_BUILD_PYTHON=OFF >/dev/null && cmake --build build/fuzz -j 2 || exit 1; \
 	for target in build/fuzz/matcher_cpp/fuzz_*; do test -x $$target -a -f $$target || continue; \
 	  $$target -artifact_prefix=build/fuzz/ -seed=$(FUZZ_SEED) -max_total_time=$(SECONDS_EACH) -max_len=4096 -verbosity=0 -print_final_stats=1 \
 	    2>&1 | grep -E 'number_of_executed|average_exec|ERROR|SUMMARY|Test unit' | sed "s|^|$$(basename $$target) |"; \
@@ -127,6 +136,10 @@ deploy-check: install-test
 	@test "$$(id -u)" != 0 || { command -v debootstrap && command -v bwrap; } >/dev/null || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq debootstrap bubblewrap >/dev/null; } || true
 	$(BIN)/python deploy/check/run.py $(CHECKS)
+
+# The tools of these checks, which the tests among them need too.
+deploy-tools: install-test
+	$(BIN)/python deploy/check/tools.py
 
 # What the images install, as CycloneDX.
 sbom: install-test

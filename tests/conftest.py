@@ -4,6 +4,7 @@ ports), and a browser.
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -15,19 +16,47 @@ from distillex_serving.embedded import EmbeddedServer
 from distillex_serving.repository import Layout
 from server_under_test import LEXICONS, server_options, why_no_server
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # A worker and what it starts have one core: more threads would only wait for those of the other workers.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 FOLDER_GROUPS = {"deploy": "deploy", "docs": "docs", "load": "server"}
 SERVERS = frozenset(("server", "ensemble", "served", "serving", "connection"))
 """Fixtures that start a server."""
 TRAINED = frozenset(("toy_student", "toy_teacher"))
 """Fixtures that train a model."""
+LONGEST_FIRST = ("training", "server", "docs", "deploy", "fast")
+"""Groups in the order in which workers take their modules: what is left for the end is short."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every test the marker of its group, as :func:`group_of` says; ``fast`` where nothing else is said."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give every test the marker of its group, as :func:`group_of` says; ``fast`` where nothing else is said.
+
+    For several workers, modules with slow tests come first, then the others by their group.
+    """
+    modules: dict[Path, tuple[bool, int]] = {}
     for item in items:
         group = group_of(item)
         if item.get_closest_marker(group) is None:
             item.add_marker(group)
+        rank = (item.get_closest_marker("slow") is None, LONGEST_FIRST.index(group))
+        modules[item.path] = min(rank, modules.get(item.path, rank))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: modules[item.path])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a module to one worker, in the order above, and all of deploy/ to the same: they share tools and servers."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Modules(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module: str = super()._split_scope(nodeid)
+            return "tests/deploy" if module.startswith("tests/deploy/") else module
+
+    config.option.loadscopereorder = False
+    return Modules(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -151,3 +151,18 @@ def _run(command: list[str | Path], cwd: Path | None = None) -> None:
 
 def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def main() -> int:
+    """Fetch all of them into ``build/deploy-tools``; one that cannot be had is named, and what needs it is skipped."""
+    tools = Tools(Path(__file__).resolve().parents[2] / "build" / "deploy-tools")
+    for name in ("python", "node_modules", "helm", "promtool", "prometheus"):
+        try:
+            getattr(tools, name)
+        except ToolMissingError as error:
+            sys.stdout.write(f"SKIPPED  {error}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

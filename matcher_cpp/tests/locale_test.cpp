@@ -11,7 +11,12 @@
 #include "distillex/lexicon.hpp"
 #include "entities_json.hpp"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__has_feature)
+#define DISTILLEX_HAS_FEATURE(name) __has_feature(name)
+#else
+#define DISTILLEX_HAS_FEATURE(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || DISTILLEX_HAS_FEATURE(address_sanitizer)  // GCC, clang
 #include <sanitizer/lsan_interface.h>
 #else
 namespace __lsan {

@@ -1,7 +1,10 @@
 """A toy language: enough for a model to learn, small enough to train in a second."""
 
 import functools
+import hashlib
+import io
 import json
+import pickle
 import random
 import shutil
 from pathlib import Path
@@ -32,6 +35,42 @@ def toy_sentences(count, seed):
 def write_jsonl(path, records):
     path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records), encoding="utf-8")
     return path
+
+
+class Description(pickle.Pickler):
+    """Pickles equal things to equal bytes: no references between objects, tensors by their content."""
+
+    def __init__(self, file):
+        super().__init__(file)
+        self.fast = True
+
+    def reducer_override(self, value):
+        if isinstance(value, torch.Tensor):
+            content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+            return tuple, ((str(value.dtype), *value.shape, content),)
+        return NotImplemented
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _traced_once():
+    """PyTorch takes seconds to trace a model into a network: the same model with the same inputs and options gets the
+    same file again.
+    """
+    trace, networks = torch.onnx.export, {}
+
+    def traced(model, inputs, path, **options):
+        described = io.BytesIO()
+        Description(described).dump((model, inputs))
+        key = hashlib.sha256(described.getvalue()).digest(), repr(options)
+        if key in networks:
+            path.write_bytes(networks[key])
+        else:
+            trace(model, inputs, path, **options)
+            networks[key] = path.read_bytes()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(torch.onnx, "export", traced)
+        yield
 
 
 @pytest.fixture(scope="session")

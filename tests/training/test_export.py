@@ -111,8 +111,7 @@ def test_a_model_that_differs_is_not_written(toy_student, tmp_path, monkeypatch)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize(("half", "value"), [(False, float("nan")), (True, float("inf"))])
 def test_emissions_that_are_no_numbers_are_not_written(toy_student, tmp_path, value, half):
     model, _, layout = load_model(toy_student)
     with torch.no_grad():
