@@ -8,7 +8,8 @@ from typing import NoReturn
 
 import typer
 from distillex.command.options import fail
-from rich.logging import RichHandler
+from distillex.command.text_log import text_handler
+from rich.console import Console
 
 from distillex_serving.log_format import JsonFormatter, LogFormat
 
@@ -16,10 +17,9 @@ LOG = logging.getLogger("distillex.serve")
 
 
 def configure_logging(log_format: LogFormat) -> None:
-    """Let all that this process logs appear in a format; JSON on standard output."""
+    """Let all that this process logs appear in a format, on standard output."""
     if log_format is LogFormat.TEXT:
-        handler: logging.Handler = RichHandler(show_path=False)
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler = text_handler(Console())
     else:
         handler = logging.StreamHandler(sys.stdout)
         handler.setFormatter(JsonFormatter())

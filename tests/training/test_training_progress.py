@@ -12,7 +12,6 @@ import pytest
 from distillex_client.durations import duration
 from distillex_training import progress as shown
 from distillex_training.config import LoopConfig
-from distillex_training.console import OneLine
 from distillex_training.progress import Meter, Pace, TrainingProgress
 from distillex_training.task import BatchSize
 
@@ -138,18 +137,6 @@ def test_without_a_terminal_a_line_comes_every_half_minute(caplog, monkeypatch):
     assert [record.getMessage() for record in caplog.records] == [
         f"labelling: {done} of 4,000 texts, 1:05 left" for done in ("800", "1,100", "1,400")
     ]
-
-
-def test_a_record_is_one_line_with_its_date_and_a_traceback_stays_below():
-    text = "a list of\n  two lines, " + 30 * "no wrapping "
-    record = logging.LogRecord("distillex.training", logging.INFO, "", 0, "%s", (text,), None)
-    line = OneLine().format(record)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d INFO a list of   two lines, (no wrapping )+", line)
-    try:
-        raise ValueError("bad")
-    except ValueError:
-        record.exc_info = sys.exc_info()
-    assert OneLine().format(record).splitlines()[1] == "Traceback (most recent call last):"
 
 
 TRAIN = """

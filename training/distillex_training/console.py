@@ -4,45 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from distillex.command import text_log
 from distillex.command.options import EXIT_PRECONDITION, fail
 from distillex_matcher.cores import usable_cores
 from rich.console import Console
-from rich.logging import RichHandler
 
 CONSOLE = Console(stderr=True)
 """The one of the log and of all bars, so that a line of the log does not cut through a bar."""
 
 
-class OneLine(logging.Formatter):
-    """A record a line, however long, with its time: for files, and for what reads them."""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        """Join the lines of the message; a traceback stays below it."""
-        return " ".join(super().formatMessage(record).splitlines())
-
-
 def is_on_a_terminal() -> bool:
-    """Tell whether somebody looks on: else rich would wrap lines at 80 columns."""
-    return sys.stderr.isatty()
+    """Tell whether somebody looks on, and a bar can be drawn."""
+    return text_log.is_on_a_terminal(CONSOLE)
 
 
 def log_to_standard_error() -> None:
-    """Show what the project logs from INFO on, and warnings of others: in colours on a terminal, else a line each."""
-    if is_on_a_terminal():
-        handler: logging.Handler = RichHandler(console=CONSOLE, show_path=False)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-    else:
-        handler = logging.StreamHandler()
-        handler.setFormatter(OneLine())
+    """Show what the project logs from INFO on, and warnings of others."""
+    if not is_on_a_terminal():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers' bars too, which are no lines
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.basicConfig(level=logging.WARNING, handlers=[text_log.text_handler(CONSOLE)])
     logging.getLogger("distillex").setLevel(logging.INFO)
 
 
