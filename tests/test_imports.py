@@ -25,8 +25,11 @@ IN_TRITON = "distillex_serving.python_models."
 
 # Each module is imported in a process of its own; what others have written is loaded before these part.
 EACH_ALONE = """
-import os, sys, traceback
-import numpy, onnx, onnxruntime, onnxruntime.quantization, torch, transformers, typer
+import gc, os, sys, traceback
+import accelerate, accelerate.utils, httpx2, numpy, onnx, onnxruntime, onnxruntime.quantization, onnxscript.optimizer
+import pydantic.dataclasses, rich.logging, rich.progress, rich.table, safetensors.torch, torch, torch.onnx, torchcrf
+import transformers, typer, yaml
+gc.disable()
 assert not [name for name in sys.modules if name.startswith("distillex")]
 for name in sys.argv[1:]:
     child = os.fork()
