@@ -27,7 +27,7 @@ def own_address(host: str) -> str:
     except (socket.gaierror, UnicodeError):
         found = []
     if not found:
-        raise PreconditionError(f"--host {host!r} cannot be used: it is no address and no name that is known here")
+        raise PreconditionError(f"--host {host!r} cannot be used: it is neither an address nor a known host name")
     family, kind, protocol, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
     try:
         with socket.socket(family, kind, protocol) as probe:

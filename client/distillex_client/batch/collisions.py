@@ -26,7 +26,7 @@ def check_regular(path: Path) -> None:
     parent = os.path.realpath(path.parent)
     special = parent in ("/dev", "/dev/fd") or parent.startswith("/proc/")
     if special or (path.exists() and not path.is_file()):
-        raise WrongUse(f"{path} is no regular file; without --output the results go to standard output")
+        raise WrongUse(f"{path} is not a regular file; without --output the results go to standard output")
 
 
 def check_collisions(read: Sequence[str], written: Sequence[Path]) -> None:

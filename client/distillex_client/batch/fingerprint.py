@@ -134,5 +134,5 @@ def changed(name: str) -> WrongUse:
     """Return the error for an input that is not what it was."""
     return WrongUse(
         f"{name} has changed where the unfinished run had read it: an output of both would be neither's; "
-        "to begin anew delete the checkpoint beside the output"
+        "to start again, delete the checkpoint beside the output"
     )

@@ -212,7 +212,7 @@ def open_at(path: Path, length: int) -> BinaryIO:
     size = path.stat().st_size if path.exists() else 0
     if size < length:
         raise WrongUse(
-            f"{path} has {size} bytes where the checkpoint counts {length}; delete the checkpoint to begin anew"
+            f"{path} has {size} bytes where the checkpoint counts {length}; delete the checkpoint to start again"
         )
     stream = path.open("r+b" if path.exists() else "w+b")
     stream.truncate(length)
