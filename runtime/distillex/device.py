@@ -1,4 +1,4 @@
-"""Where a network runs: on the CPU, or on a GPU by one of ONNX Runtime's providers."""
+"""The device of a network: the CPU, or a GPU with one of ONNX Runtime's providers."""
 
 from __future__ import annotations
 

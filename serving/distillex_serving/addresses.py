@@ -1,4 +1,4 @@
-"""Addresses that a service listens at: names to numbers, numbers to what Triton and URLs want to read."""
+"""Resolve listen addresses, and format them for Triton and URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the embedded server needs of a machine, checked before it starts: a stub that cannot start makes Triton wait."""
+"""Check what the embedded server needs before it starts; a stub that cannot start would make Triton wait."""
 
 from __future__ import annotations
 

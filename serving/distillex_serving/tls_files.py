@@ -1,4 +1,4 @@
-"""The PEM files of an encrypted server, read once before it starts: Triton names neither file nor fault."""
+"""Check the PEM files of an encrypted server before it starts; Triton's errors name neither file nor fault."""
 
 from __future__ import annotations
 

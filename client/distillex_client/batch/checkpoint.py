@@ -1,4 +1,4 @@
-"""Where a run stands: what ``--resume`` goes on from."""
+"""The checkpoint of a run, from which ``--resume`` continues."""
 
 from __future__ import annotations
 

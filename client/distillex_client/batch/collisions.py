@@ -1,4 +1,4 @@
-"""No run may write what it reads: looked at before anything is opened."""
+"""Check that a run does not overwrite its inputs, before anything is opened."""
 
 from __future__ import annotations
 

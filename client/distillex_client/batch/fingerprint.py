@@ -1,4 +1,4 @@
-"""What was read of an input: a resumed run has to find the same there, or it would mix two inputs in one output."""
+"""Checksums of what was read of each input, so that a resumed run notices changed inputs."""
 
 from __future__ import annotations
 

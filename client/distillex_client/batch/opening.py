@@ -1,4 +1,4 @@
-"""Bytes of the inputs: decompressed, and as UTF-8 whatever their encoding."""
+"""Open inputs: decompress them, and convert any encoding to UTF-8."""
 
 from __future__ import annotations
 

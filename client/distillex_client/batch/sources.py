@@ -1,4 +1,4 @@
-"""The files of a batch run: names and globs, and what their names tell."""
+"""Find the input files of a batch run, and their formats by name."""
 
 from __future__ import annotations
 

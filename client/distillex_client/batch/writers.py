@@ -1,4 +1,4 @@
-"""Write extracted records: a line each, a page, or to a terminal.
+"""Write extracted records: as lines, as pages, or to a terminal.
 
 A file grows as ``OUTPUT.part`` and gets its name when it is whole. Its bytes up to the last checkpoint are what a
 resumed run keeps; what was written after it, perhaps half a line, is cut off.

@@ -1,4 +1,4 @@
-"""Whose request it is: what the gate signed, as Triton hands it to a Python model."""
+"""Identify a request's tenant from the gate's signature, as Triton passes it to a Python model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file whose content is taken anew when it changes."""
+"""A file that is reloaded when it changes."""
 
 from __future__ import annotations
 

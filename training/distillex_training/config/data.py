@@ -1,4 +1,4 @@
-"""What a run reads."""
+"""Settings of a run's data."""
 
 from __future__ import annotations
 
