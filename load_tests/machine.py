@@ -28,6 +28,6 @@ def describe_machine() -> dict[str, str]:
         "vnni": "VNNI" if VNNI & flags else "no VNNI",
         "memory": f"{memory:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "load before": f"{os.getloadavg()[0]:.1f} (other work running beside, where it is not near 0)",
+        "load before": f"{os.getloadavg()[0]:.1f} (other work was running if this is not near 0)",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
     }

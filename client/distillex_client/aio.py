@@ -118,7 +118,7 @@ class AsyncExtractor(ExtractorCore):
     ) -> AsyncGenerator[Extraction, None]:
         """Yield one extraction a text, in order, reading ``texts`` only as far as requests are in flight.
 
-        A bad text yields an extraction with ``error``; the others are not hurt. To leave before the end, use
+        A bad text yields an extraction with ``error``, and does not affect the others. To leave before the end, use
         :func:`contextlib.aclosing`, which ends the requests in flight.
         """
         check_texts(texts)

@@ -1,4 +1,4 @@
-"""The ``distillex-client`` command: its options and its exit codes; the work is done elsewhere."""
+"""The ``distillex-client`` command: its sub-commands, options and exit codes."""
 
 from __future__ import annotations
 

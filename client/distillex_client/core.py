@@ -1,4 +1,4 @@
-"""All that the two clients share: settings, requests, answers. Nothing here waits; that is where the twins differ."""
+"""What both clients share: settings, requests, answers. Nothing here does I/O."""
 
 from __future__ import annotations
 

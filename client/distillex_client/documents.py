@@ -1,4 +1,4 @@
-"""Long documents: cut into sentences, extracted one by one, offsets moved back.
+"""Long documents: split into sentences, extract from each, and shift the offsets back.
 
 A sentence is always sent alone, whatever the window limit: what the model sees of it, and so what it finds, does not
 depend on the limit wherever the sentence fits. Only a longer sentence is cut into overlapping windows.

@@ -1,4 +1,4 @@
-"""How long something takes, for people."""
+"""Format durations for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server finds."""
+"""An entity, and the result of extracting from one text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors of the client.
+"""The errors of the client, as a tree.
 
 ::
 

@@ -1,4 +1,4 @@
-"""How a command ends: one sentence on standard error and an exit code, whatever happened."""
+"""End a command with one sentence on standard error and an exit code, whatever happened."""
 
 from __future__ import annotations
 

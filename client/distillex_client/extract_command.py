@@ -1,4 +1,4 @@
-"""The command ``extract``, whatever extracts: its options, its report, its display.
+"""The command ``extract``, shared by server and in-process extraction: options, report, display.
 
 ``distillex-client extract`` and ``distillex extract`` are this command, each with options of its own: for the server,
 for the model on this machine.

@@ -41,25 +41,25 @@ class Extractor(ExtractorCore):
     model, model_version
         The model to call; an empty version is the server's choice.
     timeout_s
-        Deadline of one request, with all of its attempts and the waits between them.
+        Deadline of one request, including its retries and pauses.
     retries
-        While the server cannot be reached, stops, starts or is overloaded.
+        Retries while the server is unreachable, stopping, starting or overloaded.
     batch_size
-        Texts a request in :meth:`extract_batch`, :meth:`extract_stream` and :meth:`extract_document`; more than the
-        server takes are not sent.
+        Texts per request in :meth:`extract_batch`, :meth:`extract_stream` and :meth:`extract_document`, at most as many
+        as the server allows.
     concurrency
-        Requests of those in flight at once.
+        Requests of these methods in flight at once.
     tls
-        Encrypt the connection; with certificate and key, mutually.
+        Encrypt the connection; with certificate and key: mutual TLS.
     metadata
-        Headers sent with each call, such as ``{"authorization": "Bearer …"}``, or a function that returns them, asked
-        at each attempt.
+        Headers of each call, such as ``{"authorization": "Bearer …"}``, or a function that returns them, called at
+        each attempt.
     compression
-        ``"gzip"`` or ``"deflate"`` for what is sent: worth its time on slow networks and with big lexicons.
+        ``"gzip"`` or ``"deflate"`` for requests, useful on slow networks and with big lexicons.
     min_score
-        Leave out entities of a lower score, 0 to 1.
+        Leave out entities with a lower score, 0 to 1.
     types
-        Leave out entities of other types.
+        Keep only entities of these types.
 
     Examples
     --------
@@ -114,12 +114,12 @@ class Extractor(ExtractorCore):
         text
             ``str``, or UTF-8 bytes.
         lexicon
-            Words for this request alone: word → type, ``{"type": …, "trust": …}``, or None to hide a word.
+            Words for this request only: word → type, ``{"type": …, "trust": …}``, or None to hide a word.
         lexicon_name
-            A lexicon installed on the server, laid over its base lexicon.
+            Name of a lexicon on the server, used on top of its base lexicon.
         trust
-            How far the words of both are obeyed that have no trust of their own: ``"hint"``, ``"prefer"``,
-            ``"insist"``, or a number from 0 to 1000; by default what their lexicon says, else ``"prefer"``.
+            Trust in words of both lexicons that have none of their own: ``"hint"``, ``"prefer"``, ``"insist"``, or a
+            number from 0 to 1000; default: their lexicon's trust, else ``"prefer"``.
         timeout_s
             Deadline of this call, instead of the client's.
         request_id
@@ -154,7 +154,7 @@ class Extractor(ExtractorCore):
         Raises
         ------
         InvalidText
-            For the first bad text (``row`` is its index); :meth:`extract_stream` goes on instead.
+            For the first bad text (``row`` is its index); :meth:`extract_stream` continues after one.
         """
         check_texts(texts)
         call = self._begin(lexicon, lexicon_name, trust, request_id, traceparent, timeout_s)
@@ -173,7 +173,7 @@ class Extractor(ExtractorCore):
     ) -> Generator[Extraction, None, None]:
         """Yield one extraction a text, in order, reading ``texts`` only as far as requests are in flight.
 
-        A bad text yields an extraction with ``error``; the others are not hurt. Parameters as in :meth:`extract`.
+        A bad text yields an extraction with ``error``; the others are not affected. Parameters as in :meth:`extract`.
         """
         check_texts(texts)
         call = self._begin(lexicon, lexicon_name, trust, request_id, traceparent, with_versions=True)

@@ -1,4 +1,4 @@
-"""How a client connects and how patient it is."""
+"""Settings of a client: TLS and retries."""
 
 from __future__ import annotations
 

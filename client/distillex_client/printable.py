@@ -1,4 +1,4 @@
-"""Text for a terminal: control characters are shown, not obeyed."""
+"""Text for a terminal: control characters are replaced by pictures."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from distillex_client.entity import Entity, Extraction
 from distillex_client.errors import InvalidRequest, ServerError
 
 Trust = str | float
-"""How far words are obeyed: ``"hint"``, ``"prefer"``, ``"insist"``, or a number from 0 to 1000."""
+"""Trust in words: ``"hint"``, ``"prefer"``, ``"insist"``, or a number from 0 to 1000."""
 Lexicon = Mapping[str, "str | Mapping[str, Trust] | None"]
 """Words for this request alone: word → type, ``{"type": …, "trust": …}``, or None to hide a word of the server's
 lexicons."""

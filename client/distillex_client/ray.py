@@ -45,7 +45,7 @@ class TableExtraction:
     lexicon: Lexicon = field(default_factory=dict)
     lexicon_name: str | None = None
     trust: Trust | None = None
-    """How far the words of both are obeyed that have no trust of their own."""
+    """Trust in words of both lexicons that have none of their own."""
     batch_size: int = 64
     concurrency: int = 2
     """Requests in flight of one worker, where it calls a server."""

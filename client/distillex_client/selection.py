@@ -1,4 +1,4 @@
-"""Which of the entities that were found a caller wants."""
+"""Select entities by score and type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where sentences end."""
+"""Find the ends of sentences."""
 
 from __future__ import annotations
 

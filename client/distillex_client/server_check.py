@@ -1,4 +1,4 @@
-"""Look at a running server: is it ready, what does it serve, how fast is it."""
+"""Inspect a running server: whether it is ready, what it serves, how fast it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody may have meant by a name that does not exist."""
+"""Suggest existing names that are similar to an unknown one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that a command prints: as wide as the terminal, or whole where nobody looks on."""
+"""Tables that commands print: as wide as the terminal, or uncut in a file or pipe."""
 
 from __future__ import annotations
 

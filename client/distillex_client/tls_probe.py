@@ -1,4 +1,4 @@
-"""Find out whether TLS is why a server hangs up.
+"""Find out whether a TLS mismatch is why a server closes connections.
 
 gRPC reports a client without TLS at a server with it, and a client without the certificate that the server demands,
 as it reports a server that restarts: UNAVAILABLE, "Socket closed". A handshake or two tell them apart.

@@ -1,4 +1,4 @@
-"""How many cores this process may use: a container or a batch system often grants fewer than the machine has."""
+"""Count the cores that this process may use; a container often grants fewer than the machine has."""
 
 from __future__ import annotations
 

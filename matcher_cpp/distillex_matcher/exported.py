@@ -1,4 +1,4 @@
-"""An exported model: the files of one folder, and whether they belong together.
+"""Open an exported model: the files of one folder, checked to belong together.
 
 A network means nothing without the layout by which its features are made and the CRF that reads its emissions. They are
 files of their own: beside another model's network they would give wrong answers, or an error a request.

@@ -1,4 +1,4 @@
-"""The files that tell a model's feature layout and CRF: written by training, read by serving."""
+"""The files of a model's feature layout and CRF: written by training, read by serving."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class LexiconStore:
             return 0
         if not _VERSION_CONTENT.fullmatch(content):
             raise LexiconError(
-                f"lexicon {name!r}: its file {LAST_FILE} holds {content[:32]!r}, which is no version number"
+                f"lexicon {name!r}: its file {LAST_FILE} holds {content[:32]!r}, which is not a version number"
             )
         return int(content)
 
@@ -165,7 +165,7 @@ class LexiconStore:
             raise UnknownLexiconError(f"no lexicon {name!r} is installed") from None
         if not _VERSION_CONTENT.fullmatch(content):
             raise LexiconError(
-                f"lexicon {name!r}: its file {CURRENT_FILE} holds {content!r}, which is no version number"
+                f"lexicon {name!r}: its file {CURRENT_FILE} holds {content!r}, which is not a version number"
             )
         return int(content)
 
@@ -246,7 +246,7 @@ class LexiconStore:
         check
             Called with the opened lexicon; raises to refuse it (``Featurizer.check_types``).
         replace_base
-            Put the words of the base lexicon out of use, if that is the name.
+            Replace the words of the base lexicon, if that is the name.
         keep
             Then remove older versions, as :meth:`prune` does; the version that this one replaces stays. None: all stay.
 
@@ -340,10 +340,10 @@ class LexiconStore:
         UnknownLexiconError
             Where there is no such lexicon (lists those that are installed).
         LexiconError
-            For the base lexicon, which is under all others.
+            For the base lexicon, which is the lowest layer.
         """
         if name == BASE_NAME:
-            raise LexiconError(f"the lexicon {BASE_NAME!r} is under all others and cannot be removed")
+            raise LexiconError(f"the lexicon {BASE_NAME!r} is the lowest layer and cannot be removed")
         self._require(name)
         with self._lock(name) as folder:
             self._require(name)  # nobody else has removed it meanwhile
@@ -489,8 +489,8 @@ class LexiconStore:
         except (LexiconError, OSError):
             present = "present"
         raise LexiconError(
-            f"a push onto {BASE_NAME} would put its {present} words out of use, and {words:,} in their place; push "
-            f"under another name, which is laid over {BASE_NAME} where a request asks for it, or say --replace-base "
+            f"a push to {BASE_NAME} would replace its {present} words by {words:,}; push under another name, which "
+            f"requests can use on top of {BASE_NAME}, or give --replace-base "
             '("replace_base": true in COMMAND)'
         )
 

@@ -1,4 +1,4 @@
-"""Where a network runs: on the CPU, or on a GPU by one of ONNX Runtime's providers."""
+"""The device of a network: the CPU, or a GPU with one of ONNX Runtime's providers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Device:
     Raises
     ------
     ValueError
-        For a GPU or a memory limit below 0, an unknown provider, or one of these that is for a GPU without one.
+        For a negative GPU or memory limit, an unknown provider, or a GPU's setting without a GPU.
     """
 
     gpu: int | None = None

@@ -1,4 +1,4 @@
-"""Errors that are raised in your own process.
+"""The errors of in-process extraction, as a tree.
 
 ::
 

@@ -205,7 +205,7 @@ def _unpack(
                 parts = _MEMBER.fullmatch(member.name)
                 opened = archive.extractfile(member) if member.isreg() else None
                 if opened is None or (parts is None and member.name != SUMS_FILE):
-                    raise RefusedError(f"{member.name!r} is no part of a backup of lexicons; nothing was changed")
+                    raise RefusedError(f"{member.name!r} is not part of a backup of lexicons; nothing was changed")
                 content = opened.read()
                 if parts is None:
                     sums = dict(line.split("  ")[::-1] for line in content.decode("ascii").splitlines())

@@ -1,4 +1,4 @@
-"""A lexicon in a file: compiled, or a word list."""
+"""Open a lexicon from a file: compiled, or a word list."""
 
 from __future__ import annotations
 

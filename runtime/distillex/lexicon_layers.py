@@ -1,4 +1,4 @@
-"""Which lexicons lie under a text: the base one, a named one, the words that came with it.
+"""The lexicon layers of a text: the base, a named lexicon, and the request's words.
 
 The base lexicon and the named ones are looked up in their directory whenever texts come, so that a version which was
 installed meanwhile is used from then on. Whatever is wrong with a new version, the old one answers.

@@ -1,4 +1,4 @@
-"""Which named lexicons somebody may use."""
+"""Which named lexicons a caller may use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the models and lexicons that come with distillex lie: in the source tree, or packaged in the wheel."""
+"""Find the shipped models and lexicons, in the source tree or in the wheel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which model is meant: a student by its name, a folder that ``distillex export`` wrote, or one that training wrote."""
+"""Find a model: by a student's name, or by a folder written by export or training."""
 
 from __future__ import annotations
 

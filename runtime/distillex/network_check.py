@@ -1,4 +1,4 @@
-"""Are the files beside a network its own? Asked before a model is ready: a request would get wrong answers."""
+"""Check that the files next to a network belong to it, before a wrong answer can be given."""
 
 from __future__ import annotations
 

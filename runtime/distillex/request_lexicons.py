@@ -1,4 +1,4 @@
-"""The LEXICON of requests: JSON → lexicons, within limits, the last ones kept."""
+"""The LEXICON of requests: parse JSON into lexicons, within limits, and cache the last ones."""
 
 from __future__ import annotations
 

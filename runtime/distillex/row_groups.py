@@ -1,4 +1,4 @@
-"""Which rows of a batch are run together: a batch costs what its tokens cost, padding included."""
+"""Group rows of similar length into runs of the network, to save padding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON of strangers: every way in which it can be wrong is one sentence."""
+"""Parse untrusted JSON: every error is one sentence."""
 
 from __future__ import annotations
 

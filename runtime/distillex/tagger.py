@@ -62,24 +62,24 @@ def load(
     Parameters
     ----------
     name_or_path
-        ``"cluener"``, ``"msra"`` or another student in ``models/student-NAME``; a folder that ``distillex export``
-        wrote; or a model directory of training, such as ``runs/mine/best``, which needs the extra ``train`` and is for
-        trying a model out: PyTorch is slower.
+        ``"cluener"``, ``"msra"`` or another student in ``models/student-NAME``; a folder written by ``distillex
+        export``; or a training directory such as ``runs/mine/best``, to try a model out (needs the extra ``train``, and
+        is slower, as PyTorch runs it).
     lexicon_directory
-        Holds one folder a lexicon, ``base`` among them; by default the shipped ones. What ``distillex lexicon push``
-        installs there is used from the next call on.
+        Directory with one folder per lexicon, including ``base``; default: the shipped ones. The next call uses what
+        ``distillex lexicon push`` installs there.
     lexicon_versions
-        Lexicon → the version to use, whatever is installed meanwhile: of work that must not change in its middle.
+        Lexicon → version to use, even if others are installed meanwhile; for work that needs fixed lexicons.
     threads
-        How many cores one call of many texts may use; by default all that this process may use. One text uses one.
+        Cores that one call with many texts may use; default: all usable ones. One text uses one core.
     min_score
-        Leave out entities of a lower score, 0 to 1.
+        Leave out entities with a lower score, 0 to 1.
     types
-        Leave out entities of other types.
+        Keep only entities of these types.
     device
-        ``"cpu"``, ``"gpu"`` (the first one), ``"gpu:1"``, or a :class:`distillex.Device`, which also says which
-        provider runs the network and how much memory it may take. A GPU needs ``model.gpu.onnx``
-        (``distillex export --target gpu``) and a provider (docs/how-to/gpu.md).
+        ``"cpu"``, ``"gpu"`` (the first one), ``"gpu:1"``, or a :class:`distillex.Device`, which also sets the provider
+        and a memory limit. A GPU needs ``model.gpu.onnx`` (``distillex export --target gpu``) and a provider
+        (docs/how-to/gpu.md).
 
     Raises
     ------
@@ -120,10 +120,10 @@ def load(
 
 
 class Tagger:
-    """A student, opened by :func:`load`. Use it from as many threads as you like.
+    """A student, opened by :func:`load`. Safe to use from several threads.
 
-    It can be pickled (by its path: each process that unpickles it opens the files again), so that
-    :mod:`multiprocessing`, Ray and Spark carry it to their workers; a forked process may go on using it.
+    It can be pickled for :mod:`multiprocessing`, Ray and Spark: each process that unpickles it opens the files again. A
+    forked process can use it directly.
 
     Examples
     --------
@@ -160,7 +160,7 @@ class Tagger:
 
     @property
     def where(self) -> str:
-        """What runs the network: a provider of ONNX Runtime, on the CPU or on a GPU."""
+        """Description of what runs the network: an ONNX Runtime provider, on the CPU or on a GPU."""
         return self._pipeline.where
 
     @property
@@ -183,13 +183,13 @@ class Tagger:
         text
             ``str``, or UTF-8 bytes.
         lexicon
-            Words for this call alone: word → type, ``{"type": …, "trust": …}``, or None to hide a word.
+            Words for this call only: word → type, ``{"type": …, "trust": …}``, or None to hide a word.
         lexicon_name
-            A lexicon installed in the lexicon directory, laid over the base one.
+            Name of a lexicon in the lexicon directory, used on top of the base one.
         trust
-            How far words of the call's lexicons, and of those of :meth:`with_lexicon`, are obeyed that have no trust of
-            their own: ``"hint"``, ``"prefer"``, ``"insist"``, or a number from 0 to 1000; by default what their lexicon
-            says, else ``"prefer"``.
+            Trust in words, of the call's lexicons and those of :meth:`with_lexicon`, that have none of their own:
+            ``"hint"``, ``"prefer"``, ``"insist"``, or a number from 0 to 1000; default: their lexicon's trust, else
+            ``"prefer"``.
 
         Raises
         ------
@@ -218,7 +218,7 @@ class Tagger:
         Raises
         ------
         InvalidText
-            For the first bad text (``row`` is its index); :meth:`extract_stream` goes on instead.
+            For the first bad text (``row`` is its index); :meth:`extract_stream` continues after one.
         InvalidRequest
             For a lexicon or a trust that cannot be used.
         """
@@ -233,9 +233,9 @@ class Tagger:
         lexicon_name: str | None = None,
         trust: Trust | None = None,
     ) -> Iterator[Extraction]:
-        """Yield one extraction a text, in order, reading ``texts`` as they are needed.
+        """Yield one extraction per text, in order, reading ``texts`` as needed.
 
-        A bad text yields an extraction with ``error``; the others are not hurt. Parameters as in :meth:`extract`.
+        A bad text yields an extraction with ``error``; the others are not affected. Parameters as in :meth:`extract`.
         """
         check_texts(texts)
         laid = _Laid.of(lexicon, lexicon_name, trust)
@@ -253,8 +253,8 @@ class Tagger:
     ) -> list[Entity]:
         """Return the entities of a document of any length, with offsets in it.
 
-        Each sentence is extracted alone; one longer than ``window`` (at most 510 characters) in overlapping windows
-        (:func:`distillex.split_document`); the model's layout says whether a period ends one.
+        The document is split into sentences, and sentences longer than ``window`` (at most 510 characters) into
+        overlapping windows (:func:`distillex.split_document`). The model's layout sets whether periods end sentences.
         Other parameters as in :meth:`extract`.
         """
         laid = _Laid.of(lexicon, lexicon_name, trust)
@@ -271,7 +271,7 @@ class Tagger:
         trust: Trust | None = None,
         title: str = "Distillex",
     ) -> Page:
-        """Return an HTML page of a document with its entities highlighted; a notebook shows it.
+        """Return an HTML page of a document with its entities highlighted; notebooks display it.
 
         Parameters as in :meth:`extract_document` and :func:`distillex.render`.
         """
@@ -280,23 +280,21 @@ class Tagger:
         return render(document, entities, title=title)
 
     def with_lexicon(self, lexicon: str | os.PathLike[str] | Words, *, trust: Trust | None = None) -> Tagger:
-        """Return a tagger for which words lie over the base lexicon, and over those that this one has.
+        """Return a tagger that also uses this lexicon, on top of those of this tagger.
 
         Parameters
         ----------
         lexicon
-            The name of a lexicon in the lexicon directory (its version in use, looked up at each call); a file,
-            compiled (``.lex``) or with ``WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]`` a line (``finance`` is a name,
+            The name of a lexicon in the lexicon directory (each call looks up its current version); a file, compiled
+            (``.lex``) or with lines of ``WORD<TAB>TYPE[<TAB>WEIGHT[<TAB>TRUST]]`` (``finance`` is a name,
             ``./finance`` a file); or a mapping as in :meth:`extract`.
         trust
-            How far its words are obeyed that have no trust of their own, where the call does not say; by default what
-            its file says.
+            Trust in its words that have none of their own, if the call sets none; default: that of its file.
 
         Raises
         ------
         InvalidRequest
-            For a lexicon that is not there, cannot be read, or has a type that the model does not know; for a trust
-            that is not accepted.
+            For a lexicon that is missing, unreadable, or has a type that the model lacks, and for an invalid trust.
         """
         trust = plain_trust(trust)
         given: str | Path | dict[str, Any]

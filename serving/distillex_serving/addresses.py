@@ -1,4 +1,4 @@
-"""Addresses that a service listens at: names to numbers, numbers to what Triton and URLs want to read."""
+"""Resolve listen addresses, and format them for Triton and URLs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def own_address(host: str) -> str:
     except (socket.gaierror, UnicodeError):
         found = []
     if not found:
-        raise PreconditionError(f"--host {host!r} cannot be used: it is no address and no name that is known here")
+        raise PreconditionError(f"--host {host!r} cannot be used: it is neither an address nor a known host name")
     family, kind, protocol, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
     try:
         with socket.socket(family, kind, protocol) as probe:

@@ -1,4 +1,4 @@
-"""What a command that serves says of itself, in the format that was asked for."""
+"""The log of the serving commands, as text or JSON."""
 
 from __future__ import annotations
 

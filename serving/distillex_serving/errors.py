@@ -1,4 +1,4 @@
-"""Errors of the server; ``distillex serve`` and the commands beside it say them and end.
+"""The errors of serving, as a tree; the commands report them and exit.
 
 ::
 

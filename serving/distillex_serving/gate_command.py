@@ -83,7 +83,7 @@ def gate(
             tls.check()
         told = tenant_files(tenants, tenant_secret_file)
         if print_configuration and told is not None:
-            raise PreconditionError("--print and --tenants: an Envoy of your own has nobody to ask about tenants")
+            raise PreconditionError("--print and --tenants: your own Envoy has no service to ask about tenants")
         options = GateOptions(
             address=own_address(host),
             port=grpc_port,
@@ -123,7 +123,7 @@ def _servers(text: str) -> Path | Servers:
         if not (is_host(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
             raise PreconditionError(
                 f"--upstream {text!r}: HOST:PORT or unix:PATH is accepted, HOST being a name, an IPv4 address or an "
-                "IPv6 address in brackets; several HOST:PORT are divided by commas"
+                "IPv6 address in brackets; separate several HOST:PORT by commas"
             )
         addresses.append((host.strip("[]"), int(port)))
     return Servers(*addresses[0], tuple(addresses[1:]))

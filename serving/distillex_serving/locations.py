@@ -1,4 +1,4 @@
-"""Where the shipped model configurations lie."""
+"""Find the shipped model configurations."""
 
 from __future__ import annotations
 

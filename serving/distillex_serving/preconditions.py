@@ -1,4 +1,4 @@
-"""What the embedded server needs of a machine, checked before it starts: a stub that cannot start makes Triton wait."""
+"""Check what the embedded server needs before it starts; a stub that cannot start would make Triton wait."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def check_port_numbers(ports: Mapping[str, int]) -> None:
         if not 0 <= port <= 65535:
             raise PreconditionError(f"{option} {port}: ports are numbers from 1 to 65535; 0 takes a free one")
         if port and port in options:
-            raise PreconditionError(f"{options[port]} and {option} are both {port}: each needs a port of its own")
+            raise PreconditionError(f"{options[port]} and {option} are both {port}: each needs its own port")
         options[port] = option
 
 

@@ -1,4 +1,4 @@
-"""Notice a server that lives and works no longer: it answers nothing, or a model's queue stands still.
+"""Detect a server that runs but makes no progress: no answers, or a stuck queue.
 
 Triton's readiness does not tell: it stays good while a model hangs. The metrics do. No request of our own is sent for
 it, which would wait behind an overload and count in the statistics.

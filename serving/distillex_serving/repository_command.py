@@ -53,7 +53,7 @@ def repository(
             if exported is not None and network == GPU_NETWORK_FILE:
                 check_gpu_network(exported)
         if output.exists() or output.is_symlink():
-            raise PreconditionError(f"{output} is there already: remove it, or give another folder")
+            raise PreconditionError(f"{output} already exists: remove it, or give another folder")
         output.absolute().parent.mkdir(parents=True, exist_ok=True)
         # All is there before it has its name: no failure and no kill leaves a part of a repository.
         with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=f".{output.name}-") as staging:

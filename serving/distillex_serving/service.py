@@ -1,4 +1,4 @@
-"""What supervision keeps up: a process, or a group of them, that is started, watched and stopped as one."""
+"""A service for supervision: one or several processes that are started, watched and stopped together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep services up: notice that one died, say so, start it again, for as long as it takes."""
+"""Supervise services: detect that one died, log it, and restart it."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def add(
     """Add a tenant, and print its key once: the file keeps only a hash."""
     with _edited("tenant add", tenants, may_be_new=True) as found:
         if name in found.by_name:
-            raise ValueError(f"{name!r} is there already; 'distillex tenant set' changes it, 'tenant key' adds a key")
+            raise ValueError(f"{name!r} already exists; 'distillex tenant set' changes it, 'tenant key' adds a key")
         key = ApiKey.draw()
         fields = {"keys": {key.id: key.digest}, **_fields(lexicon, push, texts_per_second, burst)}
         found.by_name[name] = Tenant.read(name, fields)

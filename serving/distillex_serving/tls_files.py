@@ -1,4 +1,4 @@
-"""The PEM files of an encrypted server, read once before it starts: Triton names neither file nor fault."""
+"""Check the PEM files of an encrypted server before it starts; Triton's errors name neither file nor fault."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class TlsFiles:
         client_ca = None
         if "ENCRYPTED" in key:
             raise PreconditionError(
-                f"--tls-key {self.key}: the key is encrypted, and nobody is there to give its password; "
+                f"--tls-key {self.key}: the key is encrypted, and cannot be used with a password; "
                 f"'openssl pkey -in {self.key} -out PLAIN.pem' decrypts it"
             )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,4 +1,4 @@
-"""Where spans of requests go, and of which requests: OpenTelemetry, sent by Triton over OTLP/HTTP."""
+"""Triton's tracing: which requests get OpenTelemetry spans, and where these are sent."""
 
 from __future__ import annotations
 

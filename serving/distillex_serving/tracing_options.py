@@ -1,4 +1,4 @@
-"""Options of the commands that start a Triton, about traces."""
+"""Command-line options for traces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How tritonserver is called: its arguments and its environment."""
+"""Build the arguments and environment of tritonserver."""
 
 from __future__ import annotations
 

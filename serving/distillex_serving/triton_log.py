@@ -1,4 +1,4 @@
-"""What a person should read of tritonserver's log when it did not come up."""
+"""Pick the useful lines of tritonserver's log when it failed to start."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def triton(
         if binary is None:
             raise PreconditionError(
                 "tritonserver is not in PATH: this command is for NVIDIA's Triton image; elsewhere "
-                "'distillex serve' brings a server of its own"
+                "'distillex serve' starts the embedded server"
             )
         lexicons = lexicon_dir or shipped_lexicons()
         check_folder(repository, "the model repository", "--repository")

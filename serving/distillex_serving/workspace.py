@@ -1,4 +1,4 @@
-"""The temporary folder of a running service, and what such services leave where they were killed.
+"""The temporary folder of a running service, and the removal of what killed services left.
 
 The name of a folder identifies its owner: the namespace of process ids, the id of the process that made it and the
 moment when that began. Its processes have the name in their environment, their regions of shared memory begin with it.

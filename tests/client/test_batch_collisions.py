@@ -113,7 +113,7 @@ def test_two_outputs_of_a_run_are_two_files(refused):
 def test_devices_and_pipes_are_not_replaced_by_files(folder, refused, name):
     os.mkfifo(folder / "pipe")
     for options in (("--format", "jsonl", "-o", name), ("--bad-records", name)):
-        assert f"{name} is no regular file" in refused("in.jsonl", *options)
+        assert f"{name} is not a regular file" in refused("in.jsonl", *options)
     assert (folder / "pipe").is_fifo()
 
 
@@ -133,7 +133,7 @@ def test_a_directory_is_found_in_the_way_at_the_start_and_not_at_the_end(refused
         ("none.jsonl", "none.jsonl: No such file or directory"),
         ("in.jsonl pages", "pages is a directory; 'pages/*' names the files in it"),
         ("in.html", "'.html' is not a known format; --input-format"),
-        ("in.jsonl --encoding nothing", "'nothing' is no encoding of text"),
+        ("in.jsonl --encoding nothing", "'nothing' is not a text encoding"),
         ("- --input-format parquet", "Parquet cannot be read from standard input"),
         ("in.jsonl --types name,", "has no type or an empty one"),
         ("in.jsonl --output-encoding utf-8-sig -f jsonl", "--output-encoding is for CSV"),

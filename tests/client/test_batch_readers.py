@@ -137,7 +137,7 @@ def test_globs_are_sorted_and_one_that_matches_nothing_is_wrong_use(tmp_path):
     assert find_sources([str(tmp_path / "c.csv")], InputFormat.TXT)[0].format is InputFormat.TXT
     with pytest.raises(WrongUse, match="no file matches"):
         find_sources([str(tmp_path / "*.json")], None)
-    with pytest.raises(WrongUse, match="stands twice"):
+    with pytest.raises(WrongUse, match="is given twice"):
         find_sources(["-", "-"], None)
 
 
@@ -427,7 +427,7 @@ def test_utf16_that_does_not_tell_its_byte_order_is_named_and_read_when_it_is_to
 
 @pytest.mark.parametrize("name", ["hex", "rot13", "nothing", "undefined", "idna\0"])
 def test_what_is_no_encoding_of_text_is_refused(name):
-    with pytest.raises(WrongUse, match="is no encoding of text"):
+    with pytest.raises(WrongUse, match="is not a text encoding"):
         check_encoding(name)
 
 

@@ -84,7 +84,7 @@ def test_a_removed_lexicon_is_unknown_and_its_numbers_are_not_given_again(store)
 
 def test_the_base_lexicon_is_not_removed(store):
     store.install("base", CONTENT, accept)
-    with pytest.raises(LexiconError, match="'base' is under all others and cannot be removed"):
+    with pytest.raises(LexiconError, match="'base' is the lowest layer and cannot be removed"):
         store.remove("base")
     assert store.current("base").label == "base@1"
 
@@ -256,7 +256,7 @@ def test_pruning_keeps_the_newest_the_one_in_use_and_the_one_just_before(store):
     with pytest.raises(LexiconError, match="0 versions cannot be kept"):
         store.prune("a", 0)
     (store.directory / "a" / "CURRENT").write_text("?")
-    with pytest.raises(LexiconError, match="holds b'\\?', which is no version number"):
+    with pytest.raises(LexiconError, match="holds b'\\?', which is not a version number"):
         store.prune("a", 1)
     assert store.versions("a") == [2, 3, 5, 6]
 
@@ -345,7 +345,7 @@ def test_a_version_pruned_between_two_looks_of_a_reader_is_not_missed(store, mon
 
 def test_the_base_lexicon_is_replaced_only_by_those_who_say_so(store):
     assert store.install("base", CONTENT, accept).version == 1
-    with pytest.raises(LexiconError, match=r"its 1 words out of use, and 1 in their place; .*--replace-base"):
+    with pytest.raises(LexiconError, match=r"its 1 words by 1; .*--replace-base"):
         store.install("base", CONTENT, accept)
     assert store.install("base", CONTENT, accept, replace_base=True).version == 2
 

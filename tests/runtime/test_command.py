@@ -107,7 +107,7 @@ def test_lexicon_push_onto_base_needs_a_word_more(tmp_path):
     assert distillex(*push).stdout.strip() == "base@1: 2 words in use"
     done = distillex(*push)
     assert done.returncode == 1
-    assert "a push onto base would put its 2 words out of use, and 2 in their place; push under another" in done.stderr
+    assert "a push to base would replace its 2 words by 2; push under another" in done.stderr
     assert distillex(*push, "--replace-base").stdout.strip() == "base@2: 2 words in use"
 
 

@@ -335,11 +335,11 @@ BROKEN = {
     ),
     "a path out of it": (
         lambda saved: rewritten(saved, lambda path, found: (path.replace("whales", ".."), found)),
-        "'../1.lex' is no part of a backup",
+        "'../1.lex' is not part of a backup",
     ),
     "another file": (
         lambda saved: rewritten(saved, lambda path, found: (path.replace("1.lex", "1.txt"), found)),
-        "'finance/1.txt' is no part of a backup",
+        "'finance/1.txt' is not part of a backup",
     ),
 }
 

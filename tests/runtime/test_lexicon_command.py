@@ -206,4 +206,4 @@ def test_a_lexicon_is_removed_from_a_directory_and_its_name_counts_on(tmp_path):
     assert (code, "no lexicon 'whales' is installed; installed lexicons: none" in said) == (1, True)
     assert "whales@3: 1 words in use" in lexicon("push", "whales", str(words))[1]
     code, said = lexicon("remove", "base")
-    assert (code, "'base' is under all others and cannot be removed" in said) == (1, True)
+    assert (code, "'base' is the lowest layer and cannot be removed" in said) == (1, True)

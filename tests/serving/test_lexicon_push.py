@@ -259,7 +259,7 @@ def test_a_refused_command_leaves_nothing_behind(served, token, lexicon_director
 
 def test_the_base_lexicon_is_replaced_only_by_those_who_say_so(connection, push, served, token):
     words = {"青石云科": "company", "无关词语": "company"}
-    with pytest.raises(InvalidRequest, match="its 337,061 words out of use, and 2 in their place; push under anoth"):
+    with pytest.raises(InvalidRequest, match="its 337,061 words by 2; push under anoth"):
         push("base", words)
     assert extract(connection, [TEXT]).versions == ["base@1"]
     version = push("base", words, replace_base=True)["version"]
@@ -360,7 +360,10 @@ def test_a_broken_lexicon_does_not_hide_the_others_from_the_list(served, push, t
     ("current", "message"),
     [
         (b"7\n", "extractor cannot start: lexicon base@7: cannot be opened: No such file or directory (lexicons of "),
-        (b"one\n", "extractor cannot start: lexicon 'base': its file CURRENT holds b'one', which is no version number"),
+        (
+            b"one\n",
+            "extractor cannot start: lexicon 'base': its file CURRENT holds b'one', which is not a version number",
+        ),
     ],
 )
 def test_at_a_start_there_is_no_older_version_and_the_error_says_what_is_wrong(

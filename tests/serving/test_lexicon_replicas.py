@@ -117,7 +117,7 @@ def test_what_is_removed_through_one_is_unknown_to_both_and_counts_on(replicas, 
         assert "removed_by_one" not in {row["name"] for row in each.run("list")["lexicons"]}
         with pytest.raises(InvalidRequest, match="no lexicon 'removed_by_one' is installed"):
             each.run("rollback", name="removed_by_one", version=1)
-        with pytest.raises(InvalidRequest, match="'base' is under all others and cannot be removed"):
+        with pytest.raises(InvalidRequest, match="'base' is the lowest layer and cannot be removed"):
             each.run("remove", name="base")
     assert first.push("removed_by_one", {"霜桥": "game"})["version"] == 3
     assert [each.answer("removed_by_one") for each in replicas] == [("removed_by_one@3", ["game"])] * 2

@@ -189,7 +189,7 @@ def test_what_is_there_is_not_replaced(tmp_path, make):
     _, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (
         2,
-        "distillex repository: made is there already: remove it, or give another folder\n",
+        "distillex repository: made already exists: remove it, or give another folder\n",
     )
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 

@@ -47,7 +47,10 @@ def refusal():
         ({"grpc_port": 70000}, "--grpc-port 70000: ports are numbers from 1 to 65535"),
         ({"http_port": -1}, "--http-port -1: ports are numbers from 1 to 65535"),
         ({"grpc_port": 18001, "metrics_port": 18001}, "--grpc-port and --metrics-port are both 18001"),
-        ({"host": "nowhere.invalid"}, "--host 'nowhere.invalid' cannot be used: it is no address and no name"),
+        (
+            {"host": "nowhere.invalid"},
+            "--host 'nowhere.invalid' cannot be used: it is neither an address nor a known host name",
+        ),
         ({"host": ""}, "--host '' cannot be used"),
         ({"host": "127.0.0.1:8001"}, "--host '127.0.0.1:8001' cannot be used"),
         ({"host": "192.0.2.7"}, "--host '192.0.2.7' cannot be used: 192.0.2.7 is no address of this machine"),

@@ -83,7 +83,7 @@ def test_what_is_not_given_stays(tenant, read):
         (("add", "globex", "--lexicon", "../etc"), "'../etc' is neither the name of a lexicon nor a beginning"),
         (("add", "globex", "--texts-per-second", "0"), "texts_per_second 0.0: a number above 0 is accepted"),
         (("add", "globex", "--burst", "3"), "burst needs texts_per_second"),
-        (("add", "acme"), "'acme' is there already"),
+        (("add", "acme"), "'acme' already exists"),
         (("key", "globex"), "there is no tenant 'globex'; there are: acme"),
         (("revoke", "acme", "12345678"), "acme has no key '12345678'; it has: "),
     ],

@@ -1,4 +1,4 @@
-"""Is one model better than another, or is it the sentences? A paired bootstrap over sentences.
+"""Test whether one model is better than another: a paired bootstrap over sentences.
 
 Both models are measured on the same sentences, drawn again and again with replacement (Efron and Tibshirani, *An
 Introduction to the Bootstrap*, 1993; Koehn, *Statistical Significance Tests for Machine Translation Evaluation*, EMNLP

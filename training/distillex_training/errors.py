@@ -1,4 +1,4 @@
-"""Errors of training, evaluation, labelling and export; the commands say them and end.
+"""The errors of training, evaluation, labelling and export, as a tree; the commands report them and exit.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What a student learns from its teacher on raw sentences: the functions of the table of losses."""
+"""What a student learns from its teacher on raw sentences: the losses by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lexicon augmentation: teach a model to use a lexicon, to doubt it, and to do without it.
+"""Lexicon augmentation: teach a model to use a lexicon, to doubt it, and to work without one.
 
 Each sentence gets, afresh in each epoch, an overlay lexicon of its own, through the same path that a request's own
 words take at run time: gold spans entered with probability p, base words hidden with probability q, wrong or wrongly

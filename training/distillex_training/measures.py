@@ -1,4 +1,4 @@
-"""What predictions are worth on labelled sentences, from several sides."""
+"""Measure predictions on labelled sentences in several ways."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be checked of a command that uses a model, before torch is imported.
+"""Check a command that uses a model, before torch is imported.
 
 A wrong model, lexicon or file is answered in the time that it takes to read its names.
 """

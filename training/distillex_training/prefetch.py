@@ -1,4 +1,4 @@
-"""What a training step reads, made in another thread while earlier steps run.
+"""Compute features for later training steps in another thread.
 
 A thread is enough: the C++ featurizer and torch's operations run without the interpreter's lock.
 """

@@ -1,4 +1,4 @@
-"""What can be checked of a run before the first minute of work, and before torch is imported.
+"""Check a run before any work, and before torch is imported.
 
 Paths, the lexicon, model directories and their entity types, and every labelled file against the types.
 """

@@ -1,4 +1,4 @@
-"""How far work is, how long the rest takes, and how that is shown: a bar on a terminal, elsewhere lines in the log."""
+"""Progress and remaining time: a bar on a terminal, log lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What run directories say of their runs, read without torch."""
+"""Read an overview of run directories, without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run was started with: its settings, and checksums of what it reads, kept in its directory and compared.
+"""The record of a run's settings and input checksums, compared when the run is resumed.
 
 Paths stand for what they hold: the same content elsewhere is the same setting.
 """

@@ -1,4 +1,4 @@
-"""What became of each gold entity and of each found one: right, or which kind of error.
+"""Classify each gold and each found entity: right, or a kind of error.
 
 The kinds are those that Manning tells apart ("Doing Named Entity Recognition? Don't optimize for F1", 2006): label
 errors, boundary errors, both at once, false negatives and false positives.

@@ -1,4 +1,4 @@
-"""What the training loop and the state of a run know of what is trained."""
+"""The interface between the training loop and the model that it trains."""
 
 from __future__ import annotations
 

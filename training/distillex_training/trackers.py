@@ -1,4 +1,4 @@
-"""Where a run is followed while it trains: TensorBoard, Weights & Biases, through the trackers of accelerate."""
+"""Log a run to TensorBoard or Weights & Biases, through the trackers of accelerate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The side file: each record that could not be extracted, its place and the reason, as JSON Lines."""
+"""The file of bad records: each with its place and the reason, as JSON Lines."""
 
 from __future__ import annotations
 

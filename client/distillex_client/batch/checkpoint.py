@@ -1,4 +1,4 @@
-"""Where a run stands: what ``--resume`` goes on from."""
+"""The checkpoint of a run, from which ``--resume`` continues."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Checkpoint:
             read = tuple(None if each is None else Fingerprint(**each) for each in value.pop("inputs"))
             return Checkpoint(**value, inputs=read)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise WrongUse(f"{path} is not a checkpoint of this version ({error}); delete it to begin anew") from error
+            raise WrongUse(f"{path} is not a checkpoint of this version ({error}); delete it to start again") from error
 
     def check_settings(self, settings: Mapping[str, Any], path: Path) -> None:
         """Refuse to mix two runs.
@@ -77,5 +77,5 @@ class Checkpoint:
                 name, before, now = f"{name} number {index + 1}", before[index : index + 1], now[index : index + 1]
             raise WrongUse(
                 f"the unfinished run had {name} {before!r}, this one has {now!r}; "
-                f"give the same, or delete {path} to begin anew"
+                f"give the same, or delete {path} to start again"
             )

@@ -1,4 +1,4 @@
-"""No run may write what it reads: looked at before anything is opened."""
+"""Check that a run does not overwrite its inputs, before anything is opened."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_regular(path: Path) -> None:
     parent = os.path.realpath(path.parent)
     special = parent in ("/dev", "/dev/fd") or parent.startswith("/proc/")
     if special or (path.exists() and not path.is_file()):
-        raise WrongUse(f"{path} is no regular file; without --output the results go to standard output")
+        raise WrongUse(f"{path} is not a regular file; without --output the results go to standard output")
 
 
 def check_collisions(read: Sequence[str], written: Sequence[Path]) -> None:

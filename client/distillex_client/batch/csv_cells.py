@@ -1,4 +1,4 @@
-"""CSV for people: cells that a spreadsheet would run, and the encodings that it knows."""
+"""CSV for spreadsheets: cells that would run as formulas, and encodings."""
 
 from __future__ import annotations
 

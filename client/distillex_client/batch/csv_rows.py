@@ -1,4 +1,4 @@
-"""Rows of CSV and TSV, each with the lines that it takes, however broken and however large the file is."""
+"""Read rows of CSV and TSV with their line numbers, from broken and very large files too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What extracts: a server, or models in processes of this machine. A run knows of both only what stands here."""
+"""The interface of what extracts for a batch run: a server, or models in processes of this machine."""
 
 from __future__ import annotations
 

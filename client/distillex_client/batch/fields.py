@@ -1,4 +1,4 @@
-"""From an object with fields to a record: which field holds the text, and what may not be in it."""
+"""Make a record of an object with fields: find its text, and check it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was read of an input: a resumed run has to find the same there, or it would mix two inputs in one output."""
+"""Checksums of what was read of each input, so that a resumed run notices changed inputs."""
 
 from __future__ import annotations
 
@@ -134,5 +134,5 @@ def changed(name: str) -> WrongUse:
     """Return the error for an input that is not what it was."""
     return WrongUse(
         f"{name} has changed where the unfinished run had read it: an output of both would be neither's; "
-        "to begin anew delete the checkpoint beside the output"
+        "to start again, delete the checkpoint beside the output"
     )

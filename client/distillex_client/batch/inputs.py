@@ -1,4 +1,4 @@
-"""All records of a run, in order; and what was read of each input, for a run that goes on later."""
+"""All records of a run, in order, and what was read of each input, for a resumed run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words for one run, from a file: WORD, tab, TYPE and, where they are said, WEIGHT and TRUST a line.
+"""Read a word list: lines of WORD, tab, TYPE, and optionally WEIGHT and TRUST.
 
 The rules are those of ``distillex lexicon push`` (docs/how-to/lexicons.md): a list that serves the one serves the
 other. They stand here once more because the client knows nothing of the matcher; a test holds the two together.

@@ -1,4 +1,4 @@
-"""One run at a time writes an output."""
+"""Locks, so that only one run writes an output."""
 
 from __future__ import annotations
 

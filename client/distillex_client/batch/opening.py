@@ -1,4 +1,4 @@
-"""Bytes of the inputs: decompressed, and as UTF-8 whatever their encoding."""
+"""Open inputs: decompress them, and convert any encoding to UTF-8."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def check_encoding(name: str) -> str:
         codec.incrementaldecoder().decode(b"", True)
     except (LookupError, UnicodeError, TypeError, ValueError):
         raise WrongUse(
-            f"{name!r} is no encoding of text; such as utf-8, gb18030 (which reads gbk and gb2312), big5, utf-16 are"
+            f"{name!r} is not a text encoding; use utf-8, gb18030 (reads gbk and gb2312), big5, utf-16, …"
         ) from None
     return UTF_8 if codec.name == "utf-8-sig" else codec.name
 

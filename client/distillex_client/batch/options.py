@@ -1,4 +1,4 @@
-"""What a batch run is asked to do."""
+"""The options of a batch run."""
 
 from __future__ import annotations
 

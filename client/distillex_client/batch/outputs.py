@@ -1,4 +1,4 @@
-"""Which output a run has: by its format, its name, and where it goes."""
+"""Choose the output of a run by its format, its name, and its target."""
 
 from __future__ import annotations
 

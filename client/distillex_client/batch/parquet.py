@@ -1,4 +1,4 @@
-"""Parquet in and out: batches of rows, part files, one file in the end."""
+"""Read and write Parquet: batches of rows, part files, one file in the end."""
 
 from __future__ import annotations
 

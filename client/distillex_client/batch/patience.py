@@ -1,4 +1,4 @@
-"""Call the server, and wait for it where it is away."""
+"""Call the server, and wait for it while it is down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From chunks to results: requests in flight, bounded, results in the order of the input."""
+"""Run a bounded number of requests at once, and return results in the order of the input."""
 
 from __future__ import annotations
 

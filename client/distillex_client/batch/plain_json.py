@@ -1,4 +1,4 @@
-"""JSON of whatever a record holds."""
+"""Convert any value of a record to JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read documents out of text, JSON and CSV, a record at a time; bad ones are named and passed by."""
+"""Read documents from text, JSON and CSV, one record at a time; bad ones are reported and skipped."""
 
 from __future__ import annotations
 

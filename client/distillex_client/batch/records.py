@@ -1,4 +1,4 @@
-"""What flows from the readers to the writers."""
+"""The records that pass from readers to writers."""
 
 from __future__ import annotations
 

@@ -236,7 +236,7 @@ class _Run:
         if not self._options.resume:
             raise WrongUse(
                 f"an unfinished run of {self._options.output} is there: --resume continues it; "
-                f"to begin anew delete {path}"
+                f"to start again, delete {path}"
             )
         checkpoint.check_settings(self._settings, path)
         return checkpoint

@@ -1,4 +1,4 @@
-"""The files of a batch run: names and globs, and what their names tell."""
+"""Find the input files of a batch run, and their formats by name."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def find_sources(names: Sequence[str], form: InputFormat | None) -> list[Source]
                 raise WrongUse(f"{name}: no file matches")
         sources += [_source(path, form) for path in found]
     if sum(source.name == STANDARD_INPUT for source in sources) > 1:
-        raise WrongUse("- stands twice among the inputs: standard input can be read once")
+        raise WrongUse("- is given twice: standard input can be read only once")
     return sources
 
 

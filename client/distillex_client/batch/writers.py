@@ -1,4 +1,4 @@
-"""Write extracted records: a line each, a page, or to a terminal.
+"""Write extracted records: as lines, as pages, or to a terminal.
 
 A file grows as ``OUTPUT.part`` and gets its name when it is whole. Its bytes up to the last checkpoint are what a
 resumed run keeps; what was written after it, perhaps half a line, is cut off.
@@ -212,7 +212,7 @@ def open_at(path: Path, length: int) -> BinaryIO:
     size = path.stat().st_size if path.exists() else 0
     if size < length:
         raise WrongUse(
-            f"{path} has {size} bytes where the checkpoint counts {length}; delete the checkpoint to begin anew"
+            f"{path} has {size} bytes where the checkpoint counts {length}; delete the checkpoint to start again"
         )
     stream = path.open("r+b" if path.exists() else "w+b")
     stream.truncate(length)

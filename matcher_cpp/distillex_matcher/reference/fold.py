@@ -1,4 +1,4 @@
-"""What is seen of a character, step by step: the oracle of ``normalize``."""
+"""Fold characters step by step: the oracle of ``normalize``."""
 
 from __future__ import annotations
 

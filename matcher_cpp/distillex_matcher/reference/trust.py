@@ -1,4 +1,4 @@
-"""Which words of overlays are obeyed, and what the decoder adds for them."""
+"""Which overlay words get a trust bonus, and how large it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of this machine, as a batch run takes them in place of a server."""
+"""In-process models for a batch run, in place of a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker process: opens a model, then extracts from whatever texts come, until nobody is left who sends any."""
+"""A worker process: opens a model, and extracts from texts until its parent ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Worker processes: started when they are needed, replaced when they die, gone when the run is over."""
+"""Worker processes: started on demand, replaced when they die, ended with the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shapes in which a network is run on a GPU: few and fixed, so that each is prepared once.
+"""The few fixed shapes in which a network runs on a GPU, so that each is prepared once.
 
 A run of a shape that was not seen before would be measured, compiled or recorded first. So rows and tokens are rounded
 up to the next bucket: on a GPU, padding costs less than another launch.

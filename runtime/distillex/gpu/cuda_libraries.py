@@ -1,4 +1,4 @@
-"""What ONNX Runtime's CUDA provider needs of a machine: a driver and a GPU that are new enough, CUDA's libraries."""
+"""Check what ONNX Runtime's CUDA provider needs: driver, GPU, and CUDA's libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The GPUs of this machine, asked of NVIDIA's driver: what they are called, what they can, what memory they have.
+"""The GPUs of this machine, from NVIDIA's driver: names, compute capabilities, memory.
 
 The driver's library is all that this needs: no CUDA toolkit, no package. No memory of the GPU is taken.
 """

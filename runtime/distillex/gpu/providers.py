@@ -1,4 +1,4 @@
-"""Which of ONNX Runtime's providers runs a network on a GPU, and the session that it runs in.
+"""Choose the ONNX Runtime provider for a GPU, and open its session.
 
 No GPU package is needed to import this: what is installed is looked up when a GPU is asked for.
 """

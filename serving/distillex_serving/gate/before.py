@@ -1,4 +1,4 @@
-"""Divide a server's options between a gate, which takes the addresses and TLS, and the server behind it."""
+"""Divide a server's options between the gate (addresses, TLS) and the server behind it."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Certificates:
             # Often half of a renewal; what is still wrong at the next look is said.
             if str(error) != self._said:
                 self._said = str(error)
-                LOG.warning("the certificate stays what it was: %s", error)
+                LOG.warning("the previous certificate stays in use: %s", error)
         else:
             self._said = ""
 

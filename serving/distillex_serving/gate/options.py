@@ -1,4 +1,4 @@
-"""What the gate lets through: methods, models, paths, and how large, how many, how long."""
+"""The gate's options: allowed methods, models and paths, and limits of size, number and time."""
 
 from __future__ import annotations
 

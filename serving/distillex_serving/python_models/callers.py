@@ -1,4 +1,4 @@
-"""Whose request it is: what the gate signed, as Triton hands it to a Python model."""
+"""Identify a request's tenant from the gate's signature, as Triton passes it to a Python model."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Callers:
         if not said:
             return None
         if len(said) > 1 or not isinstance(said[0], str):
-            raise RefusedError(f"the request says more than once whose it is ({HEADER})")
+            raise RefusedError(f"the request names its tenant more than once ({HEADER})")
         try:
             name = tenant_of(said[0], self._secrets.content(), time.time())
         except ForgedError as error:

@@ -1,4 +1,4 @@
-"""How a Python model's own metrics come to Triton's metrics port.
+"""Report a Python model's metrics to Triton's metrics port.
 
 Each word to Triton crosses to another process and back, so requests only add to numbers in this one, and a thread of
 its own (:class:`Periodic`) tells Triton every second.

@@ -1,4 +1,4 @@
-"""What a Python model does every so often, beside its requests."""
+"""Periodic work of a Python model, in a thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is counted of texts: how many, how long, what was found in them, why some were refused.
+"""Metrics of texts: number, length, found entities, reasons of refusal.
 
 No label is a string of a caller's: models, entity types and reasons are closed sets.
 """

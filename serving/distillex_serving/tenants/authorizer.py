@@ -1,4 +1,4 @@
-"""The service that Envoy asks about each call: whose key it is, and whether that tenant's rate allows it.
+"""The service that Envoy asks about each call: which tenant, and whether its rate allows the call.
 
 It answers at a Unix socket, in threads of the process that watches Envoy. What Envoy is told it passes on: the signed
 header to the servers, a refusal to the caller.

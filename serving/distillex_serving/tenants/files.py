@@ -1,4 +1,4 @@
-"""The two files that tell tenants apart."""
+"""The two files of a deployment with tenants: tenants, and secrets."""
 
 from __future__ import annotations
 

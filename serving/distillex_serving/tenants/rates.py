@@ -1,4 +1,4 @@
-"""How many texts each tenant has left: a bucket each, filled at its rate."""
+"""Rate limits of tenants: one token bucket each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of the tenants: who there is, with which keys, at which rate, with which lexicons.
+"""The tenant file: tenants with their keys, rates and lexicons.
 
 ::
 

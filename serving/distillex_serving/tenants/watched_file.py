@@ -1,4 +1,4 @@
-"""A file whose content is taken anew when it changes."""
+"""A file that is reloaded when it changes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class WatchedFile(Generic[Content]):
             LOG.info("%s: read anew", self._path)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            LOG.error("%s: %s; what it said before is valid still", self._path, reason)
+            LOG.error("%s: %s; the previous content stays valid", self._path, reason)
         self._identity = identity
 
     def _identity_now(self) -> _Identity | None:

@@ -53,7 +53,7 @@ class SlotConfig:
     type: str | None = None
     """Entity type of its words; without one they are plain text, which a lexicon may hold with a wrong type."""
     words: Annotated[tuple[InputFile, ...], OneAlone()] = ()
-    """Word lists, one word a line."""
+    """Word lists, one word per line."""
     mentions: Switch = False
     """Whether the entities of its type in the training file are words of it as well."""
     forms: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What a run reads."""
+"""Settings of a run's data."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class MentionLists:
 
 @settings(frozen=True)
 class DataConfig:
-    """Files of a run; relative paths are looked for beside the configuration file, then in the working folder."""
+    """Files of a run; relative paths are relative to the configuration file's folder, then to the working folder."""
 
     train: Annotated[tuple[TrainingCorpus, ...], OneAlone()] = ()
     """Labelled files to train on; may be absent where something else teaches: ``distillation.labels``,

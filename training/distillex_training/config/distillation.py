@@ -1,4 +1,4 @@
-"""What a student learns from."""
+"""Settings of distillation."""
 
 from __future__ import annotations
 

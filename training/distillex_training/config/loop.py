@@ -1,4 +1,4 @@
-"""How a run optimises."""
+"""Settings of the training loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with settings, in one sentence each: key, value, what is accepted, what may be meant."""
+"""Turn pydantic's errors into sentences: key, value, what is accepted, and a suggestion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model directory says of its model, without the weights."""
+"""Read a model directory's description of its model, without the weights."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ INTRODUCTION = """# Configuration
 All keys of the files that `distillex distill`, `finetune` and `pretrain` take. `distillex init` writes such a file for
 your own labels ([how to train](../how-to/training.md)). A key that is not named has its default; an unknown one is
 refused. Each can be changed on the command line, with dots for the levels and numbers for places in lists:
-`--set loop.epochs=20 --set data.train.0.weight=0.5`. Relative paths are looked for beside the file, then in the working
+`--set loop.epochs=20 --set data.train.0.weight=0.5`. Relative paths are searched next to the file, then in the working
 folder. Editors that check YAML by a JSON schema find one for each command in `docs/reference/schema/`.
 
 This page is made from the program: `python -m distillex_training.config.reference docs/reference`.

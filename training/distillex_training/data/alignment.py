@@ -1,4 +1,4 @@
-"""Entities that are given by their text alone, found in the sentence that they are of.
+"""Find entities that are given only by their text in their sentence.
 
 Each occurrence is one, the longest entities first; entities found nowhere are reported.
 """

@@ -1,4 +1,4 @@
-"""What is read is not written over: found before any work is done."""
+"""Check that no input is overwritten, before any work is done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentences as people type them: punctuation left out, brackets gone, spaces, marks and emoji in between.
+"""Noise as in everyday typing: missing punctuation and brackets, extra spaces, marks and emoji.
 
 Offsets of the labels move with the characters; what is inside an entity stays as it is.
 """

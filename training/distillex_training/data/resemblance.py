@@ -1,4 +1,4 @@
-"""Sentences that are nearly the same: those that share most of their pairs of characters.
+"""Find nearly identical sentences: those that share most of their character pairs.
 
 The resemblance of two texts is the size of the intersection of their sets of shingles over that of the union (Broder,
 *On the Resemblance and Containment of Documents*, 1997); here a shingle is two characters, after normalisation.

@@ -1,4 +1,4 @@
-"""Which raw sentences to label next: those of whose labels a model is least certain, and that are not alike.
+"""Choose raw sentences to label next: those a model is least certain about, without near-duplicates.
 
 The measure is the maximum normalized log-probability: the log of the most probable label sequence's posterior, divided
 by the sentence's length, so that long sentences are not preferred for their length alone (Shen et al., *Deep Active

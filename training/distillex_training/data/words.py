@@ -1,4 +1,4 @@
-"""Word lists, one word a line."""
+"""Read word lists, one word per line."""
 
 from __future__ import annotations
 

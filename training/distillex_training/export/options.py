@@ -1,4 +1,4 @@
-"""What an export is asked for, without what carries it out."""
+"""The options of an export, without its imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the emissions of an exported network lie from those that it should have."""
+"""Compare the emissions of an exported network with the expected ones."""
 
 from __future__ import annotations
 

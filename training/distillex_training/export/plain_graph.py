@@ -1,4 +1,4 @@
-"""A network as plainly as ONNX can say it, so that a compiler for GPUs finds nothing to evaluate or to convert.
+"""Export a network as a plain ONNX graph, without shapes to compute or types to convert, for GPU compilers.
 
 PyTorch's exporter computes the target of every reshape from the sizes of the inputs, and sums float16 in float32.
 Neither is needed: ONNX says a target in a constant (0 takes a size over, -1 is the one that follows from the others),

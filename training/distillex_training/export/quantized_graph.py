@@ -1,4 +1,4 @@
-"""Numbers are quantised before they are moved, not after: tables once and for all, inputs before they are joined.
+"""Move quantisation before data movement in a graph: tables at export time, inputs before they are joined.
 
 ONNX Runtime's quantiser puts a QuantizeLinear in front of each product. What lies before it often only moves numbers:
 rows are gathered from tables, padded, joined. Moved as bytes they give the same product, and a constant table is

@@ -1,4 +1,4 @@
-"""The lexicon's words of each slot summed, as ONNX Runtime's CPU does it fastest: empty slots are not computed.
+"""Sum the words of each slot the way ONNX Runtime's CPU is fastest at: empty slots are skipped.
 
 Some nine of ten slots hold no word. PyTorch has no operator for that whose ONNX form would be short, so the sum is an
 operator of our own with an ONNX form of our own.

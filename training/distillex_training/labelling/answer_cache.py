@@ -1,4 +1,4 @@
-"""Answers that were paid for, by a hash of text, prompt, model and server: a run that was killed goes on from them."""
+"""A cache of an LLM's answers, by text, prompt, model and server, so that a killed run can continue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a language model answered, read with care: a bad answer is an error, never a sentence without entities."""
+"""Parse a language model's answers: a bad answer is an error, never a sentence without entities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a language model is asked: the types with a description each, some examples, and the sentence."""
+"""The prompt for a language model: types with descriptions, examples, and the sentence."""
 
 from __future__ import annotations
 

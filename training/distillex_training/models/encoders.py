@@ -1,4 +1,4 @@
-"""What differs from one transformers encoder to the next: the names of settings, the layers, where positions begin."""
+"""Differences between transformers encoders: names of settings, layers, first position."""
 
 from __future__ import annotations
 

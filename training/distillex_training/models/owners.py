@@ -1,4 +1,4 @@
-"""Rows of a hashed table that belong to one key each: a key that training never met takes no other one's vector."""
+"""Collision-free hashed tables: each row belongs to one key, and unknown keys share one row."""
 
 from __future__ import annotations
 

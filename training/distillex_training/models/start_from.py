@@ -1,4 +1,4 @@
-"""Beginning with an earlier model's weights, whose characters, lexicon types and entity types may be others."""
+"""Start from an earlier model's weights, with other characters, lexicon types or entity types."""
 
 from __future__ import annotations
 
