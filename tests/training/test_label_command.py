@@ -443,7 +443,7 @@ def test_wrong_use_is_told_before_anything_is_asked(folder, more, message):
 def test_wrong_files_are_told_before_anything_is_asked(folder, name, content, message):
     (folder / name).write_text(content, encoding="utf-8")
     more = {"mine.txt": ["--prompt", "mine.txt"], "few.jsonl": ["--examples", "few.jsonl"]}.get(name, [])
-    assert message in run("http://127.0.0.1:1/v1", *more, code=1)
+    assert message in run("http://127.0.0.1:1/v1", *more, code=2)
 
 
 @pytest.mark.parametrize(

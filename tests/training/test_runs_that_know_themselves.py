@@ -245,7 +245,7 @@ def test_runs_are_listed_shown_and_compared(toy, stopped, tmp_path):
     assert re.search(r"learning_rate *│ 0\.01 *│ 0\.0001", compared)
     assert re.search(rf"best f1 *│ {rows_of(folder / 'one')[0]['f1']:.4f}", compared)
     refused = run_command("runs", "show", tmp_path)
-    assert (refused.exit_code, "no run directory" in refused.stderr) == (1, True)
+    assert (refused.exit_code, "no run directory" in refused.stderr) == (2, True)
 
 
 def test_runs_are_read_without_torch(stopped):

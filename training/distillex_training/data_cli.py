@@ -34,7 +34,7 @@ from distillex_training.data.records import UTF_8, Problem, Record, read_records
 from distillex_training.data.resemblance import RESEMBLANCE
 from distillex_training.data.stats import FileStats, file_stats, surfaces_of
 from distillex_training.errors import DataError
-from distillex_training.preconditions import check_paths, read_base, types_of_model, wrong_use
+from distillex_training.preconditions import check_paths, read_base, types_of_directory, types_of_model, wrong_use
 
 if TYPE_CHECKING:
     from distillex_training.data.prelabel import Prelabelled
@@ -398,21 +398,27 @@ def close(
     """Complete partial labels: rules and teachers label what a corpus leaves open, where they are certain."""
     from distillex_matcher import LexiconError
 
-    from distillex_training.data.closing import Certainty, close_records, close_times
     from distillex_training.data.declaration import read_declaration
     from distillex_training.data.labelled import LabelledFile, disjoint_records
-    from distillex_training.ensemble import Ensemble
     from distillex_training.errors import ConfigError, ModelDirectoryError
 
     _keep_inputs("close", output, (data, declaration, base))
-    try:
-        ensemble = Ensemble(teacher, read_base(base)) if teacher else None
-        types = ensemble.entity_types if ensemble is not None else ()
+    with wrong_use("data close"):
+        types = types_of_directory(teacher[0]) if teacher else ()
+        for each in teacher or ():
+            types_of_directory(each)
+        lexicon = read_base(base)
         declared = None if declaration is None else read_declaration(declaration, types)
         file = LabelledFile(data, declared).records(types)
         if file.problems:
             raise DataError.of(file.problems)
         records, notes = disjoint_records(data, file.records)
+
+    from distillex_training.data.closing import Certainty, close_records, close_times
+    from distillex_training.ensemble import Ensemble
+
+    try:
+        ensemble = Ensemble(teacher, lexicon) if teacher else None
         if times:
             records, found = close_times(records)
             notes.append(f"{found:,} times by rules")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from distillex.command.options import fail
+from distillex.command.options import EXIT_PRECONDITION, fail
 from distillex_client.tables import print_table
 from rich.table import Table
 
@@ -24,7 +24,7 @@ def list_runs(
 ) -> None:
     """List run directories with their kind, progress and scores."""
     if not folder.is_dir():
-        fail("runs list", f"{folder}: no such folder")
+        fail("runs list", f"{folder}: no such folder", EXIT_PRECONDITION)
     table = Table("run", "command", "state", "epoch", "step", "best", "test", "begun")
     damage = []
     for directory in find_runs(folder):
@@ -88,7 +88,8 @@ def compare(
     runs = [_read("compare", directory) for directory in (first, second)]
     one, other = (run.record for run in runs)
     if one["kind"] != other["kind"]:
-        fail("runs compare", f"{first} is of distillex {runs[0].command}, {second} of distillex {runs[1].command}")
+        said = f"{first} is of distillex {runs[0].command}, {second} of distillex {runs[1].command}"
+        fail("runs compare", said, EXIT_PRECONDITION)
     changed = [key for key, _ in changed_settings(one, other)]
     table = Table("setting", str(first), str(second))
     for key in changed:
@@ -114,7 +115,7 @@ def _read(command: str, directory: Path) -> RunOverview:
     try:
         return read_run(directory)
     except RunDirectoryError as error:
-        fail(f"runs {command}", str(error))
+        fail(f"runs {command}", str(error), EXIT_PRECONDITION)
 
 
 def _value(value: Any) -> str:

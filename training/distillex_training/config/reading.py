@@ -54,7 +54,7 @@ def read_config(path: Path, kind: type[T], overrides: dict[str, str] | None = No
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), ConfigLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: {shown(content)} is no configuration; keys and values are accepted")
     overrides = overrides or {}

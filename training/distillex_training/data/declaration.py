@@ -170,7 +170,7 @@ def _read(path: Path, entity_types: tuple[str, ...]) -> Declaration:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"{path}: {error}") from None
+        raise DataError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not isinstance(content.get("types"), dict):
         raise DataError(f"{path}: expected the key 'types' with the types of the corpus")
     if unknown := [key for key in content if key not in KEYS]:

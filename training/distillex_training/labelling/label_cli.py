@@ -103,18 +103,23 @@ def label(
             "--llm, --types, --examples, --prompt and --scores go with --endpoint, not with --model",
             EXIT_WRONG_USE,
         )
-    if model:
-        with wrong_use("label"):
-            for each in model:
-                types_of_directory(each)
-            lexicon = read_base(base)
+    if not model and (llm is None or types is None):
+        fail("label", "--endpoint needs --llm, the name of its model, and --types, what to look for", EXIT_WRONG_USE)
+    with wrong_use("label"):
+        for each in model or ():
+            types_of_directory(each)
+        lexicon = read_base(base)
+        question = None if types is None else _prompt(types, examples, prompt, scores)
+        texts, longer = read_raw(raw, max_length=longest)
     stopped = ""
     try:
         if model:
             from distillex_training.labelling.model_labels import longest_text
 
             longest = min(longest, longest_text(model))
-        texts, longer = read_raw(raw, max_length=longest)
+            read = [text for text in texts if len(text) <= longest]
+            longer += len(texts) - len(read)
+            texts = read
         texts = texts[:limit] if limit else texts
         if longer:
             typer.echo(f"{longer:,} sentences of more than {longest} code points left out")
@@ -123,13 +128,8 @@ def label(
             lines = [f"{len(texts):,} sentences labelled, {sum(len(r.spans) for r in records if r):,} entities"]
         else:
             assert endpoint is not None
-            if llm is None or types is None:
-                fail(
-                    "label",
-                    "--endpoint needs --llm, the name of its model, and --types, what to look for",
-                    EXIT_WRONG_USE,
-                )
-            question = _prompt(types, examples, prompt, scores)
+            assert llm is not None
+            assert question is not None
             patience = {"timeout_s": timeout, "retries": retries, "backoff_s": backoff, "concurrency": concurrency}
             options = _options(endpoint, llm, request, key_variable, patience)
             outcome = _by_llm(texts, question, options, cache, price_in, price_out)

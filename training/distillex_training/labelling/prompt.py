@@ -99,7 +99,7 @@ def read_types(path: Path) -> dict[str, str]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"{path}: {error}") from None
+        raise DataError(f"{path}: {' '.join(str(error).split())}") from None
     types = dict.fromkeys(content) if isinstance(content, list) and all(map(_is_name, content)) else content
     if not isinstance(types, dict) or not types:
         raise DataError(f"{path}: expected names of types with a description each, such as 'company: a business'")
