@@ -140,7 +140,7 @@ def test_predictions_beside_the_gold_labels_are_never_taken_for_each_other(compa
     (files / "both.jsonl").write_text(both, encoding="utf-8")
     code, said = compare(files / "both.jsonl", files / "both.jsonl", files / "gold.jsonl")
     assert (code, "both.jsonl: 'entities' and 'predicted' may hold what was found: --entities-field" in said) == (
-        1,
+        2,
         True,
     )
     options = ("--entities-field", "predicted")
