@@ -1,5 +1,5 @@
 # make demo: the main job on a fresh machine, in process and through the server. make test: install what the tests need and run all
-# of them. make test-fast: those that a change of Python needs.
+# but those marked nightly, which make test-all adds. make test-fast: those that a change of Python needs.
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -11,7 +11,7 @@ PACKAGES := matcher_cpp/distillex_matcher serving/distillex_serving runtime/dist
             training/distillex_training
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test test-fast test-times coverage coverage-python coverage-cpp install-serve install-test system-packages check check-installed \
+.PHONY: demo test test-all test-fast test-times coverage coverage-python coverage-cpp install-serve install-test system-packages check check-installed \
         deploy-tools cpp-test sanitize fuzz fuzz-build load attack restarts deploy-check sbom sign-models verify-models manifest lock develop docs docs-serve \
         release-tools dist try-dist wheels clean
 
@@ -33,10 +33,13 @@ install-test: $(BIN)/python
 # What does not need the other goes side by side: compilers work while packages come over the network. Then a worker a core.
 WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores : 8)))
 PYTEST = $(BIN)/python -m pytest -q -n $(WORKERS)
+TESTED = not nightly
+test-all: TESTED =
+test-all: test
 test: system-packages
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target SECONDS_EACH=5 check-installed deploy-tools \
 	  cpp-test sanitize fuzz
-	$(PYTEST)
+	$(PYTEST) -m "$(TESTED)"
 check-installed: install-test
 	$(MAKE) --no-print-directory check
 

@@ -73,6 +73,7 @@ def needed(name: str, path: Path, known: dict[str, Path]) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_every_module_can_be_imported_alone():
     names = [name for name in modules() if not name.startswith(IN_TRITON)]
     done = subprocess.run([sys.executable, "-c", EACH_ALONE, *names], capture_output=True, text=True, timeout=300)

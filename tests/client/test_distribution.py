@@ -23,6 +23,7 @@ def test_importing_it_loads_neither_what_is_heavy_nor_what_only_a_call_needs():
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_an_empty_environment_gets_wheels_alone_and_none_that_is_heavy(tmp_path):
     venv.create(tmp_path / "environment", with_pip=True)
     pip = [tmp_path / "environment" / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]

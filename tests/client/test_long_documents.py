@@ -27,6 +27,7 @@ def spans(entities):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_document_of_a_megabyte_has_exact_offsets_whatever_the_window(extractor):
     document = long_document(1_000_000, longest_sentence=128)
     found = {window: spans(extractor.extract_document(document, window=window)) for window in (128, 256, 512)}

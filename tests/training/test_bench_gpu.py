@@ -16,7 +16,7 @@ from distillex_matcher.exported import GPU_NETWORK_FILE
 from distillex_training.export.folder import export_gpu_folder
 from server_under_test import why_no_server
 
-pytestmark = [pytest.mark.training, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.training, pytest.mark.server, pytest.mark.slow, pytest.mark.nightly]
 
 ROOT = Path(__file__).resolve().parents[2]
 FORM = "ONNX Runtime, buckets on the CPU"

@@ -46,6 +46,7 @@ def train(processes, config, run, *settings, steps=0):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_two_processes_train_like_one_that_accumulates_and_resume(toy, tmp_path):
     from distillex_training.models import load_model
 
