@@ -63,7 +63,7 @@ def test_every_command_reaches_a_server_that_demands_certificates(tls_server, fi
     assert "encrypted" in lexicon("list", *options).output
     refused = lexicon("push", "base", words, *options)
     assert refused.exit_code == 1
-    assert "words out of use" in refused.output
+    assert "would replace its 337,061 words by 1" in refused.output
     assert lexicon("push", "base", words, "--replace-base", *options).stdout.strip() == "base@2: 1 words in use"
     assert lexicon("rollback", "base", *options).stdout.strip() == "base@1 is in use"
 

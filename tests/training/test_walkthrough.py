@@ -16,7 +16,7 @@ pytest.importorskip("tritonclient.grpc")
 from distillex_client import Extractor
 from server_under_test import ROOT, why_no_server
 
-pytestmark = [pytest.mark.training, pytest.mark.server, pytest.mark.slow, pytest.mark.nightly]
+pytestmark = [pytest.mark.training, pytest.mark.server, pytest.mark.slow]
 
 SMALL = {
     "distill": ["--set", "loop.epochs=4", "--set", "loop.averaging=0.9", "--set", "student.dropout=0.1"],
