@@ -103,7 +103,7 @@ def test_a_gpu_that_is_not_there_is_told_before_a_file_is_missed_or_anything_sta
         (("--layout", "gpu", "--student", "planet"), "--device gpu:0: no NVIDIA driver is here"),
         (("--device", "gpu", "--gpu-provider", "cpu"), "model.gpu.onnx missing; 'distillex export "),
         (("--device", "cpu", "--layout", "gpu"), "--device cpu and --layout gpu: a GPU runs"),
-        (("--device", "gpu", "--gpu-memory-mib", "0"), "--gpu-memory-mib is '0'; it has to be greater than or equal to 1"),
+        (("--device", "gpu", "--gpu-memory-mib", "0"), "--gpu-memory-mib is '0'; it has to be greater"),
         (("--device", ""), "device '': cpu, gpu or gpu:NUMBER is accepted"),
         (("--device", "cuda"), "device 'cuda': cpu, gpu or gpu:NUMBER is accepted"),
         (("--gpu-memory-mib", "100"), "--gpu-memory-mib is for a GPU: give --device gpu too"),
