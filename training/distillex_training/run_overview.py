@@ -23,7 +23,7 @@ class RunOverview:
     directory: Path
     record: dict[str, Any]
     state: str
-    """``finished``, ``at work``, ``stopped``, or ``begun``: before the first checkpoint."""
+    """``finished``, ``at work``, ``stopped``, or ``started``: before the first checkpoint."""
     metrics: tuple[dict[str, float], ...]
     test: dict[str, float]
 
@@ -75,7 +75,7 @@ def _state(directory: Path) -> str:
         return "at work"
     if (directory / FINISHED).exists():
         return "finished"
-    return "stopped" if (directory / CHECKPOINT).exists() else "begun"
+    return "stopped" if (directory / CHECKPOINT).exists() else "started"
 
 
 def _is_locked(path: Path) -> bool:

@@ -25,7 +25,7 @@ def list_runs(
     """List run directories with their kind, progress and scores."""
     if not folder.is_dir():
         fail("runs list", f"{folder}: no such folder", EXIT_PRECONDITION)
-    table = Table("run", "command", "state", "epoch", "step", "best", "test", "begun")
+    table = Table("run", "command", "state", "epoch", "step", "best", "test", "started")
     damage = []
     for directory in find_runs(folder):
         try:
@@ -64,7 +64,7 @@ def show(
     typer.echo(f"{directory}: distillex {run.command}, {run.state}")
     if "begun" in run.record:
         versions = ", ".join(f"{name} {version}" for name, version in run.record["versions"].items())
-        typer.echo(f"begun {run.record['begun']}, seed {run.record['seed']}; {versions}; {run.record['machine']}")
+        typer.echo(f"started {run.record['begun']}, seed {run.record['seed']}; {versions}; {run.record['machine']}")
     for step in run.record.get("resumed", ()):
         typer.echo(f"resumed {step['at']}{' with changes:' if step.get('changes') else ''}")
         for line in step.get("changes", ()):

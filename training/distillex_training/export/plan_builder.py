@@ -175,7 +175,7 @@ def use_timing_cache(config: Any, path: Path | None) -> None:
         return
     content = path.read_bytes() if path.exists() else b""
     if not config.set_timing_cache(config.create_timing_cache(content), False):
-        LOG.warning("%s: made by another TensorRT version or GPU; a new timing cache is begun", path)
+        LOG.warning("%s: made by another TensorRT version or GPU; a new timing cache is started", path)
         config.set_timing_cache(config.create_timing_cache(b""), False)
 
 
