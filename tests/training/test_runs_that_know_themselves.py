@@ -207,7 +207,7 @@ def test_a_run_killed_while_its_teacher_labels_goes_on_and_others_share_the_labe
         process.wait()
 
     killed_when("cache/*/*.partial")
-    assert read_run(tmp_path / "run").state == "begun"
+    assert read_run(tmp_path / "run").state == "started"
     killed_when("run/checkpoint.pt")
     whole = {path: path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file()}
     for name in ("run", "other"):
