@@ -19,10 +19,9 @@ import images
 import monitoring
 import page
 import sbom
-from tools import ToolMissingError, Tools
+from tools import FOLDER, ToolMissingError, Tools
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = Path("build/deploy-tools")
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def main() -> int:
     chosen = {name: CHECKS[name] for name in arguments.checks or CHECKS}
     if arguments.short:
         chosen = {name: check for name, check in chosen.items() if check.short}
-    tools, failed = Tools(ROOT / TOOLS), 0
+    tools, failed = Tools(FOLDER), 0
     for name, check in chosen.items():
         began = time.monotonic()
         try:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from programs import output
-from tools import ToolMissingError, Tools
+from tools import FOLDER, ToolMissingError, Tools
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +45,7 @@ def _hashes(component: dict[str, object]) -> bool:
 if __name__ == "__main__":
     target = Path(sys.argv[1])
     try:
-        bill = bill_of_materials(ROOT, Tools(ROOT / "build/deploy-tools"))
+        bill = bill_of_materials(ROOT, Tools(FOLDER))
     except ToolMissingError as error:
         sys.exit(f"no bill of materials: {error}")
     target.parent.mkdir(parents=True, exist_ok=True)

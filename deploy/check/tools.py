@@ -13,6 +13,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+FOLDER = Path(__file__).resolve().parents[2] / "build" / "deploy-tools"
+"""Where the checks keep them, and the tests."""
 PINS = Path(__file__).with_name("tools")
 PROMETHEUS = (
     "2.42.0+ds-5+deb12u1",
@@ -154,8 +156,8 @@ def _sha256(file: Path) -> str:
 
 
 def main() -> int:
-    """Fetch all of them into ``build/deploy-tools``; one that cannot be had is named, and what needs it is skipped."""
-    tools = Tools(Path(__file__).resolve().parents[2] / "build" / "deploy-tools")
+    """Fetch all of them into :data:`FOLDER`; one that cannot be had is named, and what needs it is skipped."""
+    tools = Tools(FOLDER)
     for name in ("python", "node_modules", "helm", "promtool", "prometheus"):
         try:
             getattr(tools, name)

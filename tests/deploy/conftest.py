@@ -14,9 +14,9 @@ pytest.importorskip("yaml", reason="needs pyyaml: pip install 'distillex[train]'
 @pytest.fixture(scope="session")
 def tools():
     """The tools, fetched into the folder that ``make deploy-check`` uses."""
-    from tools import Tools
+    from tools import FOLDER, Tools
 
-    return Tools(ROOT / "build" / "deploy-tools")
+    return Tools(FOLDER)
 
 
 @pytest.fixture(scope="session")

@@ -404,9 +404,8 @@ def close(
 
     _keep_inputs("close", output, (data, declaration, base))
     with wrong_use("data close"):
-        types = types_of_directory(teacher[0]) if teacher else ()
-        for each in teacher or ():
-            types_of_directory(each)
+        known = [types_of_directory(each) for each in teacher or ()]
+        types = known[0] if known else ()
         lexicon = read_base(base)
         declared = None if declaration is None else read_declaration(declaration, types)
         file = LabelledFile(data, declared).records(types)

@@ -60,10 +60,10 @@ def restored(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         if name.endswith(_SCALES):
             continue
-        scales = tensors.get(name + _SCALES)
-        if scales is not None:
-            tensor = tensor.float() * scales
-        weights[name] = tensor.float() if tensor.is_floating_point() else tensor
+        if (scales := tensors.get(name + _SCALES)) is not None:
+            weights[name] = tensor * scales
+        else:
+            weights[name] = tensor.float() if tensor.is_floating_point() else tensor
     return weights
 
 
