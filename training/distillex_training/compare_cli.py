@@ -10,13 +10,12 @@ from typing import Annotated
 import typer
 
 from distillex_training.console import check_outcome, log_to_standard_error
+from distillex_training.data.labelled import UNLIMITED
 from distillex_training.data.measured import GoldFile, read_gold
 from distillex_training.data.records import Record
 from distillex_training.preconditions import NETWORK_SUFFIX, read_base, types_of_model, wrong_use
 from distillex_training.predictions import align, read_found
 
-UNLIMITED = 1 << 40
-"""Longest text where no model has a limit."""
 SOURCE = "a model's folder, its network, a student's name, or a file that 'distillex predict' wrote"
 
 

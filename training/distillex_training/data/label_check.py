@@ -8,6 +8,7 @@ from pathlib import Path
 
 from distillex_training.data.alignment import CONTESTED, NOWHERE, SEVERAL_TIMES, WITHIN_LONGER, AlignmentReport
 from distillex_training.data.findings import Finding, Kind
+from distillex_training.data.labelled import UNLIMITED
 from distillex_training.data.raw import read_raw
 from distillex_training.data.records import GoldSpan, RecordFile
 
@@ -17,7 +18,6 @@ KINDS = {
     SEVERAL_TIMES: Kind.SEVERAL_TIMES,
     CONTESTED: Kind.CONTESTED,
 }
-UNLIMITED = 1 << 40
 
 
 def of_alignment(report: AlignmentReport) -> Iterator[Finding]:

@@ -21,6 +21,9 @@ from distillex_training.data.declaration import Declaration
 from distillex_training.data.records import GoldSpan, OpenSpan, Record, RecordFile, read_records
 from distillex_training.errors import DataError
 
+UNLIMITED = 1 << 40
+"""A longest text, in code points, that leaves none out."""
+
 __all__ = [
     "DataError",
     "GoldSpan",
